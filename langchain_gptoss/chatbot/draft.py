@@ -1,0 +1,117 @@
+"""One answer in the making: pieces of the model's text go in, checked and cited pieces come out.
+
+Pure but for the embedding of sentences, and the same for sync and async: the chain moves the text, this decides.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from langchain_gptoss.chatbot.citations import Citation, cite, supporting_span
+from langchain_gptoss.chatbot.evidence import Span
+from langchain_gptoss.chatbot.prompts import QUOTE
+from langchain_gptoss.chatbot.text import sentences, words
+
+# Markers that the model wrote itself: ours replace them. The second form is the one that gpt-oss learned.
+_MARKER = re.compile(r"\s*(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|【[^】]*】)")
+_OPEN_MARKER = re.compile(r"\s*[\[【][^\]】]*$")
+_UNFINISHED = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
+
+UNSUPPORTED = "[?]"
+
+
+@dataclass
+class Draft:
+    """Reads a model's answer sentence by sentence and cites what the evidence supports.
+
+    Attributes:
+        question: As the user asked it, with the question that it follows.
+        language: Of the fixed texts, `"en"` or `"fr"`.
+        spans: The evidence, nearest first; the first is what gets quoted when the model's own answer has no support.
+        strict: Whether unsupported sentences are left out instead of marked.
+        max_sentences: Where to stop listening; None means when the model stops.
+        citations: Those made so far, in the order of their numbers.
+        done: Whether enough was read.
+    """
+
+    question: str
+    language: str
+    spans: Sequence[Span]
+    strict: bool
+    max_sentences: int | None = None
+    citations: list[Citation] = field(default_factory=list)
+    done: bool = False
+    _held: str = ""
+    _shown: int = 0
+    _written: bool = False
+    _read: list[str] = field(default_factory=list)
+
+    def feed(self, text: str) -> Iterator[str]:
+        """Yields what can be shown after a piece of the model's text."""
+        self._held = _MARKER.sub("", self._held + text)
+        while not self.done and (end := self._sentence_end()) is not None:
+            yield from self._sentence(end)
+        if not self.strict and not self.done:
+            yield from self._live()
+
+    def finish(self) -> Iterator[str]:
+        """Yields the rest; a quotation of the nearest sentence when nothing that the model said is supported."""
+        if not self.done and self._held.strip():
+            yield from self._sentence(len(self._held))
+        if not self.citations and self.spans:
+            span = self.spans[0]
+            self.citations.append(cite(span, span.text, number=1, verdict="quoted"))
+            quotation = QUOTE[self.language].format(quote=span.text)
+            yield f"{' ' if self._written else ''}{quotation} [1]"
+
+    def _sentence_end(self) -> int | None:
+        """Returns where the first sentence ends, once something after it has begun."""
+        found = list(sentences(self._held))
+        return found[0][1] if len(found) > 1 else None
+
+    def _live(self) -> Iterator[str]:
+        """Yields the open sentence up to where a marker of ours or of the model may come."""
+        safe = self._held
+        for pattern in (_OPEN_MARKER, _UNFINISHED):
+            if match := pattern.search(safe):
+                safe = safe[: match.start()]
+        if len(safe) > self._shown:
+            yield self._spaced(safe[self._shown :]) if self._shown == 0 else safe[self._shown :]
+            self._shown = len(safe)
+
+    def _sentence(self, end: int) -> Iterator[str]:
+        whole, self._held = self._held[:end], self._held[end:].lstrip()
+        shown, self._shown = self._shown, 0
+        sentence = whole.strip()
+        if sentence in self._read:  # a model that repeats itself has finished
+            self.done = True
+            return
+        self._read.append(sentence)
+        self.done = len(self._read) == self.max_sentences
+        span = supporting_span(sentence, self.question, self.spans)
+        if span is not None:
+            yield self._piece(whole, shown, f"[{self._number(span, sentence)}]")
+        elif not self.strict:
+            yield self._piece(whole, shown, UNSUPPORTED if words(sentence) else "")
+
+    def _piece(self, whole: str, shown: int, marker: str) -> str:
+        rest = whole[shown:].rstrip()
+        rest = rest if shown else self._spaced(rest.lstrip())
+        return f"{rest} {marker}".rstrip()
+
+    def _spaced(self, text: str) -> str:
+        text = f" {text}" if self._written else text
+        self._written = True
+        return text
+
+    def _number(self, span: Span, claim: str) -> int:
+        citation = cite(span, claim, number=len(self.citations) + 1, verdict="supported")
+        for known in self.citations:
+            if (known["source"], known["start"], known["end"]) == (
+                citation["source"],
+                citation["start"],
+                citation["end"],
+            ):
+                return known["number"]
+        self.citations.append(citation)
+        return citation["number"]

@@ -1,0 +1,6 @@
+"""Token ids in, token ids out: what runs a model, and a scripted engine for tests and examples."""
+
+from langchain_gptoss.engine.base import Engine, FinishReason, Request, SamplingParams, TokenStream
+from langchain_gptoss.engine.scripted import ScriptedEngine
+
+__all__ = ["Engine", "FinishReason", "Request", "SamplingParams", "ScriptedEngine", "TokenStream"]

@@ -1,0 +1,68 @@
+"""An engine on transformers' forward pass, with its own loop: prefill in pieces, then one token a step."""
+
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from langchain_gptoss.engine.base import Engine, Request, TokenStream
+from langchain_gptoss.engine.sampling import Sampler
+from langchain_gptoss.engine.scheduler import Generation, Scheduler
+
+# Small enough that a cancelled or a second request waits little, large enough for full matrix speed.
+_PREFILL_TOKENS = 256
+
+
+class LocalEngine(Engine):
+    """Runs a loaded gpt_oss model.
+
+    Attributes:
+        steps: How many forward passes were made in all.
+    """
+
+    def __init__(self, model: Any, *, context_length: int) -> None:
+        """Takes a `GptOssForCausalLM` and its context in tokens."""
+        self.steps = 0
+        self._model = model
+        self._context_length = context_length
+        self._scheduler = Scheduler("gptoss-model")
+
+    @property
+    def context_length(self) -> int:
+        """Prompt and answer together, in tokens."""
+        return self._context_length
+
+    def start(self, request: Request) -> TokenStream:
+        """Begins a generation; see `Engine.start`."""
+        limit = request.token_limit(self._context_length)
+        return self._scheduler.submit(self._generate(request, limit))
+
+    def close(self) -> None:
+        """Cancels what runs and frees the model."""
+        self._scheduler.close()
+        self._model = None
+
+    def _generate(self, request: Request, limit: int) -> Generation:
+        cache = DynamicCache(config=self._model.config)
+        prompt = torch.tensor([request.prompt_ids], device=self._model.device)
+        pieces = prompt.split(_PREFILL_TOKENS, dim=1)
+        for piece in pieces[:-1]:
+            self._forward(piece, cache)
+            yield None
+        logits = self._forward(pieces[-1], cache)
+        sampler = Sampler(request.sampling)
+        for made in range(1, limit + 1):
+            token_id = sampler(logits)
+            yield token_id
+            if token_id in request.stop_ids:
+                return "stop"
+            if made < limit:
+                logits = self._forward(torch.tensor([[token_id]], device=self._model.device), cache)
+        return "length"
+
+    @torch.inference_mode()
+    def _forward(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        """Returns the logits after the last of `ids` ([1, length]), shape [vocabulary]; extends the cache."""
+        self.steps += 1
+        logits: torch.Tensor = self._model(input_ids=ids, past_key_values=cache, logits_to_keep=1).logits[0, -1]
+        return logits

@@ -1,0 +1,44 @@
+"""One process holds one copy of a model: everything that asks for the same checkpoint shares its engine."""
+
+import atexit
+import threading
+from pathlib import Path
+
+from langchain_gptoss.engine.base import Engine
+
+_lock = threading.Lock()
+_engines: dict[tuple[str, str, str], Engine] = {}
+
+
+def shared_engine(folder: Path, *, device: str | None = None, dtype: str | None = None) -> Engine:
+    """Returns the engine for a checkpoint; the first call loads it, and the others wait for that.
+
+    Args:
+        folder: A checked gpt_oss checkpoint.
+        device: `"cuda"`, `"cpu"`, or None to choose.
+        dtype: `"float32"`, `"bfloat16"`, `"float16"`, or None to choose.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged.
+        GptOssMemoryError: It does not fit into the memory that is free.
+        InvalidInputError: A device or type that cannot work.
+    """
+    key = (str(folder.resolve()), device or "", dtype or "")
+    with _lock:
+        if key not in _engines:
+            # Imported here: these bring torch and transformers.
+            from langchain_gptoss.engine.loading import context_length, load_model, place
+            from langchain_gptoss.engine.local import LocalEngine
+
+            model = load_model(folder, place(folder, device=device, dtype=dtype))
+            _engines[key] = LocalEngine(model, context_length=context_length(folder))
+        return _engines[key]
+
+
+@atexit.register
+def close_all() -> None:
+    """Stops every engine and forgets it: at exit, because a thread inside torch must not outlive the interpreter."""
+    with _lock:
+        for engine in _engines.values():
+            engine.close()
+        _engines.clear()

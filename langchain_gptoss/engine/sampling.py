@@ -1,0 +1,39 @@
+"""Picks the next token of one request."""
+
+import torch
+
+from langchain_gptoss.engine.base import SamplingParams
+
+
+class Sampler:
+    """Samples for one request, with a random generator of its own so that a seed gives the same answer in any company."""
+
+    def __init__(self, params: SamplingParams) -> None:
+        """Takes the request's parameters."""
+        self._params = params
+        self._random = torch.Generator()
+        if params.seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(params.seed)
+
+    def __call__(self, logits: torch.Tensor) -> int:
+        """Returns a token id for logits of shape [vocabulary]."""
+        if self._params.temperature == 0:
+            return int(logits.argmax())
+        # On the CPU whatever the device: the same seed then gives the same numbers everywhere.
+        scores = logits.float().cpu() / self._params.temperature
+        if 0 < self._params.top_k < scores.numel():
+            scores = scores.masked_fill(scores < scores.topk(self._params.top_k).values[-1], -torch.inf)
+        probabilities = scores.softmax(dim=-1)
+        if self._params.top_p < 1:
+            probabilities = _nucleus(probabilities, self._params.top_p)
+        return int(torch.multinomial(probabilities, 1, generator=self._random))
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Keeps the likeliest tokens that together reach `top_p`, the one that reaches it included."""
+    ordered, indices = probabilities.sort(descending=True)
+    before = ordered.cumsum(dim=-1) - ordered
+    ordered = ordered.masked_fill(before >= top_p, 0)
+    return torch.zeros_like(probabilities).scatter(0, indices, ordered)

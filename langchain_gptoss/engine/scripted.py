@@ -1,0 +1,69 @@
+"""An engine that replays token ids: for tests, examples, and for seeing what a chat format makes of a token stream."""
+
+from collections.abc import Iterable, Sequence
+
+from langchain_gptoss.engine.base import Engine, Request, TokenStream
+from langchain_gptoss.engine.scheduler import Generation, Scheduler
+from langchain_gptoss.errors import GptOssError
+
+
+class ScriptedEngine(Engine):
+    """Replays one list of token ids for each call, in order.
+
+    Like a model, it stops after one of the request's stop ids and at the request's token limit.
+
+    Example:
+        .. code-block:: python
+
+            from langchain_gptoss import ChatGptOss
+            from langchain_gptoss.engine import ScriptedEngine
+
+            # <|channel|> final <|message|> Hi <|return|>
+            engine = ScriptedEngine([[200005, 17196, 200008, 12194, 200002]])
+            assert ChatGptOss(model="gpt-oss-20b", engine=engine).invoke("Hello").content == "Hi"
+
+    Attributes:
+        requests: What it was asked so far.
+        steps: How many tokens it has made in all.
+    """
+
+    def __init__(self, completions: Iterable[Sequence[int]], *, context_length: int = 131_072) -> None:
+        """Args: one list of token ids per call, and the context to report, in tokens."""
+        self.requests: list[Request] = []
+        self.steps = 0
+        self._completions = [list(completion) for completion in completions]
+        self._context_length = context_length
+        self._scheduler = Scheduler("gptoss-scripted")
+
+    @property
+    def context_length(self) -> int:
+        """Prompt and answer together, in tokens."""
+        return self._context_length
+
+    def start(self, request: Request) -> TokenStream:
+        """Begins the next completion.
+
+        Raises:
+            GptOssError: Every completion was replayed already.
+        """
+        limit = request.token_limit(self._context_length)
+        if len(self.requests) == len(self._completions):
+            raise GptOssError(
+                f"ScriptedEngine was called {len(self._completions) + 1} times and has {len(self._completions)} "
+                "completions. Give it one list of token ids for each call."
+            )
+        completion = self._completions[len(self.requests)]
+        self.requests.append(request)
+        return self._scheduler.submit(self._replay(completion, request, limit))
+
+    def close(self) -> None:
+        """Ends every stream."""
+        self._scheduler.close()
+
+    def _replay(self, completion: list[int], request: Request, limit: int) -> Generation:
+        for token_id in completion[:limit]:
+            self.steps += 1
+            yield token_id
+            if token_id in request.stop_ids:
+                return "stop"
+        return "length" if len(completion) >= limit else "stop"

@@ -1,0 +1,92 @@
+"""index_documents: from the sample handbook to answers that stand at their place in the file."""
+
+import hashlib
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from langchain_core.embeddings import Embeddings
+
+import langchain_gptoss
+from langchain_gptoss.errors import DocumentsError, InvalidInputError
+from langchain_gptoss.ingest import index_documents
+from langchain_gptoss.vectorstores import FaissStore
+
+HANDBOOK = Path(langchain_gptoss.__file__).parent / "samples" / "handbook"
+
+
+class Words(Embeddings):
+    """Hashes the stems of words into 512 dimensions, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def embed_query(self, text: str) -> list[float]:
+        vector = [0.0] * 512
+        for word in set(re.findall(r"\w{4,}", text.lower())):
+            vector[int(hashlib.sha256(word[:5].encode()).hexdigest(), 16) % 512] += 1.0
+        return vector
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.seen.extend(texts)
+        return [self.embed_query(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "source", "answer"),
+    [
+        ("en", "How long is the return code valid?", "returns.md", "The return code is valid for 10 days"),
+        ("fr", "Comment demander la garantie par e-mail ?", "garantie.md", "repairs@larkspur.example"),
+    ],
+)
+def test_the_handbook_answers_with_exact_places(language, question, source, answer):
+    store = index_documents(HANDBOOK / language, embeddings=Words())
+    found = store.as_retriever(search_kwargs={"k": 3}).invoke(question)
+    assert any(answer in document.page_content for document in found)
+    best = found[0]
+    assert best.metadata["source"] == source
+    assert best.metadata["relevance_score"] > 0
+    text = (HANDBOOK / language / source).read_bytes().decode()
+    assert text[best.metadata["start"] : best.metadata["end"]] == best.page_content
+    assert best.id == best.metadata["chunk_id"]
+
+
+def test_headings_are_embedded_and_not_stored(tmp_path):
+    (tmp_path / "a.md").write_text("# Prices\n## Repairs\nIt costs 5 euros.")
+    (tmp_path / "b.txt").write_text("No heading.")
+    words = Words()
+    store = index_documents(tmp_path, embeddings=words)
+    assert words.seen == ["Prices > Repairs\nIt costs 5 euros.", "b\nNo heading."]
+    assert [d.page_content for d in store.similarity_search("repairs prices", 1)] == ["It costs 5 euros."]
+
+
+def test_options_are_handed_on(tmp_path):
+    (tmp_path / "a.md").write_text("one two three four")
+    (tmp_path / "b.md").write_text("")
+    skipped = []
+    assert len(index_documents(tmp_path, embeddings=Words(), max_chars=8, on_skip=skipped.append)) == 3
+    assert [skip.source for skip in skipped] == ["b.md"]
+    with pytest.raises(InvalidInputError, match="max_chars"):
+        index_documents(tmp_path, embeddings=Words(), max_chars=0)
+
+
+def test_nothing_but_headings_is_an_error(tmp_path):
+    (tmp_path / "a.md").write_text("# Only\n## Headings")
+    with pytest.raises(DocumentsError, match="hold only headings"):
+        index_documents(tmp_path, embeddings=Words())
+
+
+def test_the_default_embeddings_are_loaded_only_when_there_is_something_to_embed(tmp_path, monkeypatch):
+    words, calls = Words(), []
+    module = types.ModuleType("langchain_gptoss.embeddings")
+    module.load_embeddings = lambda: calls.append(1) or words
+    monkeypatch.setitem(sys.modules, "langchain_gptoss.embeddings", module)
+    with pytest.raises(DocumentsError):
+        index_documents(tmp_path)
+    assert calls == []
+    (tmp_path / "a.md").write_text("text")
+    store = index_documents(tmp_path)
+    assert isinstance(store, FaissStore)
+    assert store.embeddings is words

@@ -1,0 +1,146 @@
+"""split_documents: every chunk is an exact slice, nothing is lost, structure comes first."""
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+
+from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.ingest import split_documents
+from langchain_gptoss.ingest.split import first_heading
+
+HEADING = re.compile(r" {0,3}#{1,6}([ \t]|$)")
+LINES = st.sampled_from(
+    ["# One", "## Two ##", "   ### Three", "#", "#no", "    # no", "```", "~~~~", "```py", "- item", "  * sub", "12) n", "| a | b |", "", " ", "\x0c"]
+) | st.text(alphabet="ab .!?»\"\u2028\x85\xa0#`é。𝄞\t", max_size=60)  # fmt: skip
+TEXTS = st.lists(st.tuples(LINES, st.sampled_from(["\n", "\r\n", "\r", "\n\n"])), max_size=25).map(
+    lambda lines: "".join(line + end for line, end in lines)
+)
+
+
+def split(text: str, limit: int = 700, **metadata: object) -> list[Document]:
+    return split_documents([Document(page_content=text, metadata=metadata)], max_chars=limit)
+
+
+def texts(text: str, limit: int = 700) -> list[str]:
+    return [chunk.page_content for chunk in split(text, limit)]
+
+
+@settings(deadline=None)
+@given(text=TEXTS | st.text(max_size=200), limit=st.integers(1, 80), base=st.integers(0, 1000))
+def test_spans_are_exact_and_nothing_is_lost(text, limit, base):
+    chunks = split(text, limit, start=base)
+    covered: set[int] = set()
+    last = base
+    for chunk in chunks:
+        start, end = chunk.metadata["start"], chunk.metadata["end"]
+        assert text[start - base : end - base] == chunk.page_content
+        assert chunk.page_content == chunk.page_content.strip()
+        assert 1 <= len(chunk.page_content) <= limit
+        assert start >= last
+        last = end
+        covered.update(range(start - base, end - base))
+    fenced = "```" in text or "~~~" in text
+    at = 0
+    for line in re.findall(r"[^\r\n]+|[\r\n]", text):
+        missing = [i for i in range(at, at + len(line)) if i not in covered and not text[i].isspace()]
+        heading = HEADING.match(line)
+        assert not missing or heading, (line, missing)
+        if heading and not fenced:
+            assert not covered & set(range(at, at + len(line)))
+        at += len(line)
+    assert len({chunk.id for chunk in chunks}) == len(chunks)
+
+
+def test_headings_go_into_the_metadata_as_plain_text():
+    text = "intro\n# **Big** [Title](http://x) #\n\nbody\n\n## `code` \\_x\\_ C#\nmore\n### Deep\ndeep\n## Next\nlast\n# Other\nend"
+    assert [(chunk.metadata["heading"], chunk.page_content) for chunk in split(text)] == [
+        ("", "intro"),
+        ("Big Title", "body"),
+        ("Big Title > code _x_ C#", "more"),
+        ("Big Title > code _x_ C# > Deep", "deep"),
+        ("Big Title > Next", "last"),
+        ("Other", "end"),
+    ]
+
+
+def test_same_heading_twice_is_two_sections_and_a_lone_heading_is_no_chunk():
+    assert texts("# A\none\n# A\ntwo\n# Alone\n") == ["one", "two"]
+    assert texts("# Alone") == []
+    assert texts("") == []
+
+
+def test_what_is_no_heading_stays_in_the_text():
+    text = f"#hash\n####### seven\n    # indented\n# {'x' * 300}"
+    assert texts(text) == [text]
+    pdf = "# not Markdown"
+    assert [c.page_content for c in split(pdf, source="x.PDF")] == [pdf]
+
+
+def test_code_is_no_structure():
+    text = "```sh\n# comment\n\n- no item\n~~~\n```\nafter\n~~~~\n# x\n~~~\n# y\n~~~~~\n# Real\nend"
+    assert [(chunk.metadata["heading"], chunk.page_content) for chunk in split(text)] == [
+        ("", text[: text.index("\n# Real")]),
+        ("Real", "end"),
+    ]
+    assert texts("```\n# open to the end") == ["```\n# open to the end"]
+
+
+def test_blocks_are_packed_whole():
+    assert texts("aaaa\nbbbb\n\ncccc\n\ndddd", 15) == ["aaaa\nbbbb\n\ncccc", "dddd"]
+    assert texts("- one one\n  more\n- two two\n- three", 18) == ["- one one\n  more", "- two two\n- three"]
+    assert texts("| a | b |\n|---|---|\n| 1 | 2 |", 19) == ["| a | b |\n|---|---|", "| 1 | 2 |"]
+    assert texts("```\nab\n\ncd\n```\ntext", 15) == ["```\nab\n\ncd\n```", "text"]
+
+
+def test_too_long_a_paragraph_is_cut_at_sentences_then_words_then_hard():
+    assert texts("One two. Three four! « Five ? » Six.", 15) == ["One two.", "Three four!", "« Five ? » Six."]
+    assert texts("alpha beta gamma", 11) == ["alpha beta", "gamma"]
+    assert texts("abcdefgh ij", 3) == ["abc", "def", "gh", "ij"]
+    assert texts("日本語。日本語。", 5) == ["日本語。", "日本語。"]
+    assert texts("```\none. two\nthree\n```", 12) == ["```\none. two", "three\n```"]
+
+
+def test_metadata_and_ids():
+    document = Document(page_content="# T\none", metadata={"source": "a.md", "start": 10, "page": 2, "extra": [1]})
+    (chunk,) = split_documents([document])
+    assert chunk.metadata == {
+        "source": "a.md", "start": 14, "end": 17, "page": 2, "extra": [1], "heading": "T", "chunk_id": chunk.id
+    }  # fmt: skip
+    assert chunk.id == "8480103947421192ca7f09c7015d22e3"
+    assert document.metadata["start"] == 10
+    others = [
+        split_documents([Document(page_content=text, metadata=document.metadata | change)])[0].id
+        for text, change in [("# T\none", {"source": "b.md"}), ("# T\none", {"start": 11}), ("# T\ntwo", {})]
+    ]
+    assert len({chunk.id, *others}) == 4
+
+
+def test_max_chars_below_one():
+    with pytest.raises(InvalidInputError, match="max_chars is 0"):
+        split("x", 0)
+
+
+def test_first_heading():
+    assert first_heading("text\n```\n# no\n```\n#\n## *Yes*\n# Later") == "Yes"
+    assert first_heading("none") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "." * 300_000,
+        'a."' * 100_000,
+        "`" * 300_000,
+        "a" + " " * 300_000 + "b",
+        "# " + "[" * 300_000,
+        "```\n" * 50_001,
+    ],
+)
+def test_odd_text_takes_linear_time(text):
+    started = time.process_time()
+    split(text)
+    assert time.process_time() - started < 5
