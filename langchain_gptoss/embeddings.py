@@ -3,6 +3,7 @@
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss._optional import require
+from langchain_gptoss._progress import without_transformers_bars
 from langchain_gptoss.models.demo import demo_embeddings
 
 
@@ -18,7 +19,9 @@ def load_embeddings(name: str | None = None) -> Embeddings:
         MissingDependencyError: The extra `rag` is not installed.
     """
     require("sentence_transformers", extra="rag")
-    embeddings: Embeddings = require("langchain_huggingface", extra="rag").HuggingFaceEmbeddings(
-        model_name=name or str(demo_embeddings()), encode_kwargs={"normalize_embeddings": True}
-    )
+    model = name or str(demo_embeddings())
+    with without_transformers_bars():
+        embeddings: Embeddings = require("langchain_huggingface", extra="rag").HuggingFaceEmbeddings(
+            model_name=model, encode_kwargs={"normalize_embeddings": True}
+        )
     return embeddings

@@ -8,29 +8,36 @@ old one or the new one.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import errno
 import hashlib
 import json
-import os
-import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 
+from langchain_gptoss._faiss_files import (
+    DOCUMENTS,
+    FORMAT,
+    INDEX,
+    MANIFEST,
+    checked_manifest,
+    damaged,
+    json_line,
+    load_files,
+    model_name,
+    save_files,
+)
 from langchain_gptoss._optional import require
-from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
+from langchain_gptoss.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,11 +48,8 @@ if TYPE_CHECKING:
 Filter = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
 """Metadata that must be equal, or a function of the metadata that says whether a document may be found."""
 
-_FORMAT = 1
-_INDEX, _DOCUMENTS, _MANIFEST = "index.faiss", "documents.jsonl", "manifest.json"
-_LEFT_BY_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_LOCK_SECONDS = 60
 _MISSING = object()
+_RETRIEVED = 8
 
 
 class FaissStore(VectorStore):
@@ -281,11 +285,15 @@ class FaissStore(VectorStore):
     def as_retriever(self, **kwargs: Any) -> FaissRetriever:
         """Returns a retriever whose documents carry `metadata["relevance_score"]`.
 
+        It returns 8 documents unless `search_kwargs` names another `k`: chunks are small, and a chatbot chooses among
+        several.
+
         Args:
             **kwargs: As of `VectorStore.as_retriever`: `search_type`, `search_kwargs`, `tags`.
         """
         tags = kwargs.pop("tags", None) or self._get_retriever_tags()
-        return FaissRetriever(vectorstore=self, tags=tags, **kwargs)
+        search_kwargs = {"k": _RETRIEVED} | (kwargs.pop("search_kwargs", None) or {})
+        return FaissRetriever(vectorstore=self, tags=tags, search_kwargs=search_kwargs, **kwargs)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return _relevance
@@ -347,23 +355,23 @@ class FaissStore(VectorStore):
         """
         with self._lock:
             files = self._serialised()
-        _save_files(Path(folder).resolve(), files)
+        save_files(Path(folder).resolve(), files)
 
     def _serialised(self) -> dict[str, bytes]:
         faiss = require("faiss", extra="rag")
         files = {
-            _INDEX: b"" if self._index is None else faiss.serialize_index(self._index).tobytes(),
-            _DOCUMENTS: b"".join(_json_line(key, document) for key, document in self._documents.items()),
+            INDEX: b"" if self._index is None else faiss.serialize_index(self._index).tobytes(),
+            DOCUMENTS: b"".join(json_line(key, document) for key, document in self._documents.items()),
         }
         manifest = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "metric": "cosine",
             "dimension": None if self._index is None else self._index.d,
             "count": len(self._documents),
-            "embedding_model": _model_name(self._embedding),
+            "embedding_model": model_name(self._embedding),
             "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         }
-        return {**files, _MANIFEST: json.dumps(manifest, indent=2).encode()}
+        return {**files, MANIFEST: json.dumps(manifest, indent=2).encode()}
 
     @classmethod
     def load(cls, folder: str | Path, embedding: Embeddings) -> Self:
@@ -378,17 +386,17 @@ class FaissStore(VectorStore):
                 embedding model.
         """
         place = Path(folder).resolve()
-        files = _load_files(place)
-        manifest = _checked_manifest(place, files, embedding)
+        files = load_files(place)
+        manifest = checked_manifest(place, files, embedding)
         store = cls(embedding)
         try:
             store._restore(files, manifest)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise _damaged(place, str(error)) from error
+            raise damaged(place, str(error)) from error
         return store
 
     def _restore(self, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
-        for line in files[_DOCUMENTS].splitlines():
+        for line in files[DOCUMENTS].splitlines():
             row = json.loads(line.decode("utf-8", "surrogatepass"))
             document = Document(id=row["id"], page_content=row["page_content"], metadata=row["metadata"])
             self._documents[row["key"]] = document
@@ -397,7 +405,7 @@ class FaissStore(VectorStore):
         keys: list[int] = []
         if manifest["dimension"] is not None:
             faiss, np = require("faiss", extra="rag"), require("numpy", extra="rag")
-            self._index = faiss.deserialize_index(np.frombuffer(files[_INDEX], dtype=np.uint8))
+            self._index = faiss.deserialize_index(np.frombuffer(files[INDEX], dtype=np.uint8))
             keys = faiss.vector_to_array(self._index.id_map).tolist()
             if (self._index.d, self._index.metric_type) != (
                 manifest["dimension"],
@@ -483,166 +491,3 @@ def _diverse(query: Vectors, vectors: Vectors, k: int, weight: float) -> list[in
         gain[chosen] = -float("inf")
         chosen.append(int(gain.argmax()))
     return chosen
-
-
-def _model_name(embedding: Embeddings) -> str | None:
-    names = (getattr(embedding, attribute, None) for attribute in ("model_name", "model"))
-    return next((name for name in names if isinstance(name, str)), None)
-
-
-def _json_line(key: int, document: Document) -> bytes:
-    row = {
-        "key": key,
-        "id": document.id,
-        "page_content": document.page_content,
-        "metadata": document.metadata,
-    }
-    try:
-        return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"The metadata of document {document.id!r} cannot be saved as JSON ({error}). "
-            "Keep to text, numbers, true and false, lists and dicts."
-        ) from error
-
-
-def _sibling(folder: Path, role: str) -> Path:
-    return folder.with_name(f".{folder.name}.{role}")
-
-
-def _save_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    fresh, old = _sibling(folder, "new"), _sibling(folder, "old")
-    try:
-        _refuse_foreign(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(_sibling(folder, "lock"), timeout=_LOCK_SECONDS):
-            _clear_leftovers(folder)
-            try:
-                fresh.mkdir()
-                for name, data in files.items():
-                    _write_durably(fresh / name, data)
-                _sync_folder(fresh)
-                _swap(fresh, folder, old)
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why, what = ("the disk is full", "Free some space") if full else (str(error), "Check its permissions")
-        raise StorageError(
-            f"The index could not be saved in {folder}: {why}. {what}, or choose another folder."
-        ) from error
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Keeps a folder of somebody's documents from being replaced by an index."""
-    if folder.exists():
-        others = {path.name for path in folder.iterdir()} - {_INDEX, _DOCUMENTS, _MANIFEST} - _LEFT_BY_DESKTOPS
-        if others:
-            raise InvalidInputError(
-                f"The folder {folder} holds other files ({', '.join(sorted(others)[:3])}), "
-                "which saving would delete. Choose a new or an empty folder."
-            )
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Undoes a save that a crash cut short. The caller holds the lock."""
-    old = _sibling(folder, "old")
-    if old.exists() and not folder.exists():
-        os.replace(old, folder)
-    for leftover in (old, _sibling(folder, "new")):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _swap(fresh: Path, folder: Path, old: Path) -> None:
-    replaces = folder.exists()
-    if replaces:
-        os.replace(folder, old)
-    try:
-        os.replace(fresh, folder)
-    except OSError:
-        if replaces:
-            os.replace(old, folder)
-        raise
-    _sync_folder(folder.parent)
-
-
-def _load_files(folder: Path) -> dict[str, bytes]:
-    try:
-        with _reading(folder):
-            return {name: (folder / name).read_bytes() for name in (_MANIFEST, _INDEX, _DOCUMENTS)}
-    except (FileNotFoundError, NotADirectoryError) as error:
-        name = Path(error.filename).name
-        if name != _MANIFEST:
-            raise _damaged(folder, f"{name} is missing") from None
-        raise IndexStoreError(
-            f"There is no saved index in {folder}. Check the path, or index and save first."
-        ) from None
-    except OSError as error:
-        raise IndexStoreError(f"The index in {folder} cannot be read ({error}). Check its permissions.") from error
-
-
-@contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Keeps savers out while a store is read, as far as the place lets us: a read-only one has no savers."""
-    if not folder.exists() and not _sibling(folder, "old").exists():
-        yield
-        return
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            stack.enter_context(FileLock(_sibling(folder, "lock"), timeout=_LOCK_SECONDS))
-            _clear_leftovers(folder)
-        yield
-
-
-def _damaged(folder: Path, why: str) -> IndexStoreError:
-    return IndexStoreError(f"The index in {folder} is damaged: {why}. Build the index again, or restore a copy.")
-
-
-def _checked_manifest(folder: Path, files: Mapping[str, bytes], embedding: Embeddings) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads(files[_MANIFEST])
-        version, hashes, dimension = (
-            manifest["format"],
-            dict(manifest.get("sha256", {})),
-            manifest.get("dimension"),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise _damaged(folder, f"{_MANIFEST} is not a manifest") from None
-    if version != _FORMAT or manifest.get("metric") != "cosine":
-        raise IndexStoreError(
-            f"The index in {folder} has format {version} ({manifest.get('metric')}) and this version "
-            f"reads format {_FORMAT} (cosine). Upgrade langchain-gptoss, or build the index again."
-        )
-    for name in (_INDEX, _DOCUMENTS):
-        if hashlib.sha256(files[name]).hexdigest() != hashes.get(name):
-            raise _damaged(folder, f"{name} is not what was saved (its SHA-256 differs)")
-    saved, given = manifest.get("embedding_model"), _model_name(embedding)
-    if saved and given and saved != given:
-        raise IndexStoreError(
-            f"The index in {folder} was made with the embedding model {saved} and {given} was given. "
-            f"Load it with {saved}, or build the index again."
-        )
-    if dimension is not None and dimension != (length := len(embedding.embed_query("dimension"))):
-        raise IndexStoreError(
-            f"The index in {folder} holds vectors of {dimension} dimensions and the embedding model "
-            f"makes {length}. Load it with the embedding model it was made with, or build the index again."
-        )
-    return manifest

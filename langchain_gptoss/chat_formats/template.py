@@ -13,7 +13,7 @@ _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 class TokenizerParser(Parser):
-    """Turns the ids of a Hugging Face tokenizer into text; control tokens vanish, split characters wait for their rest."""
+    """Turns a Hugging Face tokenizer's ids into text: control tokens vanish, split characters wait for their rest."""
 
     def __init__(self, tokenizer: Any) -> None:
         """Takes a fast tokenizer."""

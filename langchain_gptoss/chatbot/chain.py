@@ -1,8 +1,8 @@
-"""`create_chatbot`: retrieve, judge, answer, verify, cite, as one LangChain Runnable over any chat model and retriever."""
+"""`create_chatbot`: retrieve, judge, answer, verify, cite: one Runnable over any chat model and any retriever."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, NotRequired
+from typing import Any, NotRequired, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -31,7 +31,6 @@ from langchain_gptoss.chatbot.text import language_of
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
 
 _SMALL = 1_000_000_000  # a model with fewer parameters gets single sentences instead of passages
-_MAX_SENTENCES = 2  # and is not listened to for longer than this: it rambles
 
 
 class ChatbotInput(TypedDict):
@@ -120,7 +119,7 @@ def create_chatbot(
         language=language,
     )
     runnable = RunnableGenerator(chatbot.transform, chatbot.atransform, name="gptoss_chatbot")
-    return runnable.with_types(input_type=ChatbotInput, output_type=ChatbotOutput)
+    return runnable.with_types(input_type=ChatbotInput, output_type=cast("Any", ChatbotOutput))
 
 
 def _default_focus(llm: BaseChatModel) -> int:
@@ -212,7 +211,7 @@ class _Chatbot:
             language=language,
             spans=[],
             strict=self.strict,
-            max_sentences=_MAX_SENTENCES if self.focus else None,
+            brief=bool(self.focus),
         )
         if near < self.min_nearness:
             reason = f"Declined: the nearest passage has nearness {near:.2f}, below {self.min_nearness:.2f}."
@@ -281,14 +280,16 @@ def _piece(text: str) -> AddableDict:
 
 
 def _closing(plan: _Plan, usage: UsageMetadata | None) -> Iterator[AddableDict]:
-    yield from (_piece(text) for text in plan.draft.finish())
-    abstained = not plan.draft.citations
-    if not plan.messages:
-        yield _piece(DECLINE[plan.draft.language])
+    draft, reason = plan.draft, plan.reason
+    yield from (_piece(text) for text in draft.finish())
+    if not draft.citations:
+        if plan.messages:
+            reason = "Declined: no passage supports what the model said, and none answers the question by itself."
+        yield _piece(f" {DECLINE[draft.language]}" if draft.wrote else DECLINE[draft.language])
     yield AddableDict(
-        citations=plan.draft.citations,
-        abstained=abstained,
-        reason=plan.reason,
+        citations=draft.citations,
+        abstained=not draft.citations,
+        reason=reason,
         usage=usage or UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0),
     )
 

@@ -1,15 +1,19 @@
 """Citations are checked, not believed: a sentence is supported only by a span that says the same."""
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from typing_extensions import TypedDict
 
 from langchain_gptoss.chatbot.evidence import Span
-from langchain_gptoss.chatbot.text import coverage, negated, numbers, words
+from langchain_gptoss.chatbot.text import coverage, missing, negated, numbers, words
 
 _SUPPORT = 0.65  # the share of a claim's words that its span must hold
+_QUOTABLE = 0.6  # the share of a question's words that a quoted sentence and its headings must hold
 _ELLIPTIC = 4  # a sentence with fewer content words ("It costs 12.90.") is read together with its question
+
+_YES_OR_NO = re.compile(r"\W*(yes|no|oui|non)\b", re.IGNORECASE)
 
 
 class Citation(TypedDict):
@@ -41,28 +45,39 @@ class Citation(TypedDict):
 def supporting_span(sentence: str, question: str, spans: Sequence[Span]) -> Span | None:
     """Returns the span that supports a sentence of an answer, or None.
 
-    The span must hold every number of the sentence and most of its words, and say yes or no as it does. No other
-    span may fit the words better: "the answer is 4.90 euros" to a question about express delivery is not supported
-    by the price of standard delivery, because the sentence on express delivery fits it better and has another number.
+    The span must hold every number of the sentence and most of its words, and say yes or no as it does. Words that
+    the sentence takes over from the question must stand in the span's passage: an answer about a "student discount"
+    is not supported by a passage that knows no students. No other span may fit the words better and have other
+    numbers: "the answer is 4.90 euros" to a question about express delivery is not supported by the price of standard
+    delivery, because the sentence on express delivery fits it better. A sentence that says nothing beyond the
+    question, or asks, is not an answer.
     """
-    claim = words(sentence)
-    if not claim:
+    said, asked = words(sentence), words(question)
+    if not said or sentence.rstrip().endswith("?") or not (missing(said, question) or _YES_OR_NO.match(sentence)):
         return None
-    if len(claim) < _ELLIPTIC:
-        claim += words(question)
-    figures = numbers(sentence)
+    claim = said if len(said) >= _ELLIPTIC else said + asked
     plain = [word for word in claim if not word[0].isdigit()]
-    fits = [coverage(plain, f"{span.passage.heading.split(' > ')[-1]} {span.text}") for span in spans]
-    supporter, rival = None, 0.0
-    best = _SUPPORT if plain else 0.0
-    for span, fit in zip(spans, fits, strict=True):
+    taken_over = [word for word in asked if not missing([word], sentence)]
+    figures, negative = numbers(sentence), negated(sentence)
+    supporter, best, rival = None, _SUPPORT if plain else 0.0, 0.0
+    for span in spans:
+        fit = coverage(plain, f"{span.passage.heading} {span.text}")
         held = numbers(span.text)
         if figures and held and not figures <= held:
             rival = max(rival, fit)
-        elif figures <= held and negated(sentence) == negated(span.text) and fit >= best:
-            if supporter is None or fit > best:
-                supporter, best = span, fit
+        elif (
+            (fit > best or (fit == best and not supporter))
+            and figures <= held
+            and negative == negated(span.text)
+            and not missing(taken_over, f"{span.passage.heading} {span.passage.text}")
+        ):
+            supporter, best = span, fit
     return None if rival > best else supporter
+
+
+def answers(span: Span, question: str) -> bool:
+    """Returns whether a span holds enough of the question's words to be shown as the answer by itself."""
+    return coverage(words(question), f"{span.passage.heading} {span.text}") >= _QUOTABLE
 
 
 def cite(span: Span, claim: str, *, number: int, verdict: Literal["supported", "quoted"]) -> Citation:

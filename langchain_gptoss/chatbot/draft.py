@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from langchain_gptoss.chatbot.citations import Citation, cite, supporting_span
+from langchain_gptoss.chatbot.citations import Citation, answers, cite, supporting_span
 from langchain_gptoss.chatbot.evidence import Span
 from langchain_gptoss.chatbot.prompts import QUOTE
 from langchain_gptoss.chatbot.text import sentences, words
@@ -18,6 +18,7 @@ _OPEN_MARKER = re.compile(r"\s*[\[【][^\]】]*$")
 _UNFINISHED = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
 UNSUPPORTED = "[?]"
+_BRIEF = 2  # sentences after which a small model rambles
 
 
 @dataclass
@@ -29,21 +30,22 @@ class Draft:
         language: Of the fixed texts, `"en"` or `"fr"`.
         spans: The evidence, nearest first; the first is what gets quoted when the model's own answer has no support.
         strict: Whether unsupported sentences are left out instead of marked.
-        max_sentences: Where to stop listening; None means when the model stops.
+        brief: Whether to stop listening after the first supported sentence, or the second of any kind.
         citations: Those made so far, in the order of their numbers.
         done: Whether enough was read.
+        wrote: Whether anything was shown.
     """
 
     question: str
     language: str
     spans: Sequence[Span]
     strict: bool
-    max_sentences: int | None = None
+    brief: bool = False
     citations: list[Citation] = field(default_factory=list)
     done: bool = False
+    wrote: bool = False
     _held: str = ""
     _shown: int = 0
-    _written: bool = False
     _read: list[str] = field(default_factory=list)
 
     def feed(self, text: str) -> Iterator[str]:
@@ -55,14 +57,14 @@ class Draft:
             yield from self._live()
 
     def finish(self) -> Iterator[str]:
-        """Yields the rest; a quotation of the nearest sentence when nothing that the model said is supported."""
+        """Yields the rest; a quotation when nothing that the model said is supported and a span answers by itself."""
         if not self.done and self._held.strip():
             yield from self._sentence(len(self._held))
-        if not self.citations and self.spans:
+        if not self.citations and self.spans and answers(self.spans[0], self.question):
             span = self.spans[0]
             self.citations.append(cite(span, span.text, number=1, verdict="quoted"))
             quotation = QUOTE[self.language].format(quote=span.text)
-            yield f"{' ' if self._written else ''}{quotation} [1]"
+            yield f"{' ' if self.wrote else ''}{quotation} [1]"
 
     def _sentence_end(self) -> int | None:
         """Returns where the first sentence ends, once something after it has begun."""
@@ -87,8 +89,8 @@ class Draft:
             self.done = True
             return
         self._read.append(sentence)
-        self.done = len(self._read) == self.max_sentences
         span = supporting_span(sentence, self.question, self.spans)
+        self.done = self.brief and (span is not None or len(self._read) == _BRIEF)
         if span is not None:
             yield self._piece(whole, shown, f"[{self._number(span, sentence)}]")
         elif not self.strict:
@@ -100,8 +102,8 @@ class Draft:
         return f"{rest} {marker}".rstrip()
 
     def _spaced(self, text: str) -> str:
-        text = f" {text}" if self._written else text
-        self._written = True
+        text = f" {text}" if self.wrote else text
+        self.wrote = True
         return text
 
     def _number(self, span: Span, claim: str) -> int:

@@ -11,7 +11,8 @@ _OPENING = re.compile(
     r"^\W*(and|or|but|also|then|what about|how about|why|et|ou|mais|alors|pourquoi|qu'en est-il)\b", re.IGNORECASE
 )
 _REFERENCE = re.compile(
-    r"\b(it|its|they|them|that|those|these|this one|that one|the same|il|elle|ils|elles|cela|ça|celui-ci|celle-ci|en|y)\b",
+    r"\b(it|its|they|them|that|those|these|this one|that one|the same"
+    r"|il|elle|ils|elles|cela|ça|celui-ci|celle-ci|en|y)\b",
     re.IGNORECASE,
 )
 _STANDALONE_WORDS = 2

@@ -11,13 +11,13 @@ _WORD = re.compile(r"[^\W_]+(?:[.,:/][0-9]+)*(?:['’][^\W_]+)?")
 
 _STOPWORDS = frozenset(
     """a about all also am an and answer any are as at be been but by can could did do does for from get give had has
-    have he her his how i if in into is it its know many may me more most much must my need no not of on one only or
-    our please she should so some tell than that the their them then there these they this those to us was we were
+    have he her his how i if in into is it its know long many may me more most much must my need no not of on one only
+    or our please she should so some tell than that the their them then there these they this those to us was we were
     what when where which who whom whose why will with would yes you your
     à au aux avec ce ces cela cette comme comment combien dans de des du elle elles en est et être il ils je la le
-    les leur lui ma mais me mes mon ne non nous on ou où oui par pas peut peux plus pour pouvez puis puis-je quand
-    que quel quelle quelles quels quelqu qui quoi réponse sa se ses si son sont sur ta te tes ton tous tout très tu un
-    une vos votre vous y""".split()  # noqa: SIM905 (a list of 160 strings would be 160 lines)
+    les leur longtemps lui ma mais me mes mon ne non nous on ou où oui par pas peut peux plus pour pouvez puis
+    puis-je quand que quel quelle quelles quels quelqu qui quoi réponse sa se ses si son sont sur ta te tes ton
+    tous tout très tu un une vos votre vous y""".split()  # noqa: SIM905 (a list of 160 strings would be 160 lines)
 )
 _NEGATIONS = frozenset("no not never cannot nor without none aucun aucune jamais ne sans non pas".split())  # noqa: SIM905
 _NUMBER_WORDS = {
@@ -61,7 +61,7 @@ def _closed(boundary: "re.Match[str]") -> int:
 
 
 def words(text: str) -> list[str]:
-    """Returns the content words and numbers of a text, in lower case and without accents; function words are left out."""
+    """Returns the content words and numbers of a text in order, in lower case and without accents."""
     found = (match[0].lower().replace("’", "'") for match in _WORD.finditer(text))
     kept = (
         word.split("'")[-1] if "'" in word and not word.endswith("'s") else word.removesuffix("'s") for word in found
@@ -92,11 +92,15 @@ def same_word(first: str, second: str) -> bool:
     return shared >= 4 and len(first) - shared <= 3 and len(second) - shared <= 3
 
 
-def coverage(wanted: list[str], text: str) -> float:
-    """Returns the share of `wanted` words that a text holds, from 0 to 1; 0 when nothing is wanted."""
+def missing(wanted: list[str], text: str) -> list[str]:
+    """Returns those of the wanted words that a text does not hold."""
     there = words(text)
-    hits = sum(any(same_word(word, other) for other in there) for word in wanted)
-    return hits / len(wanted) if wanted else 0.0
+    return [word for word in wanted if not any(same_word(word, other) for other in there)]
+
+
+def coverage(wanted: list[str], text: str) -> float:
+    """Returns the share of the wanted words that a text holds, from 0 to 1; 0 when nothing is wanted."""
+    return 1 - len(missing(wanted, text)) / len(wanted) if wanted else 0.0
 
 
 def language_of(text: str) -> str:

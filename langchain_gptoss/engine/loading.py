@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError, InvalidInputError
 from langchain_gptoss.models.checkpoint import read_config, weight_files
@@ -133,28 +132,24 @@ def load_model(folder: Path, placement: Placement) -> Any:
         GptOssMemoryError: Memory ran out while loading.
     """
     from transformers import GptOssForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # ours counts the same thing and goes away when it is done
     try:
-        with tqdm(
-            total=1, desc=f"Loading {folder.name} on {placement.device}", leave=False, bar_format="{desc} ..."
-        ) as bar:
-            model, report = GptOssForCausalLM.from_pretrained(
-                folder,
-                dtype=placement.dtype,
-                device_map=placement.device if placement.device == "cuda" else None,
-                experts_implementation="grouped_mm",
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-            bar.update()
+        # Typed as Any: transformers declares the model alone, and returns a pair when asked for the loading report.
+        loaded: Any = GptOssForCausalLM.from_pretrained(
+            folder,
+            dtype=placement.dtype,
+            device_map=placement.device if placement.device == "cuda" else None,
+            experts_implementation="grouped_mm",
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
             raise GptOssMemoryError(f"Memory ran out while loading {folder.name!r}. Close other programs.") from error
         raise CheckpointError(f"{str(folder)!r} cannot be loaded: {error}") from error
+    model, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise CheckpointError(
             f"{str(folder)!r} lacks {len(missing)} weights that its config asks for, such as {missing[0]!r}. "

@@ -45,7 +45,7 @@ class LocalEngine(Engine):
     def _generate(self, request: Request, limit: int) -> Generation:
         cache = DynamicCache(config=self._model.config)
         prompt = torch.tensor([request.prompt_ids], device=self._model.device)
-        pieces = prompt.split(_PREFILL_TOKENS, dim=1)
+        pieces = torch.split(prompt, _PREFILL_TOKENS, dim=1)
         for piece in pieces[:-1]:
             self._forward(piece, cache)
             yield None

@@ -6,7 +6,7 @@ from langchain_gptoss.engine.base import SamplingParams
 
 
 class Sampler:
-    """Samples for one request, with a random generator of its own so that a seed gives the same answer in any company."""
+    """Samples for one request; its random numbers are its own, so a seed gives the same answer in any company."""
 
     def __init__(self, params: SamplingParams) -> None:
         """Takes the request's parameters."""

@@ -5,7 +5,7 @@ title it stands under; the store keeps the bare chunk, because a citation must p
 file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from langchain_core.documents import Document
@@ -18,32 +18,32 @@ from langchain_gptoss.vectorstores import FaissStore
 
 
 def index_documents(
-    path: str | Path,
+    documents: str | Path | Sequence[Document],
     *,
     embeddings: Embeddings | None = None,
     max_chars: int = 700,
     on_skip: Callable[[Skipped], None] | None = None,
 ) -> FaissStore:
-    """Returns an in-memory index of a file or of a folder.
+    """Returns an in-memory index of documents.
 
     Args:
-        path: A file or a folder, read as by `load_documents`.
+        documents: A file or a folder, read as by `load_documents`; or documents that some other loader made.
         embeddings: The embedding model; by default the one that `load_embeddings()` picks.
         max_chars: The most characters in one chunk.
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
     Raises:
-        DocumentsError: There is nothing to index at `path`.
+        DocumentsError: There is nothing to index.
         InvalidInputError: `max_chars` is below 1.
         MissingDependencyError: The extra `rag` is not installed.
     """
-    chunks = split_documents(load_documents(path, on_skip=on_skip), max_chars=max_chars)
+    if isinstance(documents, str | Path):
+        documents = load_documents(documents, on_skip=on_skip)
+    chunks = split_documents(documents, max_chars=max_chars)
     if not chunks:
-        raise DocumentsError(f"The documents at {path} hold only headings. Add text, or choose another folder.")
+        raise DocumentsError("The documents hold no text besides headings. Add text, or choose another folder.")
     if embeddings is None:
-        from langchain_gptoss.embeddings import (
-            load_embeddings,
-        )  # loads torch, which the steps above do not need
+        from langchain_gptoss.embeddings import load_embeddings
 
         embeddings = load_embeddings()
     store = FaissStore(embeddings)

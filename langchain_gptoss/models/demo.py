@@ -262,14 +262,13 @@ def _save_tokenizer(fields: dict[str, Any], folder: Path) -> None:
     kinds = fields["tokenizer.ggml.token_type"]
     special = [token for token, kind in zip(tokens, kinds, strict=True) if kind == control]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
-    PreTrainedTokenizerFast(
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         bos_token=tokens[fields["tokenizer.ggml.bos_token_id"]],
         eos_token=tokens[fields["tokenizer.ggml.eos_token_id"]],
         pad_token=tokens[fields["tokenizer.ggml.padding_token_id"]],
         unk_token=tokens[fields["tokenizer.ggml.unknown_token_id"]],
         chat_template=fields["tokenizer.chat_template"],
-        model_max_length=fields["llama.context_length"],
     ).save_pretrained(folder)
 
 

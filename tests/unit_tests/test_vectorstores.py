@@ -19,7 +19,7 @@ from langchain_core.indexing import InMemoryRecordManager, index
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 
-from langchain_gptoss import vectorstores
+from langchain_gptoss import _faiss_files
 from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
 from langchain_gptoss.vectorstores import FaissRetriever, FaissStore
 
@@ -418,14 +418,14 @@ def test_metadata_that_is_not_json_is_named(tmp_path):
 @pytest.mark.parametrize("name", FILES)
 def test_a_failed_write_keeps_the_old_store(tmp_path, monkeypatch, name, number):
     filled(5)[0].save(tmp_path / "i")
-    write = vectorstores._write_durably
+    write = _faiss_files._write_durably
 
     def failing(path: Path, data: bytes) -> None:
         write(path, data)
         if path.name == name:
             raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(vectorstores, "_write_durably", failing)
+    monkeypatch.setattr(_faiss_files, "_write_durably", failing)
     with pytest.raises(StorageError, match="disk is full" if number == errno.ENOSPC else "Permission denied"):
         filled(9)[0].save(tmp_path / "i")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".i.lock", "i"]
@@ -453,7 +453,7 @@ import os, sys
 from pathlib import Path
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langchain_gptoss import vectorstores
+from langchain_gptoss import _faiss_files
 
 store = vectorstores.FaissStore(DeterministicFakeEmbedding(size=8))
 store.add_embedded([Document(page_content="new")] * 9, [[1.0] * 8] * 9)
@@ -496,7 +496,7 @@ def test_a_read_only_place_can_be_loaded(tmp_path, monkeypatch):
     def read_only(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(vectorstores, "FileLock", read_only)
+    monkeypatch.setattr(_faiss_files, "FileLock", read_only)
     assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 5
 
 

@@ -1,0 +1,5 @@
+"""The command line: `gptoss demo | ask | chat | serve`."""
+
+from langchain_gptoss.cli.app import main
+
+__all__ = ["main"]
