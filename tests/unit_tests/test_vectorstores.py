@@ -237,6 +237,14 @@ def test_retriever_carries_the_cosine_and_the_store_does_not():
     assert mmr == store.max_marginal_relevance_search("q", 3)
 
 
+@pytest.mark.parametrize("options", [{}, {"search_kwargs": {}}, {"search_kwargs": None}, {"search_type": "mmr"}])
+def test_retriever_returns_eight_unless_told_otherwise(options):
+    store, _ = filled(30)
+    assert len(store.as_retriever(**options).invoke("q")) == 8
+    chosen = store.as_retriever(search_kwargs={"filter": {"group": 1}})
+    assert chosen.search_kwargs == {"k": 8, "filter": {"group": 1}}
+
+
 async def test_retriever_with_threshold_sync_and_async():
     store, _ = filled(50)
     options = {"k": 50, "score_threshold": 0.3}
@@ -453,7 +461,7 @@ import os, sys
 from pathlib import Path
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langchain_gptoss import _faiss_files
+from langchain_gptoss import _faiss_files, vectorstores
 
 store = vectorstores.FaissStore(DeterministicFakeEmbedding(size=8))
 store.add_embedded([Document(page_content="new")] * 9, [[1.0] * 8] * 9)
@@ -464,8 +472,8 @@ def save_and_crash(step, folder):
     def crashing(function):
         return lambda *args, **kwargs: os._exit(9) if next(calls) == step else function(*args, **kwargs)
     os.fsync, os.replace = crashing(os.fsync), crashing(os.replace)
-    vectorstores.shutil.rmtree = crashing(vectorstores.shutil.rmtree)
-    vectorstores._save_files(folder, files)
+    _faiss_files.shutil.rmtree = crashing(_faiss_files.shutil.rmtree)
+    _faiss_files.save_files(folder, files)
     os._exit(0)
 
 for step, folder in enumerate(sys.argv[1:], 1):

@@ -1,0 +1,50 @@
+# Needs Python 3.11 or newer and a package index; everything else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+USER_STAMP := .venv/.user-installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit_test integration_test format lint type clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: $(USER_STAMP)  ## Install, fetch the demo model, and ask it about a sample handbook
+	@$(BIN)/gptoss demo
+
+test: unit_test integration_test  ## Run all tests
+
+unit_test: $(STAMP)  ## Run the tests that need no model and no network
+	$(BIN)/python -m pytest tests/unit_tests
+
+integration_test: $(STAMP)  ## Run the demo model for real
+	$(BIN)/python -m pytest tests/integration_tests
+
+format: $(STAMP)  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)  ## Check style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+type: $(STAMP)  ## Check types
+	$(BIN)/mypy
+
+clean:  ## Remove what the targets above made in this folder
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24.1"
+
+$(USER_STAMP): pyproject.toml constraints.txt | .venv/bin/python
+	@test -e $(STAMP) || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[rag,demo,serve]"
+	@touch $@
+
+$(STAMP): pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[rag,demo,serve,dev]"
+	@touch $@
