@@ -82,6 +82,13 @@ def text_of(message: BaseMessage) -> str:
     return str(message.text)
 
 
+def role_of(message: BaseMessage) -> Literal["system", "human", "ai"]:
+    """Returns who speaks; a message that was added up from streamed chunks speaks like any other."""
+    if isinstance(message, SystemMessage):
+        return "system"
+    return "human" if isinstance(message, HumanMessage) else "ai"
+
+
 def checked(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
     """Returns the messages if they can be written.
 

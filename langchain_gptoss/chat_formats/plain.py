@@ -5,7 +5,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_gptoss.chat_formats.base import ChatFormat, Parser, ReasoningEffort, checked, text_of
+from langchain_gptoss.chat_formats.base import ChatFormat, Parser, ReasoningEffort, checked, role_of, text_of
 from langchain_gptoss.chat_formats.template import TokenizerParser
 
 _LABELS = {"human": "User: ", "ai": "Assistant: ", "system": ""}
@@ -28,7 +28,7 @@ class PlainFormat(ChatFormat):
         """See `ChatFormat.render`."""
         if len(checked(messages)) == 1:
             return self.encode(text_of(messages[0]))
-        lines = [_LABELS[message.type] + text_of(message) for message in messages]
+        lines = [_LABELS[role_of(message)] + text_of(message) for message in messages]
         return self.encode("\n\n".join([*lines, "Assistant:"]))
 
     def parser(self) -> Parser:

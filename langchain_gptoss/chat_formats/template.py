@@ -7,7 +7,16 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from tokenizers.decoders import DecodeStream
 
-from langchain_gptoss.chat_formats.base import ChatFormat, Delta, Parser, ReasoningEffort, checked, text_deltas, text_of
+from langchain_gptoss.chat_formats.base import (
+    ChatFormat,
+    Delta,
+    Parser,
+    ReasoningEffort,
+    checked,
+    role_of,
+    text_deltas,
+    text_of,
+)
 
 _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
@@ -36,7 +45,11 @@ class TemplateFormat(ChatFormat):
         """Takes a fast tokenizer with a chat template, and the tokens that end a turn."""
         self._tokenizer = tokenizer
         self._stop_ids = stop_ids
-        self._special = re.compile("|".join(re.escape(token) for token in tokenizer.all_special_tokens))
+        # Not `all_special_tokens`: that leaves out control tokens that have no role such as bos or eos.
+        control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        # The longest first, in case one begins another.
+        control.sort(key=len, reverse=True)
+        self._marked_apart = re.compile("|".join([*map(re.escape, control), "[\ue000\ue001]"]))
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -47,7 +60,7 @@ class TemplateFormat(ChatFormat):
         """See `ChatFormat.render`."""
         literals: list[str] = []
         turns = [
-            {"role": _ROLES[message.type], "content": self._marked(text_of(message), literals)}
+            {"role": _ROLES[role_of(message)], "content": self._marked(text_of(message), literals)}
             for message in checked(messages)
         ]
         prompt = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -77,4 +90,4 @@ class TemplateFormat(ChatFormat):
             literals.append(match[0])
             return f"\ue000{len(literals) - 1}\ue001"
 
-        return re.sub(f"{self._special.pattern}|[\ue000\ue001]", mark, text)
+        return self._marked_apart.sub(mark, text)

@@ -9,6 +9,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -178,7 +179,7 @@ class TokenStream:
         if self._waiter is not None:
             loop, waiter = self._waiter
             self._waiter = None
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop was closed: nobody listens any more
                 loop.call_soon_threadsafe(_resolve, waiter)
 
 

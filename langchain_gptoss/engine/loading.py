@@ -87,7 +87,7 @@ def _header(file: Path) -> dict[str, Any]:
             header: dict[str, Any] = json.loads(stream.read(length))
         header.pop("__metadata__", None)
         end = 8 + length + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise CheckpointError(
             f"{str(file)!r} is not a readable safetensors file: {error}. Copy or fetch the checkpoint again."
         ) from error

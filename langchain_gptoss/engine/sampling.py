@@ -22,7 +22,9 @@ class Sampler:
         if self._params.temperature == 0:
             return int(logits.argmax())
         # On the CPU whatever the device: the same seed then gives the same numbers everywhere.
-        scores = logits.float().cpu() / self._params.temperature
+        # The largest becomes 0 and the sums are float64: no temperature, however low, then overflows.
+        scores = logits.double().cpu()
+        scores = (scores - scores.max()) / self._params.temperature
         if 0 < self._params.top_k < scores.numel():
             scores = scores.masked_fill(scores < scores.topk(self._params.top_k).values[-1], -torch.inf)
         probabilities = scores.softmax(dim=-1)

@@ -84,18 +84,20 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            files = {folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+            if not files:
+                raise ValueError("it names no files")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{str(index)!r} cannot be read: {error!r}. Copy or fetch the checkpoint again."
             ) from error
-        return [folder / name for name in names]
-    if files := sorted(folder.glob("*.safetensors")):
-        return files
+        return sorted(files)
+    if found := sorted(folder.glob("*.safetensors")):
+        return found
     others = ", ".join(sorted(file.name for file in folder.glob("*.bin"))[:2])
-    found = f" (it has {others}, a pickle, which is never opened)" if others else ""
+    pickles = f" (it has {others}, a pickle, which is never opened)" if others else ""
     raise CheckpointError(
-        f"{str(folder)!r} has no *.safetensors files{found}. Pass a folder with config.json and *.safetensors files."
+        f"{str(folder)!r} has no *.safetensors files{pickles}. Pass a folder with config.json and *.safetensors files."
     )
 
 
