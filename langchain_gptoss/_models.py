@@ -1,11 +1,13 @@
 """What the chat model and the completion model share: fields, loading, and one flow for sync and async."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from langchain_core.runnables import run_in_executor
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_gptoss.chat_formats import ChatFormat, load_chat_format
@@ -104,6 +106,24 @@ class GptOssModel(BaseModel):
             "max_tokens": self.max_tokens,
         }
         return SamplingParams(**(values | options))
+
+
+async def begun(begin: "Callable[..., Turn]", *arguments: Any) -> "Turn":
+    """Returns `begin(*arguments)`, run on another thread: loading and rendering may not block the event loop.
+
+    A caller that is cancelled meanwhile cancels the turn too, which would otherwise go on with nobody listening.
+    """
+    beginning = asyncio.ensure_future(run_in_executor(None, begin, *arguments))
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        beginning.add_done_callback(_abandon)
+        raise
+
+
+def _abandon(beginning: "asyncio.Future[Turn]") -> None:
+    if not beginning.cancelled() and beginning.exception() is None:
+        beginning.result().stream.cancel()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,8 @@ from langchain_core.language_models.chat_models import BaseChatModel, agenerate_
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import run_in_executor
 
-from langchain_gptoss._models import GptOssModel, Turn, TurnEnd
+from langchain_gptoss._models import GptOssModel, Turn, TurnEnd, begun
 from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort
 
 
@@ -143,8 +142,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        # Loading takes seconds and rendering may take some milliseconds: neither may block the event loop.
-        turn = await run_in_executor(None, self._begin, messages, stop, kwargs)
+        turn = await begun(self._begin, messages, stop, kwargs)
         with turn.stream as stream:
             async for token_id in stream:
                 for delta in turn.feed(token_id):

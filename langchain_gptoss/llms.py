@@ -7,9 +7,8 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
-from langchain_core.runnables import run_in_executor
 
-from langchain_gptoss._models import GptOssModel, Turn
+from langchain_gptoss._models import GptOssModel, Turn, begun
 
 
 class GptOssLLM(GptOssModel, BaseLLM):
@@ -45,8 +44,10 @@ class GptOssLLM(GptOssModel, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        turns = [self._begin(prompt, stop, kwargs) for prompt in prompts]  # the engine runs them side by side
+        turns: list[Turn] = []
         try:
+            for prompt in prompts:  # the engine runs them side by side
+                turns.append(self._begin(prompt, stop, kwargs))  # noqa: PERF401 (those begun end with the others)
             return LLMResult(generations=[[_whole(turn)] for turn in turns])
         finally:
             for turn in turns:
@@ -59,8 +60,10 @@ class GptOssLLM(GptOssModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        turns = [await run_in_executor(None, self._begin, prompt, stop, kwargs) for prompt in prompts]
+        turns: list[Turn] = []
         try:
+            for prompt in prompts:
+                turns.append(await begun(self._begin, prompt, stop, kwargs))
             return LLMResult(generations=[[await _awhole(turn)] for turn in turns])
         finally:
             for turn in turns:
@@ -90,7 +93,7 @@ class GptOssLLM(GptOssModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        turn = await run_in_executor(None, self._begin, prompt, stop, kwargs)
+        turn = await begun(self._begin, prompt, stop, kwargs)
         with turn.stream as stream:
             async for token_id in stream:
                 for chunk in _chunks(turn.feed(token_id)):

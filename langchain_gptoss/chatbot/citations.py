@@ -11,6 +11,7 @@ from langchain_gptoss.chatbot.text import coverage, missing, negated, numbers, w
 
 _SUPPORT = 0.65  # the share of a claim's words that its span must hold
 _QUOTABLE = 0.6  # the share of a question's words that a quoted sentence and its headings must hold
+_NEWS = 0.5  # the share of the words that the sentence adds to the question
 _ELLIPTIC = 4  # a sentence with fewer content words ("It costs 12.90.") is read together with its question
 
 _YES_OR_NO = re.compile(r"\W*(yes|no|oui|non)\b", re.IGNORECASE)
@@ -53,7 +54,8 @@ def supporting_span(sentence: str, question: str, spans: Sequence[Span]) -> Span
     question, or asks, is not an answer.
     """
     said, asked = words(sentence), words(question)
-    if not said or sentence.rstrip().endswith("?") or not (missing(said, question) or _YES_OR_NO.match(sentence)):
+    new = missing(said, question)
+    if not said or sentence.rstrip().endswith("?") or not (new or _YES_OR_NO.match(sentence)):
         return None
     claim = said if len(said) >= _ELLIPTIC else said + asked
     plain = [word for word in claim if not word[0].isdigit()]
@@ -69,6 +71,7 @@ def supporting_span(sentence: str, question: str, spans: Sequence[Span]) -> Span
             (fit > best or (fit == best and not supporter))
             and figures <= held
             and negative == negated(span.text)
+            and (not new or coverage(new, span.text) >= _NEWS)
             and not missing(taken_over, f"{span.passage.heading} {span.passage.text}")
         ):
             supporter, best = span, fit

@@ -14,7 +14,7 @@ from langchain_gptoss.chatbot.text import sentences, words
 
 # Markers that the model wrote itself: ours replace them. The second form is the one that gpt-oss learned.
 _MARKER = re.compile(r"\s*(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|【[^】]*】)")
-_OPEN_MARKER = re.compile(r"\s*[\[【][^\]】]*$")
+_OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space before one
 _UNFINISHED = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
 UNSUPPORTED = "[?]"

@@ -71,10 +71,10 @@ class Scheduler:
 
 def _step(stream: TokenStream, generation: Generation) -> bool:
     """Takes one step and returns whether there is another."""
-    if stream.cancelled:
-        generation.close()
-        return False
     try:
+        if stream.cancelled:
+            generation.close()
+            return False
         token_id = next(generation)
     except StopIteration as end:
         stream.finish(end.value)

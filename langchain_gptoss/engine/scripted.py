@@ -1,5 +1,6 @@
 """An engine that replays token ids: for tests, examples, and for seeing what a chat format makes of a token stream."""
 
+import threading
 from collections.abc import Iterable, Sequence
 
 from langchain_gptoss.engine.base import Engine, Request, TokenStream
@@ -33,6 +34,7 @@ class ScriptedEngine(Engine):
         self.steps = 0
         self._completions = [list(completion) for completion in completions]
         self._context_length = context_length
+        self._lock = threading.Lock()
         self._scheduler = Scheduler("gptoss-scripted")
 
     @property
@@ -47,13 +49,14 @@ class ScriptedEngine(Engine):
             GptOssError: Every completion was replayed already.
         """
         limit = request.token_limit(self._context_length)
-        if len(self.requests) == len(self._completions):
-            raise GptOssError(
-                f"ScriptedEngine was called {len(self._completions) + 1} times and has {len(self._completions)} "
-                "completions. Give it one list of token ids for each call."
-            )
-        completion = self._completions[len(self.requests)]
-        self.requests.append(request)
+        with self._lock:
+            if len(self.requests) == len(self._completions):
+                raise GptOssError(
+                    f"ScriptedEngine was called {len(self._completions) + 1} times and has {len(self._completions)} "
+                    "completions. Give it one list of token ids for each call."
+                )
+            completion = self._completions[len(self.requests)]
+            self.requests.append(request)
         return self._scheduler.submit(self._replay(completion, request, limit))
 
     def close(self) -> None:

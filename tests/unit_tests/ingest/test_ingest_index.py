@@ -74,7 +74,7 @@ def test_options_are_handed_on(tmp_path):
 
 def test_nothing_but_headings_is_an_error(tmp_path):
     (tmp_path / "a.md").write_text("# Only\n## Headings")
-    with pytest.raises(DocumentsError, match="hold only headings"):
+    with pytest.raises(DocumentsError, match="no text besides headings"):
         index_documents(tmp_path, embeddings=Words())
 
 

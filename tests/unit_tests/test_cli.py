@@ -1,0 +1,129 @@
+"""The command line with bad input: one or two lines that say what to do, exit status 2, no traceback."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from typer.testing import CliRunner
+
+from langchain_gptoss.cli import app as cli_app
+from langchain_gptoss.cli.app import app
+
+
+@pytest.fixture
+def docs(tmp_path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("# Delivery\n\nExpress delivery costs 12.90 euros.")
+    return folder
+
+
+def run(*arguments: str, stdin: str = ""):
+    return CliRunner().invoke(app, list(arguments), input=stdin)
+
+
+def refused(result, *parts: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) <= 2
+    for part in parts:
+        assert part in result.stderr
+
+
+def test_help_and_version():
+    assert {"demo", "ask", "chat", "serve"} <= set(run("--help").stdout.split())
+    assert run("--version").stdout.startswith("langchain-gptoss ")
+
+
+def test_docs_that_are_not_there(tmp_path):
+    refused(run("ask", "Hello?", "--docs", str(tmp_path / "none")), "gptoss: ", "none")
+
+
+def test_docs_that_are_empty(tmp_path):
+    refused(run("ask", "Hello?", "--docs", str(tmp_path)), "gptoss: ", ".md")
+
+
+def test_docs_of_unsupported_kinds(tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"x")
+    refused(run("chat", "--docs", str(tmp_path)), "picture.png", ".pdf")
+
+
+def test_an_unknown_model(docs):
+    refused(run("ask", "Hello?", "--docs", str(docs), "--model", "gtp-oss-20b"), "Did you mean gpt-oss-20b")
+
+
+def test_a_folder_that_is_not_a_checkpoint(docs):
+    refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(docs)), "has no config.json")
+
+
+def test_a_checkpoint_of_another_architecture(docs, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(tmp_path)), "'llama'", "'gpt_oss'")
+
+
+def test_an_empty_question(docs):
+    refused(run("ask", "  ", "--docs", str(docs)), "The question is empty")
+
+
+def test_no_network(docs, tmp_path, monkeypatch):
+    monkeypatch.setenv("GPTOSS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    result = run("ask", "Hello?", "--docs", str(docs))
+    assert result.exit_code == 2
+    last = result.stderr.strip().splitlines()[-1]
+    assert "cannot be reached" in last
+    assert "cached nothing; missing the demo model and the demo embedding model" in last
+
+
+def test_interrupting_is_a_clean_line(docs, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_app, "_chatbot", interrupted)
+    result = run("ask", "Hello?", "--docs", str(docs))
+    assert result.exit_code == 130
+    assert result.stderr.strip() == "Interrupted."
+
+
+def test_a_failure_that_nobody_foresaw_keeps_its_traceback(docs, monkeypatch):
+    monkeypatch.setattr(cli_app, "_chatbot", lambda *_: 1 / 0)
+    assert isinstance(run("ask", "Hello?", "--docs", str(docs)).exception, ZeroDivisionError)
+
+
+def test_skipped_files_are_named(docs, monkeypatch, caplog):
+    (docs / "latin.md").write_bytes("Caf\xe9".encode("latin-1"))
+    (docs / "empty.txt").touch()
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
+    monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda: DeterministicFakeEmbedding(size=8))
+    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate", lambda _: None)
+    monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
+    cli_app._chatbot("demo", str(docs))
+    for name in ("latin.md", "empty.txt", "broken.pdf"):
+        assert name in caplog.text
+
+
+def test_a_chat_ends_with_an_empty_line(docs, monkeypatch):
+    class Bot:
+        def stream(self, value):
+            yield {"sources": []}
+            yield {"answer": f"You asked {value['question']}"}
+            yield {"citations": [], "abstained": True, "reason": "", "usage": {}}
+
+    monkeypatch.setattr(cli_app, "_chatbot", lambda *_: Bot())
+    result = run("chat", "--docs", str(docs), stdin="one\ntwo\n\nthree\n")
+    assert result.exit_code == 0
+    assert "You asked one" in result.stdout
+    assert "You asked two" in result.stdout
+    assert "three" not in result.stdout
+    assert run("chat", "--docs", str(docs), stdin="").exit_code == 0
+
+
+def test_serving_without_the_extra_names_it(docs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    for name in [name for name in sys.modules if name.startswith("langchain_gptoss.serve")]:
+        monkeypatch.delitem(sys.modules, name)
+    refused(run("serve", "--docs", str(docs)), 'pip install "langchain-gptoss[serve]"')
