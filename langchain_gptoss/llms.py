@@ -63,7 +63,7 @@ class GptOssLLM(GptOssModel, BaseLLM):
         turns: list[Turn] = []
         try:
             for prompt in prompts:
-                turns.append(await begun(self._begin, prompt, stop, kwargs))
+                turns.append(await begun(self._begin, prompt, stop, kwargs))  # noqa: PERF401 (each is cancelled below)
             return LLMResult(generations=[[await _awhole(turn)] for turn in turns])
         finally:
             for turn in turns:
