@@ -68,6 +68,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
 
     reasoning_effort: ReasoningEffort | None = None
     """How long the model thinks before it answers; None: its own default, medium."""
+    streaming: bool = False
+    """Accepted as in other chat models: `invoke` folds `stream` either way."""
 
     @property
     def _llm_type(self) -> str:

@@ -132,8 +132,8 @@ class _HarmonyParser(Parser):
 
     def _end(self) -> list[Delta]:
         """Ends the message, and returns the text of one that has no `<|message|>`."""
-        first, _, rest = self._held.strip().partition(" ")
-        text = rest if self._in_header else self._held
+        first, *rest = self._held.split(maxsplit=1) or [""]
+        text = "".join(rest) if self._in_header else self._held
         kind: Literal["text", "reasoning"] = "reasoning" if self._in_header and first == "analysis" else "text"
         self._in_header, self._opening, self._held, self._kind = False, True, "", "text"
         return [] if text.strip().startswith("to=") or not text.strip() else [Delta(kind, text)]
@@ -146,6 +146,7 @@ def _may_be_recipient(text: str) -> bool:
 
 def _bytes(token_id: int) -> bytes:
     try:
-        return _encoding().decode([token_id], errors="surrogateescape").encode("utf-8", errors="surrogateescape")
+        text: str = _encoding().decode([token_id], errors="surrogateescape")
     except HarmonyError:  # an id that is not in the vocabulary
         return b""
+    return text.encode("utf-8", errors="surrogateescape")

@@ -29,6 +29,17 @@ _NUMBER_WORDS = {
     for number, word in enumerate(words.split())
     if word != "_"
 }
+# Words that people and documents use for the same thing; each stands for the first of its line.
+_SYNONYMS = {
+    word: line.split()[0]
+    for line in (
+        "cost price rate fee charge cout coute prix tarif frais",
+        "shipping delivery shipment postage livraison expedition envoi",
+        "euro eur",
+        "dollar usd",
+    )
+    for word in line.split()
+}
 _FRENCH = frozenset(
     """à au aux ai as-tu avez avec ce ces cette combien comment dans de des du elle en est et il ils je la le les leur
     ma mes mon ne nous où par pas peut peux pour pourquoi puis puis-je quand que quel quelle quelles quels qui quoi sa
@@ -66,7 +77,7 @@ def words(text: str) -> list[str]:
     kept = (
         word.split("'")[-1] if "'" in word and not word.endswith("'s") else word.removesuffix("'s") for word in found
     )
-    return [_folded(_NUMBER_WORDS.get(word, word)) for word in kept if word not in _STOPWORDS]
+    return [_canonical(_folded(_NUMBER_WORDS.get(word, word))) for word in kept if word not in _STOPWORDS]
 
 
 def numbers(text: str) -> set[str]:
@@ -112,6 +123,11 @@ def language_of(text: str) -> str:
 
 def _folded(word: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", word) if not unicodedata.combining(char))
+
+
+def _canonical(word: str) -> str:
+    """Returns the word that stands for its synonyms."""
+    return _SYNONYMS.get(word) or _SYNONYMS.get(word.removesuffix("s"), word)
 
 
 def _plain_number(word: str) -> str:

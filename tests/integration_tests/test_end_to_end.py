@@ -1,0 +1,153 @@
+"""The whole path with the real demo model: the commands, the README's examples, and those of the docs."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from langchain_gptoss import create_chatbot
+from langchain_gptoss.cli.app import DEMO_QUESTIONS, app
+
+ROOT = Path(__file__).parents[2]
+HANDBOOK = Path(str(files("langchain_gptoss") / "samples" / "handbook"))
+EXPRESS = "How much does express shipping cost?"
+
+
+def run(*arguments: str):
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def python_examples() -> list[pytest.ParameterSet]:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = [(page, code) for page in pages for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
+    return [pytest.param(code, id=f"{page.name}-{number}") for number, (page, code) in enumerate(found)]
+
+
+@pytest.mark.parametrize("code", python_examples())
+def test_examples_run_as_written(code, tmp_path, monkeypatch, capsys, demo_llm):
+    if "RemoteRunnable" in code:
+        pytest.skip("needs a server at a fixed port; test_serve.py covers it")
+    shutil.copytree(HANDBOOK / "en", tmp_path / "docs")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "example", "exec"), {})
+    if "opened laptop" in code:
+        printed = capsys.readouterr().out
+        assert "within 14 days" in printed
+        assert "[1] returns.md · Returns and refunds > Return periods: “An opened laptop" in printed
+
+
+def test_demo_shows_the_four_exchanges():
+    printed = run("demo", "--no-chat")
+    parts = re.split(r"^> .*$", printed, flags=re.MULTILINE)[1:]
+    assert [line for line in printed.splitlines() if line.startswith("> ")] == [f"> {q}" for q in DEMO_QUESTIONS]
+    for part, figure, source in zip(parts, ["14", "4.90", "12.90"], ["returns", "shipping", "shipping"], strict=False):
+        answer, citation = part.strip().split("\n\n")
+        assert figure in answer
+        assert "[1]" in answer
+        assert citation.startswith(f"[1] en/{source}.md · ")
+        assert figure in citation
+    assert parts[3].strip() == "I could not find this in the documents."
+
+
+SHOPS = [
+    ("shipping.md", "# Shipping\n\nStandard shipping costs 5 dollars. Express shipping costs 15 dollars.", "15"),
+    ("faq.txt", "We ship worldwide.\n\nExpress shipping is $9.99 per order and arrives overnight.\n\nCall us.", "9.99"),
+    (
+        "rates.md",
+        "# Rates\n\n## Delivery\n\n- Standard: 3.50 EUR\n- Express delivery: 11.20 EUR\n- Pickup: free",
+        "11.20",
+    ),
+    ("rates.html", "<h1>Prices</h1><p>Express shipping costs 7.40 euros.</p><p>Regular: 2 euros.</p>", "7.40"),
+    (
+        "prices.md",
+        "# Prices\n\n| Service | Price |\n|---|---|\n| Standard shipping | £3 |\n| Express shipping | £8 |",
+        "8",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "figure"), SHOPS, ids=[shop[0] for shop in SHOPS])
+def test_ask_finds_the_figure_in_any_small_folder(tmp_path, name, text, figure):
+    (tmp_path / name).write_text(text)
+    (tmp_path / "about.md").write_text("# About us\n\nWe were founded in 1999 and employ 30 people in Lyon.")
+    (tmp_path / "hours.txt").write_text("The shop is open from 9:00 to 18:00, Monday to Saturday.")
+    answer = json.loads(run("ask", EXPRESS, "--docs", str(tmp_path), "--json"))
+    assert figure in answer["answer"]
+    assert any(figure in citation["quote"] for citation in answer["citations"])
+    assert not answer["abstained"]
+    assert answer["usage"]["output_tokens"] > 0
+    if name.endswith((".md", ".txt")):
+        for citation in answer["citations"]:
+            assert text[citation["start"] : citation["end"]] == citation["quote"]
+
+
+def test_ask_prints_sources_below_the_answer(tmp_path):
+    (tmp_path / "a.md").write_text(SHOPS[0][1])
+    printed = run("ask", EXPRESS, "--docs", str(tmp_path))
+    assert re.search(r"15.*\[1\]\n\n\[1\] a\.md · Shipping\n    “Express shipping costs 15 dollars\.”", printed)
+
+
+def test_ask_declines_what_the_folder_does_not_say(tmp_path):
+    (tmp_path / "a.md").write_text(SHOPS[0][1])
+    answer = json.loads(run("ask", "Who painted the Mona Lisa?", "--docs", str(tmp_path), "--json"))
+    assert answer["abstained"]
+    assert answer["citations"] == []
+
+
+def test_a_question_longer_than_the_context(tmp_path):
+    (tmp_path / "a.md").write_text(SHOPS[0][1])
+    result = CliRunner().invoke(app, ["ask", "express " * 9000, "--docs", str(tmp_path)])
+    assert result.exit_code == 2
+    assert re.search(r"9\d\d\d tokens and the model's context holds 8192", result.stderr)
+
+
+def test_handbook_answers_in_english_and_french(demo_llm, handbook_store):
+    bot = create_chatbot(demo_llm, handbook_store.as_retriever())
+    expected = {
+        "When are refunds paid?": "7 days",
+        "What does a repair diagnosis cost?": "35 euros",
+        "How many days of annual leave do employees get?": "27",
+        "Combien coûte la livraison express ?": "12,90",
+    }
+    for question, figure in expected.items():
+        answer = bot.invoke({"question": question})
+        assert figure in answer["answer"], question
+        for citation in answer["citations"]:
+            text = (HANDBOOK / citation["source"]).read_text(encoding="utf-8")
+            assert text[citation["start"] : citation["end"]] == citation["quote"]
+    for question in ("Who is the chief executive?", "How tall is the Eiffel Tower?"):
+        assert bot.invoke({"question": question})["abstained"], question
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_ctrl_c_is_a_clean_line(tmp_path):
+    (tmp_path / "a.md").write_text(SHOPS[0][1])
+    command = [
+        sys.executable,
+        "-c",
+        "from langchain_gptoss.cli import main; main()",
+        "ask",
+        EXPRESS,
+        "--docs",
+        tmp_path,
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
+        time.sleep(2.5)  # in the middle of importing or loading, where nothing tells how far it is
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "Interrupted."
+    assert "Traceback" not in errors

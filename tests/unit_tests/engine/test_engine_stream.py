@@ -1,0 +1,141 @@
+"""TokenStream: one producer, a listener in a thread or on an event loop, and either of them may leave."""
+
+import asyncio
+import gc
+import threading
+import time
+
+import pytest
+
+from langchain_gptoss.engine.base import TokenStream
+
+
+def produce(stream: TokenStream, ids: list[int], error: BaseException | None = None) -> threading.Thread:
+    def run() -> None:
+        for token_id in ids:
+            time.sleep(0.001)  # so that the listener has to wait for some of them
+            stream.put(token_id)
+        if error is None:
+            stream.finish("stop")
+        else:
+            stream.fail(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_sync_listener_gets_every_token_in_order():
+    stream = TokenStream()
+    thread = produce(stream, list(range(50)))
+    assert list(stream) == list(range(50))
+    assert stream.finish_reason == "stop"
+    thread.join()
+
+
+async def test_async_listener_gets_every_token_in_order():
+    stream = TokenStream()
+    thread = produce(stream, list(range(50)))
+    assert [token_id async for token_id in stream] == list(range(50))
+    assert stream.finish_reason == "stop"
+    thread.join()
+
+
+def test_tokens_that_came_before_the_listener_are_kept():
+    stream = TokenStream()
+    stream.put(1)
+    stream.put(2)
+    stream.finish("length")
+    assert list(stream) == [1, 2]
+    assert list(stream) == []
+    assert stream.finish_reason == "length"
+
+
+def test_error_reaches_a_sync_listener_after_the_tokens():
+    stream = TokenStream()
+    produce(stream, [1, 2], ValueError("broken")).join()
+    assert (next(stream), next(stream)) == (1, 2)
+    with pytest.raises(ValueError, match="broken"):
+        next(stream)
+
+
+async def test_error_reaches_an_async_listener_that_waits():
+    stream = TokenStream()
+    thread = produce(stream, [1], ValueError("broken"))
+    assert await anext(stream) == 1
+    with pytest.raises(ValueError, match="broken"):
+        await anext(stream)
+    thread.join()
+
+
+def test_cancel_from_another_thread_wakes_a_sync_listener():
+    stream = TokenStream()
+    stream.put(1)
+    assert next(stream) == 1
+    timer = threading.Timer(0.05, stream.cancel)
+    timer.start()
+    assert list(stream) == []
+    assert stream.cancelled
+    assert stream.finish_reason == "cancelled"
+    timer.join()
+
+
+async def test_cancel_from_another_thread_wakes_an_async_listener():
+    stream = TokenStream()
+    timer = threading.Timer(0.05, stream.cancel)
+    timer.start()
+    async with asyncio.timeout(5):
+        assert [token_id async for token_id in stream] == []
+    timer.join()
+
+
+def test_cancelled_stream_drops_what_was_not_taken():
+    stream = TokenStream()
+    stream.put(1)
+    stream.cancel()
+    stream.put(2)
+    assert list(stream) == []
+
+
+def test_cancelled_stream_hides_a_later_error():
+    stream = TokenStream()
+    stream.cancel()
+    stream.fail(ValueError("nobody listens"))
+    assert list(stream) == []
+
+
+def test_cancel_after_the_end_keeps_the_reason():
+    stream = TokenStream()
+    stream.finish("length")
+    stream.cancel()
+    stream.finish("stop")
+    assert stream.finish_reason == "length"
+
+
+def test_leaving_the_block_cancels():
+    with TokenStream() as stream:
+        assert not stream.cancelled
+    assert stream.cancelled
+
+
+def test_producer_survives_a_listener_whose_loop_was_closed():
+    stream = TokenStream()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(anext(stream))
+    loop.run_until_complete(asyncio.sleep(0.01))  # the task waits now
+    task.cancel()
+    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+    loop.close()
+    stream.put(1)
+    stream.finish("stop")
+    assert list(stream) == [1]  # somebody else may listen on
+
+
+async def test_a_task_that_stops_waiting_leaves_the_stream_usable():
+    stream = TokenStream()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await anext(stream)
+    stream.put(7)  # wakes the waiter that has gone
+    assert await anext(stream) == 7
+    gc.collect()
