@@ -19,13 +19,17 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve
 from langchain_gptoss.models.checkpoint import locate
 
+# LangChain's base classes ignore unknown fields, and their configuration wins over that of an earlier base: both model
+# classes repeat this one, so that a misspelt field is an error.
+MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
 _SAMPLING = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens"})
 
 
 class GptOssModel(BaseModel):
     """Fields and loading of both model classes; not used by itself."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+    model_config = MODEL_CONFIG
 
     model: str | Path = "gpt-oss-20b"
     """A catalogued name (`"demo"`, `"gpt-oss-20b"`), a folder with a checkpoint, or a hub id."""

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from langchain_gptoss._models import GptOssModel, Turn, TurnEnd, begun
+from langchain_gptoss._models import MODEL_CONFIG, GptOssModel, Turn, TurnEnd, begun
 from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort
 
 
@@ -65,6 +65,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
             llm.invoke("Hello").response_metadata
             # {'finish_reason': 'stop', 'model_name': 'demo', 'model_provider': 'gptoss'}
     """
+
+    model_config = MODEL_CONFIG
 
     reasoning_effort: ReasoningEffort | None = None
     """How long the model thinks before it answers; None: its own default, medium."""

@@ -8,7 +8,7 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
-from langchain_gptoss._models import GptOssModel, Turn, begun
+from langchain_gptoss._models import MODEL_CONFIG, GptOssModel, Turn, begun
 
 
 class GptOssLLM(GptOssModel, BaseLLM):
@@ -21,6 +21,8 @@ class GptOssLLM(GptOssModel, BaseLLM):
 
             GptOssLLM(model="demo", max_tokens=32).invoke("The capital of France is")
     """
+
+    model_config = MODEL_CONFIG
 
     raw: bool = False
     """True continues the prompt as it stands; False asks it as a user's message, which chat-trained models need."""

@@ -75,7 +75,10 @@ def _load_tokenizer(checkpoint: Path) -> Any:
 def _stop_ids(checkpoint: Path, tokenizer: Any) -> frozenset[int]:
     """Returns what the checkpoint's generation config calls the end, and the tokenizer's own end of text."""
     file = checkpoint / "generation_config.json"
-    declared = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
+    try:
+        declared = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{str(file)!r} cannot be read: {error}. Copy or fetch the checkpoint again.") from error
     ids = declared if isinstance(declared, list) else [declared]
     return frozenset(token_id for token_id in [*ids, tokenizer.eos_token_id] if token_id is not None)
 

@@ -77,7 +77,7 @@ def create_chatbot(
     llm: BaseChatModel,
     retriever: BaseRetriever,
     *,
-    max_passages: int = 4,
+    max_passages: int | None = None,
     focus: int | None = None,
     strict: bool = True,
     min_nearness: float = DEFAULT_MIN_NEARNESS,
@@ -89,7 +89,7 @@ def create_chatbot(
         llm: Any LangChain chat model.
         retriever: Any LangChain retriever. `metadata["relevance_score"]`, `source`, `heading`, `page` and `start` of
             its documents are used where they are there.
-        max_passages: How many retrieved documents count.
+        max_passages: How many retrieved documents count; None means 8 where the model is shown sentences, else 4.
         focus: Show the model only this many sentences, those nearest to the question; 0 shows whole passages. None
             chooses: 1 for a `ChatGptOss` of fewer than a billion parameters, whole passages for every other model.
         strict: True shows only sentences that a passage supports, each when it is complete. False shows every token
@@ -103,17 +103,18 @@ def create_chatbot(
     Raises:
         InvalidInputError: An argument that cannot work.
     """
-    if max_passages < 1:
+    if max_passages is not None and max_passages < 1:
         raise InvalidInputError(f"max_passages is {max_passages}; it must be 1 or more.")
     if focus is not None and focus < 0:
         raise InvalidInputError(f"focus is {focus}; it must be 0 (whole passages) or more.")
     if language not in {None, *DECLINE}:
         raise InvalidInputError(f"language is {language!r}; it must be one of {', '.join(DECLINE)}, or None.")
+    focus = _default_focus(llm) if focus is None else focus
     chatbot = _Chatbot(
         llm=llm,
         retriever=retriever,
-        max_passages=max_passages,
-        focus=_default_focus(llm) if focus is None else focus,
+        max_passages=max_passages or (8 if focus else 4),
+        focus=focus,
         strict=strict,
         min_nearness=min_nearness,
         language=language,

@@ -10,7 +10,7 @@ from langchain_gptoss.chatbot.evidence import Span
 from langchain_gptoss.chatbot.text import coverage, missing, negated, numbers, words
 
 _SUPPORT = 0.65  # the share of a claim's words that its span must hold
-_QUOTABLE = 0.6  # the share of a question's words that a quoted sentence and its headings must hold
+_QUOTABLE = 0.7  # the share of a question's words that a quoted sentence and its headings must hold
 _NEWS = 0.5  # the share of the words that the sentence adds to the question
 _ELLIPTIC = 4  # a sentence with fewer content words ("It costs 12.90.") is read together with its question
 

@@ -40,6 +40,7 @@ _SYNONYMS = {
     )
     for word in line.split()
 }
+_AMOUNT = re.compile(r"[$€£]\s?\d|\d\s?(?:[$€£]|euros?\b|eur\b|dollars?\b|usd\b)", re.IGNORECASE)
 _FRENCH = frozenset(
     """à au aux ai as-tu avez avec ce ces cette combien comment dans de des du elle en est et il ils je la le les leur
     ma mes mon ne nous où par pas peut peux pour pourquoi puis puis-je quand que quel quelle quelles quels qui quoi sa
@@ -104,8 +105,8 @@ def same_word(first: str, second: str) -> bool:
 
 
 def missing(wanted: list[str], text: str) -> list[str]:
-    """Returns those of the wanted words that a text does not hold."""
-    there = words(text)
+    """Returns those of the wanted words that a text does not hold; an amount of money holds the word "cost"."""
+    there = words(text) + (["cost"] if _AMOUNT.search(text) else [])
     return [word for word in wanted if not any(same_word(word, other) for other in there)]
 
 

@@ -61,7 +61,7 @@ class Scheduler:
                 if job is None:
                     break
                 live.append(job)
-            live = [job for job in live if not self._closed and _step(*job)]
+            live = [job for job in live if self._closed or _step(*job)]  # those that close() overtakes are ended below
         while not self._waiting.empty():
             if (job := self._waiting.get()) is not None:
                 live.append(job)

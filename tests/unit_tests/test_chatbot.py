@@ -91,6 +91,7 @@ def test_words_and_numbers():
     assert not same_word("open", "unopened")
     assert missing(["gift", "cards"], "We sell cards.") == ["gift"]
     assert coverage([], "anything") == 0
+    assert missing(words("How much does it cost?"), "Express shipping is $9.99.") == []
 
 
 def test_negation_and_language():

@@ -1,5 +1,7 @@
 """LocalEngine on a tiny random gpt_oss model: the tokens of transformers' own generate, alone and in company."""
 
+import functools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ def engine(model: Any, tiny_checkpoint: Path) -> Iterator[LocalEngine]:
     engine.close()
 
 
+@functools.cache  # generate() takes two seconds
 def reference(model: Any, prompt: tuple[int, ...], length: int = 40) -> list[int]:
     ids = torch.tensor([prompt])
     made = model.generate(
@@ -98,17 +101,17 @@ def test_leaving_stops_the_forward_passes(engine):
 def test_leaving_during_the_prompt_stops_the_prefill(engine, monkeypatch):
     monkeypatch.setattr(local, "_PREFILL_TOKENS", 1)
     forward = engine._forward
-    streams = []
+    started, streams = threading.Event(), []
 
     def leave_at_the_third(*args: Any) -> torch.Tensor:
+        started.wait(10)
         if engine.steps == 2:
             streams[0].cancel()
         return forward(*args)
 
     monkeypatch.setattr(engine, "_forward", leave_at_the_third)
-    with engine._scheduler._lock:  # so that the generation starts when the list holds its stream
-        pass
     streams.append(engine.start(Request(prompt_ids=PROMPT, sampling=GREEDY)))
+    started.set()
     assert list(streams[0]) == []
     assert len(list(engine.start(Request(prompt_ids=OTHER, sampling=SamplingParams(max_tokens=1))))) == 1
     assert engine.steps == 3 + len(OTHER)

@@ -146,6 +146,30 @@ def test_close_ends_everything_and_is_safe_twice():
         scheduler.submit(log.generation("late", 1))
 
 
+def test_close_in_the_middle_of_a_round_ends_those_not_yet_stepped():
+    scheduler = Scheduler("test-model")
+    queued = threading.Event()
+
+    def closing() -> Generation:
+        queued.wait(10)
+        yield 1
+        scheduler.close()  # between the first generation's step and the second's
+        yield 2
+
+    def endless() -> Generation:
+        while True:
+            yield 1
+
+    streams = [scheduler.submit(closing()), scheduler.submit(endless())]
+    queued.set()
+    for stream in streams:
+        reader = threading.Thread(target=list, args=(stream,), daemon=True)
+        reader.start()
+        reader.join(5)
+        assert not reader.is_alive()
+        assert stream.finish_reason == "cancelled"
+
+
 def test_close_before_anything_ran():
     Scheduler("test-model").close()
     assert not [thread for thread in threading.enumerate() if thread.name == "test-model"]
@@ -159,8 +183,7 @@ def test_only_so_many_are_live_and_the_rest_follow():
         nonlocal live, most
         live += 1
         most = max(most, live)
-        for n in range(5):
-            yield n
+        yield from range(5)
         live -= 1
         return "stop"
 
