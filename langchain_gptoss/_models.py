@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.runnables import run_in_executor
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from langchain_gptoss.chat_formats import ChatFormat, load_chat_format
 from langchain_gptoss.chat_formats.base import Delta
@@ -19,9 +19,11 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve
 from langchain_gptoss.models.checkpoint import locate
 
-# LangChain's base classes ignore unknown fields, and their configuration wins over that of an earlier base: both model
-# classes repeat this one, so that a misspelt field is an error.
+# LangChain's base classes come later and their configuration wins, so both model classes repeat this one.
 MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+# LangChain gives these to every chat model; a model on this machine has no use for them.
+_OF_SERVERS = frozenset({"api_key", "max_retries", "timeout"})
 
 _SAMPLING = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens"})
 
@@ -53,6 +55,13 @@ class GptOssModel(BaseModel):
     """How messages become tokens; None: what the checkpoint's tokenizer speaks."""
     engine: Engine | None = Field(default=None, exclude=True, repr=False)
     """Runs the model instead of the engine that would be loaded; for tests, `ScriptedEngine`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_server_options(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if name not in _OF_SERVERS}
 
     @cached_property
     def card(self) -> ModelCard:
