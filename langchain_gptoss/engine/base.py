@@ -143,6 +143,7 @@ class TokenStream:
         return self
 
     async def __anext__(self) -> int:
+        await asyncio.sleep(0)  # tokens that are waiting already must not keep the event loop to themselves
         while True:
             with self._changed:
                 if self._ready():
