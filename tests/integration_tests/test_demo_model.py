@@ -125,7 +125,7 @@ def test_the_checkpoint_answers_like_the_original(gguf, demo_llm, index, checkpo
     assert difference.max() < 1.0
     assert difference.mean() < 0.06
     first, second = expected.topk(2).values.unbind(-1)
-    decided = first - second > 0.02  # one of the 81 positions is a tie but for 0.01
+    decided = first - second > 0.02  # at one position the first leads by 0.01 only
     assert decided.sum() >= len(ids) - 1
     assert torch.equal(found.argmax(-1)[decided], expected.argmax(-1)[decided])
 
