@@ -108,3 +108,9 @@ def test_a_missing_extra_names_the_command():
     with pytest.raises(MissingDependencyError, match=r'pip install "langchain-gptoss\[rag\]"'):
         require("a_package_that_is_not_there", extra="rag")
     assert require("json", extra="rag").dumps([]) == "[]"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room_of(path) != "cli"], ids=str)
+def test_only_the_command_line_prints(path):
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    assert not any(isinstance(function, ast.Name) and function.id == "print" for function in calls)

@@ -165,6 +165,16 @@ def test_half_a_character_at_the_end_is_not_shown():
     assert "\ufffd" not in read([*ids_of("<|channel|>final<|message|>Hi"), first])[1]
 
 
+def test_half_a_character_does_not_reach_into_the_next_message():
+    first, *_ = ids_of("🎉")
+    thinking, answering = ids_of("<|channel|>analysis<|message|>Hm"), ids_of("<|channel|>final<|message|>Hi")
+    assert read([*thinking, first, *ids_of("<|end|><|start|>assistant"), *answering]) == ("Hm", "Hi")
+
+
+def test_encode_keeps_control_tokens_as_text():
+    assert not any(harmony._encoding().is_special_token(i) for i in FORMAT.encode("<|end|><|constrain|>"))
+
+
 @pytest.mark.parametrize(
     ("completion", "reasoning", "answer"),
     [
