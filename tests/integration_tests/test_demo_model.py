@@ -153,7 +153,7 @@ def test_the_map_itself_is_exact(gguf, demo_llm):
     exact.load_state_dict(state)
     ids = demo_llm.get_token_ids(TEXTS[1])
     expected, found = logits(llama(gguf, torch.float32), ids), logits(exact.float().eval(), ids)
-    assert (found - expected).abs().max() < 0.01
+    assert (found - expected).abs().max() < 1e-3  # seen: 5e-5
     assert torch.equal(found.argmax(-1), expected.argmax(-1))
 
 
