@@ -8,7 +8,7 @@ USER_STAMP := .venv/.user-installed-$(shell cat pyproject.toml constraints.txt |
 .PHONY: help demo test unit_test integration_test format lint type clean
 
 help:  ## Show the targets
-	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
 demo: $(USER_STAMP)  ## Install, fetch the demo model, and ask it about a sample handbook
 	@$(BIN)/gptoss demo

@@ -23,7 +23,6 @@ from langchain_gptoss.chatbot.evidence import (
     nearest_spans,
     nearness,
     passages_of,
-    spans_of,
 )
 from langchain_gptoss.chatbot.history import with_earlier
 from langchain_gptoss.chatbot.prompts import DECLINE, FOCUSED_PROMPT, PASSAGES_PROMPT
@@ -217,7 +216,7 @@ class _Chatbot:
         if near < self.min_nearness:
             reason = f"Declined: the nearest passage has nearness {near:.2f}, below {self.min_nearness:.2f}."
             return _Plan(sources=[], reason=reason, messages=[], draft=draft)
-        ranked = nearest_spans(request.questions, passages, self._embeddings(), limit=len(spans_of(passages)))
+        ranked = nearest_spans(request.questions, passages, self._embeddings())
         draft.spans = [span for span, _ in ranked]
         messages = self._messages(request, passages, draft.spans)
         return _Plan(

@@ -1,6 +1,6 @@
 """One answer in the making: pieces of the model's text go in, checked and cited pieces come out.
 
-Pure but for the embedding of sentences, and the same for sync and async: the chain moves the text, this decides.
+Pure, and the same for sync and async: the chain moves the text, this decides.
 """
 
 import re

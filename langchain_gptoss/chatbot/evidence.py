@@ -76,8 +76,8 @@ def _passage(number: int, document: Document) -> Passage:
 def nearness(question: str, passages: Sequence[Passage]) -> float:
     """Returns how near the passages are to the question, about 0 to 1.3.
 
-    The retriever's best relevance plus a share for the question's words that a passage holds; the latter alone,
-    stretched to the same scale, where the retriever gives no relevance.
+    The retriever's best relevance plus 0.3 times the share of the question's words that a passage holds; that share
+    alone, from 0 to 1, where the retriever gives no relevance.
     """
     wanted = words(question)
     covered = max((coverage(wanted, f"{p.heading} {p.text}") for p in passages), default=0.0)
@@ -91,7 +91,11 @@ def spans_of(passages: Sequence[Passage]) -> list[Span]:
 
 
 def nearest_spans(
-    questions: Sequence[tuple[str, float]], passages: Sequence[Passage], embeddings: Embeddings | None, *, limit: int
+    questions: Sequence[tuple[str, float]],
+    passages: Sequence[Passage],
+    embeddings: Embeddings | None,
+    *,
+    limit: int | None = None,
 ) -> list[tuple[Span, float]]:
     """Returns the sentences that are nearest to the questions, nearest first, with a score of about 0 to 1.5.
 
@@ -99,7 +103,7 @@ def nearest_spans(
         questions: Texts and their weights; a follow-up weighs more than the question before it.
         passages: Where to look.
         embeddings: Those of the retriever, or None to go by words alone.
-        limit: How many to return.
+        limit: How many to return; None means all.
     """
     spans = spans_of(passages)
     scores = [_word_score(span, questions) for span in spans]

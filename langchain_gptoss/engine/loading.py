@@ -37,16 +37,25 @@ def place(folder: Path, *, device: str | None = None, dtype: str | None = None) 
         InvalidInputError: An unknown device or type, or CUDA where there is none.
         GptOssMemoryError: The weights do not fit into the memory that is free.
     """
-    if device not in {None, "cpu", "cuda"}:
-        raise InvalidInputError(f"device is {device!r}; it must be 'cuda', 'cpu', or None to choose.")
+    chosen = choose_device(device)
     if dtype is not None and dtype not in _DTYPES:
         raise InvalidInputError(f"dtype is {dtype!r}; it must be one of {', '.join(_DTYPES)}, or None to choose.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InvalidInputError("device is 'cuda', and torch finds no CUDA GPU here. Use device='cpu'.")
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     placement = _with_dtype(folder, chosen, dtype)
     _check_memory(folder, placement)
     return placement
+
+
+def choose_device(device: str | None) -> str:
+    """Returns the device that was asked for, or a CUDA GPU if there is one, or the CPU.
+
+    Raises:
+        InvalidInputError: An unknown device, or CUDA where there is none.
+    """
+    if device not in {None, "cpu", "cuda"}:
+        raise InvalidInputError(f"device is {device!r}; it must be 'cuda', 'cpu', or None to choose.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInputError("device is 'cuda', and torch finds no CUDA GPU here. Use device='cpu'.")
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _with_dtype(folder: Path, device: str, dtype: str | None) -> Placement:

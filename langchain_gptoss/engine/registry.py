@@ -23,13 +23,14 @@ def shared_engine(folder: Path, *, device: str | None = None, dtype: str | None 
         GptOssMemoryError: It does not fit into the memory that is free.
         InvalidInputError: A device or type that cannot work.
     """
-    key = (str(folder.resolve()), device or "", dtype or "")
+    # Imported here: these bring torch and transformers.
+    from langchain_gptoss.engine.loading import choose_device, context_length, load_model, place
+    from langchain_gptoss.engine.local import LocalEngine
+
+    device = choose_device(device)  # asking for the device that would be chosen anyway is the same engine
+    key = (str(folder.resolve()), device, dtype or "")
     with _lock:
         if key not in _engines:
-            # Imported here: these bring torch and transformers.
-            from langchain_gptoss.engine.loading import context_length, load_model, place
-            from langchain_gptoss.engine.local import LocalEngine
-
             model = load_model(folder, place(folder, device=device, dtype=dtype))
             _engines[key] = LocalEngine(model, context_length=context_length(folder))
         return _engines[key]

@@ -156,6 +156,8 @@ def test_the_registry_loads_a_checkpoint_once_and_again_after_close(tiny_checkpo
     first = registry.shared_engine(tiny_checkpoint, device="cpu", dtype="float32")
     assert registry.shared_engine(tiny_checkpoint / ".", device="cpu", dtype="float32") is first
     assert registry.shared_engine(tiny_checkpoint, device="cpu", dtype="bfloat16") is not first
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert registry.shared_engine(tiny_checkpoint, dtype="float32") is first
     registry.close_all()
     with pytest.raises(GptOssError, match="was closed"):
         first.start(Request(prompt_ids=PROMPT))
