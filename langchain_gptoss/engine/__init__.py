@@ -1,6 +1,23 @@
 """Token ids in, token ids out: what runs a model, and a scripted engine for tests and examples."""
 
-from langchain_gptoss.engine.base import Engine, FinishReason, Request, SamplingParams, TokenStream
+from langchain_gptoss.engine.base import (
+    Engine,
+    FinishReason,
+    Grammar,
+    Request,
+    SamplingParams,
+    TokenLogprobs,
+    TokenStream,
+)
 from langchain_gptoss.engine.scripted import ScriptedEngine
 
-__all__ = ["Engine", "FinishReason", "Request", "SamplingParams", "ScriptedEngine", "TokenStream"]
+__all__ = [
+    "Engine",
+    "FinishReason",
+    "Grammar",
+    "Request",
+    "SamplingParams",
+    "ScriptedEngine",
+    "TokenLogprobs",
+    "TokenStream",
+]

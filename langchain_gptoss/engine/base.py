@@ -8,10 +8,10 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
 
@@ -28,6 +28,8 @@ class SamplingParams:
         top_k: Samples only from this many of the likeliest tokens; 0 means all.
         seed: Makes sampling repeatable on the same machine; None means a fresh seed.
         max_tokens: Ends the answer after this many tokens; None means when the context is full.
+        logprobs: How many of the likeliest tokens are reported with each token that was chosen; 0 reports the chosen
+            one alone, None nothing.
     """
 
     temperature: float = 1.0
@@ -35,6 +37,7 @@ class SamplingParams:
     top_k: int = 0
     seed: int | None = None
     max_tokens: int | None = None
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         """Names the first value that cannot work."""
@@ -43,10 +46,38 @@ class SamplingParams:
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "top_k": (self.top_k >= 0, "0 (all) or more"),
             "max_tokens": (self.max_tokens is None or self.max_tokens > 0, "1 or more"),
+            "logprobs": (self.logprobs is None or 0 <= self.logprobs <= 20, "between 0 and 20"),
         }
         for name, (fine, wanted) in checks.items():
             if not fine:
                 raise InvalidInputError(f"{name} is {getattr(self, name)!r}; it must be {wanted}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grammar:
+    """What an answer must look like, token by token.
+
+    Attributes:
+        lark: The whole answer from its first token, in llguidance's Lark dialect; control tokens stand as `<[id]>`.
+        json_schema: The schema, where the whole answer is nothing but one JSON value; None otherwise. For servers
+            that take schemas and not grammars.
+    """
+
+    lark: str
+    json_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLogprobs:
+    """Log-probabilities (natural logarithm, of the model itself: before temperature, top_p and top_k) at one position.
+
+    Attributes:
+        chosen: Of the token that was chosen.
+        top: The likeliest tokens and theirs, the likeliest first.
+    """
+
+    chosen: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +88,13 @@ class Request:
         prompt_ids: The prompt, as token ids; at least one.
         sampling: How tokens are chosen.
         stop_ids: Tokens that end the answer. The one that did is the stream's last token.
+        grammar: What the answer must look like; None leaves the model free.
     """
 
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop_ids: frozenset[int] = frozenset()
+    grammar: Grammar | None = None
 
     def token_limit(self, context_length: int) -> int:
         """Returns how many tokens the answer may have.
@@ -86,11 +119,15 @@ class TokenStream:
 
     Attributes:
         finish_reason: Why the answer ended; None while it goes on.
+        logprobs: Of the token that the listener took last, when the request asked for them.
+        cached_tokens: How many of the prompt's tokens were not read again because the engine had them still.
     """
 
     def __init__(self) -> None:
         self.finish_reason: FinishReason | None = None
-        self._ids: deque[int] = deque()
+        self.logprobs: TokenLogprobs | None = None
+        self.cached_tokens = 0
+        self._ids: deque[tuple[int, TokenLogprobs | None]] = deque()
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
@@ -108,10 +145,10 @@ class TokenStream:
             self.finish_reason = self.finish_reason or "cancelled"
             self._wake()
 
-    def put(self, token_id: int) -> None:
+    def put(self, token_id: int, logprobs: TokenLogprobs | None = None) -> None:
         """Hands one token to the listener (engine's side)."""
         with self._changed:
-            self._ids.append(token_id)
+            self._ids.append((token_id, logprobs))
             self._wake()
 
     def finish(self, reason: FinishReason) -> None:
@@ -170,7 +207,8 @@ class TokenStream:
         if self._cancelled:
             return None
         if self._ids:
-            return self._ids.popleft()
+            token_id, self.logprobs = self._ids.popleft()
+            return token_id
         if self._error is not None:
             raise self._error
         return None
