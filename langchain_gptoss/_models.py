@@ -1,19 +1,21 @@
 """What the chat model and the completion model share: fields, loading, and one flow for sync and async."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.runnables import run_in_executor
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from langchain_core.utils import secret_from_env
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, model_validator
 
 from langchain_gptoss.chat_formats import ChatFormat, load_chat_format
-from langchain_gptoss.chat_formats.base import Delta
+from langchain_gptoss.chat_formats.base import FREE, Delta, Mend, Task
 from langchain_gptoss.chat_formats.stop import StopFilter
-from langchain_gptoss.engine.base import Engine, FinishReason, Request, SamplingParams, TokenStream
+from langchain_gptoss.engine.base import Engine, Grammar, Request, SamplingParams, TokenLogprobs, TokenStream
 from langchain_gptoss.engine.registry import shared_engine
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve
@@ -22,10 +24,7 @@ from langchain_gptoss.models.checkpoint import locate
 # LangChain's base classes come later and their configuration wins, so both model classes repeat this one.
 MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
 
-# LangChain gives these to every chat model; a model on this machine has no use for them.
-_OF_SERVERS = frozenset({"api_key", "max_retries", "timeout"})
-
-_SAMPLING = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens"})
+SAMPLING = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs", "top_logprobs"})
 
 
 class GptOssModel(BaseModel):
@@ -45,6 +44,10 @@ class GptOssModel(BaseModel):
     """Makes sampling repeatable on the same machine."""
     max_tokens: int | None = Field(default=None, gt=0)
     """The longest answer, reasoning included, in tokens; None: until the context is full."""
+    logprobs: bool = False
+    """Reports the log-probability of each of the answer's tokens."""
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    """Reports those of this many of the likeliest tokens at each place as well."""
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
     """Strings that end the answer and are not part of it."""
     device: Literal["cuda", "cpu"] | None = None
@@ -53,15 +56,29 @@ class GptOssModel(BaseModel):
     """Number type of the weights in memory; None: what suits the device."""
     chat_format: ChatFormatName | None = None
     """How messages become tokens; None: what the checkpoint's tokenizer speaks."""
+    base_url: str | None = None
+    """Address of a vLLM or llama.cpp server that runs the model (`"http://host:8000/v1"`); None: this machine."""
+    api_key: SecretStr | None = Field(default_factory=secret_from_env("GPTOSS_API_KEY", default=None))
+    """What the server asks for, if it does; else from the environment variable `GPTOSS_API_KEY`."""
+    timeout: float = Field(default=600.0, gt=0)
+    """How many seconds a server may be silent."""
+    max_retries: int = Field(default=2, ge=0)
+    """How often a server that is busy or cannot be reached is asked again, before the first token."""
     engine: Engine | None = Field(default=None, exclude=True, repr=False)
     """Runs the model instead of the engine that would be loaded; for tests, `ScriptedEngine`."""
 
     @model_validator(mode="before")
     @classmethod
-    def _without_server_options(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return {name: value for name, value in values.items() if name not in _OF_SERVERS}
+    def _named_rightly(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            fields = cls.model_fields
+            known = set(fields) | {field.alias for field in fields.values() if field.alias}
+            check_names(values, known, "argument")
+        return values
+
+    @field_serializer("model")
+    def _written(self, model: str | Path) -> str:
+        return str(model)
 
     @cached_property
     def card(self) -> ModelCard:
@@ -77,48 +94,93 @@ class GptOssModel(BaseModel):
     def format(self) -> ChatFormat:
         """The chat format; loaded on first use."""
         name = self.chat_format or self.card.chat_format
+        if name is None and self.base_url is not None and not Path(self.card.source).is_dir():
+            raise InvalidInputError(
+                f"The chat format of {self.card.name!r} is not known. Name it, as in chat_format='harmony', or pass a "
+                "folder that holds its tokenizer as model=."
+            )
         return load_chat_format(None if name == "harmony" else self.checkpoint, name)
 
     @cached_property
     def running_engine(self) -> Engine:
         """The engine, shared by every model of this checkpoint in the process; loaded on first use."""
+        if self.engine is None and self.base_url is not None:
+            from langchain_gptoss.engine.remote import RemoteEngine
+
+            return RemoteEngine(
+                self.base_url,
+                self.card.name,
+                api_key=self.api_key.get_secret_value() if self.api_key else None,
+                timeout=self.timeout,
+                max_retries=self.max_retries,
+            )
         return self.engine or shared_engine(self.checkpoint, device=self.device, dtype=self.dtype)
 
     def load(self) -> None:
         """Fetches and loads everything now, so that the first answer does not wait for it."""
         _ = self.format, self.running_engine
 
-    def begin(self, prompt_ids: list[int], stop: list[str] | None, options: dict[str, Any]) -> "Turn":
+    def begin(
+        self, prompt_ids: list[int], stop: list[str] | None, options: dict[str, Any], task: Task = FREE
+    ) -> "Turn":
         """Starts an answer.
 
         Args:
             prompt_ids: The rendered prompt.
             stop: Stop strings for this call; None means those of the constructor.
             options: Sampling options for this call.
+            task: What the prompt says besides its messages.
 
         Raises:
-            InvalidInputError: An option that is not known, or a value that cannot work.
+            InvalidInputError: A value that cannot work, or a schema that cannot be followed.
             ContextLengthError: The prompt does not fit.
         """
         sampling = self._sampling(options)
         stops = StopFilter(stop if stop is not None else self.stop or [])
-        request = Request(prompt_ids=tuple(prompt_ids), sampling=sampling, stop_ids=self.format.stop_ids)
-        return Turn(self.running_engine.start(request), self.format, stops, prompt_tokens=len(prompt_ids))
+        request = Request(
+            prompt_ids=tuple(prompt_ids),
+            sampling=sampling,
+            stop_ids=self.format.stop_ids,
+            grammar=self._grammar(task),
+        )
+        return Turn(self.running_engine.start(request), self.format, stops, task, prompt_tokens=len(prompt_ids))
+
+    def _grammar(self, task: Task) -> Grammar | None:
+        if (constraint := self.format.constraint(task)) is None:
+            return None
+        from langchain_gptoss.engine.grammar import check_grammar  # brings torch
+
+        check_grammar(constraint.lark)
+        return Grammar(lark=constraint.lark, json_schema=constraint.json_schema)
 
     def _sampling(self, options: dict[str, Any]) -> SamplingParams:
-        if unknown := sorted(options.keys() - _SAMPLING):
-            raise InvalidInputError(
-                f"Unknown option {unknown[0]!r}; a call takes {', '.join(sorted(_SAMPLING))}, stop."
-            )
         temperature = self.card.temperature if self.temperature is None else self.temperature
-        values = {
+        values: dict[str, Any] = {
             "temperature": temperature,
             "top_p": self.top_p,
             "top_k": self.top_k,
             "seed": self.seed,
             "max_tokens": self.max_tokens,
+            "logprobs": self.logprobs,
+            "top_logprobs": self.top_logprobs,
         }
-        return SamplingParams(**(values | options))
+        values |= options
+        wanted, top = values.pop("logprobs"), values.pop("top_logprobs")
+        return SamplingParams(**values, logprobs=top or 0 if wanted or top is not None else None)
+
+
+def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Checks that every option is known: nothing is dropped in silence.
+
+    Raises:
+        InvalidInputError: One is not; the nearest name is suggested.
+    """
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            meant = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
+            raise InvalidInputError(f"Unknown {what} {name!r}. {meant}")
 
 
 async def begun(begin: "Callable[..., Turn]", *arguments: Any) -> "Turn":
@@ -141,56 +203,95 @@ def _abandon(beginning: "asyncio.Future[Turn]") -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TurnEnd:
-    """How an answer ended, with its lengths in tokens."""
+    """How an answer ended, with its lengths in tokens.
 
-    finish_reason: FinishReason
+    Attributes:
+        finish_reason: `"stop"`, `"length"`, `"tool_calls"` or `"cancelled"`.
+        prompt_tokens: Length of the prompt.
+        cached_tokens: How much of the prompt was not read again.
+        answer_tokens: Length of everything that was written.
+        reasoning_tokens: How much of that was reasoning.
+        mended: What was read against the letter of the chat format.
+    """
+
+    finish_reason: str
     prompt_tokens: int
+    cached_tokens: int
     answer_tokens: int
     reasoning_tokens: int
+    mended: tuple[Mend, ...]
 
 
 class Turn:
-    """One answer in the making. The caller moves the ids from `stream` to `feed`, in its own way of waiting."""
+    """One answer in the making. The caller moves the ids from `stream` to `feed`, in its own way of waiting.
 
-    def __init__(self, stream: TokenStream, chat_format: ChatFormat, stops: StopFilter, *, prompt_tokens: int) -> None:
+    Attributes:
+        stream: The engine's.
+        calls: The arguments of each tool call so far, as the model wrote them.
+        shows_reasoning: Whether the caller wants the reasoning.
+    """
+
+    def __init__(
+        self, stream: TokenStream, chat_format: ChatFormat, stops: StopFilter, task: Task = FREE, *, prompt_tokens: int
+    ) -> None:
         """Takes the engine's stream and what reads it."""
         self.stream = stream
-        self._parser = chat_format.parser()
+        self.calls: list[str] = []
+        self.shows_reasoning = True
+        self._parser = chat_format.parser([tool.name for tool in task.callable_tools])
         self._stops = stops
         self._prompt_tokens = prompt_tokens
         self._answer_tokens = 0
         self._reasoning_tokens = 0
 
-    def feed(self, token_id: int) -> Iterator[Delta]:
-        """Yields what can be shown after this token; cancels the stream at a stop string."""
+    def feed(self, token_id: int) -> list[Delta]:
+        """Returns what can be shown after this token; cancels the stream at a stop string."""
         self._answer_tokens += 1
         deltas = self._parser.feed(token_id)
         if deltas and deltas[-1].kind == "reasoning":
             self._reasoning_tokens += 1
-        yield from self._shown(deltas)
+        return self._shown(deltas)
 
-    def flush(self) -> Iterator[Delta]:
-        """Yields what was held back; call it when the stream has ended."""
-        if not self._stops.stopped:
-            yield from self._shown(self._parser.flush())
-        if held := self._stops.flush():
-            yield Delta("text", held)
+    def flush(self) -> list[Delta]:
+        """Returns what was held back; call it when the stream has ended."""
+        deltas = [] if self._stops.stopped else self._shown(self._parser.flush())
+        held = self._stops.flush()
+        return [*deltas, Delta("text", held)] if held else deltas
 
     def end(self) -> TurnEnd:
         """Returns how it ended."""
-        reason = "stop" if self._stops.stopped else self.stream.finish_reason or "cancelled"
+        reason: str = "stop" if self._stops.stopped else self.stream.finish_reason or "cancelled"
         return TurnEnd(
-            finish_reason=reason,
+            finish_reason="tool_calls" if self.calls and reason == "stop" else reason,
             prompt_tokens=self._prompt_tokens,
+            cached_tokens=self.stream.cached_tokens,
             answer_tokens=self._answer_tokens,
             reasoning_tokens=self._reasoning_tokens,
+            mended=tuple(self._parser.mended),
         )
 
-    def _shown(self, deltas: list[Delta]) -> Iterator[Delta]:
+    def _shown(self, deltas: list[Delta]) -> list[Delta]:
+        shown = []
         for delta in deltas:
-            if delta.kind == "reasoning":
-                yield delta
+            if delta.kind == "tool_call":
+                if delta.call == len(self.calls):
+                    self.calls.append("")
+                self.calls[delta.call] += delta.text
+            if delta.kind != "text":
+                shown.append(delta)
             elif text := self._stops.feed(delta.text):
-                yield Delta("text", text)
+                shown.append(delta if text == delta.text else Delta("text", text))
         if self._stops.stopped:
             self.stream.cancel()
+        return shown
+
+
+def described(logprobs: TokenLogprobs, token_id: int, chat_format: ChatFormat) -> dict[str, Any]:
+    """Returns the log-probabilities at one place as OpenAI writes them."""
+
+    def entry(token: int, logprob: float) -> dict[str, Any]:
+        spelled = chat_format.token_bytes(token)
+        return {"token": spelled.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(spelled)}
+
+    top = [entry(token, logprob) for token, logprob in logprobs.top]
+    return entry(token_id, logprobs.chosen) | {"top_logprobs": top}

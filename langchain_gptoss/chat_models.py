@@ -1,17 +1,40 @@
 """`ChatGptOss`: a GPT-OSS model on this machine as a LangChain chat model."""
 
-from collections.abc import AsyncIterator, Iterator
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams
+from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel, agenerate_from_stream, generate_from_stream
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 
-from langchain_gptoss._models import MODEL_CONFIG, GptOssModel, Turn, TurnEnd, begun
-from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort
+from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, TurnEnd, begun, check_names, described
+from langchain_gptoss._structured import Method, structured
+from langchain_gptoss._tools import openai_tools, read_choice, read_format, read_tools
+from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort, Task
+
+_OPTIONS = SAMPLING | {
+    "reasoning_effort",
+    "include_reasoning",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "strict",
+}
+
+# Under output_version="v1" a tool call whose index is that of a content block merges into it; text and reasoning are
+# the blocks 0 and 1 (langchain-core 1.7).
+_FIRST_CALL_INDEX = 2
 
 
 class ChatGptOss(GptOssModel, BaseChatModel):
@@ -29,6 +52,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         stop: Strings that end an answer.
         reasoning_effort: `"low"`, `"medium"` or `"high"`, for models that reason.
         device, dtype: Where the model runs and in which number type; chosen when not given.
+        base_url: Of a vLLM or llama.cpp server that runs the model instead of this machine.
 
     Instantiate:
         .. code-block:: python
@@ -53,6 +77,25 @@ class ChatGptOss(GptOssModel, BaseChatModel):
 
             await llm.ainvoke("What is the capital of France?")
 
+    Tool calling:
+        .. code-block:: python
+
+            def get_weather(city: str) -> str:
+                '''Returns the weather in a city.'''
+
+            llm.bind_tools([get_weather]).invoke("What is the weather in Nantes?").tool_calls
+
+    Structured output:
+        .. code-block:: python
+
+            from pydantic import BaseModel
+
+            class City(BaseModel):
+                name: str
+                country: str
+
+            llm.with_structured_output(City).invoke("Which city is the capital of France?")
+
     Token usage:
         .. code-block:: python
 
@@ -70,8 +113,25 @@ class ChatGptOss(GptOssModel, BaseChatModel):
 
     reasoning_effort: ReasoningEffort | None = None
     """How long the model thinks before it answers; None: its own default, medium."""
+    include_reasoning: bool = True
+    """False drops the reasoning; the model still thinks."""
     streaming: bool = False
     """Accepted as in other chat models: `invoke` folds `stream` either way."""
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """A model is written down as its options, without weights or engine."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where `langchain_core.load` finds the class."""
+        return ["langchain_gptoss", "chat_models"]
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The key is written down as the name of an environment variable."""
+        return {"api_key": "GPTOSS_API_KEY"}
 
     @property
     def _llm_type(self) -> str:
@@ -99,6 +159,71 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         """Returns the model's own token ids of a text."""
         return self.format.encode(text)
 
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+    ) -> int:
+        """Returns the exact length of the prompt that these messages and tools make, in tokens."""
+        return len(self.format.render(messages, self._task({"tools": tools})))
+
+    def bind_tools(
+        self,
+        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Returns this model with tools that it may call.
+
+        Args:
+            tools: Functions with type hints and a docstring, LangChain tools, Pydantic models, TypedDicts, or JSON
+                schemas.
+            tool_choice: `"auto"` (or None), `"none"` (or False), `"any"` (or `"required"` or True), a tool's name, or
+                OpenAI's dict. A demanded call is held to the tool's schema.
+            parallel_tool_calls: False allows one call an answer.
+            strict: True holds every call to its schema while it is written.
+            **kwargs: Further options of a call, such as `reasoning_effort`.
+
+        Raises:
+            InvalidInputError: A tool that cannot be understood, or a choice that names none. Two tools of one name
+                are refused when the model is called.
+        """
+        written = openai_tools(tools, strict=strict)
+        read_choice(tool_choice, [tool["function"]["name"] for tool in written])
+        options: dict[str, Any] = {"tools": written, **kwargs}
+        if tool_choice is not None:
+            options["tool_choice"] = tool_choice
+        if parallel_tool_calls is not None:
+            options["parallel_tool_calls"] = parallel_tool_calls
+        return self.bind(**options)
+
+    def with_structured_output(
+        self,
+        schema: Mapping[str, Any] | type | None = None,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Returns a runnable that answers with a value of a schema.
+
+        Args:
+            schema: A Pydantic model, v1 or v2, whose instances come back; or a TypedDict or a JSON schema, for dicts.
+            method: `"json_schema"` holds the answer to the schema while it is written; the reasoning before it stays
+                free. `"function_calling"` demands a tool call. `"json_mode"` holds the answer to JSON alone.
+            include_raw: True returns a dict with `raw`, `parsed` and `parsing_error`.
+            strict: False asks for the schema without holding the answer to it.
+            **kwargs: Further options of a call, such as `reasoning_effort`.
+
+        Raises:
+            InvalidInputError: An unknown method, or a schema that cannot be read.
+        """
+        return structured(self, schema, kwargs, method=method, strict=strict, include_raw=include_raw)
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -106,7 +231,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+        turn = self._begin(messages, stop, kwargs)
+        return _strict(generate_from_stream(self._chunks(turn, run_manager)), turn)
 
     async def _agenerate(
         self,
@@ -115,7 +241,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+        turn = await begun(self._begin, messages, stop, kwargs)
+        return _strict(await agenerate_from_stream(self._achunks(turn, run_manager)), turn)
 
     def _stream(
         self,
@@ -124,20 +251,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        turn = self._begin(messages, stop, kwargs)
-        with turn.stream as stream:
-            for token_id in stream:
-                for delta in turn.feed(token_id):
-                    chunk = _chunk(delta)
-                    if run_manager:
-                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
-        for delta in turn.flush():
-            chunk = _chunk(delta)
-            if run_manager:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-        yield self._last_chunk(turn.end())
+        yield from self._chunks(self._begin(messages, stop, kwargs), run_manager)
 
     async def _astream(
         self,
@@ -147,40 +261,155 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         turn = await begun(self._begin, messages, stop, kwargs)
+        # Closed by hand: leaving an async generator does not leave the one inside it.
+        async with aclosing(self._achunks(turn, run_manager)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _chunks(self, turn: Turn, run_manager: CallbackManagerForLLMRun | None) -> Iterator[ChatGenerationChunk]:
+        with turn.stream as stream:
+            for token_id in stream:
+                for chunk in self._fed(turn, token_id):
+                    if run_manager:
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+        for chunk in self._flushed(turn):
+            if run_manager:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _achunks(
+        self, turn: Turn, run_manager: AsyncCallbackManagerForLLMRun | None
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
         with turn.stream as stream:
             async for token_id in stream:
-                for delta in turn.feed(token_id):
-                    chunk = _chunk(delta)
+                for chunk in self._fed(turn, token_id):
                     if run_manager:
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
-        for delta in turn.flush():
-            chunk = _chunk(delta)
+        for chunk in self._flushed(turn):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
-        yield self._last_chunk(turn.end())
 
     def _begin(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Turn:
-        options = dict(options)
-        effort = options.pop("reasoning_effort", self.reasoning_effort)
-        return self.begin(self.format.render(messages, reasoning_effort=effort), stop, options)
+        check_names(options, _OPTIONS, "option")
+        task = self._task(options)
+        sampling = {name: value for name, value in options.items() if name in SAMPLING}
+        turn = self.begin(self.format.render(messages, task), stop, sampling, task)
+        turn.shows_reasoning = options.get("include_reasoning", self.include_reasoning)
+        return turn
+
+    def _task(self, options: Mapping[str, Any]) -> Task:
+        tools = read_tools(options.get("tools"))
+        response_format, constrained = read_format(options.get("response_format"))
+        return Task(
+            reasoning_effort=options.get("reasoning_effort", self.reasoning_effort),
+            tools=tools,
+            tool_choice=read_choice(options.get("tool_choice"), [tool.name for tool in tools]),
+            parallel=options.get("parallel_tool_calls") is not False,
+            response_format=response_format,
+            constrained=constrained,
+        )
+
+    def _fed(self, turn: Turn, token_id: int) -> list[ChatGenerationChunk]:
+        chunks = [_chunk(delta) for delta in turn.feed(token_id) if delta.kind != "reasoning" or turn.shows_reasoning]
+        logprobs = turn.stream.logprobs
+        if chunks and logprobs is not None and chunks[-1].text:
+            chunks[-1].generation_info = {"logprobs": {"content": [described(logprobs, token_id, self.format)]}}
+        return chunks
+
+    def _flushed(self, turn: Turn) -> Iterator[ChatGenerationChunk]:
+        for delta in turn.flush():
+            if delta.kind != "reasoning" or turn.shows_reasoning:
+                yield _chunk(delta)
+        yield self._last_chunk(turn.end())
 
     def _last_chunk(self, end: TurnEnd) -> ChatGenerationChunk:
         usage = UsageMetadata(
             input_tokens=end.prompt_tokens,
             output_tokens=end.answer_tokens,
             total_tokens=end.prompt_tokens + end.answer_tokens,
+            input_token_details={"cache_read": end.cached_tokens},
             output_token_details={"reasoning": end.reasoning_tokens},
         )
-        metadata = {"finish_reason": end.finish_reason, "model_name": self.card.name, "model_provider": "gptoss"}
+        metadata: dict[str, Any] = {
+            "finish_reason": end.finish_reason,
+            "model_name": self.card.name,
+            "model_provider": "gptoss",
+        }
+        if end.mended:
+            metadata["mended"] = [{"found": mend.found, "assumed": mend.assumed} for mend in end.mended]
         message = AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")
         return ChatGenerationChunk(message=message, generation_info={"finish_reason": end.finish_reason})
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        card = self.card
+        profile = ModelProfile(
+            name=card.name,
+            open_weights=True,
+            text_inputs=True,
+            image_inputs=False,
+            audio_inputs=False,
+            video_inputs=False,
+            text_outputs=True,
+            tool_calling=True,
+            tool_choice=True,
+            structured_output=True,
+            temperature=True,
+        )
+        if card.context_length:
+            profile["max_input_tokens"] = card.context_length
+            profile["max_output_tokens"] = card.context_length
+        if (self.chat_format or card.chat_format) == "harmony":
+            profile["reasoning_output"] = True
+        return profile
 
 
 def _chunk(delta: Delta) -> ChatGenerationChunk:
     if delta.kind == "reasoning":
         message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": delta.text})
+    elif delta.kind == "tool_call":
+        call = tool_call_chunk(
+            name=delta.name,
+            args=delta.text,
+            id=f"call_{uuid.uuid4().hex[:24]}" if delta.name else None,
+            index=_FIRST_CALL_INDEX + delta.call,
+        )
+        message = AIMessageChunk(content="", tool_call_chunks=[call])
     else:
         message = AIMessageChunk(content=delta.text)
     return ChatGenerationChunk(message=message)
+
+
+def _strict(result: ChatResult, turn: Turn) -> ChatResult:
+    """Returns the result with each call whose arguments are no JSON object among the invalid ones.
+
+    Adding up chunks, LangChain completes JSON that was cut off; a call that the token limit cut must not be made.
+    """
+    if not turn.calls:
+        return result
+    message = result.generations[0].message
+    if not isinstance(message, AIMessage):
+        return result
+    calls = [*message.tool_calls]
+    broken = [(call, written) for call, written in zip(calls, turn.calls, strict=False) if not _is_object(written)]
+    if len(calls) != len(turn.calls) or not broken:
+        return result
+    invalid = [
+        invalid_tool_call(name=call["name"], args=written, id=call["id"], error="The arguments are not a JSON object.")
+        for call, written in broken
+    ]
+    kept = [call for call, written in zip(calls, turn.calls, strict=True) if _is_object(written)]
+    mended = message.model_copy(
+        update={"tool_calls": kept, "invalid_tool_calls": [*message.invalid_tool_calls, *invalid]}
+    )
+    generation = ChatGeneration(message=mended, generation_info=result.generations[0].generation_info)
+    return ChatResult(generations=[generation])
+
+
+def _is_object(written: str) -> bool:
+    try:
+        return isinstance(json.loads(written or "{}"), dict)
+    except ValueError:
+        return False

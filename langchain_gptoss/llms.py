@@ -1,6 +1,6 @@
 """`GptOssLLM`: the same models behind LangChain's completion interface, text in and text out."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -8,7 +8,7 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
-from langchain_gptoss._models import MODEL_CONFIG, GptOssModel, Turn, begun
+from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names
 
 
 class GptOssLLM(GptOssModel, BaseLLM):
@@ -107,11 +107,12 @@ class GptOssLLM(GptOssModel, BaseLLM):
         yield GenerationChunk(text="", generation_info=_info(turn))
 
     def _begin(self, prompt: str, stop: list[str] | None, options: dict[str, Any]) -> Turn:
+        check_names(options, SAMPLING, "option")
         ids = self.format.encode(prompt) if self.raw else self.format.render([HumanMessage(prompt)])
         return self.begin(ids, stop, options)
 
 
-def _chunks(deltas: Iterator[Any]) -> Iterator[GenerationChunk]:
+def _chunks(deltas: Iterable[Any]) -> Iterator[GenerationChunk]:
     return (GenerationChunk(text=delta.text) for delta in deltas if delta.kind == "text")
 
 

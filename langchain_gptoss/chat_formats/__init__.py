@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from langchain_gptoss.chat_formats.base import ChatFormat
+from langchain_gptoss.chat_formats.base import ChatFormat, Constraint, Delta, Parser, Task
 from langchain_gptoss.errors import CheckpointError, InvalidInputError
 from langchain_gptoss.models.catalog import ChatFormatName
 
@@ -27,11 +27,13 @@ def load_chat_format(checkpoint: Path | None, name: ChatFormatName | None = None
     if checkpoint is None:
         if name != "harmony":
             raise InvalidInputError("Without a checkpoint only chat_format='harmony' is possible.")
-        return _harmony()
+        from langchain_gptoss.chat_formats.harmony import HarmonyFormat
+
+        return HarmonyFormat()
     tokenizer = _load_tokenizer(checkpoint)
     chosen = name or _suited(tokenizer)
     if chosen == "harmony":
-        return _harmony()
+        return _harmony(checkpoint, tokenizer)
     stop_ids = _stop_ids(checkpoint, tokenizer)
     if chosen == "plain":
         from langchain_gptoss.chat_formats.plain import PlainFormat
@@ -44,17 +46,21 @@ def load_chat_format(checkpoint: Path | None, name: ChatFormatName | None = None
     return TemplateFormat(tokenizer, stop_ids=stop_ids)
 
 
-def _harmony() -> ChatFormat:
-    from langchain_gptoss.chat_formats.harmony import HarmonyFormat
+def _harmony(checkpoint: Path, tokenizer: Any) -> ChatFormat:
+    from langchain_gptoss.chat_formats.harmony import CONTROLS, HarmonyFormat
+    from langchain_gptoss.chat_formats.harmony.codec import TokenizerCodec
 
-    return HarmonyFormat()
+    if missing := [token for token in CONTROLS if token not in tokenizer.get_vocab()]:
+        raise CheckpointError(
+            f"The tokenizer of {str(checkpoint)!r} lacks harmony's control token {missing[0]}. Use another chat_format."
+        )
+    return HarmonyFormat(TokenizerCodec(tokenizer))
 
 
 def _suited(tokenizer: Any) -> ChatFormatName:
-    from langchain_gptoss.chat_formats.harmony import control_ids
+    from langchain_gptoss.chat_formats.harmony import CONTROLS
 
-    vocabulary = tokenizer.get_vocab()
-    if all(vocabulary.get(token) == token_id for token, token_id in control_ids().items()):
+    if set(CONTROLS) <= tokenizer.get_vocab().keys():
         return "harmony"
     return "template" if tokenizer.chat_template else "plain"
 
@@ -83,4 +89,4 @@ def _stop_ids(checkpoint: Path, tokenizer: Any) -> frozenset[int]:
     return frozenset(token_id for token_id in [*ids, tokenizer.eos_token_id] if token_id is not None)
 
 
-__all__ = ["ChatFormat", "load_chat_format"]
+__all__ = ["ChatFormat", "Constraint", "Delta", "Parser", "Task", "load_chat_format"]

@@ -41,6 +41,12 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         """Names the first value that cannot work."""
+        for name in ("temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs"):
+            value, number = getattr(self, name), (int, float) if name in {"temperature", "top_p"} else int
+            optional = value is None and name in {"seed", "max_tokens", "logprobs"}
+            if not optional and not isinstance(value, number):
+                kind = "a number" if name in {"temperature", "top_p"} else "a whole number"
+                raise InvalidInputError(f"{name} is {value!r}; it must be {kind}.")
         checks = {
             "temperature": (self.temperature >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),

@@ -1,13 +1,16 @@
 """An engine on transformers' forward pass, with its own loop: prefill in pieces, then one token a step."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
 from langchain_gptoss.engine.base import Engine, Request, TokenStream
-from langchain_gptoss.engine.sampling import Sampler
-from langchain_gptoss.engine.scheduler import Generation, Scheduler
+from langchain_gptoss.engine.grammar import GrammarMatcher, GrammarTokenizer
+from langchain_gptoss.engine.sampling import Sampler, token_logprobs
+from langchain_gptoss.engine.scheduler import Generation, Scheduler, Step
+from langchain_gptoss.errors import InvalidInputError
 
 # Small enough that a cancelled or a second request waits little, large enough for full matrix speed.
 _PREFILL_TOKENS = 256
@@ -20,9 +23,11 @@ class LocalEngine(Engine):
         steps: How many forward passes were made in all.
     """
 
-    def __init__(self, model: Any, *, context_length: int) -> None:
-        """Takes a `GptOssForCausalLM` and its context in tokens."""
+    def __init__(self, model: Any, *, context_length: int, folder: Path | None = None) -> None:
+        """Takes a `GptOssForCausalLM`, its context in tokens, and its folder, whose tokenizer grammars need."""
         self.steps = 0
+        self._folder = folder
+        self._grammar_tokenizer: GrammarTokenizer | None = None
         self._model = model
         self._context_length = context_length
         self._scheduler = Scheduler("gptoss-model")
@@ -35,6 +40,8 @@ class LocalEngine(Engine):
     def start(self, request: Request) -> TokenStream:
         """Begins a generation; see `Engine.start`."""
         limit = request.token_limit(self._context_length)
+        if request.grammar is not None and self._folder is None:
+            raise InvalidInputError("This engine was made without a checkpoint folder, so it cannot follow a grammar.")
         return self._scheduler.submit(self._generate(request, limit))
 
     def close(self) -> None:
@@ -50,15 +57,24 @@ class LocalEngine(Engine):
             self._forward(piece, cache)
             yield None
         logits = self._forward(pieces[-1], cache)
-        sampler = Sampler(request.sampling)
+        sampler, matcher = Sampler(request.sampling), self._matcher(request)
         for made in range(1, limit + 1):
-            token_id = sampler(logits)
-            yield token_id
-            if token_id in request.stop_ids:
+            token_id = sampler(logits if matcher is None else matcher.masked(logits))
+            complete = matcher is not None and matcher.accept(token_id)
+            yield _step(request, logits, token_id)
+            if token_id in request.stop_ids or complete:
                 return "stop"
             if made < limit:
                 logits = self._forward(torch.tensor([[token_id]], device=self._model.device), cache)
         return "length"
+
+    def _matcher(self, request: Request) -> GrammarMatcher | None:
+        if request.grammar is None or self._folder is None:
+            return None
+        if self._grammar_tokenizer is None:
+            size = self._model.config.vocab_size
+            self._grammar_tokenizer = GrammarTokenizer(self._folder, size=size, stop_ids=sorted(request.stop_ids))
+        return self._grammar_tokenizer.matcher(request.grammar)
 
     @torch.inference_mode()
     def _forward(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
@@ -66,3 +82,8 @@ class LocalEngine(Engine):
         self.steps += 1
         logits: torch.Tensor = self._model(input_ids=ids, past_key_values=cache, logits_to_keep=1).logits[0, -1]
         return logits
+
+
+def _step(request: Request, logits: torch.Tensor, token_id: int) -> Step:
+    count = request.sampling.logprobs
+    return token_id if count is None else (token_id, token_logprobs(logits, token_id, count))

@@ -32,7 +32,7 @@ def shared_engine(folder: Path, *, device: str | None = None, dtype: str | None 
     with _lock:
         if key not in _engines:
             model = load_model(folder, place(folder, device=device, dtype=dtype))
-            _engines[key] = LocalEngine(model, context_length=context_length(folder))
+            _engines[key] = LocalEngine(model, context_length=context_length(folder), folder=folder)
         return _engines[key]
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from langchain_gptoss.engine.base import SamplingParams
+from langchain_gptoss.engine.base import SamplingParams, TokenLogprobs
 
 
 class Sampler:
@@ -39,3 +39,11 @@ def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
     before = ordered.cumsum(dim=-1) - ordered
     ordered = ordered.masked_fill(before >= top_p, 0)
     return torch.zeros_like(probabilities).scatter(0, indices, ordered)
+
+
+def token_logprobs(logits: torch.Tensor, token_id: int, count: int) -> TokenLogprobs:
+    """Returns the log-probabilities of a token and of the `count` likeliest, for logits of shape [vocabulary]."""
+    scores = logits.float().log_softmax(dim=-1)
+    values, indices = scores.topk(count)
+    top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
+    return TokenLogprobs(chosen=float(scores[token_id]), top=top)

@@ -1,18 +1,19 @@
 """The one thread that owns the model.
 
-A generation is a generator that yields one token, or None for work without a token (a piece of the prompt), at each
-step, and returns why it ended. The scheduler gives every live generation one step in turn, so that a long prompt does
-not stop the others, and looks before each step whether somebody still listens.
+A generation is a generator that yields one token, alone or with its log-probabilities, or None for work without a
+token (a piece of the prompt), at each step, and returns why it ended. The scheduler gives every live generation one
+step in turn, so that a long prompt does not stop the others, and looks before each step whether somebody still listens.
 """
 
 import queue
 import threading
 from collections.abc import Generator
 
-from langchain_gptoss.engine.base import FinishReason, TokenStream
+from langchain_gptoss.engine.base import FinishReason, TokenLogprobs, TokenStream
 from langchain_gptoss.errors import GptOssError
 
-Generation = Generator[int | None, None, FinishReason]
+Step = int | tuple[int, TokenLogprobs] | None
+Generation = Generator[Step, None, FinishReason]
 _Job = tuple[TokenStream, Generation]
 
 
@@ -75,13 +76,15 @@ def _step(stream: TokenStream, generation: Generation) -> bool:
         if stream.cancelled:
             generation.close()
             return False
-        token_id = next(generation)
+        made = next(generation)
     except StopIteration as end:
         stream.finish(end.value)
         return False
     except Exception as error:  # whatever it is, it belongs to the listener, and the others go on
         stream.fail(error)
         return False
-    if token_id is not None:
-        stream.put(token_id)
+    if isinstance(made, tuple):
+        stream.put(*made)
+    elif made is not None:
+        stream.put(made)
     return True

@@ -11,14 +11,14 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_tests.unit_tests import ChatModelUnitTests
+from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 from pydantic import ValidationError
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.chat_formats import harmony
 from langchain_gptoss.engine import Request, ScriptedEngine, TokenStream
 from langchain_gptoss.errors import ContextLengthError, GptOssError, InvalidInputError
 
+ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 ANSWER = (
     "<|channel|>analysis<|message|>They greet me.<|end|>"
     "<|start|>assistant<|channel|>final<|message|>Hello there, friend!<|return|>"
@@ -26,7 +26,7 @@ ANSWER = (
 
 
 def ids_of(text: str) -> list[int]:
-    return harmony._encoding().encode(text, allowed_special="all")
+    return ENCODING.encode(text, allowed_special="all")
 
 
 def final(text: str) -> list[int]:
@@ -126,7 +126,7 @@ async def test_abatch(make):
 def test_messages_reach_the_prompt(make):
     llm = make(ANSWER)
     llm.invoke([SystemMessage("Be brief."), HumanMessage("Hello"), AIMessage("Hi."), HumanMessage("And?")])
-    prompt = harmony._encoding().decode(llm.engine.requests[0].prompt_ids)
+    prompt = ENCODING.decode(llm.engine.requests[0].prompt_ids)
     assert "# Instructions\n\nBe brief." in prompt
     assert prompt.endswith("<|message|>Hi.<|end|><|start|>user<|message|>And?<|end|><|start|>assistant")
 
@@ -137,7 +137,7 @@ def test_messages_reach_the_prompt(make):
 def test_reasoning_effort(make, own, given, written):
     llm = make(ANSWER, reasoning_effort=own)
     llm.invoke("Hello", **({"reasoning_effort": given} if given else {}))
-    assert f"Reasoning: {written}" in harmony._encoding().decode(llm.engine.requests[0].prompt_ids)
+    assert f"Reasoning: {written}" in ENCODING.decode(llm.engine.requests[0].prompt_ids)
 
 
 @pytest.mark.parametrize("stop", ["there", "lo there", "o th", ", friend!", "!"])
@@ -203,7 +203,7 @@ def test_the_catalogue_s_temperature_where_none_is_given(make):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temprature": 1}, "Unknown option 'temprature'; a call takes .*temperature"),
+        ({"temprature": 1}, "Unknown option 'temprature'. Did you mean 'temperature'"),
         ({"top_p": 0}, "top_p is 0"),
         ({"max_tokens": -1}, "max_tokens is -1"),
         ({"reasoning_effort": "max"}, "reasoning_effort is 'max'"),
@@ -435,27 +435,3 @@ def test_making_a_model_loads_nothing(monkeypatch):
     llm = ChatGptOss(model="gpt-oss-120b")
     assert "gpt-oss-120b" in repr(llm)
     llm._get_ls_params()
-
-
-class TestStandard(ChatModelUnitTests):
-    """LangChain's own unit suite; tools and structured output are not there yet."""
-
-    @property
-    def chat_model_class(self) -> type[ChatGptOss]:
-        return ChatGptOss
-
-    @property
-    def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "gpt-oss-20b"}
-
-    @property
-    def has_tool_calling(self) -> bool:
-        return False
-
-    @property
-    def has_structured_output(self) -> bool:
-        return False
-
-    @property
-    def returns_usage_metadata(self) -> bool:
-        return True

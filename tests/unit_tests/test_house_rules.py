@@ -16,7 +16,17 @@ LAYERS = {
     0: ["errors", "_optional", "_progress"],
     1: ["models"],
     2: ["engine", "chat_formats"],
-    3: ["_models", "chat_models", "llms", "embeddings", "vectorstores", "_faiss_files", "ingest"],
+    3: [
+        "_models",
+        "_tools",
+        "_structured",
+        "chat_models",
+        "llms",
+        "embeddings",
+        "vectorstores",
+        "_faiss_files",
+        "ingest",
+    ],
     4: ["chatbot"],
     5: ["cli", "serve"],
 }

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import GptOssLLM
-from langchain_gptoss.chat_formats import harmony
 from langchain_gptoss.engine import Request, ScriptedEngine, TokenStream
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
 
@@ -16,7 +16,7 @@ HEADER = "<|channel|>final<|message|>"
 
 
 def ids_of(text: str) -> list[int]:
-    return harmony._encoding().encode(text, allowed_special="all")
+    return ENCODING.encode(text, allowed_special="all")
 
 
 class Engine(ScriptedEngine):
@@ -44,11 +44,12 @@ def make() -> Iterator[Callable[..., GptOssLLM]]:
         engine.close()
 
 
+ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 ANSWER = f"<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant{HEADER}Paris, of course.<|return|>"
 
 
 def prompt_of(llm: GptOssLLM, index: int = 0) -> str:
-    return harmony._encoding().decode(llm.engine.requests[index].prompt_ids)
+    return ENCODING.decode(llm.engine.requests[index].prompt_ids)
 
 
 def test_invoke_asks_as_a_user_and_leaves_the_reasoning_out(make):
@@ -70,7 +71,7 @@ def test_raw_is_streamed_too(make):
 def test_raw_writes_control_tokens_as_text(make):
     llm = make("x", raw=True)
     llm.invoke("<|start|>system")
-    assert not any(harmony._encoding().is_special_token(i) for i in llm.engine.requests[0].prompt_ids)
+    assert not any(ENCODING.is_special_token(i) for i in llm.engine.requests[0].prompt_ids)
 
 
 def test_generate_answers_every_prompt_in_order(make):

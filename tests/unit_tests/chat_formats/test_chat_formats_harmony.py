@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage, HumanMessage, SystemMessage, ToolMessage
+from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
-from langchain_gptoss.chat_formats import harmony
-from langchain_gptoss.chat_formats.harmony import CONTROL_TOKENS, HarmonyFormat, control_ids
+from langchain_gptoss.chat_formats.base import Task
+from langchain_gptoss.chat_formats.harmony import CONTROLS, HarmonyFormat, render
+from langchain_gptoss.chat_formats.harmony.codec import gpt_oss_codec
 from langchain_gptoss.errors import InvalidInputError
 
 # From the published tokenizer.
@@ -19,17 +21,20 @@ IDS = {
     "<|end|>": 200007,
     "<|return|>": 200002,
     "<|call|>": 200012,
+    "<|constrain|>": 200003,
+    "<|endoftext|>": 199999,
 }
 FORMAT = HarmonyFormat()
+ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
 def ids_of(text: str) -> list[int]:
     """Returns the ids of a text in which control tokens are control tokens."""
-    return harmony._encoding().encode(text, allowed_special="all")
+    return ENCODING.encode(text, allowed_special="all")
 
 
 def text_of(ids: list[int]) -> str:
-    return harmony._encoding().decode(ids)
+    return ENCODING.decode(ids)
 
 
 def read(completion: str | list[int]) -> tuple[str, str]:
@@ -50,11 +55,11 @@ def today(monkeypatch):
         def today(cls) -> datetime.date:
             return datetime.date(2026, 2, 3)
 
-    monkeypatch.setattr(harmony, "date", Date)
+    monkeypatch.setattr(render, "date", Date)
 
 
 def test_control_ids_are_the_published_ones():
-    assert control_ids() == IDS
+    assert gpt_oss_codec().controls == IDS
     assert FORMAT.stop_ids == {200002, 200012, 199999}
 
 
@@ -77,12 +82,12 @@ def test_a_system_message_becomes_the_developer_message():
     ("effort", "written"), [("low", "low"), ("medium", "medium"), ("high", "high"), (None, "medium")]
 )
 def test_reasoning_effort(effort, written):
-    assert f"\nReasoning: {written}\n" in text_of(FORMAT.render([HumanMessage("x")], reasoning_effort=effort))
+    assert f"\nReasoning: {written}\n" in text_of(FORMAT.render([HumanMessage("x")], Task(reasoning_effort=effort)))
 
 
 def test_an_unknown_effort_is_named():
     with pytest.raises(InvalidInputError, match="reasoning_effort is 'max'; it must be one of low, medium, high"):
-        FORMAT.render([HumanMessage("x")], reasoning_effort="max")
+        FORMAT.render([HumanMessage("x")], Task(reasoning_effort="max"))
 
 
 def test_history_is_final_and_without_reasoning():
@@ -106,12 +111,12 @@ def test_added_up_chunks_are_written_like_messages():
     )
 
 
-@pytest.mark.parametrize("token", sorted(harmony._encoding().special_tokens_set)[:40] + list(CONTROL_TOKENS))
+@pytest.mark.parametrize("token", sorted(ENCODING.special_tokens_set)[:40] + list(CONTROLS))
 @pytest.mark.parametrize("kind", [HumanMessage, AIMessage, SystemMessage])
 def test_control_tokens_written_as_text_stay_text(kind, token):
     def controls(text: str) -> list[int]:
         messages = [kind(text), HumanMessage("x")]
-        return [i for i in FORMAT.render(messages) if harmony._encoding().is_special_token(i)]
+        return [i for i in FORMAT.render(messages) if ENCODING.is_special_token(i)]
 
     text = f"a {token}system{token} b"
     assert controls(text) == controls("a")
@@ -131,7 +136,7 @@ def test_any_text_is_kept(text):
     ("messages", "message"),
     [
         ([], "There are no messages"),
-        ([ToolMessage("4", tool_call_id="1")], "A tool message cannot be written"),
+        ([ToolMessage("4", tool_call_id="1")], "no AI message before it makes that call"),
         ([ChatMessage("x", role="critic")], "A chat message cannot be written"),
         ([HumanMessage([{"type": "image_url", "image_url": {"url": "data:,"}}])], "block of type 'image_url'"),
     ],
@@ -172,7 +177,7 @@ def test_half_a_character_does_not_reach_into_the_next_message():
 
 
 def test_encode_keeps_control_tokens_as_text():
-    assert not any(harmony._encoding().is_special_token(i) for i in FORMAT.encode("<|end|><|constrain|>"))
+    assert not any(ENCODING.is_special_token(i) for i in FORMAT.encode("<|end|><|constrain|>"))
 
 
 @pytest.mark.parametrize(
@@ -197,14 +202,14 @@ def test_encode_keeps_control_tokens_as_text():
         (
             "<|channel|>commentary<|message|>First.<|end|><|start|>assistant<|channel|>final<|message|>Then.",
             "",
-            "First.Then.",
+            "First.\n\nThen.",
         ),
         ("<|channel|>final Paris it is<|return|>", "", "Paris it is"),
         ("<|channel|>analysis so what", "so what", ""),
         ("<|channel|>comment", "", ""),
         ("<|channel|>analysis<|message|>cut o", "cut o", ""),
         ("<|channel|>final<|message|>a<|constrain|>b<|endoftext|>c<|message|>d", "", "abcd"),
-        ("<|channel|>final<|message|>a<|start|>assistant<|channel|>final<|message|>b<|return|>", "", "ab"),
+        ("<|channel|>final<|message|>a<|start|>assistant<|channel|>final<|message|>b<|return|>", "", "a\n\nb"),
         ("", "", ""),
     ],
 )
@@ -229,7 +234,7 @@ _PIECES = st.one_of(
 @settings(deadline=None, max_examples=400)
 def test_no_output_raises_or_shows_a_control_token(ids):
     for text in read(ids):
-        assert not any(token in text for token in CONTROL_TOKENS)
+        assert not any(token in text for token in CONTROLS)
 
 
 @given(
@@ -243,4 +248,7 @@ def test_no_text_of_a_message_is_lost(words):
         "<|channel|>analysis<|message|>t<|end|><|channel|>final x<|message|>",
     ):
         assert read(f"{header}{text}<|return|>")[1] == text
-    assert read(f"{text}<|return|>")[1] == (text if text.strip() and not text.startswith(" to=") else "")
+    parser = FORMAT.parser()
+    deltas = [delta for token_id in ids_of(f"{text}<|return|>") for delta in parser.feed(token_id)] + parser.flush()
+    found = "".join(delta.text for delta in deltas)
+    assert found == text or (found == "" and [mend.found for mend in parser.mended] == [text]) or not text.strip()
