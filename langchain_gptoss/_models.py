@@ -212,6 +212,7 @@ class TurnEnd:
         answer_tokens: Length of everything that was written.
         reasoning_tokens: How much of that was reasoning.
         mended: What was read against the letter of the chat format.
+        model: The name of the model that answered.
     """
 
     finish_reason: str
@@ -220,6 +221,7 @@ class TurnEnd:
     answer_tokens: int
     reasoning_tokens: int
     mended: tuple[Mend, ...]
+    model: str
 
 
 class Turn:
@@ -229,6 +231,7 @@ class Turn:
         stream: The engine's.
         calls: The arguments of each tool call so far, as the model wrote them.
         shows_reasoning: Whether the caller wants the reasoning.
+        model: The name of the model that answers.
     """
 
     def __init__(
@@ -238,6 +241,7 @@ class Turn:
         self.stream = stream
         self.calls: list[str] = []
         self.shows_reasoning = True
+        self.model = ""
         self._parser = chat_format.parser([tool.name for tool in task.callable_tools])
         self._stops = stops
         self._prompt_tokens = prompt_tokens
@@ -268,6 +272,7 @@ class Turn:
             answer_tokens=self._answer_tokens,
             reasoning_tokens=self._reasoning_tokens,
             mended=tuple(self._parser.mended),
+            model=self.model,
         )
 
     def _shown(self, deltas: list[Delta]) -> list[Delta]:

@@ -8,6 +8,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from langchain_gptoss._tools import json_format, openai_tools
@@ -44,7 +45,7 @@ def structured(
 def _by_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
     (tool,) = openai_tools([schema], strict=strict)
     name = tool["function"]["name"]
-    shown = {"kwargs": {"method": "function_calling", "strict": strict}, "schema": tool}
+    shown = {"kwargs": {"method": "function_calling", "strict": strict}, "schema": convert_to_json_schema(schema)}
     bind = model.bind_tools([tool], tool_choice=name, ls_structured_output_format=shown)
     if _is_model(schema):
         return bind, PydanticToolsParser(tools=[schema], first_tool_only=True)
@@ -53,12 +54,12 @@ def _by_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any
 
 def _by_schema(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
     response_format = json_format(schema, strict=strict)
-    shown = {"kwargs": {"method": "json_schema", "strict": strict}, "schema": response_format["json_schema"]}
+    shown = {"kwargs": {"method": "json_schema", "strict": strict}, "schema": convert_to_json_schema(schema)}
     return model.bind(response_format=response_format, ls_structured_output_format=shown), _reader(schema)
 
 
 def _by_mode(model: Any, schema: Any, _: bool | None) -> tuple[Any, Any]:
-    shown = {"kwargs": {"method": "json_mode"}, "schema": json_format(schema) if schema is not None else None}
+    shown = {"kwargs": {"method": "json_mode"}, "schema": None if schema is None else convert_to_json_schema(schema)}
     bind = model.bind(response_format={"type": "json_object"}, ls_structured_output_format=shown)
     return bind, _reader(schema)
 

@@ -16,6 +16,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
+from pydantic import PrivateAttr
 
 from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, TurnEnd, begun, check_names, described
 from langchain_gptoss._structured import Method, structured
@@ -23,6 +24,7 @@ from langchain_gptoss._tools import openai_tools, read_choice, read_format, read
 from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort, Task
 
 _OPTIONS = SAMPLING | {
+    "model",
     "reasoning_effort",
     "include_reasoning",
     "tools",
@@ -117,6 +119,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
     """False drops the reasoning; the model still thinks."""
     streaming: bool = False
     """Accepted as in other chat models: `invoke` folds `stream` either way."""
+
+    _others: dict[str, "ChatGptOss"] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -294,11 +298,21 @@ class ChatGptOss(GptOssModel, BaseChatModel):
 
     def _begin(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Turn:
         check_names(options, _OPTIONS, "option")
+        if (model := options.get("model", self.model)) != self.model:
+            others = {name: value for name, value in options.items() if name != "model"}
+            return self._other(model)._begin(messages, stop, others)
         task = self._task(options)
         sampling = {name: value for name, value in options.items() if name in SAMPLING}
         turn = self.begin(self.format.render(messages, task), stop, sampling, task)
-        turn.shows_reasoning = options.get("include_reasoning", self.include_reasoning)
+        turn.model, turn.shows_reasoning = self.card.name, options.get("include_reasoning", self.include_reasoning)
         return turn
+
+    def _other(self, model: str) -> "ChatGptOss":
+        """Returns the same chat model for another model, as a call may ask for."""
+        if model not in self._others:
+            given = {name: getattr(self, name) for name in self.model_fields_set if name not in {"model", "profile"}}
+            self._others[model] = type(self)(**given, model=model)
+        return self._others[model]
 
     def _task(self, options: Mapping[str, Any]) -> Task:
         tools = read_tools(options.get("tools"))
@@ -335,7 +349,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         )
         metadata: dict[str, Any] = {
             "finish_reason": end.finish_reason,
-            "model_name": self.card.name,
+            "model_name": end.model,
             "model_provider": "gptoss",
         }
         if end.mended:
