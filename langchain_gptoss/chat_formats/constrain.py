@@ -25,7 +25,7 @@ def harmony_constraint(task: Task, controls: Mapping[str, int]) -> Constraint | 
     rules.append(f"aside: {aside}")
     kind = f'(" "? {token["constrain"]} "json")?'
     for index, tool in enumerate(task.callable_tools):
-        body = _json(tool.parameters if tool.strict or task.must_call else {"type": "object"})
+        body = _json(arguments_schema(tool) if tool.strict or task.must_call else {"type": "object"})
         # The recipient may stand on either side of the channel.
         recipient = json.dumps(f" to=functions.{tool.name}", ensure_ascii=False)
         before = f'{recipient} {token["channel"]} "commentary" {kind}'
@@ -68,7 +68,7 @@ def template_constraint(task: Task) -> Constraint | None:
 
 def call_schema(tool: Tool, *, held: bool) -> dict[str, Any]:
     """Returns the schema of one call written as JSON; `held` says whether its arguments follow the tool's schema."""
-    arguments = _without_definitions(tool.parameters) if held else {"type": "object"}
+    arguments = _without_definitions(arguments_schema(tool)) if held else {"type": "object"}
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {"name": {"const": tool.name}, "arguments": arguments},
@@ -76,6 +76,13 @@ def call_schema(tool: Tool, *, held: bool) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return schema
+
+
+def arguments_schema(tool: Tool) -> Mapping[str, Any]:
+    """Returns the schema of a tool's arguments; a tool that names none takes none."""
+    if not tool.parameters.get("properties") and "additionalProperties" not in tool.parameters:
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    return tool.parameters
 
 
 def _without_definitions(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -149,7 +149,8 @@ class HarmonyParser(Parser):
         place, self._place, self._first = self._place, "gap", False
         if not held.strip():
             return []
-        if place == "gap" and not again and not held.strip().startswith("to="):
+        recipient = held.strip().startswith("to=") or " to=".startswith(held)
+        if place == "gap" and not again and not recipient:
             self._note("text without a header", "part of the answer")
             return self._aside("text", held)
         read = header(held, self._tools)
