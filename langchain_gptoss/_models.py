@@ -16,7 +16,7 @@ from langchain_gptoss.chat_formats import ChatFormat, load_chat_format
 from langchain_gptoss.chat_formats.base import FREE, Delta, Mend, Task
 from langchain_gptoss.chat_formats.stop import StopFilter
 from langchain_gptoss.engine.base import Engine, Grammar, Request, SamplingParams, TokenLogprobs, TokenStream
-from langchain_gptoss.engine.registry import shared_engine
+from langchain_gptoss.engine.registry import remote_engine, shared_engine
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve
 from langchain_gptoss.models.checkpoint import locate
@@ -105,14 +105,9 @@ class GptOssModel(BaseModel):
     def running_engine(self) -> Engine:
         """The engine, shared by every model of this checkpoint in the process; loaded on first use."""
         if self.engine is None and self.base_url is not None:
-            from langchain_gptoss.engine.remote import RemoteEngine
-
-            return RemoteEngine(
-                self.base_url,
-                self.card.name,
-                api_key=self.api_key.get_secret_value() if self.api_key else None,
-                timeout=self.timeout,
-                max_retries=self.max_retries,
+            key = self.api_key.get_secret_value() if self.api_key else None
+            return remote_engine(
+                self.base_url, self.card.name, api_key=key, timeout=self.timeout, max_retries=self.max_retries
             )
         return self.engine or shared_engine(self.checkpoint, device=self.device, dtype=self.dtype)
 

@@ -9,6 +9,7 @@ GptOssError
 ├── ContextLengthError       prompt and answer are longer than the model's context
 ├── DocumentsError           there is nothing to index at this place
 ├── IndexStoreError          a saved index is missing, altered or made for other embeddings
+├── RemoteServerError        a server that runs the model cannot be reached, refuses, or breaks off
 ├── InvalidInputError        an argument that cannot work
 └── MissingDependencyError   an optional package is not installed
 """
@@ -66,6 +67,10 @@ class DocumentsError(GptOssError):
 
 class IndexStoreError(GptOssError):
     """A saved index is missing, altered, or was made with other embeddings."""
+
+
+class RemoteServerError(GptOssError):
+    """A server that runs the model cannot be reached, refuses, or breaks off."""
 
 
 class InvalidInputError(GptOssError, ValueError):

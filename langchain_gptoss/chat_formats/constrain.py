@@ -52,9 +52,9 @@ def template_constraint(task: Task) -> Constraint | None:
     if task.must_call:
         calls = {"anyOf": [call_schema(tool, held=True) for tool in tools]}
         schema: Mapping[str, Any] = calls if len(tools) > 1 else calls["anyOf"][0]
-        return Constraint(lark=f"start: {_json(schema)}\n", json_schema=schema)
+        return Constraint(lark=f"start: {_json(schema)}\n", json_schema=closed(schema))
     if answer is not None and not tools:
-        return Constraint(lark=f"start: {_json(answer.schema)}\n", json_schema=answer.schema)
+        return Constraint(lark=f"start: {_json(answer.schema)}\n", json_schema=closed(answer.schema))
     if not tools:
         return None
     forms = " | ".join(_json(call_schema(tool, held=tool.strict)) for tool in tools)

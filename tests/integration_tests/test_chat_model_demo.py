@@ -7,64 +7,20 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_gptoss import ChatGptOss, GptOssLLM
+
+from demo_suite import DemoSuite  # isort: skip
 
 QUESTION = "What is the capital of France?"
 
 
-LOOPS = "With 135 million parameters it repeats itself inside a string until the token limit"
-
-
-class TestStandard(ChatModelIntegrationTests):
+class TestStandard(DemoSuite):
     """LangChain's own integration suite, every feature on."""
-
-    @property
-    def chat_model_class(self) -> type[ChatGptOss]:
-        return ChatGptOss
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": "demo", "max_tokens": 60}
-
-    @property
-    def standard_chat_model_params(self) -> dict[str, Any]:
-        return {"temperature": 0, "stop": []}
-
-    @property
-    def supports_json_mode(self) -> bool:
-        return True
-
-    @property
-    def supports_anthropic_inputs(self) -> bool:
-        return True
-
-    @pytest.mark.xfail(reason=LOOPS)
-    @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
-    def test_structured_output(self, model: Any, schema_type: str) -> None:
-        super().test_structured_output(model, schema_type)
-
-    @pytest.mark.xfail(reason=LOOPS)
-    @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
-    async def test_structured_output_async(self, model: Any, schema_type: str) -> None:
-        await super().test_structured_output_async(model, schema_type)
-
-    @pytest.mark.xfail(reason=LOOPS)
-    def test_structured_output_pydantic_2_v1(self, model: Any) -> None:
-        super().test_structured_output_pydantic_2_v1(model)
-
-    @pytest.mark.xfail(reason="With 135 million parameters it does not find the keys that the prompt names")
-    def test_json_mode(self, model: Any) -> None:
-        super().test_json_mode(model)
-
-    @pytest.mark.xfail(reason="With 135 million parameters it answers by itself where a tool should be called")
-    def test_agent_loop(self, model: Any) -> None:
-        super().test_agent_loop(model)
-
-    @pytest.mark.xfail(reason="It has not learnt Chinese and Japanese")
-    def test_unicode_tool_call_integration(self, model: Any) -> None:
-        super().test_unicode_tool_call_integration(model)
 
 
 def test_paris(demo_llm):

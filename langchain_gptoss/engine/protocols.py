@@ -1,0 +1,149 @@
+"""How servers take token ids and give them back: vLLM's completions endpoint, and llama-server's own.
+
+Fields as in vLLM's OpenAI-compatible server (`/v1/completions`, `return_token_ids`, since 0.10.2) and in llama.cpp's
+`tools/server/README.md` (`/completion`, `return_tokens`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_gptoss.engine.base import FinishReason, Request, TokenLogprobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What one event of a server's stream says.
+
+    Attributes:
+        tokens: Token ids with their log-probabilities, where those were asked for.
+        finish_reason: Why the answer ended, on the event that says so.
+        cached_tokens: How much of the prompt was not read again, where the server says so.
+    """
+
+    tokens: tuple[tuple[int, TokenLogprobs | None], ...] = ()
+    finish_reason: FinishReason | None = None
+    cached_tokens: int | None = None
+
+
+class Protocol(ABC):
+    """One kind of server.
+
+    Attributes:
+        path: Of the endpoint, below the server's root.
+    """
+
+    path: str
+
+    @abstractmethod
+    def body(self, request: Request, model: str, limit: int) -> dict[str, Any]:
+        """Returns what is sent for a request of at most `limit` new tokens."""
+
+    @abstractmethod
+    def event(self, data: Mapping[str, Any]) -> Event:
+        """Returns what one event says.
+
+        Raises:
+            KeyError, TypeError, IndexError, ValueError: It is not what such a server sends.
+        """
+
+
+class LlamaServer(Protocol):
+    """llama.cpp's server. It stops at the model's own end tokens, and does not give those."""
+
+    path = "/completion"
+
+    def body(self, request: Request, model: str, limit: int) -> dict[str, Any]:
+        """See `Protocol.body`."""
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "prompt": list(request.prompt_ids),
+            "n_predict": limit,
+            "stream": True,
+            "return_tokens": True,
+            "cache_prompt": True,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            # Its own defaults would alter the model's distribution.
+            "min_p": 0.0,
+            "repeat_penalty": 1.0,
+            "samplers": ["top_k", "top_p", "temperature"],
+        }
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        if sampling.logprobs is not None:
+            body["n_probs"] = max(sampling.logprobs, 1)
+        if request.grammar is not None and request.grammar.json_schema is not None:
+            body["json_schema"] = dict(request.grammar.json_schema)
+        elif request.grammar is not None:  # for servers that are built with llguidance, as releases are
+            body["grammar"] = f"%llguidance {{}}\n{request.grammar.lark}"
+        return body
+
+    def event(self, data: Mapping[str, Any]) -> Event:
+        """See `Protocol.event`."""
+        described = {entry["id"]: _llama_logprobs(entry) for entry in data.get("completion_probabilities") or ()}
+        tokens = tuple((int(token_id), described.get(token_id)) for token_id in data.get("tokens") or ())
+        if not data.get("stop"):
+            return Event(tokens=tokens)
+        cached = (data.get("timings") or {}).get("cache_n")
+        reason: FinishReason = "length" if data.get("stop_type") == "limit" else "stop"
+        return Event(tokens=tokens, finish_reason=reason, cached_tokens=cached)
+
+
+def _llama_logprobs(entry: Mapping[str, Any]) -> TokenLogprobs:
+    top = tuple((int(other["id"]), float(other["logprob"])) for other in entry.get("top_logprobs") or ())
+    return TokenLogprobs(chosen=float(entry["logprob"]), top=top)
+
+
+class Vllm(Protocol):
+    """vLLM. It gives the stop token's id as the last one."""
+
+    path = "/v1/completions"
+
+    def body(self, request: Request, model: str, limit: int) -> dict[str, Any]:
+        """See `Protocol.body`."""
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "model": model,
+            "prompt": list(request.prompt_ids),
+            "max_tokens": limit,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "return_token_ids": True,
+            "skip_special_tokens": False,
+            "stop_token_ids": sorted(request.stop_ids),
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k or -1,
+            "seed": sampling.seed,
+        }
+        if sampling.logprobs is not None:
+            body["logprobs"] = sampling.logprobs
+            body["return_tokens_as_token_ids"] = True
+        if request.grammar is not None:
+            body["structured_outputs"] = {"grammar": request.grammar.lark}
+        return body
+
+    def event(self, data: Mapping[str, Any]) -> Event:
+        """See `Protocol.event`."""
+        usage = data.get("usage") or {}
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        if not data.get("choices"):
+            return Event(cached_tokens=cached)
+        choice = data["choices"][0]
+        ids = [int(token_id) for token_id in choice.get("token_ids") or ()]
+        described = list(_vllm_logprobs(choice.get("logprobs") or {}))
+        padded = described + [None] * (len(ids) - len(described))
+        finished = choice.get("finish_reason")
+        reason: FinishReason | None = None if finished is None else "length" if finished == "length" else "stop"
+        return Event(tokens=tuple(zip(ids, padded, strict=False)), finish_reason=reason, cached_tokens=cached)
+
+
+def _vllm_logprobs(described: Mapping[str, Any]) -> Iterator[TokenLogprobs | None]:
+    tops = described.get("top_logprobs") or []
+    for index, chosen in enumerate(described.get("token_logprobs") or ()):
+        named = tops[index] if index < len(tops) else None
+        top = tuple((int(name.removeprefix("token_id:")), float(value)) for name, value in (named or {}).items())
+        yield TokenLogprobs(chosen=float(chosen), top=top)
