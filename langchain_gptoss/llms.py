@@ -1,6 +1,6 @@
 """`GptOssLLM`: the same models behind LangChain's completion interface, text in and text out."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -8,7 +8,7 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
-from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names
+from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names, described
 
 
 class GptOssLLM(GptOssModel, BaseLLM):
@@ -26,6 +26,8 @@ class GptOssLLM(GptOssModel, BaseLLM):
 
     raw: bool = False
     """True continues the prompt as it stands; False asks it as a user's message, which chat-trained models need."""
+    echo: bool = False
+    """True puts the prompt before its completion."""
 
     @property
     def _llm_type(self) -> str:
@@ -50,7 +52,9 @@ class GptOssLLM(GptOssModel, BaseLLM):
         try:
             for prompt in prompts:  # the engine runs them side by side
                 turns.append(self._begin(prompt, stop, kwargs))  # noqa: PERF401 (those begun end with the others)
-            return LLMResult(generations=[[_whole(turn)] for turn in turns])
+            return LLMResult(
+                generations=[[self._echoed(p, self._whole(t))] for p, t in zip(prompts, turns, strict=True)]
+            )
         finally:
             for turn in turns:
                 turn.stream.cancel()
@@ -66,7 +70,8 @@ class GptOssLLM(GptOssModel, BaseLLM):
         try:
             for prompt in prompts:
                 turns.append(await begun(self._begin, prompt, stop, kwargs))  # noqa: PERF401 (each is cancelled below)
-            return LLMResult(generations=[[await _awhole(turn)] for turn in turns])
+            wholes = [await self._awhole(turn) for turn in turns]
+            return LLMResult(generations=[[self._echoed(p, w)] for p, w in zip(prompts, wholes, strict=True)])
         finally:
             for turn in turns:
                 turn.stream.cancel()
@@ -79,13 +84,15 @@ class GptOssLLM(GptOssModel, BaseLLM):
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
         turn = self._begin(prompt, stop, kwargs)
+        if self.echo:
+            yield GenerationChunk(text=prompt)
         with turn.stream as stream:
             for token_id in stream:
-                for chunk in _chunks(turn.feed(token_id)):
+                for chunk in self._chunks(turn, token_id):
                     if run_manager:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
-        yield from _chunks(turn.flush())
+        yield from _flushed(turn)
         yield GenerationChunk(text="", generation_info=_info(turn))
 
     async def _astream(
@@ -96,15 +103,35 @@ class GptOssLLM(GptOssModel, BaseLLM):
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
         turn = await begun(self._begin, prompt, stop, kwargs)
+        if self.echo:
+            yield GenerationChunk(text=prompt)
         with turn.stream as stream:
             async for token_id in stream:
-                for chunk in _chunks(turn.feed(token_id)):
+                for chunk in self._chunks(turn, token_id):
                     if run_manager:
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
-        for chunk in _chunks(turn.flush()):
+        for chunk in _flushed(turn):
             yield chunk
         yield GenerationChunk(text="", generation_info=_info(turn))
+
+    def _chunks(self, turn: Turn, token_id: int) -> list[GenerationChunk]:
+        chunks = [GenerationChunk(text=delta.text) for delta in turn.feed(token_id) if delta.kind == "text"]
+        logprobs = turn.stream.logprobs
+        if chunks and logprobs is not None:
+            chunks[-1].generation_info = {"logprobs": {"content": [described(logprobs, token_id, self.format)]}}
+        return chunks
+
+    def _echoed(self, prompt: str, generation: Generation) -> Generation:
+        if self.echo:
+            generation.text = prompt + generation.text
+        return generation
+
+    def _whole(self, turn: Turn) -> Generation:
+        return _joined([chunk for token_id in turn.stream for chunk in self._chunks(turn, token_id)], turn)
+
+    async def _awhole(self, turn: Turn) -> Generation:
+        return _joined([chunk async for token_id in turn.stream for chunk in self._chunks(turn, token_id)], turn)
 
     def _begin(self, prompt: str, stop: list[str] | None, options: dict[str, Any]) -> Turn:
         check_names(options, SAMPLING, "option")
@@ -112,8 +139,8 @@ class GptOssLLM(GptOssModel, BaseLLM):
         return self.begin(ids, stop, options)
 
 
-def _chunks(deltas: Iterable[Any]) -> Iterator[GenerationChunk]:
-    return (GenerationChunk(text=delta.text) for delta in deltas if delta.kind == "text")
+def _flushed(turn: Turn) -> Iterator[GenerationChunk]:
+    return (GenerationChunk(text=delta.text) for delta in turn.flush() if delta.kind == "text")
 
 
 def _info(turn: Turn) -> dict[str, Any]:
@@ -125,15 +152,14 @@ def _info(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _whole(turn: Turn) -> Generation:
-    parts = [chunk.text for token_id in turn.stream for chunk in _chunks(turn.feed(token_id))]
-    parts += [chunk.text for chunk in _chunks(turn.flush())]
-    return Generation(text="".join(parts), generation_info=_info(turn))
+def _joined(chunks: list[GenerationChunk], turn: Turn) -> Generation:
+    chunks += _flushed(turn)
+    info = _info(turn)
+    if entries := [entry for chunk in chunks for entry in _entries(chunk)]:
+        info["logprobs"] = {"content": entries}
+    return Generation(text="".join(chunk.text for chunk in chunks), generation_info=info)
 
 
-async def _awhole(turn: Turn) -> Generation:
-    parts = []
-    async for token_id in turn.stream:
-        parts += [chunk.text for chunk in _chunks(turn.feed(token_id))]
-    parts += [chunk.text for chunk in _chunks(turn.flush())]
-    return Generation(text="".join(parts), generation_info=_info(turn))
+def _entries(chunk: GenerationChunk) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = (chunk.generation_info or {}).get("logprobs", {}).get("content", [])
+    return entries

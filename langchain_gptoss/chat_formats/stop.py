@@ -28,6 +28,8 @@ class StopFilter:
         """Returns the text that can be shown now."""
         if self.stopped:
             return ""
+        if not self._stops:
+            return text
         text = self._held + text
         found = [position for stop in self._stops if (position := text.find(stop)) >= 0]
         if found:

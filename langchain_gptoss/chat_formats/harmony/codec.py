@@ -45,6 +45,7 @@ class GptOssCodec(Codec):
 
     def __init__(self) -> None:
         self._encoding: Any = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+        self._spelled: dict[int, bytes | None] = {}  # asking the binding takes longer than all else per token
 
     @cached_property
     def controls(self) -> Mapping[str, int]:
@@ -59,6 +60,11 @@ class GptOssCodec(Codec):
 
     def token_bytes(self, token_id: int) -> bytes | None:
         """See `Codec.token_bytes`."""
+        if token_id not in self._spelled:
+            self._spelled[token_id] = self._asked(token_id)
+        return self._spelled[token_id]
+
+    def _asked(self, token_id: int) -> bytes | None:
         if self._encoding.is_special_token(token_id):
             return None
         try:
