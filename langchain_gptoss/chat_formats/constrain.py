@@ -21,7 +21,9 @@ def harmony_constraint(task: Task, controls: Mapping[str, int]) -> Constraint | 
         return None
     token = {name.strip("<|>"): f"<[{token_id}]>" for name, token_id in controls.items()}
     rules = [f'start: (aside {token["start"]} "assistant")* ({" | ".join(endings)})']
-    aside = f'{token["channel"]} ("analysis" | "commentary") {token["message"]} FREE {token["end"]}'
+    # Before an answer that has to be JSON no other text may stand; a call may have a preamble.
+    channels = '"analysis"' if task.response_format and task.constrained else '("analysis" | "commentary")'
+    aside = f"{token['channel']} {channels} {token['message']} FREE {token['end']}"
     rules.append(f"aside: {aside}")
     kind = f'(" "? {token["constrain"]} "json")?'
     for index, tool in enumerate(task.callable_tools):
