@@ -1,5 +1,6 @@
 """An engine on transformers' forward pass, with its own loop: prefill in pieces, then one token a step."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class LocalEngine(Engine):
         self._folder = folder
         self._grammar_tokenizer: GrammarTokenizer | None = None
         self._model = model
+        self._cache_name = _cache_name(model)
         self._context_length = context_length
         self._scheduler = Scheduler("gptoss-model")
 
@@ -80,8 +82,14 @@ class LocalEngine(Engine):
     def _forward(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
         """Returns the logits after the last of `ids` ([1, length]), shape [vocabulary]; extends the cache."""
         self.steps += 1
-        logits: torch.Tensor = self._model(input_ids=ids, past_key_values=cache, logits_to_keep=1).logits[0, -1]
+        kept = {self._cache_name: cache}
+        logits: torch.Tensor = self._model(input_ids=ids, logits_to_keep=1, **kept).logits[0, -1]
         return logits
+
+
+def _cache_name(model: Any) -> str:
+    """Returns what the model's forward pass calls its KV cache: transformers renamed it in 5.24."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def _step(request: Request, logits: torch.Tensor, token_id: int) -> Step:
