@@ -2,11 +2,13 @@
 
 import asyncio
 import difflib
-from collections.abc import Callable, Iterable
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from langchain_core.runnables import run_in_executor
 from langchain_core.utils import secret_from_env
@@ -23,6 +25,12 @@ from langchain_gptoss.models.checkpoint import locate
 
 # LangChain's base classes come later and their configuration wins, so both model classes repeat this one.
 MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+# What is loaded on first use, and the fields that decide what that is.
+_LOADED = ("card", "checkpoint", "format", "running_engine")
+_DECIDE = frozenset(
+    {"model", "device", "dtype", "chat_format", "base_url", "api_key", "timeout", "max_retries", "engine"}
+)
 
 SAMPLING = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs", "top_logprobs"})
 
@@ -80,6 +88,21 @@ class GptOssModel(BaseModel):
     def _written(self, model: str | Path) -> str:
         return str(model)
 
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """A model is written down as its options, without weights or engine."""
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The key is written down as the name of an environment variable."""
+        return {"api_key": "GPTOSS_API_KEY"}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """A folder is written down as text that is read back as a folder."""
+        return {"model": str(self.model.absolute()) if isinstance(self.model, Path) else self.model}
+
     @cached_property
     def card(self) -> ModelCard:
         """What the catalogue knows of the model."""
@@ -110,6 +133,32 @@ class GptOssModel(BaseModel):
                 self.base_url, self.card.name, api_key=key, timeout=self.timeout, max_retries=self.max_retries
             )
         return self.engine or shared_engine(self.checkpoint, device=self.device, dtype=self.dtype)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Forgets what was loaded where the new value asks for something else."""
+        super().__setattr__(name, value)
+        if name in _DECIDE:
+            self._forget()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Pickles the options alone: whoever unpickles them loads the model when it is needed."""
+        state = super().__getstate__()
+        return state | {"__dict__": {key: value for key, value in state["__dict__"].items() if key not in _LOADED}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copies the options and shares what was loaded."""
+        return self.model_copy()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copies the options, and shares what was loaded unless the copy is of another model."""
+        copied = super().model_copy(update=update, deep=False)
+        if _DECIDE & (update or {}).keys():
+            copied._forget()
+        return copied
+
+    def _forget(self) -> None:
+        for name in _LOADED:
+            self.__dict__.pop(name, None)
 
     def load(self) -> None:
         """Fetches and loads everything now, so that the first answer does not wait for it."""
@@ -207,6 +256,7 @@ class TurnEnd:
         answer_tokens: Length of everything that was written.
         reasoning_tokens: How much of that was reasoning.
         mended: What was read against the letter of the chat format.
+        broken_calls: The arguments of tool calls that are not a JSON object, by the calls' ids.
         model: The name of the model that answered.
     """
 
@@ -216,6 +266,7 @@ class TurnEnd:
     answer_tokens: int
     reasoning_tokens: int
     mended: tuple[Mend, ...]
+    broken_calls: dict[str, str]
     model: str
 
 
@@ -238,10 +289,21 @@ class Turn:
         self.shows_reasoning = True
         self.model = ""
         self._parser = chat_format.parser([tool.name for tool in task.callable_tools])
+        self._format = chat_format
+        self._ids: list[str] = []
+        self._logprobs: list[tuple[TokenLogprobs, int]] = []
+        self._parallel = task.parallel
+        self._called = False
         self._stops = stops
         self._prompt_tokens = prompt_tokens
         self._answer_tokens = 0
         self._reasoning_tokens = 0
+
+    def call_id(self, call: int) -> str:
+        """Returns the id of a tool call of this answer."""
+        while len(self._ids) <= call:
+            self._ids.append(f"call_{uuid.uuid4().hex[:24]}")
+        return self._ids[call]
 
     def feed(self, token_id: int) -> list[Delta]:
         """Returns what can be shown after this token; cancels the stream at a stop string."""
@@ -249,7 +311,20 @@ class Turn:
         deltas = self._parser.feed(token_id)
         if deltas and deltas[-1].kind == "reasoning":
             self._reasoning_tokens += 1
+        if self.stream.logprobs is not None:
+            self._keep_logprobs(self.stream.logprobs, token_id, deltas)
         return self._shown(deltas)
+
+    def take_logprobs(self) -> list[dict[str, Any]]:
+        """Returns the log-probabilities of the answer's tokens since the last call, as OpenAI writes them."""
+        kept, self._logprobs = self._logprobs, []
+        return [described(logprobs, token_id, self._format) for logprobs, token_id in kept]
+
+    def _keep_logprobs(self, logprobs: TokenLogprobs, token_id: int, deltas: list[Delta]) -> None:
+        if deltas and deltas[-1].kind != "text":
+            self._logprobs.clear()
+        elif deltas or _is_part_of_a_character(self._format.token_bytes(token_id)):
+            self._logprobs.append((logprobs, token_id))
 
     def flush(self) -> list[Delta]:
         """Returns what was held back; call it when the stream has ended."""
@@ -259,7 +334,7 @@ class Turn:
 
     def end(self) -> TurnEnd:
         """Returns how it ended."""
-        reason: str = "stop" if self._stops.stopped else self.stream.finish_reason or "cancelled"
+        reason: str = "stop" if self._stops.stopped or self._called else self.stream.finish_reason or "cancelled"
         return TurnEnd(
             finish_reason="tool_calls" if self.calls and reason == "stop" else reason,
             prompt_tokens=self._prompt_tokens,
@@ -267,6 +342,7 @@ class Turn:
             answer_tokens=self._answer_tokens,
             reasoning_tokens=self._reasoning_tokens,
             mended=tuple(self._parser.mended),
+            broken_calls={self.call_id(i): call for i, call in enumerate(self.calls) if not _is_object(call)},
             model=self.model,
         )
 
@@ -274,16 +350,37 @@ class Turn:
         shown = []
         for delta in deltas:
             if delta.kind == "tool_call":
+                if delta.call and not self._parallel:
+                    self._called = True  # one call was allowed, and it is complete
+                    break
                 if delta.call == len(self.calls):
                     self.calls.append("")
                 self.calls[delta.call] += delta.text
             if delta.kind != "text":
                 shown.append(delta)
+            elif delta.joint and not self._stops.stopped:
+                # The model did not write it, so no stop string may begin, end or lie in it.
+                shown.append(Delta("text", self._stops.flush() + delta.text))
             elif text := self._stops.feed(delta.text):
                 shown.append(delta if text == delta.text else Delta("text", text))
-        if self._stops.stopped:
+        if self._stops.stopped or self._called:
             self.stream.cancel()
         return shown
+
+
+def _is_part_of_a_character(spelled: bytes) -> bool:
+    try:
+        spelled.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _is_object(written: str) -> bool:
+    try:
+        return isinstance(json.loads(written or "{}"), dict)
+    except ValueError:
+        return False
 
 
 def described(logprobs: TokenLogprobs, token_id: int, chat_format: ChatFormat) -> dict[str, Any]:

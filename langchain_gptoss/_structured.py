@@ -1,20 +1,26 @@
 """`with_structured_output`: what is bound to the model, and what reads its answer."""
 
+import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from operator import itemgetter
 from typing import Any, Literal
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
+from langchain_core.outputs import Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from langchain_gptoss._tools import json_format, openai_tools
+from langchain_gptoss._tools import json_format, named, openai_tools
 from langchain_gptoss.errors import InvalidInputError
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
+_loads = partial(json.loads, strict=False)
 METHODS = ("json_schema", "function_calling", "json_mode")
 
 
@@ -32,7 +38,7 @@ def structured(
         raise InvalidInputError(f"method is {method!r}; it must be one of {', '.join(METHODS)}.")
     if schema is None and method != "json_mode":
         raise InvalidInputError(f"method={method!r} needs a schema; only 'json_mode' works without one.")
-    bind, parser = _BINDERS[method](model, schema, strict)
+    bind, parser = _BINDERS[method](model, named(schema), strict)
     bind = bind.bind(**options) if options else bind
     if not include_raw:
         answer: Runnable[LanguageModelInput, Any] = bind | parser
@@ -65,7 +71,32 @@ def _by_mode(model: Any, schema: Any, _: bool | None) -> tuple[Any, Any]:
 
 
 def _reader(schema: Any) -> Any:
-    return PydanticOutputParser(pydantic_object=schema) if _is_model(schema) else JsonOutputParser()
+    return _ModelReader(pydantic_object=schema) if _is_model(schema) else _JsonReader()
+
+
+class _JsonReader(JsonOutputParser):
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        _check_complete(result, partial)
+        return super().parse_result(result, partial=partial)
+
+
+class _ModelReader(PydanticOutputParser[Any]):
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        _check_complete(result, partial)
+        return super().parse_result(result, partial=partial)
+
+
+def _check_complete(result: list[Generation], partial: bool) -> None:
+    """Checks a whole answer: LangChain's parsers complete JSON that was cut off, and its values are then wrong."""
+    if partial:
+        return
+    try:
+        parse_json_markdown(result[0].text.strip(), parser=_loads)
+    except ValueError as error:
+        raise OutputParserException(
+            f"The answer is not whole JSON: {error}. Where it was cut off, raise max_tokens.",
+            llm_output=result[0].text,
+        ) from error
 
 
 def _is_model(schema: Any) -> bool:

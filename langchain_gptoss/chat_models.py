@@ -1,10 +1,8 @@
 """`ChatGptOss`: a GPT-OSS model on this machine as a LangChain chat model."""
 
-import json
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
@@ -12,15 +10,15 @@ from langchain_core.language_models.chat_models import BaseChatModel, agenerate_
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import PrivateAttr
 
-from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, TurnEnd, begun, check_names, described
+from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, TurnEnd, begun, check_names
 from langchain_gptoss._structured import Method, structured
-from langchain_gptoss._tools import openai_tools, read_choice, read_format, read_tools
+from langchain_gptoss._tools import openai_tools, read_choice, read_format, read_tools, without_calls
 from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort, Task
 
 _OPTIONS = SAMPLING | {
@@ -34,9 +32,9 @@ _OPTIONS = SAMPLING | {
     "strict",
 }
 
-# Under output_version="v1" a tool call whose index is that of a content block merges into it; text and reasoning are
-# the blocks 0 and 1 (langchain-core 1.7).
-_FIRST_CALL_INDEX = 2
+# Under output_version="v1" a tool call whose index is that of a content block merges into it; langchain-core 1.8 counts
+# blocks of text and reasoning from 0, and there may be many, such as thoughts between calls.
+_FIRST_CALL_INDEX = 1000
 
 
 class ChatGptOss(GptOssModel, BaseChatModel):
@@ -122,20 +120,17 @@ class ChatGptOss(GptOssModel, BaseChatModel):
 
     _others: dict[str, "ChatGptOss"] = PrivateAttr(default_factory=dict)
 
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """A model is written down as its options, without weights or engine."""
-        return True
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Forgets the models that calls asked for, which were made with the old value."""
+        super().__setattr__(name, value)
+        if name in type(self).model_fields and self.__pydantic_private__:
+            self._others.clear()
 
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Where `langchain_core.load` finds the class."""
-        return ["langchain_gptoss", "chat_models"]
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """The key is written down as the name of an environment variable."""
-        return {"api_key": "GPTOSS_API_KEY"}
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """See `GptOssModel.model_copy`."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied._others = {}
+        return copied
 
     @property
     def _llm_type(self) -> str:
@@ -235,8 +230,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        turn = self._begin(messages, stop, kwargs)
-        return _strict(generate_from_stream(self._chunks(turn, run_manager)), turn)
+        return generate_from_stream(self._chunks(self._begin(messages, stop, kwargs), run_manager))
 
     async def _agenerate(
         self,
@@ -246,7 +240,14 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         turn = await begun(self._begin, messages, stop, kwargs)
-        return _strict(await agenerate_from_stream(self._achunks(turn, run_manager)), turn)
+        return await agenerate_from_stream(self._achunks(turn, run_manager))
+
+    # Every way to a whole answer ends in these two, those that stream on the way too, as agents do.
+    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return _strict(super()._generate_with_cache(*args, **kwargs))
+
+    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return _strict(await super()._agenerate_with_cache(*args, **kwargs))
 
     def _stream(
         self,
@@ -315,8 +316,9 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         return self._others[model]
 
     def _task(self, options: Mapping[str, Any]) -> Task:
-        tools = read_tools(options.get("tools"))
-        response_format, constrained = read_format(options.get("response_format"))
+        strict = options.get("strict")
+        tools = read_tools(options.get("tools"), strict=strict)
+        response_format, constrained = read_format(options.get("response_format"), strict=strict)
         return Task(
             reasoning_effort=options.get("reasoning_effort", self.reasoning_effort),
             tools=tools,
@@ -327,16 +329,13 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         )
 
     def _fed(self, turn: Turn, token_id: int) -> list[ChatGenerationChunk]:
-        chunks = [_chunk(delta) for delta in turn.feed(token_id) if delta.kind != "reasoning" or turn.shows_reasoning]
-        logprobs = turn.stream.logprobs
-        if chunks and logprobs is not None and chunks[-1].text:
-            chunks[-1].generation_info = {"logprobs": {"content": [described(logprobs, token_id, self.format)]}}
-        return chunks
+        deltas = turn.feed(token_id)
+        chunks = [_chunk(delta, turn) for delta in deltas if delta.kind != "reasoning" or turn.shows_reasoning]
+        return _with_logprobs(chunks, turn)
 
     def _flushed(self, turn: Turn) -> Iterator[ChatGenerationChunk]:
-        for delta in turn.flush():
-            if delta.kind != "reasoning" or turn.shows_reasoning:
-                yield _chunk(delta)
+        deltas = [delta for delta in turn.flush() if delta.kind != "reasoning" or turn.shows_reasoning]
+        yield from _with_logprobs([_chunk(delta, turn) for delta in deltas], turn)
         yield self._last_chunk(turn.end())
 
     def _last_chunk(self, end: TurnEnd) -> ChatGenerationChunk:
@@ -354,6 +353,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         }
         if end.mended:
             metadata["mended"] = [{"found": mend.found, "assumed": mend.assumed} for mend in end.mended]
+        if end.broken_calls:
+            metadata["broken_calls"] = end.broken_calls
         message = AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")
         return ChatGenerationChunk(message=message, generation_info={"finish_reason": end.finish_reason})
 
@@ -380,14 +381,14 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         return profile
 
 
-def _chunk(delta: Delta) -> ChatGenerationChunk:
+def _chunk(delta: Delta, turn: Turn) -> ChatGenerationChunk:
     if delta.kind == "reasoning":
         message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": delta.text})
     elif delta.kind == "tool_call":
         call = tool_call_chunk(
             name=delta.name,
             args=delta.text,
-            id=f"call_{uuid.uuid4().hex[:24]}" if delta.name else None,
+            id=turn.call_id(delta.call) if delta.name else None,
             index=_FIRST_CALL_INDEX + delta.call,
         )
         message = AIMessageChunk(content="", tool_call_chunks=[call])
@@ -396,34 +397,20 @@ def _chunk(delta: Delta) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message)
 
 
-def _strict(result: ChatResult, turn: Turn) -> ChatResult:
+def _with_logprobs(chunks: list[ChatGenerationChunk], turn: Turn) -> list[ChatGenerationChunk]:
+    if chunks and chunks[-1].text and (entries := turn.take_logprobs()):
+        chunks[-1].generation_info = {"logprobs": {"content": entries}}
+    return chunks
+
+
+def _strict(result: ChatResult) -> ChatResult:
     """Returns the result with each call whose arguments are no JSON object among the invalid ones.
 
     Adding up chunks, LangChain completes JSON that was cut off; a call that the token limit cut must not be made.
     """
-    if not turn.calls:
-        return result
-    message = result.generations[0].message
-    if not isinstance(message, AIMessage):
-        return result
-    calls = [*message.tool_calls]
-    broken = [(call, written) for call, written in zip(calls, turn.calls, strict=False) if not _is_object(written)]
-    if len(calls) != len(turn.calls) or not broken:
-        return result
-    invalid = [
-        invalid_tool_call(name=call["name"], args=written, id=call["id"], error="The arguments are not a JSON object.")
-        for call, written in broken
-    ]
-    kept = [call for call, written in zip(calls, turn.calls, strict=True) if _is_object(written)]
-    mended = message.model_copy(
-        update={"tool_calls": kept, "invalid_tool_calls": [*message.invalid_tool_calls, *invalid]}
-    )
-    generation = ChatGeneration(message=mended, generation_info=result.generations[0].generation_info)
-    return ChatResult(generations=[generation])
-
-
-def _is_object(written: str) -> bool:
-    try:
-        return isinstance(json.loads(written or "{}"), dict)
-    except ValueError:
-        return False
+    for generation in result.generations:
+        message = generation.message
+        broken = message.response_metadata.get("broken_calls")
+        if broken and isinstance(message, AIMessage):
+            generation.message = without_calls(message, broken)
+    return result

@@ -8,7 +8,7 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
-from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names, described
+from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names
 
 
 class GptOssLLM(GptOssModel, BaseLLM):
@@ -35,11 +35,28 @@ class GptOssLLM(GptOssModel, BaseLLM):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return self.model_dump(include={"model", "temperature", "top_p", "top_k", "seed", "max_tokens", "stop", "raw"})
+        # LangChain's cache knows a completion by these and its prompt, so everything that can alter one is there.
+        return self.model_dump(include={*SAMPLING, "model", "stop", "raw", "echo", "chat_format", "base_url", "dtype"})
 
     def get_token_ids(self, text: str) -> list[int]:
         """Returns the model's own token ids of a text."""
         return self.format.encode(text)
+
+    def generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
+        """See `BaseLLM.generate`. Sampling options of a call take the constructor's place, so that the cache sees them.
+
+        Args:
+            prompts: The prompts.
+            *args: As `BaseLLM.generate` has them.
+            **kwargs: The same, and options of this call.
+        """
+        own, others = _parted(kwargs)
+        return BaseLLM.generate(self.model_copy(update=own), prompts, *args, **others)
+
+    async def agenerate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
+        """See `generate`."""
+        own, others = _parted(kwargs)
+        return await BaseLLM.agenerate(self.model_copy(update=own), prompts, *args, **others)
 
     def _generate(
         self,
@@ -92,7 +109,10 @@ class GptOssLLM(GptOssModel, BaseLLM):
                     if run_manager:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
-        yield from _flushed(turn)
+        for chunk in _flushed(turn):
+            if run_manager:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
         yield GenerationChunk(text="", generation_info=_info(turn))
 
     async def _astream(
@@ -112,15 +132,14 @@ class GptOssLLM(GptOssModel, BaseLLM):
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
         for chunk in _flushed(turn):
+            if run_manager:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
         yield GenerationChunk(text="", generation_info=_info(turn))
 
     def _chunks(self, turn: Turn, token_id: int) -> list[GenerationChunk]:
         chunks = [GenerationChunk(text=delta.text) for delta in turn.feed(token_id) if delta.kind == "text"]
-        logprobs = turn.stream.logprobs
-        if chunks and logprobs is not None:
-            chunks[-1].generation_info = {"logprobs": {"content": [described(logprobs, token_id, self.format)]}}
-        return chunks
+        return _with_logprobs(chunks, turn)
 
     def _echoed(self, prompt: str, generation: Generation) -> Generation:
         if self.echo:
@@ -139,8 +158,20 @@ class GptOssLLM(GptOssModel, BaseLLM):
         return self.begin(ids, stop, options)
 
 
-def _flushed(turn: Turn) -> Iterator[GenerationChunk]:
-    return (GenerationChunk(text=delta.text) for delta in turn.flush() if delta.kind == "text")
+def _parted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    own = {name: value for name, value in options.items() if name in SAMPLING}
+    return own, {name: value for name, value in options.items() if name not in SAMPLING}
+
+
+def _flushed(turn: Turn) -> list[GenerationChunk]:
+    chunks = [GenerationChunk(text=delta.text) for delta in turn.flush() if delta.kind == "text"]
+    return _with_logprobs(chunks, turn)
+
+
+def _with_logprobs(chunks: list[GenerationChunk], turn: Turn) -> list[GenerationChunk]:
+    if chunks and (entries := turn.take_logprobs()):
+        chunks[-1].generation_info = {"logprobs": {"content": entries}}
+    return chunks
 
 
 def _info(turn: Turn) -> dict[str, Any]:

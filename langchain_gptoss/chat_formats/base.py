@@ -23,12 +23,14 @@ class Delta:
         text: The piece.
         call: Which tool call of the answer it belongs to, from 0.
         name: The tool's name, on the first piece of a call.
+        joint: Whether the model did not write it: it keeps two messages of one kind apart.
     """
 
     kind: Literal["text", "reasoning", "tool_call"]
     text: str
     call: int = 0
     name: str | None = None
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,13 @@ class Tool:
         name: Unique among the tools of a call.
         description: What it does, for the model.
         parameters: JSON schema of its arguments, an object.
-        strict: Whether the arguments are held to the schema while they are written.
+        strict: Whether the arguments are held to the schema while they are written; None: if the call is demanded.
     """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    strict: bool = False
+    strict: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,10 @@ class Task:
     def must_call(self) -> bool:
         """Whether the answer has to be a tool call."""
         return self.tool_choice not in {"auto", "none"}
+
+    def holds(self, tool: Tool) -> bool:
+        """Returns whether a call of this tool is held to its schema while it is written."""
+        return self.must_call if tool.strict is None else tool.strict
 
 
 FREE = Task()

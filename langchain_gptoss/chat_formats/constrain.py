@@ -12,6 +12,8 @@ from langchain_gptoss.chat_formats.base import Constraint, Task, Tool
 
 CALL_OPENING, CALL_CLOSING = "<tool_call>", "</tool_call>"
 _FREE = "FREE: /(?s:.*)/\n"
+# What may describe arguments without naming them in `properties`.
+_SAYS_MORE = {"additionalProperties", "patternProperties", "$ref", "anyOf", "oneOf", "allOf"}
 
 
 def harmony_constraint(task: Task, controls: Mapping[str, int]) -> Constraint | None:
@@ -27,7 +29,7 @@ def harmony_constraint(task: Task, controls: Mapping[str, int]) -> Constraint | 
     rules.append(f"aside: {aside}")
     kind = f'(" "? {token["constrain"]} "json")?'
     for index, tool in enumerate(task.callable_tools):
-        body = _json(arguments_schema(tool) if tool.strict or task.must_call else {"type": "object"})
+        body = _json(arguments_schema(tool) if task.holds(tool) else {"type": "object"})
         # The recipient may stand on either side of the channel.
         recipient = json.dumps(f" to=functions.{tool.name}", ensure_ascii=False)
         before = f'{recipient} {token["channel"]} "commentary" {kind}'
@@ -52,14 +54,14 @@ def template_constraint(task: Task) -> Constraint | None:
     tools = task.callable_tools
     answer = task.response_format if task.constrained else None
     if task.must_call:
-        calls = {"anyOf": [call_schema(tool, held=True) for tool in tools]}
+        calls = {"anyOf": [call_schema(tool, held=task.holds(tool)) for tool in tools]}
         schema: Mapping[str, Any] = calls if len(tools) > 1 else calls["anyOf"][0]
         return Constraint(lark=f"start: {_json(schema)}\n", json_schema=closed(schema))
     if answer is not None and not tools:
         return Constraint(lark=f"start: {_json(answer.schema)}\n", json_schema=closed(answer.schema))
     if not tools:
         return None
-    forms = " | ".join(_json(call_schema(tool, held=tool.strict)) for tool in tools)
+    forms = " | ".join(_json(call_schema(tool, held=task.holds(tool))) for tool in tools)
     text = _json(answer.schema) if answer else "TEXT"
     calls_rule = "call+" if task.parallel else "call"
     rules = [f"start: {text} | {calls_rule}", f'call: "{CALL_OPENING}" /\\s*/ ({forms}) /\\s*/ "{CALL_CLOSING}" /\\s*/']
@@ -82,7 +84,7 @@ def call_schema(tool: Tool, *, held: bool) -> dict[str, Any]:
 
 def arguments_schema(tool: Tool) -> Mapping[str, Any]:
     """Returns the schema of a tool's arguments; a tool that names none takes none."""
-    if not tool.parameters.get("properties") and "additionalProperties" not in tool.parameters:
+    if not tool.parameters.get("properties") and not _SAYS_MORE & tool.parameters.keys():
         return {"type": "object", "properties": {}, "additionalProperties": False}
     return tool.parameters
 
@@ -100,6 +102,8 @@ def inlined(value: Any, root: Mapping[str, Any], open_references: Sequence[str])
     if not isinstance(value, Mapping):
         return value
     reference = value.get("$ref")
+    if reference == "#":
+        return {}
     if isinstance(reference, str) and reference.startswith("#/"):
         if reference in open_references:
             return {}
@@ -108,8 +112,13 @@ def inlined(value: Any, root: Mapping[str, Any], open_references: Sequence[str])
             target = target.get(key, {}) if isinstance(target, Mapping) else {}
         beside = {key: item for key, item in value.items() if key != "$ref"}
         return inlined({**target, **beside}, root, (*open_references, reference))
+    # Below `properties` stand names, and one of them may be "definitions".
     return {
-        key: inlined(item, root, open_references) for key, item in value.items() if key not in {"$defs", "definitions"}
+        key: {name: inlined(one, root, open_references) for name, one in item.items()}
+        if key == "properties" and isinstance(item, Mapping)
+        else inlined(item, root, open_references)
+        for key, item in value.items()
+        if key not in {"$defs", "definitions"}
     }
 
 
@@ -118,18 +127,34 @@ def _json(schema: Mapping[str, Any]) -> str:
 
 
 def closed(schema: Any) -> Any:
-    """Returns a schema whose objects hold only the properties that it names, unless it says otherwise."""
+    """Returns a schema whose objects hold only the properties that it names, unless it says otherwise.
+
+    Parts that are joined by `allOf` each name some of the properties, so such a schema stays as it is.
+    """
+    return schema if _joins(schema) else _closed(schema)
+
+
+def _joins(schema: Any) -> bool:
     if isinstance(schema, list):
-        return [closed(item) for item in schema]
+        return any(_joins(item) for item in schema)
+    if not isinstance(schema, Mapping):
+        return False
+    parts = schema.get("allOf")
+    return (isinstance(parts, list) and len(parts) > 1) or any(_joins(item) for item in schema.values())
+
+
+def _closed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
     # What follows these keys is data or names, not a schema.
     within = {
         key: value
         if key in {"default", "const", "enum", "examples"}
-        else {name: closed(item) for name, item in value.items()}
+        else {name: _closed(item) for name, item in value.items()}
         if key in {"properties", "$defs", "definitions"} and isinstance(value, Mapping)
-        else closed(value)
+        else _closed(value)
         for key, value in schema.items()
     }
     open_ended = {"additionalProperties", "patternProperties", "allOf", "unevaluatedProperties"} & schema.keys()

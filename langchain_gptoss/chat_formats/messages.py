@@ -5,11 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_gptoss.errors import InvalidInputError
 
 _TEXT_BLOCKS = {"text", "reasoning", "thinking", "tool_use", "tool_call", "tool_call_chunk", "tool_result"}
+# What other providers' models leave in an AI message besides: calls that stand in its tool_calls too, tools that ran
+# on their side, and reasoning that only they can read.
+_OTHERS_BLOCKS = {
+    "function_call", "invalid_tool_call", "input_json_delta", "redacted_thinking", "non_standard",
+    "server_tool_call", "server_tool_call_chunk", "server_tool_result", "server_tool_use",
+}  # fmt: skip
+_ROLES = {"user": HumanMessage, "assistant": AIMessage, "system": SystemMessage, "developer": SystemMessage}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +88,7 @@ def read(messages: Sequence[BaseMessage]) -> list[Entry]:
     """
     if not messages:
         raise InvalidInputError("There are no messages; pass at least one, such as HumanMessage('Hello').")
+    messages = [_by_role(message) for message in messages]
     answered = max((i for i, message in enumerate(messages) if _is_answer(message)), default=-1)
     entries: list[Entry] = []
     called: dict[str | None, str] = {}
@@ -92,6 +100,12 @@ def read(messages: Sequence[BaseMessage]) -> list[Entry]:
                     entry = Said(text=entry.text, calls=entry.calls)
             entries.append(entry)
     return entries
+
+
+def _by_role(message: BaseMessage) -> BaseMessage:
+    """Returns a ChatMessage as the message of its role."""
+    kind = _ROLES.get(message.role) if isinstance(message, ChatMessage) else None
+    return kind(content=message.content) if kind else message
 
 
 def _is_answer(message: BaseMessage) -> bool:
@@ -136,17 +150,23 @@ def text_of(message: BaseMessage) -> str:
         return message.content
     for block in message.content:
         kind = "text" if isinstance(block, str) else block.get("type")
+        if isinstance(message, AIMessage) and (kind in _OTHERS_BLOCKS or kind == "refusal"):
+            continue
         if kind not in _TEXT_BLOCKS:
             raise InvalidInputError(
                 f"A {message.type} message holds a block of type {kind!r}; gpt-oss models read text only. Remove it."
             )
-    return str(message.text)
+    return str(message.text) + "".join(
+        str(block.get("refusal") or "")
+        for block in message.content
+        if isinstance(block, dict) and block.get("type") == "refusal"
+    )
 
 
 def _result_text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return text_of(HumanMessage(content=content))
+    return text_of(HumanMessage(content=content or ""))
 
 
 def _reasoning(message: AIMessage) -> str:
@@ -154,10 +174,17 @@ def _reasoning(message: AIMessage) -> str:
         return str(text)
     blocks = message.content if isinstance(message.content, list) else []
     return "".join(
-        str(block.get("reasoning") or block.get("thinking") or "")
+        str(block.get("reasoning") or block.get("thinking") or _summary(block))
         for block in blocks
         if isinstance(block, dict) and block.get("type") in {"reasoning", "thinking"}
     )
+
+
+def _summary(block: Mapping[str, Any]) -> str:
+    """Returns the reasoning of OpenAI's models, of which they give summaries."""
+    parts = block.get("summary")
+    texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return "\n\n".join(str(text) for text in texts if text)
 
 
 def _calls(message: AIMessage) -> tuple[Call, ...]:
@@ -175,4 +202,6 @@ def _calls(message: AIMessage) -> tuple[Call, ...]:
 
 
 def _json(arguments: Any) -> str:
+    if isinstance(arguments, str):  # as it comes out of a stream of Anthropic's
+        return arguments
     return json.dumps(arguments or {}, ensure_ascii=False, separators=(",", ":"))

@@ -12,12 +12,16 @@ class StopFilter:
         stopped: Whether a stop string was found; nothing passes after it.
     """
 
-    def __init__(self, stops: Sequence[str]) -> None:
+    def __init__(self, stops: Sequence[str] | str) -> None:
         """Takes the stop strings; there may be none.
 
         Raises:
-            InvalidInputError: One of them is empty, which would stop every answer at once.
+            InvalidInputError: One of them is empty, which would stop every answer at once, or is no string.
         """
+        stops = [stops] if isinstance(stops, str) else stops
+        for stop in stops:
+            if not isinstance(stop, str):
+                raise InvalidInputError(f"stop holds {stop!r}; it must be a list of strings.")
         if any(not stop for stop in stops):
             raise InvalidInputError("A stop string is empty; remove it from the stop list.")
         self.stopped = False

@@ -22,8 +22,8 @@ def check_grammar(lark: str) -> None:
     if problem and not problem.startswith("WARNING"):
         reason = problem.strip().splitlines()[0]
         raise InvalidInputError(
-            f"The answer cannot be held to this schema: {reason}. Simplify the schema, or leave out strict=True "
-            "and tool_choice, or use method='function_calling', so that the model is asked and not held."
+            f"The answer cannot be held to this schema: {reason}. Simplify the schema, or pass strict=False, so that "
+            "the model is asked and not held."
         )
 
 

@@ -1,7 +1,8 @@
 """Harmony's vocabularies: gpt-oss's own, which comes with `oss-harmony`, or any checkpoint's that has its controls."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from typing import Any
 
@@ -11,6 +12,12 @@ START, MESSAGE, CHANNEL, CONSTRAIN = "<|start|>", "<|message|>", "<|channel|>", 
 END, RETURN, CALL = "<|end|>", "<|return|>", "<|call|>"
 CONTROLS = (START, MESSAGE, CHANNEL, CONSTRAIN, END, RETURN, CALL)
 _END_OF_TEXT = "<|endoftext|>"  # the published generation configs stop at it too
+# The library's time is quadratic in a run of one kind of characters (50,000 emoji: 14 s), and a million of them break
+# it. No word is as long as this.
+_LONGEST_RUN = 1024
+_OVERLONG = re.compile(
+    rf"[^\W\d_]{{{_LONGEST_RUN}}}|(?:[^\w\s]|_){{{_LONGEST_RUN}}}|\s{{{_LONGEST_RUN}}}|\S{{{8 * _LONGEST_RUN}}}"
+)
 
 
 class Codec(ABC):
@@ -55,8 +62,7 @@ class GptOssCodec(Codec):
 
     def encode(self, text: str) -> list[int]:
         """See `Codec.encode`."""
-        ids: list[int] = self._encoding.encode(text, disallowed_special=())
-        return ids
+        return [token_id for piece in _pieces(text) for token_id in self._encoding.encode(piece, disallowed_special=())]
 
     def token_bytes(self, token_id: int) -> bytes | None:
         """See `Codec.token_bytes`."""
@@ -97,6 +103,16 @@ class TokenizerCodec(Codec):
         """See `Codec.token_bytes`."""
         token = None if token_id in self._specials else self._tokenizer.convert_ids_to_tokens(token_id)
         return None if token is None else spelled(token)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yields a text whole, or cut where a run of one kind of characters is longer than any word."""
+    begin = 0
+    if len(text) > _LONGEST_RUN:
+        for run in _OVERLONG.finditer(text):
+            yield text[begin : run.end()]
+            begin = run.end()
+    yield text[begin:]
 
 
 def spelled(token: str) -> bytes:

@@ -15,12 +15,16 @@ Channel = Literal["analysis", "commentary", "final"]
 CHANNELS: tuple[Channel, ...] = ("analysis", "commentary", "final")
 
 # What the guide allows after `<|start|>`: the recipient before or after the channel, then the type of the content.
-_TO = r"(?: to=[\w.-]+)?"
+_TO = r"(?: to=[^\s<]+)?"
 _REGULAR = re.compile(
     rf"(?:assistant)?{_TO} ?{re.escape(CHANNEL)}(?:analysis|commentary|final){_TO}"
     rf" ?(?:{re.escape(CONSTRAIN)}\w+| ?json| ?code)? ?"
 )
-_RECIPIENT = re.compile(r"to=\s*([\w.-]+)")
+# Any of its words may still be cut by a token's end.
+_BEGINNING = re.compile(
+    r"(?:assistant|analysis|commentary|final)?\s*(?:t|to|to=[^\s<]*)?\s*(?:j|js|jso|json|c|co|cod|code)?\s*"
+)
+_RECIPIENT = re.compile(r"to=\s*(\S+)")
 _TYPES = frozenset({"json", "code", "text", "assistant"})
 
 
@@ -52,7 +56,7 @@ def header(written: str, tools: Collection[str]) -> Header:
     """
     found = _RECIPIENT.search(written.replace(CHANNEL, " ").replace(CONSTRAIN, " "))
     recipient = found[1] if found and found[1] != "assistant" else None
-    tool = _offered(recipient, tools) if recipient else None
+    tool = _offered(recipient, found.string[found.start(1) :], tools) if found and recipient else None
     channel = _channel(written)
     regular = bool(_REGULAR.fullmatch(written)) and (recipient is None or tool is not None)
     if recipient and tool is None:
@@ -76,7 +80,11 @@ def _leading(part: str) -> str:
     return next((channel for channel in CHANNELS if part.lstrip().startswith(channel)), "")
 
 
-def _offered(recipient: str, tools: Collection[str]) -> str | None:
+def _offered(recipient: str, rest: str, tools: Collection[str]) -> str | None:
+    """Returns the tool that a recipient names; `rest` is the header from there on, for names with spaces in them."""
+    for name in sorted((name for name in tools if " " in name), key=len, reverse=True):
+        if re.match(rf"(?:functions\.)?{re.escape(name)}(?:\s|$)", rest):
+            return name
     for name in (recipient, recipient.removeprefix("functions."), recipient.removeprefix("functions.").strip(".")):
         if name in tools:
             return name
@@ -87,10 +95,10 @@ def _left(written: str) -> str:
     """Returns what remains of a header without its words: the text of a message that never had a `<|message|>`."""
     text = written.rsplit(CHANNEL, 1)[-1].replace(CONSTRAIN, " ")
     while True:
-        word = re.match(r"\s*(to=[\w.-]*|[A-Za-z]+)(?=\s|$)", text)
+        word = re.match(r"\s*(to=\S*|[A-Za-z]+)(?=\s|$)", text)
         if not word or not (word[1].startswith("to=") or word[1] in CHANNELS or word[1] in _TYPES):
             left = text.strip()
-            cut = any(word.startswith(left) for word in (*CHANNELS, "to="))
+            cut = any(word.startswith(left) for word in (*CHANNELS, "to=", "assistant"))
             return "" if cut else text.removeprefix(" ")
         text = text[word.end() :]
 
@@ -101,4 +109,4 @@ def may_begin_header(text: str) -> bool:
     starts = ("assistant", "to=", *CHANNELS)
     if any(start.startswith(words) for start in starts):
         return True
-    return bool(re.fullmatch(r"(?:assistant|analysis|commentary|final)?\s*(?:to=[\w.-]*)?\s*(?:json|code)?\s*", words))
+    return bool(_BEGINNING.fullmatch(words))

@@ -127,7 +127,7 @@ class HarmonyParser(Parser):
             return [Delta("tool_call", text, self._calls - 1)]
         self._spoke[self._kind] = True
         # Two messages of a kind, such as a preamble and the answer, are two paragraphs.
-        deltas = [Delta(self._kind, "\n\n")] if self._apart else []
+        deltas = [Delta(self._kind, "\n\n", joint=True)] if self._apart else []
         self._apart = False
         return [*deltas, Delta(self._kind, text)]
 

@@ -5,6 +5,7 @@ meaning. Where it is right, the text is the same.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,8 @@ def namespace(tools: Sequence[Tool]) -> str:
 def _signature(parameters: Mapping[str, Any]) -> str:
     writer = _Writer(parameters)
     schema = writer.resolved(parameters)
-    if not schema.get("properties") and not isinstance(schema.get("additionalProperties"), Mapping):
+    joined = {"anyOf", "oneOf", "allOf"} & schema.keys()
+    if not schema.get("properties") and not joined and not isinstance(schema.get("additionalProperties"), Mapping):
         return "() => any"
     return f"(_: {writer.written(parameters, indent='', depth=0)}) => any"
 
@@ -71,9 +73,9 @@ class _Writer:
         return self._simple(kind, schema, indent, depth) + nullable
 
     def _simple(self, kind: Any, schema: Mapping[str, Any], indent: str, depth: int) -> str:
-        if kind == "object" or "properties" in schema:
+        if kind == "object" or (kind is None and "properties" in schema):
             return self._object(schema, indent, depth)
-        if kind == "array" or "items" in schema:
+        if kind == "array" or (kind is None and "items" in schema):
             return self._array(schema, indent, depth)
         return _SCALARS.get(kind, "any") if isinstance(kind, str) else "any"
 
@@ -83,7 +85,8 @@ class _Writer:
         if not schema.get("items"):
             return "Array<any>"
         item = self.written(schema["items"], indent=indent, depth=depth + 1)
-        return f"({item})[]" if " | " in item and not item.startswith("{") else f"{item}[]"
+        joined = re.search(r"\} [|&] " if item.startswith("{") else " [|&] ", item)
+        return f"({item})[]" if joined else f"{item}[]"
 
     def _object(self, schema: Mapping[str, Any], indent: str, depth: int) -> str:
         properties = schema.get("properties") or {}
