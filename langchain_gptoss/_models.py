@@ -29,7 +29,8 @@ MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types
 # What is loaded on first use, and the fields that decide what that is.
 _LOADED = ("card", "checkpoint", "format", "running_engine")
 _DECIDE = frozenset(
-    {"model", "device", "dtype", "chat_format", "base_url", "api_key", "timeout", "max_retries", "engine"}
+    {"model", "device", "dtype", "experts", "max_context", "chat_format"}
+    | {"base_url", "api_key", "timeout", "max_retries", "engine"}
 )
 
 SAMPLING = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs", "top_logprobs"})
@@ -58,10 +59,14 @@ class GptOssModel(BaseModel):
     """Reports those of this many of the likeliest tokens at each place as well."""
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
     """Strings that end the answer and are not part of it."""
-    device: Literal["cuda", "cpu"] | None = None
-    """Where the model runs; None: on a CUDA GPU if there is one."""
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None
-    """Number type of the weights in memory; None: what suits the device."""
+    device: Literal["cuda", "cpu", "mps"] | None = None
+    """Where the model runs; None: where it fits and is fastest (`gptoss doctor` shows the plan)."""
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] | None = None
+    """Number type of the weights in memory, packed experts apart; None: what suits the device."""
+    experts: Literal["packed", "unpacked"] | None = None
+    """`"packed"` keeps MXFP4 experts as they are in the checkpoint; None: packed where the machine can."""
+    max_context: int | None = Field(default=None, gt=0)
+    """Prompt and answer together, in tokens; None: the longest that the model knows and memory holds."""
     chat_format: ChatFormatName | None = None
     """How messages become tokens; None: what the checkpoint's tokenizer speaks."""
     base_url: str | None = None
@@ -132,7 +137,13 @@ class GptOssModel(BaseModel):
             return remote_engine(
                 self.base_url, self.card.name, api_key=key, timeout=self.timeout, max_retries=self.max_retries
             )
-        return self.engine or shared_engine(self.checkpoint, device=self.device, dtype=self.dtype)
+        return self.engine or shared_engine(
+            self.checkpoint,
+            device=self.device,
+            dtype=self.dtype,
+            experts=self.experts,
+            max_context=self.max_context,
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Forgets what was loaded where the new value asks for something else."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_gptoss.cli.console import clean_exit, heading, note, show_answer, show_json
+from langchain_gptoss.cli.doctor import doctor
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -112,6 +113,9 @@ def serve(
         bot = _chatbot(model, docs)
         note(f"Serving on http://{host}:{port}/chatbot/playground/ (Ctrl-C stops)")
         run_server(bot, host=host, port=port)
+
+
+app.command()(doctor)
 
 
 def _chatbot(model: str, docs: str) -> "Bot":

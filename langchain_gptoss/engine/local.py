@@ -1,6 +1,7 @@
 """An engine on transformers' forward pass, with its own loop: prefill in pieces, then one token a step."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from langchain_gptoss.engine.sampling import Sampler, token_logprobs
 from langchain_gptoss.engine.scheduler import Generation, Scheduler, Step
 from langchain_gptoss.errors import InvalidInputError
 
-# Small enough that a cancelled or a second request waits little, large enough for full matrix speed.
+# Small enough that a cancelled or a second request waits little, large enough for nearly full matrix speed.
 _PREFILL_TOKENS = 256
 
 
@@ -24,9 +25,24 @@ class LocalEngine(Engine):
         steps: How many forward passes were made in all.
     """
 
-    def __init__(self, model: Any, *, context_length: int, folder: Path | None = None) -> None:
-        """Takes a `GptOssForCausalLM`, its context in tokens, and its folder, whose tokenizer grammars need."""
+    def __init__(
+        self,
+        model: Any,
+        *,
+        context_length: int,
+        folder: Path | None = None,
+        piece: Callable[[int], int] = lambda _: _PREFILL_TOKENS,
+    ) -> None:
+        """Takes a loaded model.
+
+        Args:
+            model: A `GptOssForCausalLM`.
+            context_length: Prompt and answer together, in tokens.
+            folder: The checkpoint's, whose tokenizer grammars need.
+            piece: How many tokens of a prompt memory lets it read at once with so many tokens in the cache.
+        """
         self.steps = 0
+        self._piece = piece
         self._folder = folder
         self._grammar_tokenizer: GrammarTokenizer | None = None
         self._model = model
@@ -54,11 +70,12 @@ class LocalEngine(Engine):
     def _generate(self, request: Request, limit: int) -> Generation:
         cache = DynamicCache(config=self._model.config)
         prompt = torch.tensor([request.prompt_ids], device=self._model.device)
-        pieces = torch.split(prompt, _PREFILL_TOKENS, dim=1)
-        for piece in pieces[:-1]:
-            self._forward(piece, cache)
+        read, length = 0, prompt.shape[1]
+        while (piece := min(_PREFILL_TOKENS, self._piece(read))) < length - read:
+            self._forward(prompt[:, read : read + piece], cache)
+            read += piece
             yield None
-        logits = self._forward(pieces[-1], cache)
+        logits = self._forward(prompt[:, read:], cache)
         sampler, matcher = Sampler(request.sampling), self._matcher(request)
         for made in range(1, limit + 1):
             token_id = sampler(logits if matcher is None else matcher.masked(logits))

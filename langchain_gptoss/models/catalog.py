@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from langchain_gptoss.errors import CheckpointError, ModelNotFoundError
+from langchain_gptoss.models.shapes import SHAPES, Shape
 
 ChatFormatName = Literal["harmony", "template", "plain"]
 
@@ -28,6 +29,7 @@ class ModelCard:
         temperature: Recommended sampling temperature.
         licence: SPDX identifier, or None where it is the user's own checkpoint.
         note: A sentence that users should read, such as why a name answers with another model.
+        shape: Its size in parts; None where only the checkpoint's config knows it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ModelCard:
     temperature: float = 1.0
     licence: str | None = None
     note: str = ""
+    shape: Shape | None = None
 
 
 def _published(name: str, parameters: int, *, aliases: tuple[str, ...] = (), note: str = "") -> ModelCard:
@@ -51,6 +54,7 @@ def _published(name: str, parameters: int, *, aliases: tuple[str, ...] = (), not
         parameters=parameters,
         licence="Apache-2.0",
         note=note,
+        shape=SHAPES[name.rsplit("-", 1)[1]],
     )
 
 
@@ -66,6 +70,7 @@ CATALOG: tuple[ModelCard, ...] = (
         temperature=0.0,
         licence="Apache-2.0",
         note="SmolLM2-135M-Instruct as a gpt_oss checkpoint: small, English, for trying things out.",
+        shape=SHAPES["demo"],
     ),
     _published("gpt-oss-20b", 20_910_000_000, aliases=("gpt-oss", "20b", "gpt-oss:20b")),
     _published("gpt-oss-120b", 116_830_000_000, aliases=("120b", "gpt-oss:120b")),

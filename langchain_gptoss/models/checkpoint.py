@@ -1,140 +1,235 @@
-"""Finds a model's files on this machine, or fetches them from the hub, and checks that they can be loaded."""
+"""Finds a model's files on this machine, has what is missing fetched, and checks that they can be loaded.
+
+Every check here is made before a weight is read. Only `config.json`, the tokenizer's JSON files and the headers of the
+safetensors files are looked at, so a checkpoint of any size is checked in about a second.
+"""
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from langchain_gptoss.errors import CheckpointError, DownloadError, StorageError
+from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.demo import demo_model
-from langchain_gptoss.models.home import storage_errors
+from langchain_gptoss.models.digests import verify
+from langchain_gptoss.models.safetensors_files import (
+    DamagedCheckpointError,
+    StoredTensor,
+    check_weights,
+    read_header,
+    weight_files,
+)
 
-# The published repositories also carry the same weights for two other runtimes (original/ and metal/).
-_WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
-_UNWANTED = ["original/*", "metal/*"]
+_ARCHITECTURE = "gpt_oss"
+_VOCABULARY = 201_088  # of transformers' GptOssConfig, where a config names none
+_GROUP = 32  # numbers that share one scale in MXFP4
+_LAYER_TYPES = {"sliding_attention", "full_attention"}
+# Ten times and more what any published model has: what is larger is a mistake or an attempt to fill the memory.
+_LARGEST = {
+    "hidden_size": 65_536,
+    "intermediate_size": 262_144,
+    "num_hidden_layers": 1_024,
+    "num_local_experts": 4_096,
+    "num_experts_per_tok": 4_096,
+    "num_attention_heads": 4_096,
+    "num_key_value_heads": 4_096,
+    "head_dim": 4_096,
+    "vocab_size": 4_194_304,
+    "max_position_embeddings": 2**30,
+}
+_AGAIN = "Copy or fetch the checkpoint again."
 
 
-def locate(card: ModelCard) -> Path:
+def locate(card: ModelCard, *, verified: bool = False) -> Path:
     """Returns a folder that holds the model's checkpoint; a missing one is fetched.
 
     Args:
         card: From `resolve()`.
+        verified: Also read every byte and compare it with the published digests (see `verify`). What is altered in
+            the hub's cache is fetched again.
 
     Raises:
         CheckpointError: The folder does not hold a gpt_oss checkpoint in safetensors.
         DownloadError: The model is not cached and cannot be fetched.
-        StorageError: The disk is full.
+        StorageError: The disk is full or read-only.
     """
+    fetch = None
     if card.source == "demo":
         folder = demo_model()
     elif Path(card.source).is_absolute():
         folder = Path(card.source)
     else:
-        folder = _from_hub(card.source)
+        from langchain_gptoss.models.hub import from_hub
+
+        fetch = partial(from_hub, card.source, check=check, check_config=check_config)
+        folder = fetch()
     check(folder)
+    if verified:
+        try:
+            verify(folder)
+        except DamagedCheckpointError:
+            if fetch is None:
+                raise
+            folder = fetch(mend=True)
+            check(folder)
     return folder
+
+
+def check(folder: Path) -> None:
+    """Checks that a folder holds a gpt_oss checkpoint that is whole and asks for nothing that this package refuses.
+
+    It is of the right architecture, of a possible size, asks for no code of its own to be run; its weight files are
+    safetensors, none is missing or cut off, and they agree with the index; its tokenizer has no token that the
+    embedding lacks.
+
+    Raises:
+        DamagedCheckpointError: Files are missing, truncated or altered.
+        CheckpointError: It is another kind of checkpoint; says what is wrong and what would do.
+    """
+    config = check_config(folder)
+    headers = check_weights(folder)
+    _check_vocabulary(folder, config, headers)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Returns a checkpoint's `config.json`.
 
     Raises:
-        CheckpointError: It is missing or not JSON.
+        DamagedCheckpointError: It is missing or not JSON.
     """
     file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(
+    if not file.exists():
+        raise DamagedCheckpointError(
             f"{str(folder)!r} is not a checkpoint: it has no config.json. "
             "Pass the folder that holds config.json and the *.safetensors files."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{str(file)!r} cannot be read: {error}. Copy or fetch the checkpoint again.") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{str(file)!r} does not hold a JSON object. Copy or fetch the checkpoint again.")
+        )
+    return _read_object(file)
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedCheckpointError(f"{str(file)!r} cannot be read: {error}. {_AGAIN}") from error
+    if not isinstance(found, dict):
+        raise DamagedCheckpointError(f"{str(file)!r} does not hold a JSON object. {_AGAIN}")
+    return found
+
+
+def check_config(folder: Path) -> dict[str, Any]:
+    """Returns a checkpoint's `config.json` after checking that it is of a model that can be run.
+
+    Raises:
+        DamagedCheckpointError: It is missing or not JSON.
+        CheckpointError: Another architecture, sizes that cannot be, or code of its own.
+    """
+    config = read_config(folder)
+    architecture = config.get("model_type")
+    if architecture != _ARCHITECTURE:
+        raise CheckpointError(
+            f"{str(folder)!r} is a checkpoint of the architecture {architecture!r}; this package runs "
+            f"{_ARCHITECTURE!r}. For other models use langchain-huggingface or langchain-ollama."
+        )
+    _refuse_code(folder, config)
+    if reason := _impossible(config):
+        raise CheckpointError(f"{str(folder / 'config.json')!r} describes no model that can be: {reason}. {_AGAIN}")
     return config
 
 
-def check(folder: Path) -> None:
-    """Checks that a folder holds a gpt_oss checkpoint whose weight files are all there and all safetensors.
-
-    Raises:
-        CheckpointError: It does not; says what is wrong and what would do.
-    """
-    architecture = read_config(folder).get("model_type")
-    if architecture != "gpt_oss":
-        raise CheckpointError(
-            f"{str(folder)!r} is a checkpoint of the architecture {architecture!r}; this package runs 'gpt_oss'. "
-            "For other models use langchain-huggingface or langchain-ollama."
-        )
-    for file in weight_files(folder):
-        if not file.is_file():
+def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
+    tokenizer_config = folder / "tokenizer_config.json"
+    asking = {"config.json": config}
+    if tokenizer_config.exists():
+        asking[tokenizer_config.name] = _read_object(tokenizer_config)
+    for name, content in asking.items():
+        if content.get("auto_map"):
             raise CheckpointError(
-                f"{str(folder)!r} lacks {file.name!r}, which its index names. Copy or fetch the checkpoint again."
+                f"{str(folder / name)!r} asks with 'auto_map' for Python code of the checkpoint to be run. No code of "
+                "a checkpoint is ever run here, and there is no option for it. Choose a checkpoint that transformers "
+                "loads without trust_remote_code, or remove 'auto_map' if the checkpoint does not need it."
             )
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Returns the safetensors files that a checkpoint is made of; those that its index names may be missing.
-
-    Raises:
-        CheckpointError: There are none, or the index cannot be read.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        try:
-            files = {folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
-            if not files:
-                raise ValueError("it names no files")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"{str(index)!r} cannot be read: {error!r}. Copy or fetch the checkpoint again."
-            ) from error
-        return sorted(files)
-    if found := sorted(folder.glob("*.safetensors")):
-        return found
-    others = ", ".join(sorted(file.name for file in folder.glob("*.bin"))[:2])
-    pickles = f" (it has {others}, a pickle, which is never opened)" if others else ""
-    raise CheckpointError(
-        f"{str(folder)!r} has no *.safetensors files{pickles}. Pass a folder with config.json and *.safetensors files."
-    )
+def _impossible(config: Mapping[str, Any]) -> str | None:
+    """Returns why a configuration cannot be that of a model, or None."""
+    for name, largest in _LARGEST.items():
+        value = config.get(name, 1)
+        if type(value) is not int or not 1 <= value <= largest:
+            return f"{name} is {value!r} and must be a whole number from 1 to {largest}"
+    if reason := _impossible_layers(config):
+        return reason
+    ratios = [("num_attention_heads", "num_key_value_heads", config.get("num_key_value_heads"))]
+    quantization = config.get("quantization_config")
+    if isinstance(quantization, dict) and quantization.get("quant_method") == "mxfp4":
+        ratios += [(name, f"{_GROUP} in MXFP4", _GROUP) for name in ("hidden_size", "intermediate_size")]
+    for name, what, divisor in ratios:
+        if divisor and config.get(name, 0) % divisor:
+            return f"{name} is {config[name]} and must be a multiple of {what} ({divisor})"
+    active, experts = config.get("num_experts_per_tok"), config.get("num_local_experts")
+    if active and experts and active > experts:
+        return f"num_experts_per_tok is {active} and there are {experts} experts"
+    return None
 
 
-def _from_hub(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+def _impossible_layers(config: Mapping[str, Any]) -> str | None:
+    kinds, layers = config.get("layer_types"), config.get("num_hidden_layers")
+    if kinds is None:
+        return None
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+        return "layer_types is not a list of names"
+    if layers and len(kinds) != layers:
+        return f"layer_types names {len(kinds)} layers and num_hidden_layers is {layers}"
+    if unknown := sorted(set(kinds) - _LAYER_TYPES):
+        return f"layer_types has {unknown[0]!r}, which is none of {', '.join(sorted(_LAYER_TYPES))}"
+    return None
 
-    def fetch(*, offline: bool) -> Path:
-        return Path(
-            snapshot_download(repository, allow_patterns=_WANTED, ignore_patterns=_UNWANTED, local_files_only=offline)
+
+def _check_vocabulary(
+    folder: Path, config: Mapping[str, Any], headers: Mapping[Path, Mapping[str, StoredTensor]]
+) -> None:
+    rows = config.get("vocab_size", _VOCABULARY)
+    for tensors in headers.values():
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            shape = tensors[name].shape if name in tensors else (rows,)
+            if shape[:1] != (rows,):
+                raise CheckpointError(
+                    f"{str(folder)!r} has {name!r} of shape {list(shape)}, and its config's vocab_size is {rows}: "
+                    f"they are not of one checkpoint. {_AGAIN}"
+                )
+    highest = _highest_token(folder / "tokenizer.json")
+    if highest >= rows:
+        raise CheckpointError(
+            f"The tokenizer of {str(folder)!r} has token ids up to {highest}, and the model's vocabulary ends at "
+            f"{rows - 1} (vocab_size {rows}): they do not belong together. Put the tokenizer files there that the "
+            "model was trained with, or resize the model's embedding and save it again."
         )
 
+
+def _highest_token(file: Path) -> int:
+    """Returns the highest id in a `tokenizer.json`: its vocabulary's, or that of a token added to it."""
+    if not file.is_file():
+        raise DamagedCheckpointError(f"{str(file.parent)!r} has no tokenizer.json. {_AGAIN}")
+    tokenizer = _read_object(file)
     try:
-        cached = fetch(offline=True)
-        check(cached)
-    except (LocalEntryNotFoundError, CheckpointError):
-        pass  # not cached, or only in part
-    else:
-        return cached
-    try:
-        with storage_errors(Path("the hub cache")):
-            return fetch(offline=False)
-    except GatedRepoError as error:
-        raise DownloadError(
-            f"{repository!r} asks for an account on the hub: accept its terms there, then run `hf auth login`."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise DownloadError(f"The hub has no model {repository!r}. Check the name, or pass a local folder.") from error
-    except StorageError:
-        raise
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError) as error:
-        raise DownloadError(
-            f"{repository!r} is not cached (not wholly), and the hub cannot be reached: {_first_line(error)} "
-            "Connect to the network once, or copy the checkpoint to this machine and pass its folder; "
-            "model='demo' needs no hub."
-        ) from error
+        vocabulary = tokenizer["model"]["vocab"]
+        # A Unigram model lists its tokens instead of numbering them.
+        ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else [len(vocabulary) - 1]
+        ids += [token["id"] for token in tokenizer.get("added_tokens") or []]
+        return max(map(int, ids))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedCheckpointError(f"{str(file)!r} is not a tokenizer: {error!r}. {_AGAIN}") from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+__all__ = [
+    "DamagedCheckpointError",
+    "check",
+    "check_config",
+    "check_weights",
+    "locate",
+    "read_config",
+    "read_header",
+    "verify",
+    "weight_files",
+]

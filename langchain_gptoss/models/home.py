@@ -27,8 +27,13 @@ def home() -> Path:
 
 
 @contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Turns the operating system's complaint about a full or read-only disk into a `StorageError`."""
+def storage_errors(folder: Path, *, setting: str = "GPTOSS_HOME") -> Iterator[None]:
+    """Turns the operating system's complaint about a full or read-only disk into a `StorageError`.
+
+    Args:
+        folder: What is written to.
+        setting: The environment variable that moves it elsewhere.
+    """
     try:
         yield
     except OSError as error:
@@ -36,16 +41,17 @@ def storage_errors(folder: Path) -> Iterator[None]:
             raise
         raise StorageError(
             f"Cannot write to {str(folder)!r}: {(error.strerror or str(error)).lower()}. "
-            "Make room or allow writing there, or set GPTOSS_HOME to another folder."
+            f"Make room or allow writing there, or set {setting} to another folder."
         ) from error
 
 
-def require_free_space(folder: Path, needed: int) -> None:
+def require_free_space(folder: Path, needed: int, *, setting: str = "GPTOSS_HOME") -> None:
     """Checks the disk before something large is written to it.
 
     Args:
         folder: Where it will be written; its nearest existing parent counts.
         needed: Bytes.
+        setting: The environment variable that moves the folder elsewhere.
 
     Raises:
         StorageError: Fewer bytes are free.
@@ -57,7 +63,7 @@ def require_free_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise StorageError(
             f"{needed / 1e6:.0f} MB are needed in {str(folder)!r} and {free / 1e6:.0f} MB are free. "
-            "Make room, or set GPTOSS_HOME to a folder on another disk."
+            f"Make room, or set {setting} to a folder on another disk."
         )
 
 

@@ -62,7 +62,8 @@ def test_a_folder_resolves_and_a_missing_one_does_not(tmp_path):
 
 def checkpoint(folder: Path, **config: object) -> Path:
     (folder / "config.json").write_text(json.dumps({"model_type": "gpt_oss"} | config))
-    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0}}}')
+    (folder / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     return folder
 
 

@@ -1,10 +1,16 @@
 """A gpt_oss checkpoint so small that tests can load it: random weights, one sliding and one full layer."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GptOssConfig, GptOssForCausalLM
+
+from langchain_gptoss.engine.mxfp4.reference import packed
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +45,24 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 weight.normal_(0, 0.2)
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def packed_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model with its experts rounded to MXFP4, laid out as the published checkpoints are."""
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path_factory.mktemp("packed") / "tiny-packed"))
+    weights = load_file(folder / "model.safetensors")
+    for name in [name for name in weights if name.endswith(("gate_up_proj", "down_proj"))]:
+        blocks, scales = packed(weights.pop(name).transpose(1, 2).contiguous())
+        weights |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": []}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def transformers_model(tiny_checkpoint: Path) -> Any:
+    """The tiny model as transformers loads and runs it by itself."""
+    return GptOssForCausalLM.from_pretrained(tiny_checkpoint, dtype=torch.float32, attn_implementation="eager").eval()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from langchain_gptoss.engine import Request, SamplingParams, local
-from langchain_gptoss.engine.loading import Placement, context_length, load_model
+from langchain_gptoss.engine.loading import load_model, plan_checkpoint
 from langchain_gptoss.engine.local import LocalEngine
 from langchain_gptoss.errors import ContextLengthError, GptOssError
 
@@ -21,30 +21,30 @@ OTHER = tuple(int(n) for n in torch.randint(3, 200, (11,), generator=torch.Gener
 
 @pytest.fixture(scope="module")
 def model(tiny_checkpoint: Path) -> Any:
-    return load_model(tiny_checkpoint, Placement(device="cpu", dtype=torch.float32, why="a test"))
+    return load_model(tiny_checkpoint, plan_checkpoint(tiny_checkpoint, device="cpu", dtype="float32"))
 
 
 @pytest.fixture
 def engine(model: Any, tiny_checkpoint: Path) -> Iterator[LocalEngine]:
-    engine = LocalEngine(model, context_length=context_length(tiny_checkpoint))
+    engine = LocalEngine(model, context_length=512)
     yield engine
     engine.close()
 
 
 @functools.cache  # generate() takes two seconds
-def reference(model: Any, prompt: tuple[int, ...], length: int = 40) -> list[int]:
+def reference(transformers_model: Any, prompt: tuple[int, ...], length: int = 40) -> list[int]:
     ids = torch.tensor([prompt])
-    made = model.generate(
+    made = transformers_model.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=length, eos_token_id=None
     )
     return made[0, len(prompt) :].tolist()
 
 
 @pytest.mark.parametrize("piece", [7, 36, 37, 256])
-def test_greedy_tokens_equal_those_of_generate(model, engine, monkeypatch, piece):
+def test_greedy_tokens_equal_those_of_generate(transformers_model, engine, monkeypatch, piece):
     """The prompt is longer than a piece of the prefill and, like the answer, than the sliding window (16)."""
     monkeypatch.setattr(local, "_PREFILL_TOKENS", piece)
-    expected = reference(model, PROMPT)
+    expected = reference(transformers_model, PROMPT)
     assert len(set(expected)) > 5  # a model that repeats one token would prove little
     stream = engine.start(Request(prompt_ids=PROMPT, sampling=GREEDY))
     assert list(stream) == expected
@@ -52,14 +52,14 @@ def test_greedy_tokens_equal_those_of_generate(model, engine, monkeypatch, piece
     assert engine.steps == -(-len(PROMPT) // piece) + 39  # nothing is computed for a token that nobody asked for
 
 
-def test_every_logit_equals_a_forward_pass_over_the_whole_sequence(model, engine, monkeypatch):
+def test_every_logit_equals_a_forward_pass_over_the_whole_sequence(transformers_model, engine, monkeypatch):
     monkeypatch.setattr(local, "_PREFILL_TOKENS", 7)
     seen: list[torch.Tensor] = []
     forward = engine._forward
     monkeypatch.setattr(engine, "_forward", lambda *args: seen.append(forward(*args)) or seen[-1])
     made = list(engine.start(Request(prompt_ids=PROMPT, sampling=GREEDY)))
     with torch.inference_mode():
-        whole = model(input_ids=torch.tensor([[*PROMPT, *made]]), use_cache=False).logits[0]
+        whole = transformers_model(input_ids=torch.tensor([[*PROMPT, *made]]), use_cache=False).logits[0]
     torch.testing.assert_close(torch.stack(seen[-40:]), whole[len(PROMPT) - 1 : -1], atol=1e-4, rtol=1e-4)
 
 
@@ -77,8 +77,8 @@ def test_requests_side_by_side_get_the_tokens_they_get_alone(engine, monkeypatch
     assert alone[1] != alone[2]
 
 
-def test_a_stop_token_ends_the_answer(model, engine):
-    expected = reference(model, PROMPT)
+def test_a_stop_token_ends_the_answer(transformers_model, engine):
+    expected = reference(transformers_model, PROMPT)
     stop = expected[10]
     stream = engine.start(Request(prompt_ids=PROMPT, sampling=GREEDY, stop_ids=frozenset({stop})))
     assert list(stream) == expected[: expected.index(stop) + 1]
@@ -152,12 +152,14 @@ def test_close_ends_what_runs_and_frees_the_model(model):
 def test_the_registry_loads_a_checkpoint_once_and_again_after_close(tiny_checkpoint, monkeypatch):
     from langchain_gptoss.engine import registry
 
-    monkeypatch.setattr(registry, "_engines", {})
+    monkeypatch.setattr(registry, "_local", [])
     first = registry.shared_engine(tiny_checkpoint, device="cpu", dtype="float32")
     assert registry.shared_engine(tiny_checkpoint / ".", device="cpu", dtype="float32") is first
+    assert registry.shared_engine(tiny_checkpoint) is first
+    assert registry.shared_engine(tiny_checkpoint, dtype="float32", max_context=512) is first
     assert registry.shared_engine(tiny_checkpoint, device="cpu", dtype="bfloat16") is not first
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert registry.shared_engine(tiny_checkpoint, dtype="float32") is first
+    shorter = registry.shared_engine(tiny_checkpoint, max_context=100)
+    assert (first.context_length, shorter.context_length) == (512, 100)
     registry.close_all()
     with pytest.raises(GptOssError, match="was closed"):
         first.start(Request(prompt_ids=PROMPT))

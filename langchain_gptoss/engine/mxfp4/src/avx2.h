@@ -1,0 +1,189 @@
+/* AVX2 with FMA: nearly every x86-64 processor since 2013 (Intel) and 2015 (AMD). */
+#include "common.h"
+
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX2_INLINE static inline __attribute__((always_inline)) AVX2
+
+AVX2_INLINE __m256i avx2_values(void) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)VALUES));
+}
+
+AVX2_INLINE __m256 avx2_scales(const uint8_t *scales, long left) {
+    uint64_t bytes = 0;
+    memcpy(&bytes, scales, (size_t)left);
+    __m256i exponents = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
+    __m256i bits = _mm256_slli_epi32(exponents, 23);
+    __m256i zero = _mm256_cmpeq_epi32(exponents, _mm256_setzero_si256());
+    bits = _mm256_blendv_epi8(bits, _mm256_set1_epi32(0x00400000), zero);
+    __m256i nan = _mm256_cmpeq_epi32(exponents, _mm256_set1_epi32(255));
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc00000), nan));
+}
+
+AVX2_INLINE float avx2_total(__m256 v) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+
+AVX2_INLINE void avx2_row(Packed row, const Activations *x, const int32_t *tokens, const int count, float *out,
+                          long stride) {
+    const __m256i table = avx2_values(), nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    const __m256i shift = _mm256_set_epi32(4, 4, 4, 4, 0, 0, 0, 0);
+    __m256 sums[FEW], spare[FEW];
+    for (int t = 0; t < count; t++) sums[t] = spare[t] = _mm256_setzero_ps();
+    for (long first = 0; first < x->blocks; first += 8) {
+        long left = x->blocks - first < 8 ? x->blocks - first : 8;
+        __m256 scale = avx2_scales(row.scales + first, left);
+        float both[FEW][8];
+        for (int t = 0; t < count; t++) {
+            const long place = tokens[t] * x->block_stride + first;
+            __m256 product = _mm256_mul_ps(scale, _mm256_loadu_ps(x->scales + place));
+            __m256 surplus = _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)(x->surplus + place)));
+            spare[t] = _mm256_fmadd_ps(product, surplus, spare[t]);
+            _mm256_storeu_ps(both[t], product);
+        }
+        for (long b = 0; b < left; b++) {
+            const __m128i *source = (const __m128i *)(row.blocks + (first + b) * BLOCK_BYTES);
+            __m256i w = _mm256_srlv_epi32(_mm256_broadcastsi128_si256(_mm_loadu_si128(source)), shift);
+            w = _mm256_shuffle_epi8(table, _mm256_and_si256(w, nibble));
+            for (int t = 0; t < count; t++) {
+                const int8_t *values = x->values + tokens[t] * x->value_stride + (first + b) * BLOCK;
+                __m256i dot = _mm256_maddubs_epi16(w, _mm256_loadu_si256((const __m256i *)values));
+                __m256 wide = _mm256_cvtepi32_ps(_mm256_madd_epi16(dot, ones));
+                sums[t] = _mm256_fmadd_ps(wide, _mm256_broadcast_ss(&both[t][b]), sums[t]);
+            }
+        }
+    }
+    for (int t = 0; t < count; t++) out[t * stride] = avx2_total(_mm256_add_ps(sums[t], spare[t]));
+}
+
+AVX2 static void avx2_few(Packed weights, long rows, const Activations *x, const int32_t *tokens, int count, float *out,
+                          long stride) {
+    for (long r = 0; r < rows; r++) {
+        Packed row = {weights.blocks + r * x->blocks * BLOCK_BYTES, weights.scales + r * x->blocks};
+        switch (count) {
+        case 1: avx2_row(row, x, tokens, 1, out + r, stride); break;
+        case 2: avx2_row(row, x, tokens, 2, out + r, stride); break;
+        case 3: avx2_row(row, x, tokens, 3, out + r, stride); break;
+        default: avx2_row(row, x, tokens, 4, out + r, stride);
+        }
+    }
+}
+
+/* Unpacks 8 rows so that the same four places of all of them fill one vector: [block][8][8 rows][4 places]. */
+AVX2 static void avx2_unpack(Packed weights, long blocks, uint8_t *tile, float *scales) {
+    const __m256i table = avx2_values(), nibble = _mm256_set1_epi8(15);
+    const long row = blocks * BLOCK_BYTES;
+    for (long b = 0; b < blocks; b++) {
+        __m256i rows[4];
+        for (int j = 0; j < 4; j++) {
+            const uint8_t *place = weights.blocks + b * BLOCK_BYTES + j * row;
+            rows[j] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)place)),
+                                              _mm_loadu_si128((const __m128i *)(place + 4 * row)), 1);
+        }
+        __m256i a = _mm256_unpacklo_epi32(rows[0], rows[1]), c = _mm256_unpackhi_epi32(rows[0], rows[1]);
+        __m256i d = _mm256_unpacklo_epi32(rows[2], rows[3]), e = _mm256_unpackhi_epi32(rows[2], rows[3]);
+        __m256i quarters[4] = {_mm256_unpacklo_epi64(a, d), _mm256_unpackhi_epi64(a, d), _mm256_unpacklo_epi64(c, e),
+                               _mm256_unpackhi_epi64(c, e)};
+        for (int j = 0; j < 4; j++) {
+            __m256i low = _mm256_and_si256(quarters[j], nibble);
+            __m256i high = _mm256_and_si256(_mm256_srli_epi16(quarters[j], 4), nibble);
+            _mm256_storeu_si256((__m256i *)(tile + (b * 8 + j) * 32), _mm256_shuffle_epi8(table, low));
+            _mm256_storeu_si256((__m256i *)(tile + (b * 8 + 4 + j) * 32), _mm256_shuffle_epi8(table, high));
+        }
+        for (int r = 0; r < 8; r++) scales[b * 8 + r] = scale_of(weights.scales[r * blocks + b]);
+    }
+}
+
+AVX2_INLINE void avx2_group(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
+                            const int count, float *out, long stride) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256 sums[4];
+    const int8_t *values[4];
+    for (int t = 0; t < count; t++) {
+        sums[t] = _mm256_setzero_ps();
+        values[t] = x->values + tokens[t] * x->value_stride;
+    }
+    for (long b = 0; b < x->blocks; b++) {
+        __m256i dots[4];
+        for (int t = 0; t < count; t++) dots[t] = _mm256_set1_epi32(x->surplus[tokens[t] * x->block_stride + b]);
+        for (int half = 0; half < 2; half++) { /* a sum of four products of up to 24 * 127 * 2 stays below 2^15 */
+            __m256i pairs[4];
+            for (int j = 0; j < 4; j++) {
+                __m256i w = _mm256_loadu_si256((const __m256i *)(tile + (b * 8 + half * 4 + j) * 32));
+                for (int t = 0; t < count; t++) {
+                    int32_t four;
+                    memcpy(&four, values[t] + b * BLOCK + half * 16 + 4 * j, 4);
+                    __m256i product = _mm256_maddubs_epi16(w, _mm256_set1_epi32(four));
+                    pairs[t] = j ? _mm256_add_epi16(pairs[t], product) : product;
+                }
+            }
+            for (int t = 0; t < count; t++) dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(pairs[t], ones));
+        }
+        __m256 scale = _mm256_loadu_ps(w_scales + b * 8);
+        for (int t = 0; t < count; t++) {
+            __m256 both = _mm256_mul_ps(scale, _mm256_broadcast_ss(x->scales + tokens[t] * x->block_stride + b));
+            sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), both, sums[t]);
+        }
+    }
+    for (int t = 0; t < count; t++) _mm256_storeu_ps(out + t * stride, sums[t]);
+}
+
+AVX2 static void avx2_many(Packed weights, const Activations *x, const int32_t *tokens, long count, void *room,
+                           float *out, long stride) {
+    uint8_t *tile = room;
+    float *scales = (float *)(tile + x->blocks * BLOCK * 8);
+    for (int half = 0; half < 2; half++) {
+        Packed rows = {weights.blocks + half * 8 * x->blocks * BLOCK_BYTES, weights.scales + half * 8 * x->blocks};
+        avx2_unpack(rows, x->blocks, tile, scales);
+        float *place = out + half * 8;
+        long t = 0;
+        for (; t + 4 <= count; t += 4) avx2_group(tile, scales, x, tokens + t, 4, place + t * stride, stride);
+        for (; t < count; t++) avx2_group(tile, scales, x, tokens + t, 1, place + t * stride, stride);
+    }
+}
+
+AVX2_INLINE void avx2_dense_row(const int8_t *w, const uint16_t *scales, long k, const float *x, const int count,
+                                float bias, float *out, long stride) {
+    __m256 sums[4];
+    for (int t = 0; t < count; t++) sums[t] = _mm256_setzero_ps();
+    for (long b = 0; b < k / BLOCK; b++) {
+        __m256 dots[4];
+        for (int j = 0; j < 4; j++) {
+            __m128i eight = _mm_loadl_epi64((const __m128i *)(w + b * BLOCK + 8 * j));
+            __m256 wide = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight));
+            for (int t = 0; t < count; t++) {
+                __m256 place = _mm256_loadu_ps(x + t * k + b * BLOCK + 8 * j);
+                dots[t] = j ? _mm256_fmadd_ps(wide, place, dots[t]) : _mm256_mul_ps(wide, place);
+            }
+        }
+        __m256 scale = _mm256_set1_ps(widened(scales[b]));
+        for (int t = 0; t < count; t++) sums[t] = _mm256_fmadd_ps(dots[t], scale, sums[t]);
+    }
+    for (int t = 0; t < count; t++) out[t * stride] = avx2_total(sums[t]) + bias;
+}
+
+AVX2 static void avx2_dense(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x, long count,
+                            const float *bias, float *out, long stride) {
+    for (long r = 0; r < rows; r++) {
+        const int8_t *w = weights + r * k;
+        const uint16_t *s = scales + r * (k / BLOCK);
+        const float b = bias ? bias[r] : 0;
+        long t = 0;
+        for (; t + 4 <= count; t += 4) avx2_dense_row(w, s, k, x + t * k, 4, b, out + t * stride + r, stride);
+        for (; t < count; t++) avx2_dense_row(w, s, k, x + t * k, 1, b, out + t * stride + r, stride);
+    }
+}
+
+AVX2 static void avx2_widen(const int8_t *weights, const uint16_t *scales, long blocks, float *out) {
+    for (long b = 0; b < blocks; b++) {
+        __m256 scale = _mm256_set1_ps(widened(scales[b]));
+        for (int j = 0; j < BLOCK; j += 8) {
+            __m128i eight = _mm_loadl_epi64((const __m128i *)(weights + b * BLOCK + j));
+            __m256 wide = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight));
+            _mm256_storeu_ps(out + b * BLOCK + j, _mm256_mul_ps(wide, scale));
+        }
+    }
+}
+
+static const Kernels AVX2_KERNELS = {avx2_few, avx2_many, avx2_dense, avx2_widen, 0};

@@ -1,0 +1,180 @@
+/* AVX-512 with VNNI and VBMI: Intel from Ice Lake on, AMD from Zen 4 on. */
+#include "common.h"
+
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,fma,avx2")))
+#define AVX512_INLINE static inline __attribute__((always_inline)) AVX512
+
+/* The look-up uses the low six bits of a byte, so the table stands there four times and what a shift left in the
+ * high nibble does not matter. */
+AVX512_INLINE __m512i avx512_values(void) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)VALUES)); }
+
+AVX512_INLINE __m512 avx512_scales(const uint8_t *scales, __mmask16 mask) {
+    __m512i exponents = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, scales));
+    __m512i bits = _mm512_slli_epi32(exponents, 23);
+    bits = _mm512_mask_mov_epi32(bits, _mm512_testn_epi32_mask(exponents, exponents), _mm512_set1_epi32(0x00400000));
+    __mmask16 nan = _mm512_cmpeq_epi32_mask(exponents, _mm512_set1_epi32(255));
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7fc00000)));
+}
+
+AVX512_INLINE void avx512_row(Packed row, const Activations *x, const int32_t *tokens, const int count, float *out,
+                              long stride) {
+    const __m512i table = avx512_values();
+    /* The low half of a vector gives the low nibbles of two blocks, the high half their high nibbles. */
+    const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
+    const __m512i lanes = _mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0);
+    __m512 sums[FEW], spare[FEW];
+    for (int t = 0; t < count; t++) sums[t] = spare[t] = _mm512_setzero_ps();
+    for (long first = 0; first < x->blocks; first += 16) {
+        long left = x->blocks - first < 16 ? x->blocks - first : 16;
+        __m512 scale = avx512_scales(row.scales + first, (__mmask16)((1u << left) - 1));
+        __m512 both[FEW];
+        for (int t = 0; t < count; t++) {
+            const long place = tokens[t] * x->block_stride + first;
+            both[t] = _mm512_mul_ps(scale, _mm512_loadu_ps(x->scales + place));
+            __m512 surplus = _mm512_cvtepi32_ps(_mm512_loadu_si512(x->surplus + place));
+            spare[t] = _mm512_fmadd_ps(both[t], surplus, spare[t]);
+        }
+        for (long pair = 0; pair < (left + 1) / 2; pair++) {
+            const uint8_t *source = row.blocks + (first + 2 * pair) * BLOCK_BYTES;
+            __m512i w = 2 * pair + 1 < left
+                            ? _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)source))
+                            : _mm512_broadcast_i64x4(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)source)));
+            w = _mm512_permutexvar_epi8(_mm512_srlv_epi16(w, shift), table);
+            __m512i lane = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(2 * pair)));
+            for (int t = 0; t < count; t++) {
+                const int8_t *values = x->values + tokens[t] * x->value_stride + (first / 2 + pair) * 64;
+                __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(values));
+                sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lane, both[t]), sums[t]);
+            }
+        }
+    }
+    for (int t = 0; t < count; t++) out[t * stride] = _mm512_reduce_add_ps(_mm512_add_ps(sums[t], spare[t]));
+}
+
+AVX512 static void avx512_few(Packed weights, long rows, const Activations *x, const int32_t *tokens, int count,
+                              float *out, long stride) {
+    for (long r = 0; r < rows; r++) {
+        Packed row = {weights.blocks + r * x->blocks * BLOCK_BYTES, weights.scales + r * x->blocks};
+        switch (count) {
+        case 1: avx512_row(row, x, tokens, 1, out + r, stride); break;
+        case 2: avx512_row(row, x, tokens, 2, out + r, stride); break;
+        case 3: avx512_row(row, x, tokens, 3, out + r, stride); break;
+        default: avx512_row(row, x, tokens, 4, out + r, stride);
+        }
+    }
+}
+
+/* Unpacks 16 rows so that the same four places of all of them fill one vector: [block][8][16 rows][4 places]. */
+AVX512 static void avx512_unpack(Packed weights, long blocks, uint8_t *tile, float *scales) {
+    const __m512i table = avx512_values();
+    const long row = blocks * BLOCK_BYTES;
+    for (long b = 0; b < blocks; b++) {
+        const uint8_t *source = weights.blocks + b * BLOCK_BYTES;
+        __m512i rows[4];
+        for (int j = 0; j < 4; j++) {
+            const uint8_t *place = source + j * row;
+            __m512i four = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)place));
+            four = _mm512_inserti32x4(four, _mm_loadu_si128((const __m128i *)(place + 4 * row)), 1);
+            four = _mm512_inserti32x4(four, _mm_loadu_si128((const __m128i *)(place + 8 * row)), 2);
+            rows[j] = _mm512_inserti32x4(four, _mm_loadu_si128((const __m128i *)(place + 12 * row)), 3);
+        }
+        __m512i a = _mm512_unpacklo_epi32(rows[0], rows[1]), c = _mm512_unpackhi_epi32(rows[0], rows[1]);
+        __m512i d = _mm512_unpacklo_epi32(rows[2], rows[3]), e = _mm512_unpackhi_epi32(rows[2], rows[3]);
+        __m512i quarters[4] = {_mm512_unpacklo_epi64(a, d), _mm512_unpackhi_epi64(a, d), _mm512_unpacklo_epi64(c, e),
+                               _mm512_unpackhi_epi64(c, e)};
+        for (int j = 0; j < 4; j++) {
+            __m512i high = _mm512_srli_epi16(quarters[j], 4);
+            _mm512_storeu_si512(tile + (b * 8 + j) * 64, _mm512_permutexvar_epi8(quarters[j], table));
+            _mm512_storeu_si512(tile + (b * 8 + 4 + j) * 64, _mm512_permutexvar_epi8(high, table));
+        }
+        for (int r = 0; r < TILE_ROWS; r++) scales[b * TILE_ROWS + r] = scale_of(weights.scales[r * blocks + b]);
+    }
+}
+
+AVX512_INLINE void avx512_group(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
+                                const int count, float *out, long stride) {
+    __m512 sums[8];
+    const int8_t *values[8];
+    const float *x_scales[8];
+    const int32_t *surplus[8];
+    for (int t = 0; t < count; t++) {
+        sums[t] = _mm512_setzero_ps();
+        values[t] = x->values + tokens[t] * x->value_stride;
+        x_scales[t] = x->scales + tokens[t] * x->block_stride;
+        surplus[t] = x->surplus + tokens[t] * x->block_stride;
+    }
+    for (long b = 0; b < x->blocks; b++) {
+        const long even = even_place(b, 1);
+        __m512i dots[8];
+        for (int t = 0; t < count; t++) dots[t] = _mm512_set1_epi32(surplus[t][b]);
+        for (int j = 0; j < 8; j++) {
+            __m512i w = _mm512_loadu_si512(tile + (b * 8 + j) * 64);
+            const long place = even + (j < 4 ? 4 * j : 16 + 4 * j);
+            for (int t = 0; t < count; t++) {
+                int32_t four;
+                memcpy(&four, values[t] + place, 4);
+                dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(four));
+            }
+        }
+        __m512 scale = _mm512_loadu_ps(w_scales + b * TILE_ROWS);
+        for (int t = 0; t < count; t++) {
+            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scales[t][b]));
+            sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), both, sums[t]);
+        }
+    }
+    for (int t = 0; t < count; t++) _mm512_storeu_ps(out + t * stride, sums[t]);
+}
+
+AVX512 static void avx512_many(Packed weights, const Activations *x, const int32_t *tokens, long count, void *room,
+                               float *out, long stride) {
+    uint8_t *tile = room;
+    float *scales = (float *)(tile + x->blocks * BLOCK * TILE_ROWS);
+    avx512_unpack(weights, x->blocks, tile, scales);
+    long t = 0;
+    for (; t + 8 <= count; t += 8) avx512_group(tile, scales, x, tokens + t, 8, out + t * stride, stride);
+    for (; t + 4 <= count; t += 4) avx512_group(tile, scales, x, tokens + t, 4, out + t * stride, stride);
+    for (; t < count; t++) avx512_group(tile, scales, x, tokens + t, 1, out + t * stride, stride);
+}
+
+AVX512_INLINE void avx512_dense_row(const int8_t *w, const uint16_t *scales, long k, const float *x, const int count,
+                                    float bias, float *out, long stride) {
+    __m512 sums[4];
+    for (int t = 0; t < count; t++) sums[t] = _mm512_setzero_ps();
+    for (long b = 0; b < k / BLOCK; b++) {
+        __m512 scale = _mm512_set1_ps(widened(scales[b]));
+        __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(w + b * BLOCK))));
+        __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(w + b * BLOCK + 16))));
+        for (int t = 0; t < count; t++) {
+            const float *place = x + t * k + b * BLOCK;
+            __m512 dot = _mm512_mul_ps(low, _mm512_loadu_ps(place));
+            dot = _mm512_fmadd_ps(high, _mm512_loadu_ps(place + 16), dot);
+            sums[t] = _mm512_fmadd_ps(dot, scale, sums[t]);
+        }
+    }
+    for (int t = 0; t < count; t++) out[t * stride] = _mm512_reduce_add_ps(sums[t]) + bias;
+}
+
+AVX512 static void avx512_dense(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x,
+                                long count, const float *bias, float *out, long stride) {
+    for (long r = 0; r < rows; r++) {
+        const int8_t *w = weights + r * k;
+        const uint16_t *s = scales + r * (k / BLOCK);
+        const float b = bias ? bias[r] : 0;
+        long t = 0;
+        for (; t + 4 <= count; t += 4) avx512_dense_row(w, s, k, x + t * k, 4, b, out + t * stride + r, stride);
+        for (; t < count; t++) avx512_dense_row(w, s, k, x + t * k, 1, b, out + t * stride + r, stride);
+    }
+}
+
+AVX512 static void avx512_widen(const int8_t *weights, const uint16_t *scales, long blocks, float *out) {
+    for (long b = 0; b < blocks; b++) {
+        __m512 scale = _mm512_set1_ps(widened(scales[b]));
+        for (int j = 0; j < BLOCK; j += 16) {
+            __m128i sixteen = _mm_loadu_si128((const __m128i *)(weights + b * BLOCK + j));
+            __m512 wide = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen));
+            _mm512_storeu_ps(out + b * BLOCK + j, _mm512_mul_ps(wide, scale));
+        }
+    }
+}
+
+static const Kernels AVX512_KERNELS = {avx512_few, avx512_many, avx512_dense, avx512_widen, 1};

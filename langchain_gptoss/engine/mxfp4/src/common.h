@@ -1,0 +1,115 @@
+/* What the kernels share: shapes of data, and work spread over threads. */
+#ifndef GPTOSS_COMMON_H
+#define GPTOSS_COMMON_H
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 32       /* numbers that share a scale, in MXFP4 and in our int8 */
+#define BLOCK_BYTES 16 /* of an MXFP4 block: two numbers in a byte, the earlier one in the low nibble */
+#define TILE_ROWS 16   /* weight rows that a tile kernel takes at once */
+#define FEW 4          /* up to this many tokens, rows are multiplied straight from their packed form */
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define X86 1
+#include <immintrin.h>
+#endif
+
+/* Doubled MXFP4 values are whole numbers from -12 to 12. Plus 12 they are unsigned, which is what the multiply
+ * instructions want for one side; the surplus is 12 times the sum of the other side, and is taken off at the end. */
+#define OFFSET 12
+static const uint8_t VALUES[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+
+/* Rows of activations as 8-bit numbers. Each block of 32 has the even places first and then the odd ones, as the
+ * nibbles of the weights come; where they stand depends on the kernel. */
+typedef struct {
+    int8_t *values;   /* [rows][blocks, rounded up to even][32] */
+    float *scales;    /* [rows][blocks, rounded up to 16]: half of each block's scale, as the weights are doubled */
+    int32_t *surplus; /* [rows][blocks, rounded up to 16]: minus OFFSET times the sum of each block */
+    long blocks, value_stride, block_stride;
+    int paired; /* two blocks share 64 bytes: even places of both, then odd places of both */
+} Activations;
+
+typedef struct {
+    const uint8_t *blocks; /* [rows][blocks][16] */
+    const uint8_t *scales; /* [rows][blocks] */
+} Packed;
+
+/* Multiplies `rows` weight rows with 1 to FEW activation rows: out[token * stride + row]. */
+typedef void (*FewFunction)(Packed weights, long rows, const Activations *x, const int32_t *tokens, int count,
+                            float *out, long stride);
+/* The same for TILE_ROWS weight rows and any number of activation rows; `room` holds the unpacked tile. */
+typedef void (*ManyFunction)(Packed weights, const Activations *x, const int32_t *tokens, long count, void *room,
+                             float *out, long stride);
+/* int8 weights [rows][k] with a bfloat16 scale per block, times `count` rows of float32 [k]. */
+typedef void (*DenseFunction)(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x,
+                              long count, const float *bias, float *out, long stride);
+
+/* int8 blocks as float32. */
+typedef void (*WidenFunction)(const int8_t *weights, const uint16_t *scales, long blocks, float *out);
+
+typedef struct {
+    FewFunction few;
+    ManyFunction many;
+    DenseFunction dense;
+    WidenFunction widen;
+    int paired;
+} Kernels;
+
+static inline long rounded_up(long value, long multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+static inline float bits_to_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+/* 2^(e - 127); 255 is NaN and 0 is 2^-127 (OCP Microscaling Formats 1.0, E8M0). */
+static inline float scale_of(uint8_t exponent) {
+    return bits_to_float(exponent == 255 ? 0x7fc00000u : exponent == 0 ? 0x00400000u : (uint32_t)exponent << 23);
+}
+
+static inline float widened(uint16_t bfloat16) { return bits_to_float((uint32_t)bfloat16 << 16); }
+
+/* Where the even and the odd places of a block stand in a row of activations. */
+static inline long even_place(long block, int paired) { return paired ? block / 2 * 64 + block % 2 * 16 : block * 32; }
+static inline long odd_place(long block, int paired) { return even_place(block, paired) + (paired ? 32 : 16); }
+
+/* ---- threads */
+
+typedef void (*Task)(void *context, long item);
+typedef void (*OpenMpParallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags);
+
+typedef struct {
+    Task task;
+    void *context;
+    long items, grain;
+    atomic_long next;
+} Job;
+
+static OpenMpParallel openmp_parallel; /* torch's own, so that its threads and ours are the same ones */
+
+static void work_on(void *data) {
+    Job *job = data;
+    for (;;) {
+        long first = atomic_fetch_add(&job->next, job->grain);
+        if (first >= job->items) return;
+        long end = first + job->grain < job->items ? first + job->grain : job->items;
+        for (long item = first; item < end; item++) job->task(job->context, item);
+    }
+}
+
+/* Runs task(context, item) for each item; threads take the next ones as they become free. */
+static void spread(Task task, void *context, long items, long grain, int threads) {
+    Job job = {.task = task, .context = context, .items = items, .grain = grain};
+    atomic_init(&job.next, 0);
+    if (threads > 1 && items > grain && openmp_parallel)
+        openmp_parallel(work_on, &job, (unsigned)threads, 0);
+    else
+        work_on(&job);
+}
+
+#endif
