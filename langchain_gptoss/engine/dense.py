@@ -6,15 +6,27 @@ moves a product of normally distributed weights by 0.5 % of its size (root mean 
 measurement.
 """
 
+from functools import cache
+
 import torch
 from torch import nn
 
 from langchain_gptoss.engine.mxfp4.kernel import cpu_kernel
 from langchain_gptoss.engine.mxfp4.reference import BLOCK
+from langchain_gptoss.models.machine import cpu_flags, parse_fast_bfloat16
 
 _LARGEST = 127
 _FEW = 16  # up to this many tokens, the kernel multiplies int8 rows directly
 _PANEL = 512  # rows that are widened at a time for more tokens: 6 MB of float32 at gpt-oss's width stay in the cache
+
+
+@cache
+def has_fast_bfloat16() -> bool:
+    """Returns whether the processor multiplies bfloat16 at least as fast as float32.
+
+    Where it does, many tokens meet int8 matrices in bfloat16, 2.4 times as fast; that rounds as the model was trained.
+    """
+    return parse_fast_bfloat16(cpu_flags())
 
 
 def quantized(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,10 +79,12 @@ class Int8Linear(nn.Module):
 
     def _by_panels(self, x: torch.Tensor) -> torch.Tensor:
         out = x.new_empty(x.shape[0], self.weight.shape[0])
+        dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
+        x = x.to(dtype)
         for first in range(0, self.weight.shape[0], _PANEL):
             end = first + _PANEL
             panel = widened(self.weight[first:end], self.scales[first:end])
-            torch.mm(x, panel.T, out=out[:, first:end])
+            out[:, first:end] = torch.mm(x, panel.to(dtype).T)
         return out if self.bias is None else out.add_(self.bias)
 
 

@@ -27,7 +27,9 @@ AVX2_INLINE float avx2_total(__m256 v) {
 
 AVX2_INLINE void avx2_row(Packed row, const Activations *x, const int32_t *tokens, const int count, float *out,
                           long stride) {
-    const __m256i table = avx2_values(), nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    const __m256i table = avx2_values(), nibble = _mm256_set1_epi8(15);
+    const __m256i ones = _mm256_set1_epi16(1), units = _mm256_set1_epi16(256);
+    const __m256 unit = _mm256_set1_ps(1 / 256.0f);
     const __m256i shift = _mm256_set_epi32(4, 4, 4, 4, 0, 0, 0, 0);
     __m256 sums[FEW], spare[FEW];
     for (int t = 0; t < count; t++) sums[t] = spare[t] = _mm256_setzero_ps();
@@ -37,20 +39,22 @@ AVX2_INLINE void avx2_row(Packed row, const Activations *x, const int32_t *token
         float both[FEW][8];
         for (int t = 0; t < count; t++) {
             const long place = tokens[t] * x->block_stride + first;
-            __m256 product = _mm256_mul_ps(scale, _mm256_loadu_ps(x->scales + place));
-            __m256 surplus = _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)(x->surplus + place)));
+            __m256 product = _mm256_mul_ps(scale, _mm256_mul_ps(_mm256_loadu_ps(x->scales + place), unit));
+            __m256 surplus = _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)(x->wide_surplus + place)));
             spare[t] = _mm256_fmadd_ps(product, surplus, spare[t]);
             _mm256_storeu_ps(both[t], product);
         }
         for (long b = 0; b < left; b++) {
             const __m128i *source = (const __m128i *)(row.blocks + (first + b) * BLOCK_BYTES);
+            _mm_prefetch((const char *)source + AHEAD, _MM_HINT_T0);
             __m256i w = _mm256_srlv_epi32(_mm256_broadcastsi128_si256(_mm_loadu_si128(source)), shift);
             w = _mm256_shuffle_epi8(table, _mm256_and_si256(w, nibble));
             for (int t = 0; t < count; t++) {
-                const int8_t *values = x->values + tokens[t] * x->value_stride + (first + b) * BLOCK;
-                __m256i dot = _mm256_maddubs_epi16(w, _mm256_loadu_si256((const __m256i *)values));
-                __m256 wide = _mm256_cvtepi32_ps(_mm256_madd_epi16(dot, ones));
-                sums[t] = _mm256_fmadd_ps(wide, _mm256_broadcast_ss(&both[t][b]), sums[t]);
+                const long at = tokens[t] * x->value_stride + (first + b) * BLOCK;
+                __m256i high = _mm256_maddubs_epi16(w, _mm256_loadu_si256((const __m256i *)(x->high + at)));
+                __m256i low = _mm256_maddubs_epi16(w, _mm256_loadu_si256((const __m256i *)(x->low + at)));
+                __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(high, units), _mm256_madd_epi16(low, ones));
+                sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_broadcast_ss(&both[t][b]), sums[t]);
             }
         }
     }
@@ -95,51 +99,68 @@ AVX2 static void avx2_unpack(Packed weights, long blocks, uint8_t *tile, float *
     }
 }
 
+/* Adds `unit` times a block's products of 8 rows with `count` tokens to `dots`. */
+AVX2_INLINE void avx2_block(const uint8_t *tile, const int8_t *const *values, long place, const int count, __m256i unit,
+                            __m256i *dots) {
+    for (int half = 0; half < 2; half++) { /* a sum of four products of up to 24 * 128 * 2 stays below 2^15 */
+        __m256i pairs[4];
+        for (int j = 0; j < 4; j++) {
+            __m256i w = _mm256_loadu_si256((const __m256i *)(tile + (half * 4 + j) * 32));
+            for (int t = 0; t < count; t++) {
+                int32_t four;
+                memcpy(&four, values[t] + place + half * 16 + 4 * j, 4);
+                __m256i product = _mm256_maddubs_epi16(w, _mm256_set1_epi32(four));
+                pairs[t] = j ? _mm256_add_epi16(pairs[t], product) : product;
+            }
+        }
+        for (int t = 0; t < count; t++) dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(pairs[t], unit));
+    }
+}
+
 AVX2_INLINE void avx2_group(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
-                            const int count, float *out, long stride) {
-    const __m256i ones = _mm256_set1_epi16(1);
+                            const int count, const int wide, float *out, long stride) {
+    const __m256i ones = _mm256_set1_epi16(1), units = _mm256_set1_epi16(256);
     __m256 sums[4];
-    const int8_t *values[4];
+    const int8_t *high[4], *low[4];
     for (int t = 0; t < count; t++) {
         sums[t] = _mm256_setzero_ps();
-        values[t] = x->values + tokens[t] * x->value_stride;
+        high[t] = x->high + tokens[t] * x->value_stride;
+        low[t] = x->low + tokens[t] * x->value_stride;
     }
     for (long b = 0; b < x->blocks; b++) {
         __m256i dots[4];
-        for (int t = 0; t < count; t++) dots[t] = _mm256_set1_epi32(x->surplus[tokens[t] * x->block_stride + b]);
-        for (int half = 0; half < 2; half++) { /* a sum of four products of up to 24 * 127 * 2 stays below 2^15 */
-            __m256i pairs[4];
-            for (int j = 0; j < 4; j++) {
-                __m256i w = _mm256_loadu_si256((const __m256i *)(tile + (b * 8 + half * 4 + j) * 32));
-                for (int t = 0; t < count; t++) {
-                    int32_t four;
-                    memcpy(&four, values[t] + b * BLOCK + half * 16 + 4 * j, 4);
-                    __m256i product = _mm256_maddubs_epi16(w, _mm256_set1_epi32(four));
-                    pairs[t] = j ? _mm256_add_epi16(pairs[t], product) : product;
-                }
-            }
-            for (int t = 0; t < count; t++) dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(pairs[t], ones));
-        }
+        for (int t = 0; t < count; t++)
+            dots[t] = _mm256_set1_epi32((wide ? x->wide_surplus : x->surplus)[tokens[t] * x->block_stride + b]);
+        avx2_block(tile + b * 256, high, b * BLOCK, count, wide ? units : ones, dots);
+        if (wide) avx2_block(tile + b * 256, low, b * BLOCK, count, ones, dots);
         __m256 scale = _mm256_loadu_ps(w_scales + b * 8);
         for (int t = 0; t < count; t++) {
-            __m256 both = _mm256_mul_ps(scale, _mm256_broadcast_ss(x->scales + tokens[t] * x->block_stride + b));
+            float other = x->scales[tokens[t] * x->block_stride + b] * (wide ? 1 / 256.0f : 1);
+            __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(other));
             sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), both, sums[t]);
         }
     }
     for (int t = 0; t < count; t++) _mm256_storeu_ps(out + t * stride, sums[t]);
 }
 
-AVX2 static void avx2_many(Packed weights, const Activations *x, const int32_t *tokens, long count, void *room,
-                           float *out, long stride) {
+AVX2_INLINE void avx2_groups(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
+                             long count, const int wide, float *out, long stride) {
+    long t = 0;
+    for (; t + 4 <= count; t += 4) avx2_group(tile, w_scales, x, tokens + t, 4, wide, out + t * stride, stride);
+    for (; t < count; t++) avx2_group(tile, w_scales, x, tokens + t, 1, wide, out + t * stride, stride);
+}
+
+AVX2 static void avx2_many(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
+                           void *room, float *out, long stride) {
     uint8_t *tile = room;
     float *scales = (float *)(tile + x->blocks * BLOCK * 8);
     for (int half = 0; half < 2; half++) {
         Packed rows = {weights.blocks + half * 8 * x->blocks * BLOCK_BYTES, weights.scales + half * 8 * x->blocks};
         avx2_unpack(rows, x->blocks, tile, scales);
-        float *place = out + half * 8;
-        long t = 0;
-        for (; t + 4 <= count; t += 4) avx2_group(tile, scales, x, tokens + t, 4, place + t * stride, stride);
-        for (; t < count; t++) avx2_group(tile, scales, x, tokens + t, 1, place + t * stride, stride);
+        if (wide)
+            avx2_groups(tile, scales, x, tokens, count, 1, out + half * 8, stride);
+        else
+            avx2_groups(tile, scales, x, tokens, count, 0, out + half * 8, stride);
     }
 }
 

@@ -16,36 +16,54 @@ AVX512_INLINE __m512 avx512_scales(const uint8_t *scales, __mmask16 mask) {
     return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7fc00000)));
 }
 
+/* Adds the products of 64 weights with `count` tokens to `sums`; `at` is where their activations stand. */
+AVX512_INLINE void avx512_pair(__m512i packed, const Activations *x, const int8_t *const *high, long at, int pair,
+                               const int count, const __m512 *both, __m512 *sums) {
+    /* The low half of the vector becomes the low nibbles of two blocks, the high half their high nibbles. */
+    const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
+    const __m512i lanes = _mm512_add_epi32(_mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0),
+                                           _mm512_set1_epi32(2 * pair));
+    const long apart = x->low - x->high;
+    __m512i w = _mm512_permutexvar_epi8(_mm512_srlv_epi16(packed, shift), avx512_values());
+    for (int t = 0; t < count; t++) {
+        __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(high[t] + at));
+        dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(dot, 8), w, _mm512_loadu_si512(high[t] + at + apart));
+        sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lanes, both[t]), sums[t]);
+    }
+}
+
 AVX512_INLINE void avx512_row(Packed row, const Activations *x, const int32_t *tokens, const int count, float *out,
                               long stride) {
-    const __m512i table = avx512_values();
-    /* The low half of a vector gives the low nibbles of two blocks, the high half their high nibbles. */
-    const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
-    const __m512i lanes = _mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0);
-    __m512 sums[FEW], spare[FEW];
-    for (int t = 0; t < count; t++) sums[t] = spare[t] = _mm512_setzero_ps();
+    const __m512 unit = _mm512_set1_ps(1 / 256.0f);
+    const int8_t *high[FEW];
+    __m512 sums[FEW], spare[FEW], both[FEW];
+    for (int t = 0; t < count; t++) {
+        high[t] = x->high + tokens[t] * x->value_stride;
+        sums[t] = spare[t] = _mm512_setzero_ps();
+    }
     for (long first = 0; first < x->blocks; first += 16) {
-        long left = x->blocks - first < 16 ? x->blocks - first : 16;
-        __m512 scale = avx512_scales(row.scales + first, (__mmask16)((1u << left) - 1));
-        __m512 both[FEW];
+        const long left = x->blocks - first < 16 ? x->blocks - first : 16;
+        const __m512 scale = avx512_scales(row.scales + first, (__mmask16)((1u << left) - 1));
         for (int t = 0; t < count; t++) {
             const long place = tokens[t] * x->block_stride + first;
-            both[t] = _mm512_mul_ps(scale, _mm512_loadu_ps(x->scales + place));
-            __m512 surplus = _mm512_cvtepi32_ps(_mm512_loadu_si512(x->surplus + place));
+            both[t] = _mm512_mul_ps(scale, _mm512_mul_ps(_mm512_loadu_ps(x->scales + place), unit));
+            __m512 surplus = _mm512_cvtepi32_ps(_mm512_loadu_si512(x->wide_surplus + place));
             spare[t] = _mm512_fmadd_ps(both[t], surplus, spare[t]);
         }
-        for (long pair = 0; pair < (left + 1) / 2; pair++) {
-            const uint8_t *source = row.blocks + (first + 2 * pair) * BLOCK_BYTES;
-            __m512i w = 2 * pair + 1 < left
-                            ? _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)source))
-                            : _mm512_broadcast_i64x4(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)source)));
-            w = _mm512_permutexvar_epi8(_mm512_srlv_epi16(w, shift), table);
-            __m512i lane = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(2 * pair)));
-            for (int t = 0; t < count; t++) {
-                const int8_t *values = x->values + tokens[t] * x->value_stride + (first / 2 + pair) * 64;
-                __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(values));
-                sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lane, both[t]), sums[t]);
+        const uint8_t *source = row.blocks + first * BLOCK_BYTES;
+        if (left == 16) {
+#pragma GCC unroll 8
+            for (int pair = 0; pair < 8; pair++) {
+                _mm_prefetch((const char *)source + pair * 32 + AHEAD, _MM_HINT_T0);
+                __m512i packed = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(source + pair * 32)));
+                avx512_pair(packed, x, high, (first / 2 + pair) * 64, pair, count, both, sums);
             }
+            continue;
+        }
+        for (int pair = 0; pair < (left + 1) / 2; pair++) {
+            const __mmask32 there = 2 * pair + 1 < left ? 0xffffffffu : 0xffffu;
+            __m512i packed = _mm512_broadcast_i64x4(_mm256_maskz_loadu_epi8(there, source + pair * 32));
+            avx512_pair(packed, x, high, (first / 2 + pair) * 64, pair, count, both, sums);
         }
     }
     for (int t = 0; t < count; t++) out[t * stride] = _mm512_reduce_add_ps(_mm512_add_ps(sums[t], spare[t]));
@@ -91,49 +109,69 @@ AVX512 static void avx512_unpack(Packed weights, long blocks, uint8_t *tile, flo
     }
 }
 
+/* Adds a block's products of 16 rows with `count` tokens to `dots`. */
+AVX512_INLINE void avx512_block(const uint8_t *tile, const int8_t *const *values, long even, const int count,
+                                __m512i *dots) {
+    for (int j = 0; j < 8; j++) {
+        __m512i w = _mm512_loadu_si512(tile + j * 64);
+        const long place = even + (j < 4 ? 4 * j : 16 + 4 * j);
+        for (int t = 0; t < count; t++) {
+            int32_t four;
+            memcpy(&four, values[t] + place, 4);
+            dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(four));
+        }
+    }
+}
+
 AVX512_INLINE void avx512_group(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
-                                const int count, float *out, long stride) {
+                                const int count, const int wide, float *out, long stride) {
+    const float unit = wide ? 1 / 256.0f : 1;
     __m512 sums[8];
-    const int8_t *values[8];
+    const int8_t *high[8], *low[8];
     const float *x_scales[8];
     const int32_t *surplus[8];
     for (int t = 0; t < count; t++) {
         sums[t] = _mm512_setzero_ps();
-        values[t] = x->values + tokens[t] * x->value_stride;
+        high[t] = x->high + tokens[t] * x->value_stride;
+        low[t] = x->low + tokens[t] * x->value_stride;
         x_scales[t] = x->scales + tokens[t] * x->block_stride;
-        surplus[t] = x->surplus + tokens[t] * x->block_stride;
+        surplus[t] = (wide ? x->wide_surplus : x->surplus) + tokens[t] * x->block_stride;
     }
     for (long b = 0; b < x->blocks; b++) {
-        const long even = even_place(b, 1);
         __m512i dots[8];
-        for (int t = 0; t < count; t++) dots[t] = _mm512_set1_epi32(surplus[t][b]);
-        for (int j = 0; j < 8; j++) {
-            __m512i w = _mm512_loadu_si512(tile + (b * 8 + j) * 64);
-            const long place = even + (j < 4 ? 4 * j : 16 + 4 * j);
-            for (int t = 0; t < count; t++) {
-                int32_t four;
-                memcpy(&four, values[t] + place, 4);
-                dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(four));
-            }
+        for (int t = 0; t < count; t++) dots[t] = wide ? _mm512_setzero_si512() : _mm512_set1_epi32(surplus[t][b]);
+        avx512_block(tile + b * 512, high, even_place(b, 1), count, dots);
+        if (wide) {
+            for (int t = 0; t < count; t++)
+                dots[t] = _mm512_add_epi32(_mm512_slli_epi32(dots[t], 8), _mm512_set1_epi32(surplus[t][b]));
+            avx512_block(tile + b * 512, low, even_place(b, 1), count, dots);
         }
         __m512 scale = _mm512_loadu_ps(w_scales + b * TILE_ROWS);
         for (int t = 0; t < count; t++) {
-            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scales[t][b]));
+            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scales[t][b] * unit));
             sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), both, sums[t]);
         }
     }
     for (int t = 0; t < count; t++) _mm512_storeu_ps(out + t * stride, sums[t]);
 }
 
-AVX512 static void avx512_many(Packed weights, const Activations *x, const int32_t *tokens, long count, void *room,
-                               float *out, long stride) {
+AVX512_INLINE void avx512_groups(const uint8_t *tile, const float *w_scales, const Activations *x,
+                                 const int32_t *tokens, long count, const int wide, float *out, long stride) {
+    long t = 0;
+    for (; t + 8 <= count; t += 8) avx512_group(tile, w_scales, x, tokens + t, 8, wide, out + t * stride, stride);
+    for (; t + 4 <= count; t += 4) avx512_group(tile, w_scales, x, tokens + t, 4, wide, out + t * stride, stride);
+    for (; t < count; t++) avx512_group(tile, w_scales, x, tokens + t, 1, wide, out + t * stride, stride);
+}
+
+AVX512 static void avx512_many(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
+                               void *room, float *out, long stride) {
     uint8_t *tile = room;
     float *scales = (float *)(tile + x->blocks * BLOCK * TILE_ROWS);
     avx512_unpack(weights, x->blocks, tile, scales);
-    long t = 0;
-    for (; t + 8 <= count; t += 8) avx512_group(tile, scales, x, tokens + t, 8, out + t * stride, stride);
-    for (; t + 4 <= count; t += 4) avx512_group(tile, scales, x, tokens + t, 4, out + t * stride, stride);
-    for (; t < count; t++) avx512_group(tile, scales, x, tokens + t, 1, out + t * stride, stride);
+    if (wide)
+        avx512_groups(tile, scales, x, tokens, count, 1, out, stride);
+    else
+        avx512_groups(tile, scales, x, tokens, count, 0, out, stride);
 }
 
 AVX512_INLINE void avx512_dense_row(const int8_t *w, const uint16_t *scales, long k, const float *x, const int count,

@@ -11,6 +11,7 @@
 #define BLOCK 32       /* numbers that share a scale, in MXFP4 and in our int8 */
 #define BLOCK_BYTES 16 /* of an MXFP4 block: two numbers in a byte, the earlier one in the low nibble */
 #define TILE_ROWS 16   /* weight rows that a tile kernel takes at once */
+#define AHEAD 2048     /* bytes of weights that are asked for before they are needed: a tenth faster than without */
 #define FEW 4          /* up to this many tokens, rows are multiplied straight from their packed form */
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -23,12 +24,13 @@
 #define OFFSET 12
 static const uint8_t VALUES[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
-/* Rows of activations as 8-bit numbers. Each block of 32 has the even places first and then the odd ones, as the
- * nibbles of the weights come; where they stand depends on the kernel. */
+/* Rows of activations in 8 or in 15 bits: a block of 32 has one scale, and each number is 256 * high + low in units of
+ * it. The high part alone is the number rounded to 8 bits. Each block has the even places first and then the odd ones,
+ * as the nibbles of the weights come; where they stand depends on the kernel. */
 typedef struct {
-    int8_t *values;   /* [rows][blocks, rounded up to even][32] */
-    float *scales;    /* [rows][blocks, rounded up to 16]: half of each block's scale, as the weights are doubled */
-    int32_t *surplus; /* [rows][blocks, rounded up to 16]: minus OFFSET times the sum of each block */
+    int8_t *high, *low;             /* [rows][blocks, rounded up to even][32] */
+    float *scales;                  /* [rows][blocks, rounded up to 16]: of the high part; half, as weights are doubled */
+    int32_t *surplus, *wide_surplus; /* the same shape: minus OFFSET times the sum of a block, in 8 and in 15 bits */
     long blocks, value_stride, block_stride;
     int paired; /* two blocks share 64 bytes: even places of both, then odd places of both */
 } Activations;
@@ -38,12 +40,13 @@ typedef struct {
     const uint8_t *scales; /* [rows][blocks] */
 } Packed;
 
-/* Multiplies `rows` weight rows with 1 to FEW activation rows: out[token * stride + row]. */
+/* Multiplies `rows` weight rows with 1 to FEW activation rows in 15 bits: out[token * stride + row]. */
 typedef void (*FewFunction)(Packed weights, long rows, const Activations *x, const int32_t *tokens, int count,
                             float *out, long stride);
-/* The same for TILE_ROWS weight rows and any number of activation rows; `room` holds the unpacked tile. */
-typedef void (*ManyFunction)(Packed weights, const Activations *x, const int32_t *tokens, long count, void *room,
-                             float *out, long stride);
+/* The same for TILE_ROWS weight rows and any number of activation rows, in 15 bits where `wide`; `room` holds the
+ * unpacked tile. */
+typedef void (*ManyFunction)(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
+                             void *room, float *out, long stride);
 /* int8 weights [rows][k] with a bfloat16 scale per block, times `count` rows of float32 [k]. */
 typedef void (*DenseFunction)(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x,
                               long count, const float *bias, float *out, long stride);

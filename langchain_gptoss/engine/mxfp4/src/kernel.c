@@ -1,8 +1,8 @@
 /* MXFP4 experts and int8 matrices on a CPU, multiplied straight from their packed form.
  *
  * A checkpoint's blocks and scales are used as they lie in its file. A few tokens (decode) meet the packed rows
- * directly; many tokens (prefill) meet tiles of 16 rows that were unpacked once for all of them. Activations are
- * rounded to 8 bits per block of 32 for the experts, and stay float32 for the int8 matrices.
+ * directly; many tokens (prefill) meet tiles of 16 rows that were unpacked once for all of them. Activations are whole
+ * numbers with a scale per block of 32 for the experts, and stay float32 for the int8 matrices.
  */
 #include "common.h"
 #include "portable.h"
@@ -12,6 +12,9 @@
 #endif
 
 #define EXPORT __attribute__((visibility("default")))
+/* So many tokens get 15-bit activations: reading and unpacking weights takes most of the time then. For more tokens
+ * multiplying does, and 8 bits take half of that. */
+#define WIDE_TOKENS 64
 #define GATE_UP_ROWS (2 * BLOCK) /* of gate_up that make one block of the hidden state between */
 
 /* Takes torch's OpenMP entry point (may be null) and returns the best level that the processor has: 0 portable,
@@ -61,25 +64,49 @@ static inline void round_block(const float *block, float factor, int8_t *values)
     }
 }
 
+/* The same in 15 bits: high is round(value / 256) of the 15-bit value, and low what is left. */
+static inline void round_wide(const float *block, float factor, int8_t *high, int8_t *low) {
+    for (int j = 0; j < BLOCK; j++) {
+        float shifted = block[j] * factor + 12582912.0f;
+        uint32_t bits;
+        memcpy(&bits, &shifted, 4);
+        int32_t value = (int32_t)(bits - 0x4b400000u);
+        high[j] = (int8_t)((value + 128) >> 8);
+        low[j] = (int8_t)value;
+    }
+}
+
 static void quantize(const float *x, const Activations *to, long row) {
-    int8_t *values = to->values + row * to->value_stride;
     for (long b = 0; b < to->blocks; b++) {
         const float *block = x + b * BLOCK;
-        int8_t *even = values + even_place(b, to->paired), *odd = values + odd_place(b, to->paired);
-        int8_t rounded[BLOCK] = {0};
+        const long even = row * to->value_stride + even_place(b, to->paired);
+        const long odd = row * to->value_stride + odd_place(b, to->paired);
+        int8_t high[BLOCK] = {0}, low[BLOCK] = {0};
         const float most = largest_of(block);
         const int finite = most <= 3e38f, usable = finite && most >= 1e-30f;
-        if (usable) round_block(block, 127 / most, rounded);
-        int32_t sum = 0;
+        if (usable) round_wide(block, 127 * 256 / most, high, low);
+        int32_t high_sum = 0, low_sum = 0;
         for (int j = 0; j < BLOCK_BYTES; j++) {
-            even[j] = rounded[2 * j];
-            odd[j] = rounded[2 * j + 1];
-            sum += rounded[2 * j] + rounded[2 * j + 1];
+            to->high[even + j] = high[2 * j];
+            to->high[odd + j] = high[2 * j + 1];
+            to->low[even + j] = low[2 * j];
+            to->low[odd + j] = low[2 * j + 1];
+            high_sum += high[2 * j] + high[2 * j + 1];
+            low_sum += low[2 * j] + low[2 * j + 1];
         }
+        const long place = row * to->block_stride + b;
         /* Infinities and NaN make every product of the block NaN. */
-        to->scales[row * to->block_stride + b] = usable ? most / 254 : finite ? 0 : bits_to_float(0x7fc00000u);
-        to->surplus[row * to->block_stride + b] = -OFFSET * sum;
+        to->scales[place] = usable ? most / 254 : finite ? 0 : bits_to_float(0x7fc00000u);
+        to->surplus[place] = -OFFSET * high_sum;
+        to->wide_surplus[place] = -OFFSET * (256 * high_sum + low_sum);
     }
+}
+
+/* Zeroed, and aligned so that no vector crosses a line of the cache. */
+static void *zeroed(size_t size) {
+    size = (size_t)rounded_up((long)size, 64);
+    void *memory = aligned_alloc(64, size);
+    return memory ? memset(memory, 0, size) : NULL;
 }
 
 static int activations(Activations *x, long rows, long k, int paired) {
@@ -87,14 +114,16 @@ static int activations(Activations *x, long rows, long k, int paired) {
     x->value_stride = rounded_up(x->blocks, 2) * BLOCK;
     x->block_stride = rounded_up(x->blocks, 16);
     x->paired = paired;
-    x->values = calloc((size_t)(rows * x->value_stride), 1);
-    x->scales = calloc((size_t)(rows * x->block_stride), 4);
-    x->surplus = calloc((size_t)(rows * x->block_stride), 4);
-    return x->values && x->scales && x->surplus;
+    x->high = zeroed((size_t)(rows * x->value_stride) * 2);
+    x->low = x->high ? x->high + rows * x->value_stride : NULL;
+    x->scales = zeroed((size_t)(rows * x->block_stride) * 4);
+    x->surplus = zeroed((size_t)(rows * x->block_stride) * 8);
+    x->wide_surplus = x->surplus ? x->surplus + rows * x->block_stride : NULL;
+    return x->high && x->scales && x->surplus;
 }
 
 static void release(Activations *x) {
-    free(x->values);
+    free(x->high);
     free(x->scales);
     free(x->surplus);
 }
@@ -123,6 +152,7 @@ typedef struct {
     int32_t *tokens;       /* their tokens */
     int32_t *busy;         /* experts that have slots */
     long busy_count;
+    int wide;
     float *products;       /* [slots][hidden_size] */
     atomic_int failed;
 } Mixture;
@@ -153,15 +183,15 @@ static void quantize_token(void *context, long token) {
 }
 
 /* out[place * stride + row] for rows of one expert and all of its slots; `inputs` are rows of `x`. */
-static void multiply(const Kernels *kernels, Packed weights, long rows, const Activations *x, const int32_t *inputs, long count, void *room,
-                     float *out, long stride) {
+static void multiply(const Kernels *kernels, Packed weights, long rows, const Activations *x, const int32_t *inputs, long count, int wide,
+                     void *room, float *out, long stride) {
     if (count <= FEW) {
         kernels->few(weights, rows, x, inputs, (int)count, out, stride);
         return;
     }
     for (long r = 0; r < rows; r += TILE_ROWS) {
         Packed tile = {weights.blocks + r * x->blocks * BLOCK_BYTES, weights.scales + r * x->blocks};
-        kernels->many(tile, x, inputs, count, room, out + r, stride);
+        kernels->many(tile, x, inputs, count, wide, room, out + r, stride);
     }
 }
 
@@ -191,7 +221,7 @@ static void gate_task(void *context, long item) {
     }
     float *products = (float *)(room + room_size);
     Packed weights = {e->gate_up_blocks + row * m->x.blocks * BLOCK_BYTES, e->gate_up_scales + row * m->x.blocks};
-    multiply(m->kernels, weights, GATE_UP_ROWS, &m->x, m->tokens + first, count, room, products, GATE_UP_ROWS);
+    multiply(m->kernels, weights, GATE_UP_ROWS, &m->x, m->tokens + first, count, m->wide, room, products, GATE_UP_ROWS);
     const float *bias = e->gate_up_bias + row;
     for (long s = 0; s < count; s++) {
         const float *from = products + s * GATE_UP_ROWS;
@@ -204,9 +234,11 @@ static void gate_task(void *context, long item) {
         }
         Activations place = m->gated;
         place.blocks = 1;
-        place.values += even_place(block, place.paired);
+        place.high += even_place(block, place.paired);
+        place.low += even_place(block, place.paired);
         place.scales += block;
         place.surplus += block;
+        place.wide_surplus += block;
         quantize(gated, &place, m->slots[first + s]);
     }
     free(room);
@@ -226,7 +258,7 @@ static void down_task(void *context, long item) {
     }
     float *products = (float *)(room + room_size);
     Packed weights = {e->down_blocks + row * m->gated.blocks * BLOCK_BYTES, e->down_scales + row * m->gated.blocks};
-    multiply(m->kernels, weights, BLOCK, &m->gated, m->slots + first, count, room, products, BLOCK);
+    multiply(m->kernels, weights, BLOCK, &m->gated, m->slots + first, count, m->wide, room, products, BLOCK);
     for (long s = 0; s < count; s++) {
         float *to = m->products + m->slots[first + s] * e->hidden_size + column;
         for (int j = 0; j < BLOCK; j++) to[j] = products[s * BLOCK + j] + e->down_bias[row + j];
@@ -250,7 +282,7 @@ static void combine_task(void *context, long token) {
 EXPORT int gptoss_experts(const Experts *e) {
     const long slots = e->tokens * e->active;
     const Kernels *kernels = kernels_of(e->level);
-    Mixture m = {.e = e, .kernels = kernels};
+    Mixture m = {.e = e, .kernels = kernels, .wide = e->tokens <= WIDE_TOKENS};
     m.starts = calloc((size_t)e->expert_count + 1, sizeof(long));
     m.busy = malloc((size_t)e->expert_count * 4);
     m.slots = malloc((size_t)slots * 8);

@@ -12,12 +12,13 @@ static void portable_unpack(Packed row, long blocks, int8_t *values, float *scal
     }
 }
 
-static float portable_dot(const int8_t *w, const float *w_scales, const int8_t *x, const float *x_scales, long blocks) {
+static float portable_dot(const int8_t *w, const float *w_scales, const Activations *x, int32_t token) {
+    const int8_t *high = x->high + token * x->value_stride, *low = x->low + token * x->value_stride;
     float sum = 0;
-    for (long b = 0; b < blocks; b++) {
+    for (long b = 0; b < x->blocks; b++) {
         int32_t dot = 0;
-        for (int j = 0; j < BLOCK; j++) dot += (int32_t)w[b * BLOCK + j] * x[b * BLOCK + j];
-        sum += w_scales[b] * x_scales[b] * (float)dot;
+        for (long j = b * BLOCK; j < (b + 1) * BLOCK; j++) dot += w[j] * (high[j] * 256 + low[j]);
+        sum += w_scales[b] * (x->scales[token * x->block_stride + b] / 256) * (float)dot;
     }
     return sum;
 }
@@ -29,9 +30,7 @@ static void portable_rows(Packed weights, long rows, const Activations *x, const
     for (long r = 0; r < rows; r++) {
         Packed row = {weights.blocks + r * x->blocks * BLOCK_BYTES, weights.scales + r * x->blocks};
         portable_unpack(row, x->blocks, values, scales);
-        for (long t = 0; t < count; t++)
-            out[t * stride + r] = portable_dot(values, scales, x->values + tokens[t] * x->value_stride,
-                                               x->scales + tokens[t] * x->block_stride, x->blocks);
+        for (long t = 0; t < count; t++) out[t * stride + r] = portable_dot(values, scales, x, tokens[t]);
     }
 }
 
@@ -43,8 +42,9 @@ static void portable_few(Packed weights, long rows, const Activations *x, const 
     free(room);
 }
 
-static void portable_many(Packed weights, const Activations *x, const int32_t *tokens, long count, void *room,
-                          float *out, long stride) {
+static void portable_many(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
+                          void *room, float *out, long stride) {
+    (void)wide; /* the multiplications are the same */
     portable_rows(weights, TILE_ROWS, x, tokens, count, out, stride, room);
 }
 
