@@ -14,8 +14,13 @@ from langchain_gptoss.engine.sampling import Sampler, token_logprobs
 from langchain_gptoss.engine.scheduler import Generation, Scheduler, Step
 from langchain_gptoss.errors import InvalidInputError
 
-# Small enough that a cancelled or a second request waits little, large enough for nearly full matrix speed.
-_PREFILL_TOKENS = 256
+# Large enough for full matrix speed. A second request waits for one piece; a cancelled one only for one layer of it.
+_PREFILL_TOKENS = 512
+
+
+class _LeftError(Exception):
+    """Nobody listens any more."""
+
 
 
 class LocalEngine(Engine):
@@ -43,6 +48,8 @@ class LocalEngine(Engine):
         """
         self.steps = 0
         self._piece = piece
+        self._listener: TokenStream | None = None
+        self._hooks = [layer.register_forward_pre_hook(self._look) for layer in model.model.layers]
         self._folder = folder
         self._grammar_tokenizer: GrammarTokenizer | None = None
         self._model = model
@@ -60,22 +67,31 @@ class LocalEngine(Engine):
         limit = request.token_limit(self._context_length)
         if request.grammar is not None and self._folder is None:
             raise InvalidInputError("This engine was made without a checkpoint folder, so it cannot follow a grammar.")
-        return self._scheduler.submit(self._generate(request, limit))
+        stream = TokenStream()
+        return self._scheduler.submit(self._generate(request, limit, stream), stream)
 
     def close(self) -> None:
         """Cancels what runs and frees the model."""
         self._scheduler.close()
+        for hook in self._hooks:
+            hook.remove()
         self._model = None
 
-    def _generate(self, request: Request, limit: int) -> Generation:
+    def _generate(self, request: Request, limit: int, stream: TokenStream) -> Generation:
+        try:
+            return (yield from self._steps(request, limit, stream))
+        except _LeftError:
+            return "cancelled"
+
+    def _steps(self, request: Request, limit: int, stream: TokenStream) -> Generation:
         cache = DynamicCache(config=self._model.config)
         prompt = torch.tensor([request.prompt_ids], device=self._model.device)
         read, length = 0, prompt.shape[1]
         while (piece := min(_PREFILL_TOKENS, self._piece(read))) < length - read:
-            self._forward(prompt[:, read : read + piece], cache)
+            self._forward(prompt[:, read : read + piece], cache, stream)
             read += piece
             yield None
-        logits = self._forward(prompt[:, read:], cache)
+        logits = self._forward(prompt[:, read:], cache, stream)
         sampler, matcher = Sampler(request.sampling), self._matcher(request)
         for made in range(1, limit + 1):
             token_id = sampler(logits if matcher is None else matcher.masked(logits))
@@ -84,7 +100,7 @@ class LocalEngine(Engine):
             if token_id in request.stop_ids or complete:
                 return "stop"
             if made < limit:
-                logits = self._forward(torch.tensor([[token_id]], device=self._model.device), cache)
+                logits = self._forward(torch.tensor([[token_id]], device=self._model.device), cache, stream)
         return "length"
 
     def _matcher(self, request: Request) -> GrammarMatcher | None:
@@ -96,12 +112,21 @@ class LocalEngine(Engine):
         return self._grammar_tokenizer.matcher(request.grammar)
 
     @torch.inference_mode()
-    def _forward(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
-        """Returns the logits after the last of `ids` ([1, length]), shape [vocabulary]; extends the cache."""
+    def _forward(self, ids: torch.Tensor, cache: DynamicCache, stream: TokenStream) -> torch.Tensor:
+        """Returns the logits after the last of `ids` ([1, length]), shape [vocabulary]; extends the cache.
+
+        Raises:
+            _LeftError: The stream was cancelled; looked at before each layer, as a long piece may take seconds.
+        """
         self.steps += 1
+        self._listener = stream
         kept = {self._cache_name: cache}
         logits: torch.Tensor = self._model(input_ids=ids, logits_to_keep=1, **kept).logits[0, -1]
         return logits
+
+    def _look(self, *_: object) -> None:
+        if self._listener is not None and self._listener.cancelled:
+            raise _LeftError
 
 
 def _cache_name(model: Any) -> str:

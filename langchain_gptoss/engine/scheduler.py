@@ -29,13 +29,17 @@ class Scheduler:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, generation: Generation) -> TokenStream:
+    def submit(self, generation: Generation, stream: TokenStream | None = None) -> TokenStream:
         """Queues a generation; all of its code runs on the scheduler's thread.
+
+        Args:
+            generation: Yields a token a step.
+            stream: Where its tokens go, if the generation itself has to know it; None makes one.
 
         Raises:
             GptOssError: The scheduler was closed.
         """
-        stream = TokenStream()
+        stream = stream or TokenStream()
         with self._lock:
             if self._closed:
                 raise GptOssError("This model was closed. Create a new ChatGptOss to load it again.")

@@ -1,5 +1,6 @@
 /* AVX2 with FMA: nearly every x86-64 processor since 2013 (Intel) and 2015 (AMD). */
 #include "common.h"
+#include "rounding.h"
 
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE static inline __attribute__((always_inline)) AVX2
@@ -99,16 +100,17 @@ AVX2 static void avx2_unpack(Packed weights, long blocks, uint8_t *tile, float *
     }
 }
 
-/* Adds `unit` times a block's products of 8 rows with `count` tokens to `dots`. */
-AVX2_INLINE void avx2_block(const uint8_t *tile, const int8_t *const *values, long place, const int count, __m256i unit,
-                            __m256i *dots) {
+/* Adds `unit` times the products of a block of 8 rows with `count` tokens side by side to `dots`. */
+AVX2_INLINE void avx2_block(const uint8_t *tile, const int8_t *values, const int count, __m256i unit, __m256i *dots) {
     for (int half = 0; half < 2; half++) { /* a sum of four products of up to 24 * 128 * 2 stays below 2^15 */
         __m256i pairs[4];
+#pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             __m256i w = _mm256_loadu_si256((const __m256i *)(tile + (half * 4 + j) * 32));
+#pragma GCC unroll 4
             for (int t = 0; t < count; t++) {
                 int32_t four;
-                memcpy(&four, values[t] + place + half * 16 + 4 * j, 4);
+                memcpy(&four, values + t * BLOCK + half * 16 + 4 * j, 4);
                 __m256i product = _mm256_maddubs_epi16(w, _mm256_set1_epi32(four));
                 pairs[t] = j ? _mm256_add_epi16(pairs[t], product) : product;
             }
@@ -117,50 +119,58 @@ AVX2_INLINE void avx2_block(const uint8_t *tile, const int8_t *const *values, lo
     }
 }
 
-AVX2_INLINE void avx2_group(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
+AVX2_INLINE void avx2_group(const uint8_t *tile, const float *w_scales, const Panels *x, long group, const long first,
                             const int count, const int wide, float *out, long stride) {
     const __m256i ones = _mm256_set1_epi16(1), units = _mm256_set1_epi16(256);
+    const __m256 unit = _mm256_set1_ps(wide ? 1 / 256.0f : 1);
+    const long begin = group * x->blocks * GROUP + first;
+    const int8_t *high = x->high + begin * BLOCK, *low = x->low + begin * BLOCK;
+    const float *x_scales = x->scales + begin;
+    const int32_t *surplus = (wide ? x->wide_surplus : x->surplus) + begin;
     __m256 sums[4];
-    const int8_t *high[4], *low[4];
-    for (int t = 0; t < count; t++) {
-        sums[t] = _mm256_setzero_ps();
-        high[t] = x->high + tokens[t] * x->value_stride;
-        low[t] = x->low + tokens[t] * x->value_stride;
-    }
+    for (int t = 0; t < count; t++) sums[t] = _mm256_setzero_ps();
     for (long b = 0; b < x->blocks; b++) {
         __m256i dots[4];
-        for (int t = 0; t < count; t++)
-            dots[t] = _mm256_set1_epi32((wide ? x->wide_surplus : x->surplus)[tokens[t] * x->block_stride + b]);
-        avx2_block(tile + b * 256, high, b * BLOCK, count, wide ? units : ones, dots);
-        if (wide) avx2_block(tile + b * 256, low, b * BLOCK, count, ones, dots);
-        __m256 scale = _mm256_loadu_ps(w_scales + b * 8);
+        for (int t = 0; t < count; t++) dots[t] = _mm256_set1_epi32(surplus[b * GROUP + t]);
+        avx2_block(tile + b * 256, high + b * GROUP * BLOCK, count, wide ? units : ones, dots);
+        if (wide) avx2_block(tile + b * 256, low + b * GROUP * BLOCK, count, ones, dots);
+        __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(w_scales + b * 8), unit);
         for (int t = 0; t < count; t++) {
-            float other = x->scales[tokens[t] * x->block_stride + b] * (wide ? 1 / 256.0f : 1);
-            __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(other));
+            __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(x_scales[b * GROUP + t]));
             sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), both, sums[t]);
         }
     }
     for (int t = 0; t < count; t++) _mm256_storeu_ps(out + t * stride, sums[t]);
 }
 
-AVX2_INLINE void avx2_groups(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
-                             long count, const int wide, float *out, long stride) {
-    long t = 0;
-    for (; t + 4 <= count; t += 4) avx2_group(tile, w_scales, x, tokens + t, 4, wide, out + t * stride, stride);
-    for (; t < count; t++) avx2_group(tile, w_scales, x, tokens + t, 1, wide, out + t * stride, stride);
+AVX2_INLINE void avx2_groups(const uint8_t *tile, const float *w_scales, const Panels *x, long group, long count,
+                             const int wide, const char *next, float *out, long stride) {
+    const long fours = (count + 3) / 4, lines = x->blocks * BLOCK_BYTES * 8 / 64;
+    for (long g = 0; g < fours; g++) {
+        /* The next tile's weights come while this one is multiplied. */
+        for (long line = lines * g / fours; line < lines * (g + 1) / fours; line++)
+            _mm_prefetch(next + line * 64, _MM_HINT_T1);
+        const long at = group + g / 2, first = g % 2 * 4;
+        if (count - 4 * g >= 4)
+            avx2_group(tile, w_scales, x, at, first, 4, wide, out + 4 * g * stride, stride);
+        else
+            for (long t = 4 * g; t < count; t++)
+                avx2_group(tile, w_scales, x, at, first + t - 4 * g, 1, wide, out + t * stride, stride);
+    }
 }
 
-AVX2 static void avx2_many(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
-                           void *room, float *out, long stride) {
+AVX2 static void avx2_many(Packed weights, const Panels *x, long group, long count, int wide, void *room, float *out,
+                           long stride) {
     uint8_t *tile = room;
     float *scales = (float *)(tile + x->blocks * BLOCK * 8);
     for (int half = 0; half < 2; half++) {
         Packed rows = {weights.blocks + half * 8 * x->blocks * BLOCK_BYTES, weights.scales + half * 8 * x->blocks};
+        const char *next = (const char *)rows.blocks + 8 * x->blocks * BLOCK_BYTES;
         avx2_unpack(rows, x->blocks, tile, scales);
         if (wide)
-            avx2_groups(tile, scales, x, tokens, count, 1, out + half * 8, stride);
+            avx2_groups(tile, scales, x, group, count, 1, next, out + half * 8, stride);
         else
-            avx2_groups(tile, scales, x, tokens, count, 0, out + half * 8, stride);
+            avx2_groups(tile, scales, x, group, count, 0, next, out + half * 8, stride);
     }
 }
 
@@ -207,4 +217,10 @@ AVX2 static void avx2_widen(const int8_t *weights, const uint16_t *scales, long 
     }
 }
 
-static const Kernels AVX2_KERNELS = {avx2_few, avx2_many, avx2_dense, avx2_widen, 0};
+AVX2 static Rounded avx2_round(const float *block) { return rounded(block); }
+
+AVX2 static Rounded avx2_gate(const float *products, const float *bias, float alpha, float limit) {
+    return gated(products, bias, alpha, limit);
+}
+
+static const Kernels AVX2_KERNELS = {avx2_round, avx2_gate, avx2_few, avx2_many, avx2_dense, avx2_widen, 0};

@@ -1,5 +1,6 @@
 /* AVX-512 with VNNI and VBMI: Intel from Ice Lake on, AMD from Zen 4 on. */
 #include "common.h"
+#include "rounding.h"
 
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,fma,avx2")))
 #define AVX512_INLINE static inline __attribute__((always_inline)) AVX512
@@ -109,69 +110,77 @@ AVX512 static void avx512_unpack(Packed weights, long blocks, uint8_t *tile, flo
     }
 }
 
-/* Adds a block's products of 16 rows with `count` tokens to `dots`. */
-AVX512_INLINE void avx512_block(const uint8_t *tile, const int8_t *const *values, long even, const int count,
-                                __m512i *dots) {
+/* Adds the products of a block of 16 rows with `count` tokens side by side to `dots`. */
+AVX512_INLINE void avx512_block(const uint8_t *tile, const int8_t *values, const int count, __m512i *dots) {
+#pragma GCC unroll 8
     for (int j = 0; j < 8; j++) {
         __m512i w = _mm512_loadu_si512(tile + j * 64);
-        const long place = even + (j < 4 ? 4 * j : 16 + 4 * j);
+#pragma GCC unroll 8
         for (int t = 0; t < count; t++) {
             int32_t four;
-            memcpy(&four, values[t] + place, 4);
+            memcpy(&four, values + t * BLOCK + 4 * j, 4);
             dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(four));
         }
     }
 }
 
-AVX512_INLINE void avx512_group(const uint8_t *tile, const float *w_scales, const Activations *x, const int32_t *tokens,
-                                const int count, const int wide, float *out, long stride) {
+AVX512_INLINE void avx512_group(const uint8_t *tile, const float *w_scales, const Panels *x, long group,
+                                const int first, const int count, const int wide, float *out, long stride) {
+    const long begin = group * x->blocks * GROUP + first;
+    const int8_t *high = x->high + begin * BLOCK, *low = x->low + begin * BLOCK;
+    const float *x_scales = x->scales + begin;
+    const int32_t *surplus = (wide ? x->wide_surplus : x->surplus) + begin;
     const float unit = wide ? 1 / 256.0f : 1;
-    __m512 sums[8];
-    const int8_t *high[8], *low[8];
-    const float *x_scales[8];
-    const int32_t *surplus[8];
-    for (int t = 0; t < count; t++) {
-        sums[t] = _mm512_setzero_ps();
-        high[t] = x->high + tokens[t] * x->value_stride;
-        low[t] = x->low + tokens[t] * x->value_stride;
-        x_scales[t] = x->scales + tokens[t] * x->block_stride;
-        surplus[t] = (wide ? x->wide_surplus : x->surplus) + tokens[t] * x->block_stride;
-    }
+    __m512 sums[GROUP];
+    for (int t = 0; t < count; t++) sums[t] = _mm512_setzero_ps();
     for (long b = 0; b < x->blocks; b++) {
-        __m512i dots[8];
-        for (int t = 0; t < count; t++) dots[t] = wide ? _mm512_setzero_si512() : _mm512_set1_epi32(surplus[t][b]);
-        avx512_block(tile + b * 512, high, even_place(b, 1), count, dots);
+        __m512i dots[GROUP];
+        for (int t = 0; t < count; t++)
+            dots[t] = wide ? _mm512_setzero_si512() : _mm512_set1_epi32(surplus[b * GROUP + t]);
+        avx512_block(tile + b * 512, high + b * GROUP * BLOCK, count, dots);
         if (wide) {
             for (int t = 0; t < count; t++)
-                dots[t] = _mm512_add_epi32(_mm512_slli_epi32(dots[t], 8), _mm512_set1_epi32(surplus[t][b]));
-            avx512_block(tile + b * 512, low, even_place(b, 1), count, dots);
+                dots[t] = _mm512_add_epi32(_mm512_slli_epi32(dots[t], 8), _mm512_set1_epi32(surplus[b * GROUP + t]));
+            avx512_block(tile + b * 512, low + b * GROUP * BLOCK, count, dots);
         }
-        __m512 scale = _mm512_loadu_ps(w_scales + b * TILE_ROWS);
+        __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(w_scales + b * TILE_ROWS), _mm512_set1_ps(unit));
         for (int t = 0; t < count; t++) {
-            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scales[t][b] * unit));
+            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scales[b * GROUP + t]));
             sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), both, sums[t]);
         }
     }
     for (int t = 0; t < count; t++) _mm512_storeu_ps(out + t * stride, sums[t]);
 }
 
-AVX512_INLINE void avx512_groups(const uint8_t *tile, const float *w_scales, const Activations *x,
-                                 const int32_t *tokens, long count, const int wide, float *out, long stride) {
-    long t = 0;
-    for (; t + 8 <= count; t += 8) avx512_group(tile, w_scales, x, tokens + t, 8, wide, out + t * stride, stride);
-    for (; t + 4 <= count; t += 4) avx512_group(tile, w_scales, x, tokens + t, 4, wide, out + t * stride, stride);
-    for (; t < count; t++) avx512_group(tile, w_scales, x, tokens + t, 1, wide, out + t * stride, stride);
+AVX512_INLINE void avx512_groups(const uint8_t *tile, const float *w_scales, const Panels *x, long group, long count,
+                                 const int wide, const char *next, float *out, long stride) {
+    const long groups = (count + GROUP - 1) / GROUP, lines = x->blocks * BLOCK_BYTES * TILE_ROWS / 64;
+    for (long g = 0; g < groups; g++) {
+        /* The next tile's weights come while this one is multiplied. */
+        for (long line = lines * g / groups; line < lines * (g + 1) / groups; line++)
+            _mm_prefetch(next + line * 64, _MM_HINT_T1);
+        float *place = out + g * GROUP * stride;
+        const long left = count - g * GROUP;
+        if (left >= 8)
+            avx512_group(tile, w_scales, x, group + g, 0, 8, wide, place, stride);
+        else {
+            if (left >= 4) avx512_group(tile, w_scales, x, group + g, 0, 4, wide, place, stride);
+            for (int t = left >= 4 ? 4 : 0; t < left; t++)
+                avx512_group(tile, w_scales, x, group + g, t, 1, wide, place + t * stride, stride);
+        }
+    }
 }
 
-AVX512 static void avx512_many(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
-                               void *room, float *out, long stride) {
+AVX512 static void avx512_many(Packed weights, const Panels *x, long group, long count, int wide, void *room, float *out,
+                               long stride) {
     uint8_t *tile = room;
     float *scales = (float *)(tile + x->blocks * BLOCK * TILE_ROWS);
+    const char *next = (const char *)weights.blocks + TILE_ROWS * x->blocks * BLOCK_BYTES;
     avx512_unpack(weights, x->blocks, tile, scales);
     if (wide)
-        avx512_groups(tile, scales, x, tokens, count, 1, out, stride);
+        avx512_groups(tile, scales, x, group, count, 1, next, out, stride);
     else
-        avx512_groups(tile, scales, x, tokens, count, 0, out, stride);
+        avx512_groups(tile, scales, x, group, count, 0, next, out, stride);
 }
 
 AVX512_INLINE void avx512_dense_row(const int8_t *w, const uint16_t *scales, long k, const float *x, const int count,
@@ -215,4 +224,10 @@ AVX512 static void avx512_widen(const int8_t *weights, const uint16_t *scales, l
     }
 }
 
-static const Kernels AVX512_KERNELS = {avx512_few, avx512_many, avx512_dense, avx512_widen, 1};
+AVX512 static Rounded avx512_round(const float *block) { return rounded(block); }
+
+AVX512 static Rounded avx512_gate(const float *products, const float *bias, float alpha, float limit) {
+    return gated(products, bias, alpha, limit);
+}
+
+static const Kernels AVX512_KERNELS = {avx512_round, avx512_gate, avx512_few, avx512_many, avx512_dense, avx512_widen, 1};

@@ -24,16 +24,32 @@
 #define OFFSET 12
 static const uint8_t VALUES[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
-/* Rows of activations in 8 or in 15 bits: a block of 32 has one scale, and each number is 256 * high + low in units of
- * it. The high part alone is the number rounded to 8 bits. Each block has the even places first and then the odd ones,
- * as the nibbles of the weights come; where they stand depends on the kernel. */
+/* Activations in 8 or in 15 bits: a block of 32 has one scale, and each number is 256 * high + low in units of it. The
+ * high part alone is the number rounded to 8 bits. The even places of a block stand first and then the odd ones, as the
+ * nibbles of the weights come. */
 typedef struct {
-    int8_t *high, *low;             /* [rows][blocks, rounded up to even][32] */
-    float *scales;                  /* [rows][blocks, rounded up to 16]: of the high part; half, as weights are doubled */
-    int32_t *surplus, *wide_surplus; /* the same shape: minus OFFSET times the sum of a block, in 8 and in 15 bits */
+    int8_t high[BLOCK], low[BLOCK];
+    float scale;                   /* of the high part; half, as the weights are doubled */
+    int32_t surplus, wide_surplus; /* minus OFFSET times the sum, in 8 and in 15 bits */
+} Rounded;
+
+/* Row by row, for few tokens. */
+typedef struct {
+    int8_t *high, *low;              /* [rows][blocks, rounded up to even][32] */
+    float *scales;                   /* [rows][blocks, rounded up to 16] */
+    int32_t *surplus, *wide_surplus; /* the same shape */
     long blocks, value_stride, block_stride;
     int paired; /* two blocks share 64 bytes: even places of both, then odd places of both */
 } Activations;
+
+/* In groups of GROUP tokens that stand side by side, for many. */
+#define GROUP 8
+typedef struct {
+    int8_t *high, *low;              /* [groups][blocks][GROUP][32] */
+    float *scales;                   /* [groups][blocks][GROUP] */
+    int32_t *surplus, *wide_surplus; /* the same shape */
+    long blocks;
+} Panels;
 
 typedef struct {
     const uint8_t *blocks; /* [rows][blocks][16] */
@@ -43,18 +59,23 @@ typedef struct {
 /* Multiplies `rows` weight rows with 1 to FEW activation rows in 15 bits: out[token * stride + row]. */
 typedef void (*FewFunction)(Packed weights, long rows, const Activations *x, const int32_t *tokens, int count,
                             float *out, long stride);
-/* The same for TILE_ROWS weight rows and any number of activation rows, in 15 bits where `wide`; `room` holds the
- * unpacked tile. */
-typedef void (*ManyFunction)(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
-                             void *room, float *out, long stride);
+/* The same for TILE_ROWS weight rows and `count` tokens whose panels begin with `group`, in 15 bits where `wide`; `room`
+ * holds the unpacked tile. */
+typedef void (*ManyFunction)(Packed weights, const Panels *x, long group, long count, int wide, void *room, float *out,
+                             long stride);
 /* int8 weights [rows][k] with a bfloat16 scale per block, times `count` rows of float32 [k]. */
 typedef void (*DenseFunction)(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x,
                               long count, const float *bias, float *out, long stride);
 
+/* Rounds a block of activations, or 32 gated values of 64 products. */
+typedef Rounded (*RoundFunction)(const float *block);
+typedef Rounded (*GateFunction)(const float *products, const float *bias, float alpha, float limit);
 /* int8 blocks as float32. */
 typedef void (*WidenFunction)(const int8_t *weights, const uint16_t *scales, long blocks, float *out);
 
 typedef struct {
+    RoundFunction round;
+    GateFunction gate;
     FewFunction few;
     ManyFunction many;
     DenseFunction dense;

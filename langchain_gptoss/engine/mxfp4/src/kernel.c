@@ -40,92 +40,59 @@ static const Kernels *kernels_of(int32_t level) {
     return &PORTABLE;
 }
 
-/* ---- rounding to 8 bits */
+/* ---- activations */
 
-/* The largest magnitude, by the bits without the sign, so that a NaN wins over everything. */
-static inline float largest_of(const float *block) {
-    uint32_t largest = 0;
-    for (int j = 0; j < BLOCK; j++) {
-        uint32_t bits;
-        memcpy(&bits, block + j, 4);
-        bits &= 0x7fffffff;
-        largest = bits > largest ? bits : largest;
-    }
-    return bits_to_float(largest);
+static inline void store_row(const Activations *to, long row, long block, const Rounded *from) {
+    const long even = row * to->value_stride + even_place(block, to->paired);
+    const long odd = row * to->value_stride + odd_place(block, to->paired), place = row * to->block_stride + block;
+    memcpy(to->high + even, from->high, BLOCK_BYTES);
+    memcpy(to->high + odd, from->high + BLOCK_BYTES, BLOCK_BYTES);
+    memcpy(to->low + even, from->low, BLOCK_BYTES);
+    memcpy(to->low + odd, from->low + BLOCK_BYTES, BLOCK_BYTES);
+    to->scales[place] = from->scale;
+    to->surplus[place] = from->surplus;
+    to->wide_surplus[place] = from->wide_surplus;
 }
 
-/* Rounds to the nearest whole number: adding 1.5 * 2^23 leaves it in the low bits. */
-static inline void round_block(const float *block, float factor, int8_t *values) {
-    for (int j = 0; j < BLOCK; j++) {
-        float shifted = block[j] * factor + 12582912.0f;
-        uint32_t bits;
-        memcpy(&bits, &shifted, 4);
-        values[j] = (int8_t)(bits - 0x4b400000u);
-    }
-}
-
-/* The same in 15 bits: high is round(value / 256) of the 15-bit value, and low what is left. */
-static inline void round_wide(const float *block, float factor, int8_t *high, int8_t *low) {
-    for (int j = 0; j < BLOCK; j++) {
-        float shifted = block[j] * factor + 12582912.0f;
-        uint32_t bits;
-        memcpy(&bits, &shifted, 4);
-        int32_t value = (int32_t)(bits - 0x4b400000u);
-        high[j] = (int8_t)((value + 128) >> 8);
-        low[j] = (int8_t)value;
-    }
-}
-
-static void quantize(const float *x, const Activations *to, long row) {
-    for (long b = 0; b < to->blocks; b++) {
-        const float *block = x + b * BLOCK;
-        const long even = row * to->value_stride + even_place(b, to->paired);
-        const long odd = row * to->value_stride + odd_place(b, to->paired);
-        int8_t high[BLOCK] = {0}, low[BLOCK] = {0};
-        const float most = largest_of(block);
-        const int finite = most <= 3e38f, usable = finite && most >= 1e-30f;
-        if (usable) round_wide(block, 127 * 256 / most, high, low);
-        int32_t high_sum = 0, low_sum = 0;
-        for (int j = 0; j < BLOCK_BYTES; j++) {
-            to->high[even + j] = high[2 * j];
-            to->high[odd + j] = high[2 * j + 1];
-            to->low[even + j] = low[2 * j];
-            to->low[odd + j] = low[2 * j + 1];
-            high_sum += high[2 * j] + high[2 * j + 1];
-            low_sum += low[2 * j] + low[2 * j + 1];
-        }
-        const long place = row * to->block_stride + b;
-        /* Infinities and NaN make every product of the block NaN. */
-        to->scales[place] = usable ? most / 254 : finite ? 0 : bits_to_float(0x7fc00000u);
-        to->surplus[place] = -OFFSET * high_sum;
-        to->wide_surplus[place] = -OFFSET * (256 * high_sum + low_sum);
-    }
+/* `slot` counts the tokens of the panels, from those of `group` on. */
+static inline void store_panel(const Panels *to, long group, long slot, long block, const Rounded *from) {
+    const long place = ((group + slot / GROUP) * to->blocks + block) * GROUP + slot % GROUP;
+    memcpy(to->high + place * BLOCK, from->high, BLOCK);
+    memcpy(to->low + place * BLOCK, from->low, BLOCK);
+    to->scales[place] = from->scale;
+    to->surplus[place] = from->surplus;
+    to->wide_surplus[place] = from->wide_surplus;
 }
 
 /* Zeroed, and aligned so that no vector crosses a line of the cache. */
-static void *zeroed(size_t size) {
-    size = (size_t)rounded_up((long)size, 64);
-    void *memory = aligned_alloc(64, size);
-    return memory ? memset(memory, 0, size) : NULL;
+static void *zeroed(long size) {
+    size = rounded_up(size + 1, 64);
+    void *memory = aligned_alloc(64, (size_t)size);
+    return memory ? memset(memory, 0, (size_t)size) : NULL;
 }
 
-static int activations(Activations *x, long rows, long k, int paired) {
+static int make_rows(Activations *x, long rows, long k, int paired) {
     x->blocks = k / BLOCK;
     x->value_stride = rounded_up(x->blocks, 2) * BLOCK;
     x->block_stride = rounded_up(x->blocks, 16);
     x->paired = paired;
-    x->high = zeroed((size_t)(rows * x->value_stride) * 2);
+    x->high = zeroed(rows * x->value_stride * 2);
     x->low = x->high ? x->high + rows * x->value_stride : NULL;
-    x->scales = zeroed((size_t)(rows * x->block_stride) * 4);
-    x->surplus = zeroed((size_t)(rows * x->block_stride) * 8);
+    x->scales = zeroed(rows * x->block_stride * 4);
+    x->surplus = zeroed(rows * x->block_stride * 8);
     x->wide_surplus = x->surplus ? x->surplus + rows * x->block_stride : NULL;
     return x->high && x->scales && x->surplus;
 }
 
-static void release(Activations *x) {
-    free(x->high);
-    free(x->scales);
-    free(x->surplus);
+static int make_panels(Panels *x, long groups, long k) {
+    const long count = groups * (k / BLOCK) * GROUP;
+    x->blocks = k / BLOCK;
+    x->high = aligned_alloc(64, (size_t)rounded_up(count * BLOCK * 2 + 1, 64));
+    x->low = x->high ? x->high + count * BLOCK : NULL;
+    x->scales = aligned_alloc(64, (size_t)rounded_up(count * 12 + 1, 64));
+    x->surplus = x->scales ? (int32_t *)(x->scales + count) : NULL;
+    x->wide_surplus = x->surplus ? x->surplus + count : NULL;
+    return x->high && x->scales;
 }
 
 /* ---- experts */
@@ -146,65 +113,80 @@ typedef struct {
 typedef struct {
     const Experts *e;
     const Kernels *kernels;
-    Activations x, gated;  /* by token; by slot */
-    long *starts;          /* [expert_count + 1]: each expert's slots */
-    int32_t *slots;        /* slots in the order of their experts; slot = token * active + choice */
-    int32_t *tokens;       /* their tokens */
-    int32_t *busy;         /* experts that have slots */
+    Activations x, gated;          /* of experts with few tokens */
+    Panels many_x, many_gated;     /* of experts with many */
+    long *starts;                  /* [expert_count + 1]: each expert's places */
+    long *rows, *groups;           /* [expert_count + 1]: its activations, row by row or in panels */
+    int32_t *slots;                /* by place; slot = token * active + choice, places are ordered by expert */
+    int32_t *numbers;              /* 0, 1, 2, ... */
+    int32_t *busy;                 /* experts that have places */
     long busy_count;
     int wide;
-    float *products;       /* [slots][hidden_size] */
+    float *products;               /* [slots][hidden_size] */
     atomic_int failed;
 } Mixture;
 
+/* Orders the slots by their experts. Returns 0 where an expert is none or memory ran out. */
 static int sort_by_expert(Mixture *m) {
     const Experts *e = m->e;
     const long slots = e->tokens * e->active;
-    for (long s = 0; s < slots; s++) m->starts[e->experts[s] + 1]++;
+    for (long s = 0; s < slots; s++) {
+        if (e->experts[s] < 0 || e->experts[s] >= e->expert_count) return 0;
+        m->starts[e->experts[s] + 1]++;
+    }
     for (long i = 0; i < e->expert_count; i++) {
-        if (m->starts[i + 1]) m->busy[m->busy_count++] = (int32_t)i;
+        const long count = m->starts[i + 1];
+        if (count) m->busy[m->busy_count++] = (int32_t)i;
+        m->rows[i + 1] = m->rows[i] + (count > FEW ? 0 : count);
+        m->groups[i + 1] = m->groups[i] + (count > FEW ? (count + GROUP - 1) / GROUP : 0);
         m->starts[i + 1] += m->starts[i];
     }
     long *next = malloc((size_t)e->expert_count * sizeof(long));
     if (!next) return 0;
     memcpy(next, m->starts, (size_t)e->expert_count * sizeof(long));
-    for (long s = 0; s < slots; s++) {
-        long place = next[e->experts[s]]++;
-        m->slots[place] = (int32_t)s;
-        m->tokens[place] = (int32_t)(s / e->active);
-    }
+    for (long s = 0; s < slots; s++) m->slots[next[e->experts[s]]++] = (int32_t)s;
+    for (long s = 0; s < slots; s++) m->numbers[s] = (int32_t)s;
     free(next);
     return 1;
 }
 
-static void quantize_token(void *context, long token) {
-    Mixture *m = context;
-    quantize(m->e->hidden + token * m->e->hidden_size, &m->x, token);
+static inline void store(const Mixture *m, const Activations *rows, const Panels *panels, long expert, long place,
+                         long block, const Rounded *from) {
+    const long first = m->starts[expert];
+    if (m->starts[expert + 1] - first > FEW)
+        store_panel(panels, m->groups[expert], place - first, block, from);
+    else
+        store_row(rows, m->rows[expert] + place - first, block, from);
 }
 
-/* out[place * stride + row] for rows of one expert and all of its slots; `inputs` are rows of `x`. */
-static void multiply(const Kernels *kernels, Packed weights, long rows, const Activations *x, const int32_t *inputs, long count, int wide,
+static void round_expert(void *context, long item) {
+    Mixture *m = context;
+    const Experts *e = m->e;
+    const long expert = m->busy[item];
+    for (long place = m->starts[expert]; place < m->starts[expert + 1]; place++) {
+        const float *from = e->hidden + m->slots[place] / e->active * e->hidden_size;
+        for (long b = 0; b < e->hidden_size / BLOCK; b++) {
+            Rounded block = m->kernels->round(from + b * BLOCK);
+            store(m, &m->x, &m->many_x, expert, place, b, &block);
+        }
+    }
+}
+
+/* out[place * stride + row] for rows of one expert and all of its places. */
+static void multiply(const Mixture *m, Packed weights, long rows, const Activations *few, const Panels *many, long expert,
                      void *room, float *out, long stride) {
+    const long first = m->starts[expert], count = m->starts[expert + 1] - first;
     if (count <= FEW) {
-        kernels->few(weights, rows, x, inputs, (int)count, out, stride);
+        m->kernels->few(weights, rows, few, m->numbers + m->rows[expert], (int)count, out, stride);
         return;
     }
     for (long r = 0; r < rows; r += TILE_ROWS) {
-        Packed tile = {weights.blocks + r * x->blocks * BLOCK_BYTES, weights.scales + r * x->blocks};
-        kernels->many(tile, x, inputs, count, wide, room, out + r, stride);
+        Packed tile = {weights.blocks + r * many->blocks * BLOCK_BYTES, weights.scales + r * many->blocks};
+        m->kernels->many(tile, many, m->groups[expert], count, m->wide, room, out + r, stride);
     }
 }
 
 static size_t tile_room(long blocks) { return (size_t)rounded_up(blocks * TILE_ROWS * (BLOCK + 4) + 64, 64); }
-
-/* Rounded to float32's last bits for any x: 2^f by its Taylor polynomial around 0, times 2^n in the exponent. */
-static inline float exponential(float x) {
-    float y = x * 1.44269504f;
-    y = y < -126 ? -126 : y > 126 ? 126 : y;
-    float n = floorf(y + 0.5f), f = (y - n) * 0.69314718f;
-    float p = 1 + f * (1 + f * (0.5f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f / 720)))));
-    return p * bits_to_float((uint32_t)((int32_t)n + 127) << 23);
-}
 
 /* 64 rows of gate_up make 32 gated values (gate_up interleaves gate and up), which is one block of `gated`. */
 static void gate_task(void *context, long item) {
@@ -221,25 +203,11 @@ static void gate_task(void *context, long item) {
     }
     float *products = (float *)(room + room_size);
     Packed weights = {e->gate_up_blocks + row * m->x.blocks * BLOCK_BYTES, e->gate_up_scales + row * m->x.blocks};
-    multiply(m->kernels, weights, GATE_UP_ROWS, &m->x, m->tokens + first, count, m->wide, room, products, GATE_UP_ROWS);
+    multiply(m, weights, GATE_UP_ROWS, &m->x, &m->many_x, expert, room, products, GATE_UP_ROWS);
     const float *bias = e->gate_up_bias + row;
     for (long s = 0; s < count; s++) {
-        const float *from = products + s * GATE_UP_ROWS;
-        float gated[BLOCK];
-        for (int j = 0; j < BLOCK; j++) { /* the comparisons let a NaN through */
-            float gate = from[2 * j] + bias[2 * j], up = from[2 * j + 1] + bias[2 * j + 1];
-            gate = gate > e->limit ? e->limit : gate;
-            up = up > e->limit ? e->limit : up < -e->limit ? -e->limit : up;
-            gated[j] = (up + 1) * gate / (1 + exponential(-e->alpha * gate));
-        }
-        Activations place = m->gated;
-        place.blocks = 1;
-        place.high += even_place(block, place.paired);
-        place.low += even_place(block, place.paired);
-        place.scales += block;
-        place.surplus += block;
-        place.wide_surplus += block;
-        quantize(gated, &place, m->slots[first + s]);
+        Rounded made = m->kernels->gate(products + s * GATE_UP_ROWS, bias, e->alpha, e->limit);
+        store(m, &m->gated, &m->many_gated, expert, first + s, block, &made);
     }
     free(room);
 }
@@ -258,7 +226,7 @@ static void down_task(void *context, long item) {
     }
     float *products = (float *)(room + room_size);
     Packed weights = {e->down_blocks + row * m->gated.blocks * BLOCK_BYTES, e->down_scales + row * m->gated.blocks};
-    multiply(m->kernels, weights, BLOCK, &m->gated, m->slots + first, count, m->wide, room, products, BLOCK);
+    multiply(m, weights, BLOCK, &m->gated, &m->many_gated, expert, room, products, BLOCK);
     for (long s = 0; s < count; s++) {
         float *to = m->products + m->slots[first + s] * e->hidden_size + column;
         for (int j = 0; j < BLOCK; j++) to[j] = products[s * BLOCK + j] + e->down_bias[row + j];
@@ -278,30 +246,41 @@ static void combine_task(void *context, long token) {
     }
 }
 
-/* Returns 0, or 1 where memory ran out. */
-EXPORT int gptoss_experts(const Experts *e) {
+static int make_mixture(Mixture *m) {
+    const Experts *e = m->e;
     const long slots = e->tokens * e->active;
-    const Kernels *kernels = kernels_of(e->level);
-    Mixture m = {.e = e, .kernels = kernels, .wide = e->tokens <= WIDE_TOKENS};
-    m.starts = calloc((size_t)e->expert_count + 1, sizeof(long));
-    m.busy = malloc((size_t)e->expert_count * 4);
-    m.slots = malloc((size_t)slots * 8);
-    m.tokens = m.slots ? m.slots + slots : NULL;
-    m.products = malloc((size_t)(slots * e->hidden_size) * 4);
-    int ready = m.starts && m.busy && m.slots && m.products && activations(&m.x, e->tokens, e->hidden_size, kernels->paired) &&
-                activations(&m.gated, slots, e->intermediate_size, kernels->paired) && sort_by_expert(&m);
+    m->starts = calloc((size_t)e->expert_count + 1, sizeof(long));
+    m->rows = calloc((size_t)e->expert_count + 1, sizeof(long));
+    m->groups = calloc((size_t)e->expert_count + 1, sizeof(long));
+    m->busy = malloc((size_t)e->expert_count * 4);
+    m->slots = malloc((size_t)slots * 8);
+    m->numbers = m->slots ? m->slots + slots : NULL;
+    m->products = malloc((size_t)(slots * e->hidden_size) * 4);
+    if (!m->starts || !m->rows || !m->groups || !m->busy || !m->slots || !m->products || !sort_by_expert(m)) return 0;
+    const long rows = m->rows[e->expert_count], groups = m->groups[e->expert_count];
+    return make_rows(&m->x, rows, e->hidden_size, m->kernels->paired) &&
+           make_rows(&m->gated, rows, e->intermediate_size, m->kernels->paired) &&
+           make_panels(&m->many_x, groups, e->hidden_size) && make_panels(&m->many_gated, groups, e->intermediate_size);
+}
+
+static void release(Mixture *m) {
+    void *all[] = {m->starts, m->rows, m->groups, m->busy, m->slots, m->products,
+                   m->x.high, m->x.scales, m->x.surplus, m->gated.high, m->gated.scales, m->gated.surplus,
+                   m->many_x.high, m->many_x.scales, m->many_gated.high, m->many_gated.scales};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+/* Returns 0, or 1 where memory ran out or an expert is none. */
+EXPORT int gptoss_experts(const Experts *e) {
+    Mixture m = {.e = e, .kernels = kernels_of(e->level), .wide = e->tokens <= WIDE_TOKENS};
+    int ready = make_mixture(&m);
     if (ready) {
-        spread(quantize_token, &m, e->tokens, 8, e->threads);
+        spread(round_expert, &m, m.busy_count, 1, e->threads);
         spread(gate_task, &m, m.busy_count * (e->intermediate_size / BLOCK), 1, e->threads);
         if (!m.failed) spread(down_task, &m, m.busy_count * (e->hidden_size / BLOCK), 2, e->threads);
         if (!m.failed) spread(combine_task, &m, e->tokens, 8, e->threads);
     }
-    release(&m.x);
-    release(&m.gated);
-    free(m.starts);
-    free(m.busy);
-    free(m.slots);
-    free(m.products);
+    release(&m);
     return !ready || m.failed;
 }
 

@@ -1,5 +1,6 @@
 /* The kernels in plain C, for processors that the others do not know. Compilers turn the inner loops into SIMD. */
 #include "common.h"
+#include "rounding.h"
 
 static void portable_unpack(Packed row, long blocks, int8_t *values, float *scales) {
     for (long b = 0; b < blocks; b++) {
@@ -12,40 +13,54 @@ static void portable_unpack(Packed row, long blocks, int8_t *values, float *scal
     }
 }
 
-static float portable_dot(const int8_t *w, const float *w_scales, const Activations *x, int32_t token) {
-    const int8_t *high = x->high + token * x->value_stride, *low = x->low + token * x->value_stride;
-    float sum = 0;
-    for (long b = 0; b < x->blocks; b++) {
-        int32_t dot = 0;
-        for (long j = b * BLOCK; j < (b + 1) * BLOCK; j++) dot += w[j] * (high[j] * 256 + low[j]);
-        sum += w_scales[b] * (x->scales[token * x->block_stride + b] / 256) * (float)dot;
-    }
-    return sum;
+static int32_t portable_dot(const int8_t *w, const int8_t *high, const int8_t *low) {
+    int32_t dot = 0;
+    for (int j = 0; j < BLOCK; j++) dot += w[j] * (high[j] * 256 + low[j]);
+    return dot;
 }
 
-static void portable_rows(Packed weights, long rows, const Activations *x, const int32_t *tokens, long count,
-                          float *out, long stride, void *room) {
-    int8_t *values = room;
+static size_t portable_room(long blocks) { return (size_t)(rounded_up(blocks * BLOCK, 64) + blocks * 4); }
+
+static void portable_few(Packed weights, long rows, const Activations *x, const int32_t *tokens, int count, float *out,
+                         long stride) {
+    int8_t *values = malloc(portable_room(x->blocks));
+    if (!values) abort();
     float *scales = (float *)(values + rounded_up(x->blocks * BLOCK, 64));
     for (long r = 0; r < rows; r++) {
         Packed row = {weights.blocks + r * x->blocks * BLOCK_BYTES, weights.scales + r * x->blocks};
         portable_unpack(row, x->blocks, values, scales);
-        for (long t = 0; t < count; t++) out[t * stride + r] = portable_dot(values, scales, x, tokens[t]);
+        for (int t = 0; t < count; t++) {
+            const int8_t *high = x->high + tokens[t] * x->value_stride, *low = x->low + tokens[t] * x->value_stride;
+            const float *x_scales = x->scales + tokens[t] * x->block_stride;
+            float sum = 0;
+            for (long b = 0; b < x->blocks; b++) {
+                const long at = b * BLOCK;
+                sum += scales[b] * (x_scales[b] / 256) * (float)portable_dot(values + at, high + at, low + at);
+            }
+            out[t * stride + r] = sum;
+        }
     }
+    free(values);
 }
 
-static void portable_few(Packed weights, long rows, const Activations *x, const int32_t *tokens, int count, float *out,
-                         long stride) {
-    void *room = malloc((size_t)rounded_up(x->blocks * BLOCK, 64) + (size_t)x->blocks * 4);
-    if (!room) abort();
-    portable_rows(weights, rows, x, tokens, count, out, stride, room);
-    free(room);
-}
-
-static void portable_many(Packed weights, const Activations *x, const int32_t *tokens, long count, int wide,
-                          void *room, float *out, long stride) {
+static void portable_many(Packed weights, const Panels *x, long group, long count, int wide, void *room, float *out,
+                          long stride) {
     (void)wide; /* the multiplications are the same */
-    portable_rows(weights, TILE_ROWS, x, tokens, count, out, stride, room);
+    int8_t *values = room;
+    float *scales = (float *)(values + rounded_up(x->blocks * BLOCK, 64));
+    for (long r = 0; r < TILE_ROWS; r++) {
+        Packed row = {weights.blocks + r * x->blocks * BLOCK_BYTES, weights.scales + r * x->blocks};
+        portable_unpack(row, x->blocks, values, scales);
+        for (long t = 0; t < count; t++) {
+            float sum = 0;
+            for (long b = 0; b < x->blocks; b++) {
+                const long at = ((group + t / GROUP) * x->blocks + b) * GROUP + t % GROUP;
+                const int32_t dot = portable_dot(values + b * BLOCK, x->high + at * BLOCK, x->low + at * BLOCK);
+                sum += scales[b] * (x->scales[at] / 256) * (float)dot;
+            }
+            out[t * stride + r] = sum;
+        }
+    }
 }
 
 static void portable_dense(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x, long count,
@@ -66,4 +81,10 @@ static void portable_widen(const int8_t *weights, const uint16_t *scales, long b
     for (long j = 0; j < blocks * BLOCK; j++) out[j] = (float)weights[j] * widened(scales[j / BLOCK]);
 }
 
-static const Kernels PORTABLE = {portable_few, portable_many, portable_dense, portable_widen, 0};
+static Rounded portable_round(const float *block) { return rounded(block); }
+
+static Rounded portable_gate(const float *products, const float *bias, float alpha, float limit) {
+    return gated(products, bias, alpha, limit);
+}
+
+static const Kernels PORTABLE = {portable_round, portable_gate, portable_few, portable_many, portable_dense, portable_widen, 0};
