@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from langchain_gptoss.engine.base import Engine, Request, TokenStream
+from langchain_gptoss.engine.decode import Past, decoder_of
 from langchain_gptoss.engine.grammar import GrammarMatcher, GrammarTokenizer
 from langchain_gptoss.engine.sampling import Sampler, token_logprobs
 from langchain_gptoss.engine.scheduler import Generation, Scheduler, Step
@@ -20,7 +21,6 @@ _PREFILL_TOKENS = 512
 
 class _LeftError(Exception):
     """Nobody listens any more."""
-
 
 
 class LocalEngine(Engine):
@@ -55,6 +55,7 @@ class LocalEngine(Engine):
         self._model = model
         self._cache_name = _cache_name(model)
         self._context_length = context_length
+        self._decoder = decoder_of(model)
         self._scheduler = Scheduler("gptoss-model")
 
     @property
@@ -75,7 +76,7 @@ class LocalEngine(Engine):
         self._scheduler.close()
         for hook in self._hooks:
             hook.remove()
-        self._model = None
+        self._model = self._decoder = None
 
     def _generate(self, request: Request, limit: int, stream: TokenStream) -> Generation:
         try:
@@ -92,6 +93,7 @@ class LocalEngine(Engine):
             read += piece
             yield None
         logits = self._forward(prompt[:, read:], cache, stream)
+        past = self._decoder.past(cache) if self._decoder is not None and limit > 1 else None
         sampler, matcher = Sampler(request.sampling), self._matcher(request)
         for made in range(1, limit + 1):
             token_id = sampler(logits if matcher is None else matcher.masked(logits))
@@ -100,7 +102,7 @@ class LocalEngine(Engine):
             if token_id in request.stop_ids or complete:
                 return "stop"
             if made < limit:
-                logits = self._forward(torch.tensor([[token_id]], device=self._model.device), cache, stream)
+                logits = self._decoded(token_id, cache, past, stream)
         return "length"
 
     def _matcher(self, request: Request) -> GrammarMatcher | None:
@@ -111,6 +113,12 @@ class LocalEngine(Engine):
             self._grammar_tokenizer = GrammarTokenizer(self._folder, size=size, stop_ids=sorted(request.stop_ids))
         return self._grammar_tokenizer.matcher(request.grammar)
 
+    def _decoded(self, token_id: int, cache: DynamicCache, past: Past | None, stream: TokenStream) -> torch.Tensor:
+        if past is None or self._decoder is None:
+            return self._forward(torch.tensor([[token_id]], device=self._model.device), cache, stream)
+        self.steps += 1
+        return self._decoder.step(past, token_id)
+
     @torch.inference_mode()
     def _forward(self, ids: torch.Tensor, cache: DynamicCache, stream: TokenStream) -> torch.Tensor:
         """Returns the logits after the last of `ids` ([1, length]), shape [vocabulary]; extends the cache.
@@ -120,8 +128,10 @@ class LocalEngine(Engine):
         """
         self.steps += 1
         self._listener = stream
-        kept = {self._cache_name: cache}
-        logits: torch.Tensor = self._model(input_ids=ids, logits_to_keep=1, **kept).logits[0, -1]
+        options: dict[str, Any] = {self._cache_name: cache}
+        if ids.shape[1] == 1:  # a single token sees all that a layer keeps
+            options["attention_mask"] = dict.fromkeys(("full_attention", "sliding_attention"))
+        logits: torch.Tensor = self._model(input_ids=ids, logits_to_keep=1, **options).logits[0, -1]
         return logits
 
     def _look(self, *_: object) -> None:

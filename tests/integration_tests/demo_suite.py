@@ -43,6 +43,10 @@ class DemoSuite(ChatModelIntegrationTests):
     def test_structured_output_pydantic_2_v1(self, model: Any) -> None:
         super().test_structured_output_pydantic_2_v1(model)
 
+    @pytest.mark.xfail(reason=LOOPS)
+    def test_structured_output_optional_param(self, model: Any) -> None:
+        super().test_structured_output_optional_param(model)
+
     @pytest.mark.xfail(reason="With 135 million parameters it does not find the keys that the prompt names")
     def test_json_mode(self, model: Any) -> None:
         super().test_json_mode(model)

@@ -9,7 +9,11 @@ import pytest
 
 COOKBOOK = Path(__file__).parents[2] / "cookbook"
 NOTEBOOKS = sorted(COOKBOOK.glob("*.ipynb"))
-LAST_ANSWER = {"first_answer": ["12.90", "[1]"]}  # a figure of the handbook, and the citation's number
+# A figure of the handbook and the number of a citation; an answer and what was found in it.
+LAST_ANSWER = {
+    "first_answer": ["12.90", "[1]"],
+    "tools_and_structured_output": ["Take an umbrella.", "final<|channel|>final"],
+}
 
 
 # A process of its own, because Jupyter's client leaves sockets to the garbage collector, and warnings are errors here.
@@ -55,7 +59,7 @@ def test_no_outputs_are_stored(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_and_ends_with_a_cited_answer(path, tmp_path, monkeypatch):
+def test_a_notebook_runs_and_ends_as_it_should(path, tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     executed = tmp_path / path.name

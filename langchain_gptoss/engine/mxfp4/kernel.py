@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -85,9 +85,9 @@ class Kernel:
             raise NoKernelError(f"the CPU kernel cannot be loaded: {error}") from error
         self._library.gptoss_init.argtypes = [_POINTER]
         self._library.gptoss_experts.argtypes = [_POINTER]
+        self._library.gptoss_decode.argtypes = [_POINTER, _POINTER, _LONG, _POINTER]
         for name in ("gptoss_dense", "gptoss_widen", "gptoss_narrow"):
             getattr(self._library, name).argtypes = [_POINTER]
-            getattr(self._library, name).restype = None
         self._level = min(level, int(self._library.gptoss_init(_openmp_parallel())))
         if problem := self._wrong():
             raise NoKernelError(problem)
@@ -96,6 +96,20 @@ class Kernel:
     def level(self) -> Level:
         """The instructions that it uses."""
         return LEVELS[self._level]
+
+    @property
+    def level_number(self) -> int:
+        """The same as the C code counts them."""
+        return self._level
+
+    def decode(self, model: Any, past: Any, token_id: int, logits: torch.Tensor) -> None:
+        """Takes one token through a model into `logits`; see `engine.decode`, which makes the arguments.
+
+        Raises:
+            MemoryError: The working space could not be had.
+        """
+        if self._library.gptoss_decode(model, past, token_id, logits.data_ptr()):
+            raise MemoryError("The working space of a token could not be had.")
 
     def experts(
         self, hidden: torch.Tensor, indices: torch.Tensor, shares: torch.Tensor, packed: PackedExperts
@@ -141,7 +155,7 @@ class Kernel:
     def dense(
         self, x: torch.Tensor, weights: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
-        """Returns `x @ weights.T + bias` for int8 weights, in float32 arithmetic.
+        """Returns `x @ weights.T + bias` for int8 weights, with `x` in float32 or rounded to 15 bits per block of 32.
 
         Args:
             x: float32 [tokens, k].
@@ -157,7 +171,8 @@ class Kernel:
         call = self._dense_call(weights, scales, out)
         call.x, call.count = x.data_ptr(), x.shape[0]
         call.bias = None if bias is None else bias.data_ptr()
-        self._library.gptoss_dense(ctypes.byref(call))
+        if self._library.gptoss_dense(ctypes.byref(call)):
+            raise MemoryError("The working space of a product could not be had.")
         return out
 
     def widen(self, weights: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:

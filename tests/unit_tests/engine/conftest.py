@@ -55,6 +55,7 @@ def packed_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFa
     for name in [name for name in weights if name.endswith(("gate_up_proj", "down_proj"))]:
         blocks, scales = packed(weights.pop(name).transpose(1, 2).contiguous())
         weights |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+    weights = {name: weight.bfloat16() if weight.is_floating_point() else weight for name, weight in weights.items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": []}

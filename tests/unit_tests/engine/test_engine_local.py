@@ -117,6 +117,26 @@ def test_leaving_during_the_prompt_stops_the_prefill(engine, monkeypatch):
     assert engine.steps == 3 + len(OTHER)
 
 
+def test_leaving_in_the_middle_of_a_piece_stops_it_before_the_next_layer(engine, model):
+    streams, layers = [], model.model.layers
+    started = threading.Event()
+    passed: list[int] = []
+
+    def leave(*_: Any) -> None:
+        started.wait(10)
+        passed.append(0)
+        streams[0].cancel()
+
+    hooks = [layers[0].register_forward_hook(leave), layers[1].register_forward_hook(lambda *_: passed.append(1))]
+    streams.append(engine.start(Request(prompt_ids=PROMPT, sampling=GREEDY)))
+    started.set()
+    assert list(streams[0]) == []
+    engine.close()  # waits for the step in progress
+    for hook in hooks:
+        hook.remove()
+    assert passed == [0]
+
+
 def test_an_error_in_the_model_reaches_its_listener_only(engine, monkeypatch):
     broken = Request(prompt_ids=(1, 2, 10_000), sampling=GREEDY)  # no such token
     fine = Request(prompt_ids=OTHER, sampling=GREEDY)

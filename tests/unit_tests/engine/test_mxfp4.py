@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GptOssConfig, GptOssForCausalLM, Mxfp4Config
+from transformers import DynamicCache, GptOssConfig, GptOssForCausalLM, Mxfp4Config
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
-from langchain_gptoss.engine import Request, SamplingParams, weights
+from langchain_gptoss.engine import Request, SamplingParams, decode, local, weights
 from langchain_gptoss.engine.loading import load_model, plan_checkpoint
 from langchain_gptoss.engine.local import LocalEngine
 from langchain_gptoss.engine.mxfp4 import build, experts, kernel
@@ -193,8 +193,8 @@ def test_int8_matrices(cpu):
     assert ((widened.view(70, 3, 32) - matrix.view(70, 3, 32)).abs() <= 0.51 * step + 1e-37).all()
     for tokens in (1, 3, 4, 9):
         x = torch.randn(tokens, 96, generator=chance)
-        torch.testing.assert_close(cpu.dense(x, values, scales, bias), x @ widened.T + bias, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(cpu.dense(x, values, scales, None), x @ widened.T, atol=1e-4, rtol=1e-4)
+        assert error_of(cpu.dense(x, values, scales, bias), x @ widened.T + bias) < 1e-4
+        assert error_of(cpu.dense(x, values, scales, None), x @ widened.T) < 1e-4
     assert torch.equal(cpu.narrow(matrix.bfloat16())[0], cpu.narrow(matrix.bfloat16().float())[0])
 
 
@@ -317,6 +317,49 @@ def test_packed_weights_that_are_missing_or_of_another_shape(packed_checkpoint, 
     monkeypatch.setattr(weights, "_tensors", spoilt)
     with pytest.raises(CheckpointError, match=message):
         load_model(packed_checkpoint, plan_checkpoint(packed_checkpoint, device="cpu"))
+
+
+# ---- decode in one call a token
+
+
+@pytest.fixture(scope="session")
+def int8_model(packed_checkpoint: Path) -> Any:
+    return load_model(packed_checkpoint, plan_checkpoint(packed_checkpoint, device="cpu"))
+
+
+@pytest.mark.parametrize("prompt", [1, 3, 15, 16, 17, 40])
+def test_decode_gives_the_logits_of_transformers_modules(int8_model, monkeypatch, prompt):
+    """Past several windows of 16 and several growths of the cache."""
+    monkeypatch.setattr(decode, "_ROOM", 7)
+    decoder, cache = decode.decoder_of(int8_model), DynamicCache(config=int8_model.config)
+    kept = {local._cache_name(int8_model): cache}
+    with torch.inference_mode():
+        int8_model(input_ids=ids_of(prompt), **kept)
+        past = decoder.past(cache)
+        for token in ids_of(60)[0].tolist():
+            expected = int8_model(input_ids=torch.tensor([[token]]), **kept).logits[0, -1]
+            assert error_of(decoder.step(past, token), expected) < 1e-3
+    assert past.position == prompt + 60
+
+
+def test_decode_is_for_packed_int8_models_alone(packed_checkpoint, int8_model, monkeypatch):
+    floats = load_model(packed_checkpoint, plan_checkpoint(packed_checkpoint, device="cpu", dtype="float32"))
+    assert decode.decoder_of(floats) is None
+    assert decode.decoder_of(int8_model) is not None
+    monkeypatch.setattr(decode, "cpu_kernel", lambda: None)
+    assert decode.decoder_of(int8_model) is None
+
+
+def test_an_engine_writes_the_same_with_and_without_it(packed_checkpoint, int8_model, monkeypatch):
+    request = Request(prompt_ids=tuple(ids_of(21)[0].tolist()), sampling=SamplingParams(temperature=0, max_tokens=80))
+    written = []
+    for decoder_of in (decode.decoder_of, lambda _: None):
+        monkeypatch.setattr(local, "decoder_of", decoder_of)
+        engine = LocalEngine(int8_model, context_length=512)
+        written.append(list(engine.start(request)))
+        assert engine.steps == 80
+        engine.close()
+    assert written[0] == written[1]
 
 
 # ---- where the kernel comes from

@@ -17,18 +17,24 @@ AVX512_INLINE __m512 avx512_scales(const uint8_t *scales, __mmask16 mask) {
     return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7fc00000)));
 }
 
-/* Adds the products of 64 weights with `count` tokens to `sums`; `at` is where their activations stand. */
-AVX512_INLINE void avx512_pair(__m512i packed, const Activations *x, const int8_t *const *high, long at, int pair,
+/* Which of 16 blocks' scales each lane wants, when a vector holds `per` lanes of each of 16 / per blocks. */
+AVX512_INLINE __m512i avx512_lanes(int first, int per) {
+    const __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_add_epi32(_mm512_set1_epi32(first), _mm512_srli_epi32(count, per == 4 ? 2 : 3));
+}
+
+/* Adds the products of four blocks with `count` tokens to `sums`; `at` is where their activations stand. */
+AVX512_INLINE void avx512_quad(__m512i packed, const int8_t *const *high, long apart, long at, int quad,
                                const int count, const __m512 *both, __m512 *sums) {
-    /* The low half of the vector becomes the low nibbles of two blocks, the high half their high nibbles. */
-    const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
-    const __m512i lanes = _mm512_add_epi32(_mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0),
-                                           _mm512_set1_epi32(2 * pair));
-    const long apart = x->low - x->high;
-    __m512i w = _mm512_permutexvar_epi8(_mm512_srlv_epi16(packed, shift), avx512_values());
+    const __m512i table = avx512_values(), lanes = avx512_lanes(4 * quad, 4);
+    const __m512i even = _mm512_permutexvar_epi8(packed, table);
+    const __m512i odd = _mm512_permutexvar_epi8(_mm512_srli_epi16(packed, 4), table);
     for (int t = 0; t < count; t++) {
-        __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(high[t] + at));
-        dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(dot, 8), w, _mm512_loadu_si512(high[t] + at + apart));
+        const int8_t *place = high[t] + at;
+        __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), even, _mm512_loadu_si512(place));
+        dot = _mm512_slli_epi32(_mm512_dpbusd_epi32(dot, odd, _mm512_loadu_si512(place + 64)), 8);
+        dot = _mm512_dpbusd_epi32(dot, even, _mm512_loadu_si512(place + apart));
+        dot = _mm512_dpbusd_epi32(dot, odd, _mm512_loadu_si512(place + apart + 64));
         sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lanes, both[t]), sums[t]);
     }
 }
@@ -36,6 +42,7 @@ AVX512_INLINE void avx512_pair(__m512i packed, const Activations *x, const int8_
 AVX512_INLINE void avx512_row(Packed row, const Activations *x, const int32_t *tokens, const int count, float *out,
                               long stride) {
     const __m512 unit = _mm512_set1_ps(1 / 256.0f);
+    const long apart = x->low - x->high;
     const int8_t *high[FEW];
     __m512 sums[FEW], spare[FEW], both[FEW];
     for (int t = 0; t < count; t++) {
@@ -53,18 +60,19 @@ AVX512_INLINE void avx512_row(Packed row, const Activations *x, const int32_t *t
         }
         const uint8_t *source = row.blocks + first * BLOCK_BYTES;
         if (left == 16) {
-#pragma GCC unroll 8
-            for (int pair = 0; pair < 8; pair++) {
-                _mm_prefetch((const char *)source + pair * 32 + AHEAD, _MM_HINT_T0);
-                __m512i packed = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(source + pair * 32)));
-                avx512_pair(packed, x, high, (first / 2 + pair) * 64, pair, count, both, sums);
+#pragma GCC unroll 4
+            for (int quad = 0; quad < 4; quad++) {
+                _mm_prefetch((const char *)source + quad * 64 + AHEAD, _MM_HINT_T0);
+                avx512_quad(_mm512_loadu_si512(source + quad * 64), high, apart, (first + 4 * quad) * 32, quad, count,
+                            both, sums);
             }
             continue;
         }
-        for (int pair = 0; pair < (left + 1) / 2; pair++) {
-            const __mmask32 there = 2 * pair + 1 < left ? 0xffffffffu : 0xffffu;
-            __m512i packed = _mm512_broadcast_i64x4(_mm256_maskz_loadu_epi8(there, source + pair * 32));
-            avx512_pair(packed, x, high, (first / 2 + pair) * 64, pair, count, both, sums);
+        for (int quad = 0; 4 * quad < left; quad++) {
+            const long bytes = (left - 4 * quad) * BLOCK_BYTES;
+            const __mmask64 there = bytes >= 64 ? ~0ull : (1ull << bytes) - 1;
+            avx512_quad(_mm512_maskz_loadu_epi8(there, source + quad * 64), high, apart, (first + 4 * quad) * 32, quad,
+                        count, both, sums);
         }
     }
     for (int t = 0; t < count; t++) out[t * stride] = _mm512_reduce_add_ps(_mm512_add_ps(sums[t], spare[t]));
@@ -183,33 +191,57 @@ AVX512 static void avx512_many(Packed weights, const Panels *x, long group, long
         avx512_groups(tile, scales, x, group, count, 0, next, out, stride);
 }
 
-AVX512_INLINE void avx512_dense_row(const int8_t *w, const uint16_t *scales, long k, const float *x, const int count,
-                                    float bias, float *out, long stride) {
-    __m512 sums[4];
-    for (int t = 0; t < count; t++) sums[t] = _mm512_setzero_ps();
-    for (long b = 0; b < k / BLOCK; b++) {
-        __m512 scale = _mm512_set1_ps(widened(scales[b]));
-        __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(w + b * BLOCK))));
-        __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(w + b * BLOCK + 16))));
+AVX512_INLINE __m512 avx512_bfloat16(const uint16_t *values, __mmask16 mask) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, values)), 16));
+}
+
+/* As for packed rows: int8 weights plus 128 are unsigned, and activations have 15 bits. */
+AVX512_INLINE void avx512_dense_row(const int8_t *w, const uint16_t *scales, const Activations *x, long first_token,
+                                    const int count, float bias, float *out, long stride) {
+    const __m512i flip = _mm512_set1_epi8((char)0x80);
+    const __m512 unit = _mm512_set1_ps(1 / 256.0f), offset = _mm512_set1_ps(128.0f / OFFSET);
+    __m512 sums[4], spare[4], both[4];
+    for (int t = 0; t < count; t++) sums[t] = spare[t] = _mm512_setzero_ps();
+    for (long first = 0; first < x->blocks; first += 16) {
+        const long left = x->blocks - first < 16 ? x->blocks - first : 16;
+        const __m512 scale = avx512_bfloat16(scales + first, (__mmask16)((1u << left) - 1));
         for (int t = 0; t < count; t++) {
-            const float *place = x + t * k + b * BLOCK;
-            __m512 dot = _mm512_mul_ps(low, _mm512_loadu_ps(place));
-            dot = _mm512_fmadd_ps(high, _mm512_loadu_ps(place + 16), dot);
-            sums[t] = _mm512_fmadd_ps(dot, scale, sums[t]);
+            const long place = (first_token + t) * x->block_stride + first;
+            /* The scales are halved for doubled weights, which these are not. */
+            both[t] = _mm512_mul_ps(scale, _mm512_mul_ps(_mm512_loadu_ps(x->scales + place), _mm512_add_ps(unit, unit)));
+            __m512 surplus = _mm512_cvtepi32_ps(_mm512_loadu_si512(x->wide_surplus + place));
+            spare[t] = _mm512_fmadd_ps(both[t], surplus, spare[t]);
+        }
+#pragma GCC unroll 8
+        for (int pair = 0; pair < 8; pair++) {
+            if (2 * pair >= left) break;
+            const int8_t *source = w + (first + 2 * pair) * BLOCK;
+            const __mmask64 there = 2 * pair + 1 < left ? ~0ull : 0xffffffffull;
+            _mm_prefetch((const char *)source + AHEAD, _MM_HINT_T0);
+            const __m512i values = _mm512_xor_si512(_mm512_maskz_loadu_epi8(there, source), flip);
+            const __m512i lanes = avx512_lanes(2 * pair, 8);
+            for (int t = 0; t < count; t++) {
+                const long at = (first_token + t) * x->value_stride + (first + 2 * pair) * BLOCK;
+                __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), values, _mm512_loadu_si512(x->high + at));
+                dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(dot, 8), values, _mm512_loadu_si512(x->low + at));
+                sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lanes, both[t]), sums[t]);
+            }
         }
     }
-    for (int t = 0; t < count; t++) out[t * stride] = _mm512_reduce_add_ps(sums[t]) + bias;
+    for (int t = 0; t < count; t++)
+        out[t * stride] = _mm512_reduce_add_ps(_mm512_fmadd_ps(spare[t], offset, sums[t])) + bias;
 }
 
 AVX512 static void avx512_dense(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x,
-                                long count, const float *bias, float *out, long stride) {
+                                const Activations *rounded, long count, const float *bias, float *out, long stride) {
+    (void)x;
     for (long r = 0; r < rows; r++) {
         const int8_t *w = weights + r * k;
         const uint16_t *s = scales + r * (k / BLOCK);
         const float b = bias ? bias[r] : 0;
         long t = 0;
-        for (; t + 4 <= count; t += 4) avx512_dense_row(w, s, k, x + t * k, 4, b, out + t * stride + r, stride);
-        for (; t < count; t++) avx512_dense_row(w, s, k, x + t * k, 1, b, out + t * stride + r, stride);
+        for (; t + 4 <= count; t += 4) avx512_dense_row(w, s, rounded, t, 4, b, out + t * stride + r, stride);
+        for (; t < count; t++) avx512_dense_row(w, s, rounded, t, 1, b, out + t * stride + r, stride);
     }
 }
 
@@ -224,10 +256,23 @@ AVX512 static void avx512_widen(const int8_t *weights, const uint16_t *scales, l
     }
 }
 
-AVX512 static Rounded avx512_round(const float *block) { return rounded(block); }
+AVX512 static Rounded avx512_round(const float *block, int natural) {
+    return natural ? rounded(block, 1) : rounded(block, 0);
+}
 
 AVX512 static Rounded avx512_gate(const float *products, const float *bias, float alpha, float limit) {
     return gated(products, bias, alpha, limit);
 }
 
-static const Kernels AVX512_KERNELS = {avx512_round, avx512_gate, avx512_few, avx512_many, avx512_dense, avx512_widen, 1};
+AVX512 static void avx512_norm(const float *x, const float *weight, float epsilon, long count, float *out) {
+    normed(x, weight, epsilon, count, out);
+}
+
+AVX512 static float avx512_dot(const float *a, const float *b, long count) { return dot_of(a, b, count); }
+
+AVX512 static void avx512_attend(const float *query, const float *keys, const float *values, long length, long width,
+                        float scaling, float sink, float *scores, float *out) {
+    attended(query, keys, values, length, width, scaling, sink, scores, out);
+}
+
+static const Kernels AVX512_KERNELS = {avx512_round, avx512_gate, avx512_few, avx512_many, avx512_dense, avx512_widen, avx512_norm, avx512_dot, avx512_attend, QUADS, 1};

@@ -33,13 +33,17 @@ typedef struct {
     int32_t surplus, wide_surplus; /* minus OFFSET times the sum, in 8 and in 15 bits */
 } Rounded;
 
+/* How a row of activations lies: as it is; the even places of each block and then its odd ones; or, of four blocks
+ * together, the even places of all and then the odd ones. */
+typedef enum { NATURAL, BLOCKS, QUADS } Order;
+
 /* Row by row, for few tokens. */
 typedef struct {
-    int8_t *high, *low;              /* [rows][blocks, rounded up to even][32] */
+    int8_t *high, *low;              /* [rows][blocks, rounded up to 4][32] */
     float *scales;                   /* [rows][blocks, rounded up to 16] */
     int32_t *surplus, *wide_surplus; /* the same shape */
     long blocks, value_stride, block_stride;
-    int paired; /* two blocks share 64 bytes: even places of both, then odd places of both */
+    Order order;
 } Activations;
 
 /* In groups of GROUP tokens that stand side by side, for many. */
@@ -63,13 +67,18 @@ typedef void (*FewFunction)(Packed weights, long rows, const Activations *x, con
  * holds the unpacked tile. */
 typedef void (*ManyFunction)(Packed weights, const Panels *x, long group, long count, int wide, void *room, float *out,
                              long stride);
-/* int8 weights [rows][k] with a bfloat16 scale per block, times `count` rows of float32 [k]. */
+/* int8 weights [rows][k] with a bfloat16 scale per block, times `count` rows of [k]: `x` in float32, and `rounded` in
+ * natural order where the kernels want that. */
 typedef void (*DenseFunction)(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x,
-                              long count, const float *bias, float *out, long stride);
-
+                              const Activations *rounded, long count, const float *bias, float *out, long stride);
 /* Rounds a block of activations, or 32 gated values of 64 products. */
-typedef Rounded (*RoundFunction)(const float *block);
+typedef Rounded (*RoundFunction)(const float *block, int natural);
 typedef Rounded (*GateFunction)(const float *products, const float *bias, float alpha, float limit);
+/* Of one token: RMS norm, the product of two vectors, attention of one head (see rounding.h). */
+typedef void (*NormFunction)(const float *x, const float *weight, float epsilon, long count, float *out);
+typedef float (*DotFunction)(const float *a, const float *b, long count);
+typedef void (*AttendFunction)(const float *query, const float *keys, const float *values, long length, long width,
+                               float scaling, float sink, float *scores, float *out);
 /* int8 blocks as float32. */
 typedef void (*WidenFunction)(const int8_t *weights, const uint16_t *scales, long blocks, float *out);
 
@@ -80,7 +89,11 @@ typedef struct {
     ManyFunction many;
     DenseFunction dense;
     WidenFunction widen;
-    int paired;
+    NormFunction norm;
+    DotFunction dot;
+    AttendFunction attend;
+    Order order;
+    int rounds_dense;
 } Kernels;
 
 static inline long rounded_up(long value, long multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -99,8 +112,10 @@ static inline float scale_of(uint8_t exponent) {
 static inline float widened(uint16_t bfloat16) { return bits_to_float((uint32_t)bfloat16 << 16); }
 
 /* Where the even and the odd places of a block stand in a row of activations. */
-static inline long even_place(long block, int paired) { return paired ? block / 2 * 64 + block % 2 * 16 : block * 32; }
-static inline long odd_place(long block, int paired) { return even_place(block, paired) + (paired ? 32 : 16); }
+static inline long even_place(long block, Order order) {
+    return order == QUADS ? block / 4 * 128 + block % 4 * 16 : block * 32;
+}
+static inline long odd_place(long block, Order order) { return even_place(block, order) + (order == QUADS ? 64 : 16); }
 
 /* ---- threads */
 
@@ -110,25 +125,33 @@ typedef void (*OpenMpParallel)(void (*body)(void *), void *data, unsigned thread
 typedef struct {
     Task task;
     void *context;
-    long items, grain;
+    long items, grain, shares;
     atomic_long next;
 } Job;
 
 static OpenMpParallel openmp_parallel; /* torch's own, so that its threads and ours are the same ones */
 
+/* Takes a share of what is left: long runs of weights first, which memory reads fastest, and short ones last, so that
+ * no thread waits long for another. */
 static void work_on(void *data) {
     Job *job = data;
+    long first = atomic_load(&job->next);
     for (;;) {
-        long first = atomic_fetch_add(&job->next, job->grain);
-        if (first >= job->items) return;
-        long end = first + job->grain < job->items ? first + job->grain : job->items;
+        long take;
+        do {
+            if (first >= job->items) return;
+            take = (job->items - first) / job->shares;
+            take = take > job->grain ? take : job->grain;
+        } while (!atomic_compare_exchange_weak(&job->next, &first, first + take));
+        const long end = first + take < job->items ? first + take : job->items;
         for (long item = first; item < end; item++) job->task(job->context, item);
+        first = atomic_load(&job->next);
     }
 }
 
-/* Runs task(context, item) for each item; threads take the next ones as they become free. */
+/* Runs task(context, item) for each item, at least `grain` at a time. */
 static void spread(Task task, void *context, long items, long grain, int threads) {
-    Job job = {.task = task, .context = context, .items = items, .grain = grain};
+    Job job = {.task = task, .context = context, .items = items, .grain = grain, .shares = 3L * threads};
     atomic_init(&job.next, 0);
     if (threads > 1 && items > grain && openmp_parallel)
         openmp_parallel(work_on, &job, (unsigned)threads, 0);

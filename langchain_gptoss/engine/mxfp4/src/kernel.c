@@ -43,8 +43,8 @@ static const Kernels *kernels_of(int32_t level) {
 /* ---- activations */
 
 static inline void store_row(const Activations *to, long row, long block, const Rounded *from) {
-    const long even = row * to->value_stride + even_place(block, to->paired);
-    const long odd = row * to->value_stride + odd_place(block, to->paired), place = row * to->block_stride + block;
+    const long even = row * to->value_stride + even_place(block, to->order);
+    const long odd = row * to->value_stride + odd_place(block, to->order), place = row * to->block_stride + block;
     memcpy(to->high + even, from->high, BLOCK_BYTES);
     memcpy(to->high + odd, from->high + BLOCK_BYTES, BLOCK_BYTES);
     memcpy(to->low + even, from->low, BLOCK_BYTES);
@@ -71,11 +71,11 @@ static void *zeroed(long size) {
     return memory ? memset(memory, 0, (size_t)size) : NULL;
 }
 
-static int make_rows(Activations *x, long rows, long k, int paired) {
+static int make_rows(Activations *x, long rows, long k, Order order) {
     x->blocks = k / BLOCK;
-    x->value_stride = rounded_up(x->blocks, 2) * BLOCK;
+    x->value_stride = rounded_up(x->blocks, 4) * BLOCK;
     x->block_stride = rounded_up(x->blocks, 16);
-    x->paired = paired;
+    x->order = order;
     x->high = zeroed(rows * x->value_stride * 2);
     x->low = x->high ? x->high + rows * x->value_stride : NULL;
     x->scales = zeroed(rows * x->block_stride * 4);
@@ -166,7 +166,7 @@ static void round_expert(void *context, long item) {
     for (long place = m->starts[expert]; place < m->starts[expert + 1]; place++) {
         const float *from = e->hidden + m->slots[place] / e->active * e->hidden_size;
         for (long b = 0; b < e->hidden_size / BLOCK; b++) {
-            Rounded block = m->kernels->round(from + b * BLOCK);
+            Rounded block = m->kernels->round(from + b * BLOCK, 0);
             store(m, &m->x, &m->many_x, expert, place, b, &block);
         }
     }
@@ -258,8 +258,8 @@ static int make_mixture(Mixture *m) {
     m->products = malloc((size_t)(slots * e->hidden_size) * 4);
     if (!m->starts || !m->rows || !m->groups || !m->busy || !m->slots || !m->products || !sort_by_expert(m)) return 0;
     const long rows = m->rows[e->expert_count], groups = m->groups[e->expert_count];
-    return make_rows(&m->x, rows, e->hidden_size, m->kernels->paired) &&
-           make_rows(&m->gated, rows, e->intermediate_size, m->kernels->paired) &&
+    return make_rows(&m->x, rows, e->hidden_size, m->kernels->order) &&
+           make_rows(&m->gated, rows, e->intermediate_size, m->kernels->order) &&
            make_panels(&m->many_x, groups, e->hidden_size) && make_panels(&m->many_gated, groups, e->intermediate_size);
 }
 
@@ -297,16 +297,41 @@ typedef struct {
 
 #define DENSE_ROWS 64
 
+typedef struct {
+    const Dense *d;
+    const Kernels *kernels;
+    Activations rounded;
+} Product;
+
 static void dense_task(void *context, long item) {
-    const Dense *d = context;
+    const Product *p = context;
+    const Dense *d = p->d;
     const long row = item * DENSE_ROWS, rows = d->rows - row < DENSE_ROWS ? d->rows - row : DENSE_ROWS;
-    kernels_of(d->level)->dense(d->weights + row * d->k, d->scales + row * (d->k / BLOCK), rows, d->k, d->x, d->count,
-                  d->bias ? d->bias + row : NULL, d->out + row, d->rows);
+    p->kernels->dense(d->weights + row * d->k, d->scales + row * (d->k / BLOCK), rows, d->k, d->x, &p->rounded, d->count,
+                      d->bias ? d->bias + row : NULL, d->out + row, d->rows);
 }
 
-/* out [count][rows] = x [count][k] times weights [rows][k], plus a bias that may be null. */
-EXPORT void gptoss_dense(const Dense *d) {
-    spread(dense_task, (void *)d, (d->rows + DENSE_ROWS - 1) / DENSE_ROWS, 1, d->threads);
+static void round_task(void *context, long token) {
+    Product *p = context;
+    for (long b = 0; b < p->rounded.blocks; b++) {
+        Rounded block = p->kernels->round(p->d->x + token * p->d->k + b * BLOCK, 1);
+        store_row(&p->rounded, token, b, &block);
+    }
+}
+
+/* out [count][rows] = x [count][k] times weights [rows][k], plus a bias that may be null. Returns 0, or 1 where memory
+ * ran out. */
+EXPORT int gptoss_dense(const Dense *d) {
+    Product p = {.d = d, .kernels = kernels_of(d->level)};
+    int ready = !p.kernels->rounds_dense || make_rows(&p.rounded, d->count, d->k, NATURAL);
+    if (ready) {
+        if (p.kernels->rounds_dense) spread(round_task, &p, d->count, 1, d->threads);
+        spread(dense_task, &p, (d->rows + DENSE_ROWS - 1) / DENSE_ROWS, 1, d->threads);
+    }
+    free(p.rounded.high);
+    free(p.rounded.scales);
+    free(p.rounded.surplus);
+    return !ready;
 }
 
 static void widen_task(void *context, long item) {
@@ -352,3 +377,7 @@ static void narrow_task(void *context, long row) {
 
 /* weights [rows][k] and scales [rows][k / 32] = the source, rounded to int8. */
 EXPORT void gptoss_narrow(const Narrow *n) { spread(narrow_task, (void *)n, n->rows, 16, n->threads); }
+
+/* ---- whole tokens */
+
+#include "decode.h"

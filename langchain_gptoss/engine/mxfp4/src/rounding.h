@@ -41,7 +41,8 @@ INLINE void round_wide(const float *block, float factor, int8_t *high, int8_t *l
     }
 }
 
-INLINE Rounded rounded(const float *block) {
+/* Even places first and then odd ones, unless the order is natural. */
+INLINE Rounded rounded(const float *block, const int natural) {
     Rounded to;
     int8_t high[BLOCK] = {0}, low[BLOCK] = {0};
     const float most = largest_of(block);
@@ -49,10 +50,10 @@ INLINE Rounded rounded(const float *block) {
     if (usable) round_wide(block, 127 * 256 / most, high, low);
     int32_t high_sum = 0, low_sum = 0;
     for (int j = 0; j < BLOCK_BYTES; j++) {
-        to.high[j] = high[2 * j];
-        to.high[j + BLOCK_BYTES] = high[2 * j + 1];
-        to.low[j] = low[2 * j];
-        to.low[j + BLOCK_BYTES] = low[2 * j + 1];
+        to.high[j] = high[natural ? j : 2 * j];
+        to.high[j + BLOCK_BYTES] = high[natural ? j + BLOCK_BYTES : 2 * j + 1];
+        to.low[j] = low[natural ? j : 2 * j];
+        to.low[j + BLOCK_BYTES] = low[natural ? j + BLOCK_BYTES : 2 * j + 1];
         high_sum += high[2 * j] + high[2 * j + 1];
         low_sum += low[2 * j] + low[2 * j + 1];
     }
@@ -81,7 +82,38 @@ INLINE Rounded gated(const float *from, const float *bias, float alpha, float li
         up = up > limit ? limit : up < -limit ? -limit : up;
         values[j] = (up + 1) * gate / (1 + exponential(-alpha * gate));
     }
-    return rounded(values);
+    return rounded(values, 0);
+}
+
+/* Sums in 16 parts, which compilers turn into vectors; `count` is a multiple of 16. */
+INLINE float dot_of(const float *a, const float *b, long count) {
+    float parts[16] = {0}, sum = 0;
+    for (long j = 0; j < count; j += 16)
+        for (int l = 0; l < 16; l++) parts[l] += a[j + l] * b[j + l];
+    for (int l = 0; l < 16; l++) sum += parts[l];
+    return sum;
+}
+
+/* RMS norm of `count` numbers, as GptOssRMSNorm. */
+INLINE void normed(const float *x, const float *weight, float epsilon, long count, float *out) {
+    const float factor = 1 / sqrtf(dot_of(x, x, count) / (float)count + epsilon);
+    for (long j = 0; j < count; j++) out[j] = weight[j] * (x[j] * factor);
+}
+
+/* What one query head sees of `length` keys and values: softmax with a sink, which takes a share and gives nothing. */
+INLINE void attended(const float *query, const float *keys, const float *values, long length, long width, float scaling,
+                     float sink, float *scores, float *out) {
+    float most = sink, total;
+    for (long i = 0; i < length; i++) {
+        scores[i] = dot_of(query, keys + i * width, width) * scaling;
+        most = scores[i] > most ? scores[i] : most;
+    }
+    total = exponential(sink - most);
+    for (long i = 0; i < length; i++) scores[i] = exponential(scores[i] - most);
+    for (long i = 0; i < length; i++) total += scores[i];
+    memset(out, 0, (size_t)width * 4);
+    for (long i = 0; i < length; i++)
+        for (long j = 0; j < width; j++) out[j] += scores[i] / total * values[i * width + j];
 }
 
 #endif

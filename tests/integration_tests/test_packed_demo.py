@@ -1,0 +1,53 @@
+"""The demo model with its experts in MXFP4: packed, it writes what it writes unpacked."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import HumanMessage
+from safetensors.torch import load_file, save_file
+
+from langchain_gptoss import ChatGptOss
+from langchain_gptoss.engine.mxfp4.kernel import kernel_status
+from langchain_gptoss.engine.mxfp4.reference import packed
+from langchain_gptoss.engine.registry import close_all
+from langchain_gptoss.models.demo import demo_model
+
+PROMPTS = ["Describe the sea in a few sentences.", "Write a long story about a fox.", "Explain how a bicycle works."]
+
+
+@pytest.fixture(scope="module")
+def packed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the demo model, laid out as the published checkpoints are."""
+    folder = Path(shutil.copytree(demo_model(), tmp_path_factory.mktemp("packed") / "demo-mxfp4"))
+    weights = load_file(folder / "model.safetensors")
+    for name in [name for name in weights if name.endswith(("gate_up_proj", "down_proj"))]:
+        blocks, scales = packed(weights.pop(name).transpose(1, 2).contiguous())
+        weights |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "mxfp4"}}))
+    yield folder
+    close_all()
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_200_greedy_tokens_are_the_same(packed_demo, prompt):
+    assert kernel_status().level != "none"
+    answers = []
+    for experts in ("packed", "unpacked"):
+        llm = ChatGptOss(
+            model=packed_demo, device="cpu", experts=experts, dtype="float32", temperature=0, max_tokens=200
+        )
+        ids = tuple(llm.format.render([HumanMessage(prompt)]))
+        turn = llm.begin(list(ids), None, {})
+        answers.append(list(turn.stream))
+    assert len(answers[0]) == 200
+    assert answers[0] == answers[1]
+
+
+def test_packed_with_int8_matrices_answers_too(packed_demo):
+    llm = ChatGptOss(model=packed_demo, temperature=0, max_tokens=30)
+    assert "Paris" in llm.invoke("What is the capital of France?").content
