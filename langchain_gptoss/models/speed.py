@@ -1,7 +1,7 @@
 """A rough forecast of speed from memory bandwidth and arithmetic; an estimate, good to a factor of about two.
 
-The constants were measured on two cores of an AMD EPYC (AVX2) with 20.9 GB/s, or are published peak figures times the
-share of them that runs of this kind reach.
+The constants were measured on two cores of an AMD EPYC with 20 to 33 GB/s, or are published peak figures times the share
+of them that runs of this kind reach.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ from langchain_gptoss.models.shapes import Shape
 _BANDWIDTH_UNKNOWN = 15.0  # GB/s: two channels of DDR4, as in a laptop, less what is lost
 _MPS_BANDWIDTH = 100.0  # GB/s: the smallest Apple chips have 68 to 120
 
-# Packed experts on the CPU: share of the bandwidth that decoding reaches, and GFLOP/s per core of prefill. AVX2
-# measured (9.4 - 11.8 of 20.9 GB/s; 97 - 120 GFLOP/s on two cores); the others scaled by instructions per product.
-_PACKED = {"avx512-vnni": (0.7, 100.0), "avx2": (0.5, 50.0), "portable": (0.1, 5.0), "none": (0.05, 5.0)}
+# Packed experts on the CPU: share of the bandwidth that decoding reaches, and GFLOP/s per core of prefill, measured
+# with benchmarks/cpu.py on two cores of an AMD EPYC with AVX-512 (AVX2 and plain C: the kernel alone, there as well).
+_PACKED = {"avx512-vnni": (0.9, 180.0), "avx2": (0.75, 100.0), "portable": (0.1, 5.0), "none": (0.02, 5.0)}
 # Unpacked through transformers: the demo model's 147 and 9 tokens/s in float32, 7 and 3 in bfloat16 without
 # instructions for it.
 _UNPACKED, _SLOW_BFLOAT16 = (0.8, 16.0), (0.05, 0.75)
 _LAYER_SECONDS = {"cpu": 2e-3, "cuda": 4e-4, "mps": 1e-3}  # Python between the kernels of a layer
+_PACKED_LAYER_SECONDS = 1e-4  # on a CPU, where decode does not return to Python
 
 _GPU_SHARE, _GPU_FLOP_SHARE = 0.6, 0.2
 # Dense bfloat16 TFLOP/s by compute capability, rounded down (NVIDIA's data sheets).
@@ -61,7 +62,7 @@ def speed_of(
     dense_bytes = (dense_weights + shape.embedding_weights) * WIDTHS[dtype]
     expert_bytes = shape.packed_expert_bytes if packed else shape.expert_weights * WIDTHS[dtype]
     active = shape.experts_per_token / shape.experts
-    overhead = shape.layers * _LAYER_SECONDS[device]
+    overhead = shape.layers * (_PACKED_LAYER_SECONDS if packed and device == "cpu" else _LAYER_SECONDS[device])
 
     decode = overhead + dense_bytes / dense_rate.bytes + active * expert_bytes / expert_rate.bytes
     arithmetic = dense_weights / dense_rate.flops + shape.active_expert_weights / expert_rate.flops

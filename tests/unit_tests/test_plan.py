@@ -418,9 +418,13 @@ def test_advice_works():
 
 @pytest.mark.parametrize(
     ("hardware", "decode", "prefill"),
-    # Measured: llama.cpp and ik_llama.cpp on two cores, and a published RTX 4090 (without Python in between).
+    # Measured: benchmarks/cpu.py on two cores with AVX-512, and a published RTX 4090 (without Python in between).
     [
-        (machine(22, physical_cores=2, bandwidth=20.9), (2.7, 6.9), (8, 25)),
+        (
+            machine(22, physical_cores=2, bandwidth=29.7, cpu_kernel="avx512-vnni", fast_bfloat16=True),
+            (8.5, 11),
+            (50, 62),
+        ),
         (machine(64, gpus=(replace(GPU_24.gpus[0], capability=(8, 9), bandwidth=1008.0),)), (40, 191), (1_000, 20_000)),
     ],
 )
