@@ -1,7 +1,7 @@
 """A rough forecast of speed from memory bandwidth and arithmetic; an estimate, good to a factor of about two.
 
-The constants were measured on two cores of an AMD EPYC with 20 to 33 GB/s, or are published peak figures times the share
-of them that runs of this kind reach.
+The constants were measured on two cores of an AMD EPYC with 20 to 33 GB/s, or are published peak figures times the
+share of them that runs of this kind reach.
 """
 
 from dataclasses import dataclass
