@@ -13,25 +13,42 @@ if TYPE_CHECKING:
     from langchain_gptoss.errors import GptOssError
     from langchain_gptoss.ingest import index_documents
     from langchain_gptoss.llms import GptOssLLM
+    from langchain_gptoss.retrievers import (
+        BM25Retriever,
+        HistoryAwareRetriever,
+        HybridRetriever,
+        NeighbourRetriever,
+        RerankRetriever,
+    )
     from langchain_gptoss.vectorstores import FaissStore
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "BM25Retriever": "retrievers",
     "ChatGptOss": "chat_models",
     "FaissStore": "vectorstores",
     "GptOssError": "errors",
     "GptOssLLM": "llms",
+    "HistoryAwareRetriever": "retrievers",
+    "HybridRetriever": "retrievers",
+    "NeighbourRetriever": "retrievers",
+    "RerankRetriever": "retrievers",
     "create_chatbot": "chatbot",
     "index_documents": "ingest",
     "load_embeddings": "embeddings",
 }
 
 __all__ = [
+    "BM25Retriever",
     "ChatGptOss",
     "FaissStore",
     "GptOssError",
     "GptOssLLM",
+    "HistoryAwareRetriever",
+    "HybridRetriever",
+    "NeighbourRetriever",
+    "RerankRetriever",
     "create_chatbot",
     "index_documents",
     "load_embeddings",

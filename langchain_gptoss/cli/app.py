@@ -10,6 +10,7 @@ import typer
 
 from langchain_gptoss.cli.console import clean_exit, heading, note, show_answer, show_json
 from langchain_gptoss.cli.doctor import doctor
+from langchain_gptoss.cli.index import index
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -25,7 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Docs = Annotated[str, typer.Option("--docs", help="A folder (or a file) with .md, .txt, .html or .pdf documents.")]
+Docs = Annotated[
+    str | None, typer.Option("--docs", help="A folder, a file or a pattern: Markdown, text, HTML, PDF, Office, e-mail.")
+]
+Store = Annotated[str | None, typer.Option("--store", help="In place of --docs, an index that `gptoss index` made.")]
 Model = Annotated[str, typer.Option("--model", help="A name such as demo or gpt-oss-20b, a folder, or a hub id.")]
 
 # The third follows the second; the documents do not answer the last.
@@ -74,7 +78,8 @@ def demo(
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     *,
-    docs: Docs,
+    docs: Docs = None,
+    store: Store = None,
     model: Model = "demo",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -84,7 +89,7 @@ def ask(
             from langchain_gptoss.errors import InvalidInputError
 
             raise InvalidInputError('The question is empty. Ask something: gptoss ask "..." --docs FOLDER')
-        bot = _chatbot(model, docs)
+        bot = _chatbot(model, docs, store)
         if as_json:
             show_json(bot.invoke({"question": question}))
         else:
@@ -92,16 +97,17 @@ def ask(
 
 
 @app.command()
-def chat(*, docs: Docs, model: Model = "demo") -> None:
+def chat(*, docs: Docs = None, store: Store = None, model: Model = "demo") -> None:
     """Talk with your documents; an empty line or Ctrl-D ends."""
     with clean_exit():
-        _converse(_chatbot(model, docs), [])
+        _converse(_chatbot(model, docs, store), [])
 
 
 @app.command()
 def serve(
     *,
-    docs: Docs,
+    docs: Docs = None,
+    store: Store = None,
     model: Model = "demo",
     host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
@@ -110,36 +116,42 @@ def serve(
     with clean_exit():
         from langchain_gptoss.serve import serve as run_server
 
-        bot = _chatbot(model, docs)
+        bot = _chatbot(model, docs, store)
         note(f"Serving on http://{host}:{port}/chatbot/playground/ (Ctrl-C stops)")
         run_server(bot, host=host, port=port)
 
 
 app.command()(doctor)
+app.command()(index)
 
 
-def _chatbot(model: str, docs: str) -> "Bot":
-    """Returns a chatbot over a folder of documents; what is wrong with either is said before anything heavy runs."""
+def _chatbot(model: str, docs: str | None, store: str | None = None) -> "Bot":
+    """Returns a chatbot over documents or an index; what is wrong with them is said before anything heavy runs."""
+    from langchain_gptoss.errors import InvalidInputError
     from langchain_gptoss.models.catalog import resolve
 
+    if (docs is None) == (store is None):
+        raise InvalidInputError("Give either --docs FOLDER or --store INDEX, which `gptoss index` makes.")
     card = resolve(model)
     if card.note:
         note(f"{card.name}: {card.note}")
 
-    from langchain_gptoss.ingest import index_documents, load_documents
+    from langchain_gptoss.ingest import index_documents, load_documents, open_store
     from langchain_gptoss.models.checkpoint import locate
 
-    documents = load_documents(docs)
+    documents = load_documents(docs) if docs is not None else []
     locate(card)
-    store = index_documents(documents)
-    note(f"Indexed {len({document.metadata['source'] for document in documents})} files as {len(store)} passages.")
+    index_ = open_store(str(store)) if docs is None else index_documents(documents)
+    if docs is not None:
+        files = len({document.metadata["source"] for document in documents})
+        note(f"Indexed {files} files as {len(index_)} passages.")
 
     from langchain_gptoss.chat_models import ChatGptOss
     from langchain_gptoss.chatbot import create_chatbot
 
     llm = ChatGptOss(model=model)
     llm.load()
-    return create_chatbot(llm, store.as_retriever())
+    return create_chatbot(llm, index_.as_retriever())
 
 
 def _answer(bot: "Bot", question: str, history: "list[BaseMessage]") -> None:

@@ -8,93 +8,135 @@ because an empty index answers nothing and says so only much later.
 
 import hashlib
 import logging
-import os
-import re
 import stat
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
-from langchain_gptoss._optional import require
-from langchain_gptoss.errors import DocumentsError
-from langchain_gptoss.ingest.split import first_heading
+from langchain_gptoss._retrieval.language import detect_language
+from langchain_gptoss.errors import DocumentsError, GptOssError, InvalidInputError
+from langchain_gptoss.ingest.formats import PAGE_BREAK, Extract, Reader, UnusableError
+from langchain_gptoss.ingest.walk import Found, Listing, Skipped, list_files, printable
 
-_TEXT = (".md", ".markdown", ".txt")
-_HTML = (".html", ".htm")
-_PDF = (".pdf",)
+# Where the reader of each format is. The modules are imported when a file of theirs comes.
+_READERS = {
+    ".md": "formats.read_text",
+    ".markdown": "formats.read_text",
+    ".txt": "formats.read_text",
+    ".html": "formats.read_html",
+    ".htm": "formats.read_html",
+    ".pdf": "formats.read_pdf",
+    ".docx": "office.read_docx",
+    ".pptx": "office.read_pptx",
+    ".xlsx": "office.read_xlsx",
+    ".epub": "office.read_epub",
+    ".csv": "records.read_csv",
+    ".tsv": "records.read_csv",
+    ".json": "records.read_json",
+    ".jsonl": "records.read_jsonl",
+    ".eml": "records.read_eml",
+}
 
-SUPPORTED_SUFFIXES: tuple[str, ...] = (*_TEXT, *_HTML, *_PDF)
+SUPPORTED_SUFFIXES: tuple[str, ...] = tuple(_READERS)
 """Suffixes of the files that `load_documents` reads, in lower case."""
 
-_PAGE_BREAK = "\n\n"
-_NO_TEXT_IN_HTML = ("head", "title", "script", "style", "nav", "template", "noscript")
-_FPDF_ERR_PASSWORD = 4  # fpdfview.h
-_XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
-# PDFium writes U+FFFE for the hyphen of a word that was broken at a line's end.
-_BROKEN_WORD = re.compile("\ufffe(?:\r\n|\n)?")
+MAX_BYTES = 100_000_000
+"""The largest file that is read, unless another limit is given."""
 
-_pdfium_lock = threading.Lock()  # PDFium is not thread-safe, not even across documents
+Loader = Callable[[Path], "str | BaseLoader | Iterable[Document]"]
+"""Reads a file in place of this package: returns its text, its Documents, or a LangChain loader of them."""
+
+Source = str | Path | BaseLoader
+"""A file, a folder, a pattern such as `docs/**/*.md`, or a LangChain loader."""
+
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file or a subfolder that could not be used.
+class Options:
+    """How files are read.
 
     Attributes:
-        source: Its path relative to the folder that was given, with forward slashes.
-        reason: Why, as a clause without a full stop: "it is empty".
+        loaders: Readers by suffix, in place of this package's own or for formats it does not know.
+        max_bytes: The largest file that is read; what is packed in it may be as large.
     """
 
-    source: str
-    reason: str
+    loaders: Mapping[str, Loader]
+    max_bytes: int
 
-    def __str__(self) -> str:
-        return f"Skipped {self.source}: {self.reason}."
-
-
-class _UnusableError(Exception):
-    """Carries the reason of a `Skipped`."""
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Suffixes of the files that can be read."""
+        return (*SUPPORTED_SUFFIXES, *(suffix for suffix in self.loaders if suffix not in SUPPORTED_SUFFIXES))
 
 
-def load_documents(path: str | Path, *, on_skip: Callable[[Skipped], None] | None = None) -> list[Document]:
+@dataclass(frozen=True)
+class Contents:
+    """What a file was read as.
+
+    Attributes:
+        documents: Its documents; None where it is known already.
+        file_hash: SHA-256 of its bytes, hex.
+    """
+
+    documents: list[Document] | None
+    file_hash: str
+
+
+def load_documents(
+    path: Source | Sequence[Source],
+    *,
+    loaders: Mapping[str, Loader] | None = None,
+    max_bytes: int = MAX_BYTES,
+    on_skip: Callable[[Skipped], None] | None = None,
+) -> list[Document]:
     """Returns the documents of a file or of a folder and its subfolders, in the order of their paths.
 
-    Reads Markdown and plain text (UTF-8, left as it is), HTML (as Markdown, so that headings survive) and PDF
-    (the text of each page). Hidden files and folders are passed over.
+    Reads Markdown and plain text (UTF-8, left as it is); HTML, Word, PowerPoint and EPUB (as Markdown, so that
+    headings survive); PDF (the text of each page); Excel, CSV, JSON and JSON lines (a paragraph for each row or
+    record); e-mail (.eml). Hidden files and folders are passed over.
 
     Args:
-        path: A file or a folder.
+        path: A file, a folder, a pattern such as `docs/**/*.md`, a LangChain loader, or several of these.
+        loaders: Functions that read a file themselves, by suffix: `{".pdf": my_loader}`. Each is called with a
+            Path and returns a text, Documents, or a LangChain loader.
+        max_bytes: The largest file that is read; larger ones are skipped.
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
     Returns:
-        One Document per file, one per page for a PDF. Metadata: `source` (relative to the folder, with
-        forward slashes), `title` (first heading, or the file's name without its suffix), `start` (offset of
-        the text in the file's whole extracted text), `content_hash` (SHA-256 of that text, hex) and, in a
-        PDF, `page` (from 1).
+        One Document per file, one per page or slide for PDF and PowerPoint. Metadata: `source` (relative to the
+        folder, with forward slashes), `title` (first heading, or the file's name without its suffix), `start`
+        (offset of the text in the file's whole extracted text), `content_hash` (SHA-256 of that text, hex),
+        `language` ("en" or "fr", where the text tells) and, where there are pages, `page` (from 1).
 
     Raises:
         DocumentsError: There is nothing at `path`, or nothing of it can be used.
-        MissingDependencyError: There is HTML or PDF and the extra `rag` is not installed.
+        InvalidInputError: `max_bytes` is below 1, or a loader returns something else.
+        MissingDependencyError: There is HTML, PDF, Office or EPUB and the extra `rag` is not installed.
     """
     report = on_skip or _warn
-    place = Path(os.path.expanduser(path))
-    skips: list[Skipped] = []
+    options = options_of(loaders, max_bytes)
+    places, foreign = parted(path)
     documents: list[Document] = []
-    for source, file in _files(place, skips):
-        try:
-            documents.extend(_read(file, source))
-        except _UnusableError as unusable:
-            skips.append(Skipped(source, str(unusable)))
+    skips: list[Skipped] = []
+    if places or not foreign:
+        listing = supported_files(places, options)
+        skips += listing.skips
+        for found in listing.files:
+            try:
+                documents.extend(read_file(found, options).documents or [])
+            except UnusableError as unusable:
+                skips.append(Skipped(found.source, str(unusable)))
+    for loader in foreign:
+        documents.extend(foreign_documents(loader.lazy_load()))
     for skipped in skips:
         report(skipped)
     if not documents:
-        raise DocumentsError(_nothing_read(place, skips))
+        raise DocumentsError(_nothing_read(path, skips))
     return documents
 
 
@@ -102,83 +144,141 @@ def _warn(skipped: Skipped) -> None:
     _logger.warning("%s", skipped)
 
 
-def _files(place: Path, skips: list[Skipped]) -> list[tuple[str, Path]]:
-    """Returns the supported files at a place, with their sources, sorted."""
-    try:
-        mode = place.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise DocumentsError(f"There is no file or folder at {place}. Check the path.") from None
-    except OSError as error:
-        raise DocumentsError(f"{place} cannot be read ({error.strerror}). Check its permissions.") from error
-    if not stat.S_ISDIR(mode):
-        if place.suffix.lower() not in SUPPORTED_SUFFIXES:
-            raise DocumentsError(f"{place.name} cannot be read. Convert it to one of {_suffixes()}.")
-        return [(_printable(place.name), place)]
-    every = sorted((_printable(file.relative_to(place).as_posix()), file) for file in _walk(place, skips))
-    supported = [(source, file) for source, file in every if file.suffix.lower() in SUPPORTED_SUFFIXES]
-    if not supported and not skips:
-        raise DocumentsError(_nothing_supported(place, [source for source, _ in every]))
-    return supported
+def options_of(loaders: Mapping[str, Loader] | None, max_bytes: int) -> Options:
+    """Returns checked options; suffixes may be written in any case, with or without the point."""
+    if max_bytes < 1:
+        raise InvalidInputError(f"max_bytes is {max_bytes} and must be at least 1. The default is {MAX_BYTES}.")
+    named = {f".{suffix.lower().lstrip('.')}": loader for suffix, loader in (loaders or {}).items()}
+    return Options(named, max_bytes)
 
 
-def _walk(folder: Path, skips: list[Skipped]) -> Iterator[Path]:
-    def unreadable(error: OSError) -> None:
-        source = _printable(Path(error.filename).relative_to(folder).as_posix())
-        skips.append(Skipped(source, f"the folder cannot be read ({error.strerror})"))
-
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in names if not name.startswith("."))
-
-
-def _printable(source: str) -> str:
-    # A file name need not be valid Unicode on Linux, and metadata must be, or it cannot be saved or shown.
-    return source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def parted(sources: Source | Sequence[Source]) -> tuple[list[str | Path], list[BaseLoader]]:
+    """Returns the places and the LangChain loaders among some sources."""
+    every = [sources] if isinstance(sources, str | Path | BaseLoader) else list(sources)
+    places = [source for source in every if isinstance(source, str | Path)]
+    foreign = [source for source in every if isinstance(source, BaseLoader)]
+    if len(places) + len(foreign) != len(every):
+        raise InvalidInputError("A source is neither a path nor a LangChain loader. Give paths, patterns or loaders.")
+    return places, foreign
 
 
-def _suffixes() -> str:
-    return f"{', '.join(SUPPORTED_SUFFIXES[:-1])} or {SUPPORTED_SUFFIXES[-1]}"
+def supported_files(places: Sequence[str | Path], options: Options, *, exclude: Path | None = None) -> Listing:
+    """Returns the files at some places.
+
+    Raises:
+        DocumentsError: There is nothing at one of the places, or nothing that can be read in all of them.
+    """
+    listing = list_files(places, options.suffixes, exclude=exclude)
+    if not listing.files and not listing.skips:
+        raise DocumentsError(_nothing_supported(places, listing.others, options.suffixes))
+    return listing
 
 
-def _nothing_supported(folder: Path, sources: list[str]) -> str:
-    if not sources:
-        return f"The folder {folder} is empty. Put documents into it ({_suffixes()})."
-    more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
+def _listed(suffixes: Sequence[str]) -> str:
+    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+
+
+def _nothing_supported(places: Sequence[str | Path], others: list[str], suffixes: Sequence[str]) -> str:
+    place = ", ".join(map(str, places))
+    if len(places) == 1 and Path(place).expanduser().is_file():
+        return f"{Path(place).name} cannot be read. Convert it to one of {_listed(suffixes)}."
+    if not others:
+        return f"The folder {place} is empty. Put documents into it ({_listed(suffixes)})."
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
     return (
-        f"The folder {folder} holds no document that can be read, only {', '.join(sources[:3])}{more}. "
-        f"Supported are {_suffixes()}."
+        f"The folder {place} holds no document that can be read, only {', '.join(others[:3])}{more}. "
+        f"Supported are {_listed(suffixes)}."
     )
 
 
-def _nothing_read(place: Path, skips: list[Skipped]) -> str:
+def _nothing_read(path: Source | Sequence[Source], skips: list[Skipped]) -> str:
+    place = path if isinstance(path, str | Path) else "these sources"
+    if not skips:
+        return f"Nothing at {place} can be used: the loaders returned no documents. Check what they read."
     reasons = "; ".join(f"{skipped.source}: {skipped.reason}" for skipped in skips[:3])
     more = f"; and {len(skips) - 3} more" if len(skips) > 3 else ""
     return f"Nothing at {place} can be used ({reasons}{more}). Mend or replace the files."
 
 
-def _read(file: Path, source: str) -> list[Document]:
+def read_file(found: Found, options: Options, *, known_hash: str | None = None) -> Contents:
     """Returns the documents of one file.
 
+    Args:
+        found: The file.
+        options: How it is read.
+        known_hash: SHA-256 of what it held before; if it still does, it is not parsed.
+
     Raises:
-        _UnusableError: It cannot be used.
+        UnusableError: It cannot be used.
     """
-    data = _bytes(file)
-    suffix = file.suffix.lower()
-    pages = _pdf_pages(data) if suffix in _PDF else [_text(data)]
-    if suffix in _HTML:
-        pages = [_markdown(pages[0])]
-    text = _PAGE_BREAK.join(pages)
+    data = _bytes(found.path, options.max_bytes)
+    file_hash = hashlib.sha256(data).hexdigest()
+    if file_hash == known_hash:
+        return Contents(None, file_hash)
+    try:
+        return Contents(_read(found, data, options), file_hash)
+    except UnusableError as unusable:
+        unusable.file_hash = file_hash
+        raise
+
+
+def _read(found: Found, data: bytes, options: Options) -> list[Document]:
+    suffix = found.path.suffix.lower()
+    if suffix in options.loaders:
+        return _with_loader(found, options.loaders[suffix])
+    extract = _reader(suffix)(data, options.max_bytes)
+    return _documents(found.source, extract, printable(found.path.stem))
+
+
+def _reader(suffix: str) -> Reader:
+    module, name = _READERS[suffix].split(".")
+    reader: Reader = getattr(import_module(f"langchain_gptoss.ingest.{module}"), name)
+    return reader
+
+
+def _bytes(file: Path, limit: int) -> bytes:
+    try:
+        known = file.stat()
+        # Opening a pipe would wait for ever.
+        if not stat.S_ISREG(known.st_mode):
+            raise UnusableError("it is not a regular file")
+        if known.st_size > limit:
+            raise UnusableError(
+                f"it has {known.st_size / 1e6:,.1f} MB and the limit is {limit / 1e6:,.1f} MB; "
+                "split it or raise max_bytes"
+            )
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise UnusableError("it no longer exists") from None
+    except OSError as error:
+        raise UnusableError(f"it cannot be read ({error.strerror})", lasting=False) from error
+
+
+def _documents(source: str, extract: Extract, stem: str) -> list[Document]:
+    pages = [_encodable(page) for page in extract.pages]
+    text = PAGE_BREAK.join(pages)
     if not text.strip():
-        raise _UnusableError("it holds no text; a scanned PDF needs OCR first" if suffix in _PDF else "it is empty")
-    title = "" if suffix in _PDF else first_heading(text)
-    shared = {
-        "source": source,
-        "title": title or _printable(file.stem),
-        "content_hash": hashlib.sha256(text.encode()).hexdigest(),
-    }
-    if suffix not in _PDF:
+        raise UnusableError(extract.empty)
+    shared = {"source": source, "title": _encodable(extract.title) or stem} | _told_by(text)
+    if not extract.paged:
         return [Document(page_content=text, metadata={**shared, "start": 0})]
     return list(_page_documents(pages, shared))
+
+
+def _encodable(text: str) -> str:
+    """Returns text without NULs and lone surrogates, which JSON and e-mail can bring and nothing can show."""
+    text = text.replace("\0", "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _told_by(text: str) -> dict[str, str]:
+    told = {"content_hash": hashlib.sha256(text.encode()).hexdigest()}
+    language = detect_language(text)
+    return told if language is None else {**told, "language": language}
 
 
 def _page_documents(pages: list[str], shared: dict[str, str]) -> Iterator[Document]:
@@ -186,66 +286,53 @@ def _page_documents(pages: list[str], shared: dict[str, str]) -> Iterator[Docume
     for number, page in enumerate(pages, 1):
         if page.strip():
             yield Document(page_content=page, metadata={**shared, "start": start, "page": number})
-        start += len(page) + len(_PAGE_BREAK)
+        start += len(page) + len(PAGE_BREAK)
 
 
-def _bytes(file: Path) -> bytes:
+def _with_loader(found: Found, loader: Loader) -> list[Document]:
     try:
-        # Opening a pipe would wait for ever.
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise _UnusableError("it is not a regular file")
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise _UnusableError("it no longer exists") from None
-    except OSError as error:
-        raise _UnusableError(f"it cannot be read ({error.strerror})") from error
+        made = loader(found.path)
+        if isinstance(made, BaseLoader):
+            made = made.lazy_load()
+        documents = [Document(page_content=made)] if isinstance(made, str) else list(made)
+    except (GptOssError, ImportError):
+        raise
+    except Exception as error:  # whatever a stranger's code raises concerns this file alone
+        name = getattr(loader, "__name__", type(loader).__name__)
+        raise UnusableError(f"{name} could not read it ({type(error).__name__}: {error})", lasting=False) from error
+    if not all(isinstance(document, Document) for document in documents):
+        raise InvalidInputError(f"The loader for {found.path.suffix} returned no text, Documents or LangChain loader.")
+    documents = [
+        Document(page_content=document.page_content, metadata={**document.metadata, "source": found.source})
+        for document in documents
+    ]
+    if not any(document.page_content.strip() for document in documents):
+        raise UnusableError("it holds no text")
+    return foreign_documents(documents, title=printable(found.path.stem))
 
 
-def _text(data: bytes) -> str:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _UnusableError(f"it is not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from None
-    if "\0" in text:
-        raise _UnusableError("it holds NUL bytes, so it is not UTF-8 text; save it as UTF-8")
-    return text
+def foreign_documents(documents: Iterable[Document], *, title: str = "") -> list[Document]:
+    """Returns documents of other loaders with what this package's own carry besides, where they lack it.
+
+    Several of one source are taken for its pages, one after the other.
+
+    Args:
+        documents: The documents.
+        title: The title of those that have none.
+    """
+    by_source: dict[str, list[Document]] = {}
+    for document in documents:
+        by_source.setdefault(str(document.metadata.get("source", "")), []).append(document)
+    return [document for source, group in by_source.items() for document in _completed(source, group, title)]
 
 
-def _markdown(html: str) -> str:
-    markdownify = require("markdownify", extra="rag")
-
-    def nothing(*_: Any, **__: Any) -> str:
-        return ""
-
-    drop = {f"convert_{tag}": nothing for tag in _NO_TEXT_IN_HTML}
-    # Backslashes before "_" and "*" would be in every quotation.
-    converter = type("_Converter", (markdownify.MarkdownConverter,), drop)(
-        heading_style="ATX", escape_asterisks=False, escape_underscores=False
-    )
-    # BeautifulSoup warns of XML and of text that could be a file name; we know that it is the text of a page.
-    page = _XML_DECLARATION.sub("", html, count=1) + "\n"
-    try:
-        return str(converter.convert(page))
-    except RecursionError:
-        raise _UnusableError("its HTML is nested too deeply") from None
-    except Exception as error:  # html.parser gives up on bad markup with errors of several kinds
-        raise _UnusableError(f"it is not readable HTML ({error})") from error
-
-
-def _pdf_pages(data: bytes) -> list[str]:
-    pdfium = require("pypdfium2", extra="rag")
-    if not data:
-        raise _UnusableError("it is empty")
-    try:
-        with _pdfium_lock, closing(pdfium.PdfDocument(data)) as document:
-            return [_page_text(document, index) for index in range(len(document))]
-    except (pdfium.PdfiumError, AssertionError) as error:  # pypdfium2 asserts on some damaged pages
-        if getattr(error, "err_code", None) == _FPDF_ERR_PASSWORD:
-            raise _UnusableError("it is protected by a password; save a copy without one") from None
-        raise _UnusableError(f"it is not a readable PDF ({str(error).rstrip('.')})") from None
-
-
-def _page_text(document: Any, index: int) -> str:
-    with closing(document[index]) as page, closing(page.get_textpage()) as text_page:
-        text = _BROKEN_WORD.sub("", text_page.get_text_range())
-    return text.replace("\r\n", "\n").replace("\0", "")
+def _completed(source: str, group: list[Document], title: str) -> Iterator[Document]:
+    texts = [_encodable(document.page_content) for document in group]
+    shared: dict[str, object] = {"source": source, **({"title": title} if title else {})}
+    shared |= _told_by(PAGE_BREAK.join(texts))
+    start = 0
+    for document, text in zip(group, texts, strict=True):
+        if text.strip():
+            metadata = {**shared, "start": start, **document.metadata, "source": source}
+            yield Document(id=document.id, page_content=text, metadata=metadata)
+        start += len(text) + len(PAGE_BREAK)

@@ -1,6 +1,6 @@
 """Cuts documents into chunks along their structure, each one an exact slice of its file.
 
-Structure first: a chunk never crosses a heading, and paragraphs, list items, table rows and code blocks stay
+Structure first: a chunk never crosses a heading or a page, and paragraphs, list items, tables and code blocks stay
 whole where they fit. Exact slices, because a citation is only worth something if it can be found in the file,
 character by character. Pure: the same documents give the same chunks and the same ids.
 """
@@ -10,11 +10,17 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Literal
 
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.ingest.measure import Chars, Count, Measure, Tokens, longest, repeated_from
+
+DEFAULT_MAX_CHARS = 700
+# In text that was never Markdown a line such as "# comment" is content.
+_NO_HEADINGS = {".pdf", ".csv", ".tsv", ".json", ".jsonl", ".eml"}
 
 # A longer "heading" is a paragraph with a stray "#": as a heading it would be in the text of no chunk.
 _MAX_HEADING = 300
@@ -52,20 +58,48 @@ class _Line:
 class _Section:
     heading: str
     blocks: list[_Span] = field(default_factory=list)
-    code: set[int] = field(default_factory=set)  # starts of the blocks that are fenced code
+    by_line: set[int] = field(default_factory=set)  # starts of the code blocks and tables among them
 
 
-def split_documents(documents: Iterable[Document], *, max_chars: int = 700) -> list[Document]:
+@dataclass(frozen=True)
+class _Rules:
+    limit: int
+    overlap: int
+    count: Count | None  # None: lengths are in characters
+
+    def measure(self, text: str) -> Measure:
+        return Chars() if self.count is None else Tokens(text, self.count)
+
+    def room(self, heading: str) -> int:
+        """Returns what is left for a chunk's own text where the model is given its heading too."""
+        if self.count is None or not heading:
+            return self.limit
+        return max(self.limit // 2, self.limit - self.count(f"{heading}\n") + self.count(""), 1)
+
+
+def split_documents(
+    documents: Iterable[Document],
+    *,
+    max_chars: int | None = None,
+    max_tokens: int | None = None,
+    count: Count | None = None,
+    overlap: int = 0,
+) -> list[Document]:
     """Returns the chunks of some documents, in order.
 
     Markdown headings (`# Title`, outside fenced code) start new sections. A chunk's text is
     `file_text[start:end]` of its metadata, without surrounding white space. A heading is in no chunk's text:
-    it is in the metadata of the chunks below it.
+    it is in the metadata of the chunks below it. Nothing else but white space is lost.
 
     Args:
         documents: Documents as `load_documents` returns them. From other loaders, a missing `start` counts as
             0 and a missing `source` as "".
-        max_chars: The most characters in one chunk.
+        max_chars: The most characters in one chunk; 700 where `max_tokens` is not given.
+        max_tokens: The most tokens in one chunk, together with the heading that is embedded with it (which gets at
+            most half of them). It replaces `max_chars`.
+        count: Counts the tokens of a text, special ones included, as `token_counter(embeddings)` does.
+        overlap: How much of the chunk before it a chunk repeats within a section, at most: whole sentences or, where
+            these are too long, whole words; in tokens with `max_tokens`, else in characters. The limit holds with it.
 
     Returns:
         Documents that carry their document's metadata and `start`, `end` (offsets in the file's extracted
@@ -73,18 +107,63 @@ def split_documents(documents: Iterable[Document], *, max_chars: int = 700) -> l
         also the Document's id: the same for the same text at the same place of the same source.
 
     Raises:
-        InvalidInputError: `max_chars` is below 1.
+        InvalidInputError: A limit is below 1, both limits are given, `max_tokens` comes without `count`, or the overlap
+            is not below the limit.
     """
-    if max_chars < 1:
-        raise InvalidInputError(
-            f"max_chars is {max_chars} and must be at least 1. Most texts do well with 400 to 1000."
-        )
-    return [
-        _chunk(document, section.heading, span)
-        for document in documents
-        for section in _sections(document.page_content, headings=not _is_pdf(document))
-        for span in _pack(_pieces_of(document.page_content, section, max_chars), max_chars)
-    ]
+    rules = _rules(max_chars, max_tokens, count, overlap)
+    return [_chunk(document, heading, span) for document in documents for heading, span in _spans(document, rules)]
+
+
+def _rules(max_chars: int | None, max_tokens: int | None, count: Count | None, overlap: int) -> _Rules:
+    limit = check_limits(max_chars, max_tokens, overlap)
+    if max_tokens is not None and count is None:
+        raise InvalidInputError("max_tokens needs count=, such as token_counter(embeddings).")
+    return _Rules(limit, overlap, None if max_tokens is None else count)
+
+
+def check_limits(max_chars: int | None, max_tokens: int | None, overlap: int) -> int:
+    """Returns the limit that counts, of arguments as `split_documents` takes them.
+
+    Raises:
+        InvalidInputError: They cannot work.
+    """
+    if max_chars is not None and max_tokens is not None:
+        raise InvalidInputError("max_chars and max_tokens are both given. Give one of them.")
+    name, limit = ("max_chars", max_chars) if max_tokens is None else ("max_tokens", max_tokens)
+    if limit is None:
+        limit = DEFAULT_MAX_CHARS
+    if limit < 1:
+        usual = "Most texts do well with 400 to 1000." if max_tokens is None else "Most models do well with 128 to 512."
+        raise InvalidInputError(f"{name} is {limit} and must be at least 1. {usual}")
+    if not 0 <= overlap < limit:
+        raise InvalidInputError(f"overlap is {overlap} and must be at least 0 and below {name} ({limit}).")
+    return limit
+
+
+def _spans(document: Document, rules: _Rules) -> Iterator[tuple[str, _Span]]:
+    text = document.page_content
+    title = str(document.metadata.get("title") or "")
+    measure = rules.measure(text)
+    for section in _sections(text, headings=_has_headings(document)):
+        limit = rules.room(section.heading or title)
+        pieces = _pieces_of(text, section, limit, measure)
+        for span in _pack(text, pieces, limit, min(rules.overlap, limit - 1), measure):
+            yield section.heading, span
+
+
+def chunk_id(source: str, start: int, end: int, content: str) -> str:
+    """Returns a chunk's id: the same for the same text at the same place of the same source."""
+    key = json.dumps([source, start, end, content])
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def embedded_text(chunk: Document) -> str:
+    """Returns what the embedding model is given for a chunk: its heading, or else its title, and its text.
+
+    A sentence such as "It costs 5 euros" is found by the title it stands under.
+    """
+    heading = chunk.metadata.get("heading") or chunk.metadata.get("title")
+    return f"{heading}\n{chunk.page_content}" if heading else chunk.page_content
 
 
 def first_heading(text: str) -> str:
@@ -93,19 +172,17 @@ def first_heading(text: str) -> str:
     return next((name for name in names if name), "")
 
 
-def _is_pdf(document: Document) -> bool:
-    # In text that was never Markdown a line such as "# comment" is content.
-    return str(document.metadata.get("source", "")).lower().endswith(".pdf")
+def _has_headings(document: Document) -> bool:
+    return PurePosixPath(str(document.metadata.get("source", ""))).suffix.lower() not in _NO_HEADINGS
 
 
 def _chunk(document: Document, heading: str, span: _Span) -> Document:
     content = document.page_content[span[0] : span[1]]
     base = int(document.metadata.get("start", 0))
-    place = {"start": base + span[0], "end": base + span[1]}
-    key = json.dumps([str(document.metadata.get("source", "")), *place.values(), content])
-    chunk_id = hashlib.sha256(key.encode()).hexdigest()[:32]
-    metadata = {**document.metadata, **place, "heading": heading, "chunk_id": chunk_id}
-    return Document(id=chunk_id, page_content=content, metadata=metadata)
+    start, end = base + span[0], base + span[1]
+    id_ = chunk_id(str(document.metadata.get("source", "")), start, end, content)
+    metadata = {**document.metadata, "start": start, "end": end, "heading": heading, "chunk_id": id_}
+    return Document(id=id_, page_content=content, metadata=metadata)
 
 
 def _lines(text: str, *, headings: bool = True) -> Iterator[_Line]:
@@ -151,37 +228,45 @@ def _sections(text: str, *, headings: bool) -> list[_Section]:
             level, name = _heading(text[line.start : line.end])
             path = {depth: above for depth, above in path.items() if depth < level} | {level: name}
             sections.append(_Section(" > ".join(name for name in path.values() if name)))
-        elif line.kind == "code" or (line.kind == "text" and previous in ("text", "item")):
+        elif _continues(line.kind, previous):
             section.blocks[-1] = (section.blocks[-1][0], line.end)
         elif line.kind != "blank":
             section.blocks.append((line.start, line.end))
-            if line.kind == "fence":
-                section.code.add(line.start)
+            if line.kind in ("fence", "row"):
+                section.by_line.add(line.start)
         previous = line.kind
     return sections
 
 
-def _pieces_of(text: str, section: _Section, limit: int) -> Iterator[_Span]:
+def _continues(kind: _Kind, previous: _Kind) -> bool:
+    if kind == "row":
+        return previous == "row"
+    return kind == "code" or (kind == "text" and previous in ("text", "item"))
+
+
+def _pieces_of(text: str, section: _Section, limit: int, measure: Measure) -> Iterator[_Span]:
     for start, end in section.blocks:
-        first = _LINE_END if start in section.code else _SENTENCE_END
-        yield from _pieces(text, (start, end), limit, (first, _WHITE_SPACE))
+        first = _LINE_END if start in section.by_line else _SENTENCE_END
+        yield from _pieces(text, (start, end), limit, measure, (first, _WHITE_SPACE))
 
 
-def _pieces(text: str, span: _Span, limit: int, cuts: tuple[re.Pattern[str], ...]) -> Iterator[_Span]:
+def _pieces(text: str, span: _Span, limit: int, measure: Measure, cuts: tuple[re.Pattern[str], ...]) -> Iterator[_Span]:
     """Yields a span whole if it fits, else cut by the first pattern; what is still too long, by the next."""
     start, end = _trimmed(text, span)
     if start == end:
         return
-    if end - start <= limit:
+    if measure.size(start, end) <= limit:
         yield start, end
     elif not cuts:
-        for at in range(start, end, limit):
-            yield at, min(at + limit, end)
+        while start < end:
+            stop = longest(start, end, limit, measure)
+            yield start, stop
+            start = stop
     else:
         for match in cuts[0].finditer(text, start, end):
-            yield from _pieces(text, (start, match.end()), limit, cuts[1:])
+            yield from _pieces(text, (start, match.end()), limit, measure, cuts[1:])
             start = match.end()
-        yield from _pieces(text, (start, end), limit, cuts[1:])
+        yield from _pieces(text, (start, end), limit, measure, cuts[1:])
 
 
 def _trimmed(text: str, span: _Span) -> _Span:
@@ -190,15 +275,32 @@ def _trimmed(text: str, span: _Span) -> _Span:
     return start, max(start, span[0] + len(piece.rstrip()))
 
 
-def _pack(pieces: Iterable[_Span], limit: int) -> Iterator[_Span]:
+def _pack(text: str, pieces: Iterable[_Span], limit: int, overlap: int, measure: Measure) -> Iterator[_Span]:
     """Joins neighbours for as long as the slice from the first to the last stays within the limit."""
-    current: _Span | None = None
-    for start, end in pieces:
-        if current is not None and end - current[0] <= limit:
-            current = (current[0], end)
-            continue
-        if current is not None:
-            yield current
-        current = (start, end)
-    if current is not None:
-        yield current
+    group: list[_Span] = []
+    size = 0
+    for piece in pieces:
+        more = measure.size(*piece)
+        joined = measure.joined(size, group[0][0], piece[1], more) if group else more
+        if group and joined > limit:
+            done = list(_verified(group, limit, measure))
+            yield from done
+            group, size = [piece], more
+            if overlap:
+                start = repeated_from(text, done[-1], piece[1], limit=limit, overlap=overlap, measure=measure)
+                if start is not None:
+                    group, size = [(start, piece[1])], measure.size(start, piece[1])
+        else:
+            group.append(piece)
+            size = joined
+    yield from _verified(group, limit, measure)
+
+
+def _verified(group: list[_Span], limit: int, measure: Measure) -> Iterator[_Span]:
+    """Yields a group as one span, or as several where its parts are longer together than their sum."""
+    while group:
+        taken = len(group)
+        while taken > 1 and measure.size(group[0][0], group[taken - 1][1]) > limit:
+            taken -= 1
+        yield group[0][0], group[taken - 1][1]
+        group = group[taken:]

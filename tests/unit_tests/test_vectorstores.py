@@ -1,47 +1,20 @@
-"""FaissStore: LangChain's standard suite, brute force as the judge, and saved stores that were tampered with."""
+"""FaissStore as a LangChain VectorStore: the standard suite, brute force as the judge, and input that cannot work."""
 
-import errno
-import hashlib
-import json
 import math
-import os
-import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 from langchain_core.documents import Document
-from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.indexing import InMemoryRecordManager, index
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
+from store_helpers import EMBEDDING, METRICS, SIZE, Named, assert_same, brute_force, filled
 
-from langchain_gptoss import _faiss_files
-from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
+from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.vectorstores import FaissRetriever, FaissStore
-
-SIZE = 8
-EMBEDDING = DeterministicFakeEmbedding(size=SIZE)
-FILES = ("index.faiss", "documents.jsonl", "manifest.json")
-
-
-class Named(Embeddings):
-    """Words hashed into a few dimensions, under a model name."""
-
-    def __init__(self, model_name: str, size: int = SIZE) -> None:
-        self.model_name, self.size = model_name, size
-
-    def embed_query(self, text: str) -> list[float]:
-        vector = [0.0] * self.size
-        for word in re.findall(r"\w+", text.lower()):
-            vector[hashlib.sha256(word.encode()).digest()[0] % self.size] += 1.0
-        return vector
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self.embed_query(text) for text in texts]
 
 
 class TestStandard(VectorStoreIntegrationTests):
@@ -50,31 +23,15 @@ class TestStandard(VectorStoreIntegrationTests):
         return FaissStore(self.get_embeddings())
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+class TestStandardL2(VectorStoreIntegrationTests):
+    @pytest.fixture
+    def vectorstore(self):
+        return FaissStore(self.get_embeddings(), metric="l2", index="SQ8")
 
 
-def filled(count: int, *, seed: int = 0) -> tuple[FaissStore, dict[str, np.ndarray]]:
-    vectors = np.random.default_rng(seed).normal(size=(count, SIZE))
-    store = FaissStore(EMBEDDING)
-    documents = [Document(id=f"d{i}", page_content=f"text {i}", metadata={"group": i % 7}) for i in range(count)]
-    store.add_embedded(documents, vectors)
-    return store, {document.id: vector for document, vector in zip(documents, vectors, strict=True)}
-
-
-def brute_force(vectors: dict[str, np.ndarray], query: list[float], k: int) -> list[tuple[str, float]]:
-    target = unit(np.array(query))
-    scores = {id_: float(unit(vector) @ target) for id_, vector in vectors.items()}
-    return sorted(scores.items(), key=lambda item: -item[1])[:k]
-
-
-def assert_same(found: list[tuple[Document, float]], expected: list[tuple[str, float]]) -> None:
-    assert [document.id for document, _ in found] == [id_ for id_, _ in expected]
-    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-5)
-
-
-def test_search_equals_brute_force_after_deletes_and_upserts():
-    store, vectors = filled(300)
+@pytest.mark.parametrize("metric", METRICS)
+def test_search_equals_brute_force_after_deletes_and_upserts(metric):
+    store, vectors = filled(300, metric=metric)
     random = np.random.default_rng(1)
     for step in range(5):
         gone = [f"d{i}" for i in random.choice(300, 20, replace=False)]
@@ -84,12 +41,36 @@ def test_search_equals_brute_force_after_deletes_and_upserts():
         fresh = random.normal(size=(len(changed), SIZE))
         store.add_embedded([Document(id=i, page_content=i, metadata={"group": int(i[-1])}) for i in changed], fresh)
         vectors |= dict(zip(changed, fresh, strict=True))
-        assert len(store) == len(vectors)
-        for query in ("a", "b", "c"):
-            assert_same(
-                store.similarity_search_with_score(query, 12),
-                brute_force(vectors, EMBEDDING.embed_query(query), 12),
-            )
+        assert len(store) == len(vectors) == store.index_info.count
+        groups = {d.id: d.metadata["group"] for d in store.get_by_ids(list(vectors))}
+        inside = {id_: vector for id_, vector in vectors.items() if groups[id_] >= 4}
+        for text in ("a", "b", "c"):
+            query = EMBEDDING.embed_query(text)
+            assert_same(store.similarity_search_with_score(text, 12), brute_force(vectors, query, 12, metric))
+            found = store.similarity_search_with_score(text, 12, filter={"group": {"$gte": 4}})
+            assert_same(found, brute_force(inside, query, 12, metric))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_relevance_is_between_0_and_1_and_falls_with_the_rank(metric):
+    store, _ = filled(200, metric=metric)
+    query = np.array(EMBEDDING.embed_query("q"))
+    extremes = [query * 1e6, query * -1e6, query, query * 0]
+    store.add_embedded([Document(id=f"x{i}", page_content="x") for i in range(4)], extremes)
+    found = store.similarity_search_with_relevance_scores("q", 500)
+    relevance = [score for _, score in found]
+    assert len(found) == 204
+    assert relevance == sorted(relevance, reverse=True)
+    assert all(0 <= score <= 1 for score in relevance)
+    assert found[0][0].id in {"x0", "x2"}
+    if metric == "l2":
+        assert found[0] == (found[0][0], pytest.approx(1))
+    retriever = store.as_retriever(search_kwargs={"k": 9})
+    if metric != "cosine":
+        assert [d.metadata["relevance_score"] for d in retriever.invoke("q")] == relevance[:9]
+    threshold = {"k": 500, "score_threshold": relevance[20]}
+    near = store.as_retriever(search_type="similarity_score_threshold", search_kwargs=threshold).invoke("q")
+    assert [d.id for d in near] == [d.id for (d, score) in found if score >= relevance[20]]
 
 
 @pytest.mark.parametrize("as_callable", [False, True])
@@ -290,235 +271,102 @@ def test_threads_may_add_delete_and_search_at_once():
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert len(store) == 50 + 8 * 20 * 2
-    assert store._index.ntotal == len(store)
+    assert store.index_info.count == len(store)
 
 
-@pytest.mark.parametrize("name", ["index", "資料 é ß", "nested/deeper/store"])
-def test_save_and_load(tmp_path, name):
-    store = FaissStore(EMBEDDING)
-    texts = ["un\u2028deux\r\nthree", "日本語", "lone \ud800 surrogate"]
-    metadatas = [{"é": [1, {"n": None}]}, {"page": 2}, {}]
-    documents = [Document(id=i, page_content=t, metadata=m) for i, t, m in zip("abc", texts, metadatas, strict=True)]
-    store.add_embedded(documents, np.eye(SIZE)[:3])
-    store.delete(["b"])
-    store.save(tmp_path / name)
-    loaded = FaissStore.load(tmp_path / name, EMBEDDING)
-    assert loaded.similarity_search_with_score("x", 9) == store.similarity_search_with_score("x", 9)
-    assert loaded.get_by_ids(["a", "c"]) == store.get_by_ids(["a", "c"])
-    loaded.add_texts(["more"], ids=["d"])
-    assert len(loaded) == 3
-    loaded.save(str(tmp_path / name))
-    assert len(FaissStore.load(str(tmp_path / name), EMBEDDING)) == 3
-    assert sorted(path.name for path in (tmp_path / name).iterdir()) == sorted(FILES)
-    assert len(list((tmp_path / name).parent.iterdir())) == 2  # the store and its lock
+class Broken(Named):
+    """Fails, or returns what cannot be used."""
 
+    def __init__(self, answer) -> None:
+        super().__init__("broken")
+        self.answer = answer
 
-def test_an_empty_store_can_be_saved(tmp_path):
-    FaissStore(EMBEDDING).save(tmp_path / "i")
-    loaded = FaissStore.load(tmp_path / "i", EMBEDDING)
-    assert len(loaded) == 0
-    assert loaded.add_texts(["a"], ids=["a"]) == ["a"]
-
-
-def test_save_follows_a_link(tmp_path):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
-    filled(3)[0].save(tmp_path / "link")
-    assert (tmp_path / "link").is_symlink()
-    assert len(FaissStore.load(tmp_path / "real", EMBEDDING)) == 3
-
-
-def test_save_never_replaces_a_folder_of_other_files(tmp_path):
-    (tmp_path / "thesis.md").write_text("years of work")
-    with pytest.raises(InvalidInputError, match=r"thesis\.md"):
-        filled(3)[0].save(tmp_path)
-    assert (tmp_path / "thesis.md").read_text() == "years of work"
-
-
-@pytest.mark.parametrize("name", FILES[:2])
-def test_altered_parts_are_refused_before_they_are_read(tmp_path, name, monkeypatch):
-    filled(5)[0].save(tmp_path / "i")
-    data = bytearray((tmp_path / "i" / name).read_bytes())
-    data[len(data) // 2] ^= 1
-    (tmp_path / "i" / name).write_bytes(data)
-    monkeypatch.setattr(FaissStore, "_restore", lambda *_: pytest.fail("was opened"))
-    with pytest.raises(IndexStoreError, match=rf"{name} is not what was saved.*Build the index again"):
-        FaissStore.load(tmp_path / "i", EMBEDDING)
-
-
-@pytest.mark.parametrize("name", FILES[:2])
-def test_missing_parts(tmp_path, name):
-    filled(5)[0].save(tmp_path / "i")
-    (tmp_path / "i" / name).unlink()
-    with pytest.raises(IndexStoreError, match=f"{name} is missing"):
-        FaissStore.load(tmp_path / "i", EMBEDDING)
-
-
-def test_missing_store_leaves_no_trace(tmp_path):
-    (tmp_path / "file").write_text("x")
-    (tmp_path / "empty").mkdir()
-    for place in ("nowhere", "no/where", "file", "empty"):
-        with pytest.raises(IndexStoreError, match="There is no saved index"):
-            FaissStore.load(tmp_path / place, EMBEDDING)
-    assert not (tmp_path / ".nowhere.lock").exists()
+    def embed_documents(self, texts):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer(texts)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("answer", "error", "message"),
     [
-        ({"format": 2}, "format 2 .*Upgrade langchain-gptoss"),
-        ({"metric": "l2"}, r"\(l2\)"),
-        ({"sha256": {}}, "SHA-256 differs"),
-        ({"sha256": [1]}, "not a manifest"),
-        ({"count": 99}, "do not belong together"),
-        ({"dimension": 5}, "5 dimensions and the embedding model makes 8"),
-        ({"dimension": None}, "do not belong together"),
+        (ConnectionError("the model is gone"), ConnectionError, "the model is gone"),
+        (lambda texts: None, InvalidInputError, "2 texts and no vectors"),
+        (lambda texts: [[1.0] * SIZE], InvalidInputError, "2 texts and 1 vectors"),
+        (lambda texts: [[1.0] * SIZE, None], InvalidInputError, "lists of numbers"),
+        (lambda texts: [[1.0] * SIZE, [math.nan] * SIZE], InvalidInputError, "NaN"),
+        (lambda texts: [[1.0] * (SIZE + 1)] * 2, InvalidInputError, "9 dimensions and the store's have 8"),
     ],
 )
-def test_manifest_that_does_not_fit(tmp_path, change, message):
-    filled(5)[0].save(tmp_path / "i")
-    path = tmp_path / "i" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(IndexStoreError, match=message):
-        FaissStore.load(tmp_path / "i", EMBEDDING)
+async def test_embeddings_that_fail_change_nothing(answer, error, message):
+    store, _ = filled(4)
+    store._embedding = Broken(answer)
+    with pytest.raises(error, match=message):
+        store.add_texts(["a", "b"], ids=["d1", "new"])
+    with pytest.raises(error, match=message):
+        await store.aadd_texts(["a", "b"], ids=["d1", "new"])
+    assert len(store) == 4
+    assert [d.page_content for d in store.get_by_ids(["d1", "new"])] == ["text 1"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "{", "\xff"])
-def test_manifest_that_is_none(tmp_path, text):
-    filled(5)[0].save(tmp_path / "i")
-    (tmp_path / "i" / "manifest.json").write_text(text, encoding="latin-1")
-    with pytest.raises(IndexStoreError, match="damaged"):
-        FaissStore.load(tmp_path / "i", EMBEDDING)
-
-
-def test_parts_that_hash_well_and_are_nonsense(tmp_path):
-    filled(5)[0].save(tmp_path / "i")
-    path = tmp_path / "i" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for name, data in (("index.faiss", b"nonsense"), ("documents.jsonl", b'{"key": 1}\n')):
-        intact = (tmp_path / "i" / name).read_bytes()
-        (tmp_path / "i" / name).write_bytes(data)
-        path.write_text(
-            json.dumps(manifest | {"sha256": manifest["sha256"] | {name: hashlib.sha256(data).hexdigest()}})
-        )
-        with pytest.raises(IndexStoreError, match="damaged"):
-            FaissStore.load(tmp_path / "i", EMBEDDING)
-        (tmp_path / "i" / name).write_bytes(intact)
-
-
-def test_another_embedding_model_is_refused(tmp_path):
-    FaissStore.from_texts(["a"], Named("one")).save(tmp_path / "i")
-    assert len(FaissStore.load(tmp_path / "i", Named("one"))) == 1
-    with pytest.raises(IndexStoreError, match="made with the embedding model one and two was given"):
-        FaissStore.load(tmp_path / "i", Named("two"))
-    with pytest.raises(IndexStoreError, match="8 dimensions and the embedding model makes 9"):
-        FaissStore.load(tmp_path / "i", Named("one", size=9))
-
-
-def test_metadata_that_is_not_json_is_named(tmp_path):
-    store = FaissStore.from_texts(["a"], EMBEDDING, [{"when": {1, 2}}], ids=["doc-7"])
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object()])
+def test_metadata_that_is_not_json_is_named_and_changes_nothing(value):
+    store, _ = filled(3)
     with pytest.raises(InvalidInputError, match="'doc-7'"):
-        store.save(tmp_path / "i")
-    assert list(tmp_path.iterdir()) == []
+        store.add_texts(["a", "b"], [{}, {"when": value}], ids=["d1", "doc-7"])
+    assert [d.page_content for d in store.get_by_ids(["d1", "doc-7"])] == ["text 1"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
-@pytest.mark.parametrize("name", FILES)
-def test_a_failed_write_keeps_the_old_store(tmp_path, monkeypatch, name, number):
-    filled(5)[0].save(tmp_path / "i")
-    write = _faiss_files._write_durably
-
-    def failing(path: Path, data: bytes) -> None:
-        write(path, data)
-        if path.name == name:
-            raise OSError(number, os.strerror(number), str(path))
-
-    monkeypatch.setattr(_faiss_files, "_write_durably", failing)
-    with pytest.raises(StorageError, match="disk is full" if number == errno.ENOSPC else "Permission denied"):
-        filled(9)[0].save(tmp_path / "i")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".i.lock", "i"]
-    assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 5
+@pytest.mark.parametrize("options", [{"metric": "dot"}, {"index": "HNSW32"}, {"index": "IVF0,SQ8"}, {"index": ""}])
+def test_unknown_metrics_and_kinds_are_refused(options):
+    with pytest.raises(InvalidInputError, match="Known are"):
+        FaissStore(EMBEDDING, **options)
 
 
-def test_a_failed_swap_puts_the_old_store_back(tmp_path, monkeypatch):
-    filled(5)[0].save(tmp_path / "i")
-    replace = os.replace
-
-    def failing(source: Path, target: Path) -> None:
-        if source.name == ".i.new":
-            raise OSError(errno.EBUSY, "busy")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", failing)
-    with pytest.raises(StorageError, match="busy"):
-        filled(9)[0].save(tmp_path / "i")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".i.lock", "i"]
-    assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 5
+def test_any_text_is_an_id_and_a_text():
+    texts = ["", "NUL \0 inside", "lone \ud800", "日本語", "a'b\"c;--", "x" * 100_000]
+    metadatas = [{"é": text, "n": [None, True, 1.5, {"a": []}]} for text in texts]
+    store = FaissStore(EMBEDDING)
+    ids = store.add_embedded(
+        [Document(id=f"{t[:9]}!", page_content=t, metadata=m) for t, m in zip(texts, metadatas, strict=True)],
+        np.eye(SIZE)[: len(texts)],
+    )
+    assert [(d.page_content, d.metadata) for d in store.get_by_ids(ids)] == list(zip(texts, metadatas, strict=True))
+    assert store.similarity_search("q", filter={"é": "lone \ud800"})[0].page_content == "lone \ud800"
+    store.delete(ids[1:3])
+    assert len(store) == 4
 
 
-CRASH = """
-import os, sys
-from pathlib import Path
-from langchain_core.documents import Document
-from langchain_core.embeddings import DeterministicFakeEmbedding
-from langchain_gptoss import _faiss_files, vectorstores
+class AsyncOnly(Named):
+    """A client that only the event loop may call."""
 
-store = vectorstores.FaissStore(DeterministicFakeEmbedding(size=8))
-store.add_embedded([Document(page_content="new")] * 9, [[1.0] * 8] * 9)
-files = store._serialised()
+    def embed_query(self, text):
+        raise AssertionError("called in a thread")
 
-def save_and_crash(step, folder):
-    calls = iter(range(1, 100))
-    def crashing(function):
-        return lambda *args, **kwargs: os._exit(9) if next(calls) == step else function(*args, **kwargs)
-    os.fsync, os.replace = crashing(os.fsync), crashing(os.replace)
-    _faiss_files.shutil.rmtree = crashing(_faiss_files.shutil.rmtree)
-    _faiss_files.save_files(folder, files)
-    os._exit(0)
+    embed_documents = embed_query
 
-for step, folder in enumerate(sys.argv[1:], 1):
-    child = os.fork()
-    if not child:
-        save_and_crash(step, Path(folder))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), end=" ")
-"""
+    async def aembed_query(self, text):
+        return Named.embed_query(self, text)
+
+    async def aembed_documents(self, texts):
+        return [Named.embed_query(self, text) for text in texts]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_crash_at_any_step_leaves_the_old_store_or_the_new_one(tmp_path):
-    places = [tmp_path / str(step) / "i" for step in range(1, 11)]
-    for place in places:
-        filled(5)[0].save(place)
-    command = [sys.executable, "-W", "ignore", "-c", CRASH, *map(str, places)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    # Three files and their folder are synced, two renames, the parent synced, two removals; the tenth never comes.
-    assert done.stdout.split() == ["9"] * 9 + ["0"]
-    assert [len(FaissStore.load(place, EMBEDDING)) for place in places] == [5] * 6 + [9] * 4
-    for place in places:
-        assert sorted(path.name for path in place.parent.iterdir()) == [".i.lock", "i"]
-
-
-def test_a_read_only_place_can_be_loaded(tmp_path, monkeypatch):
-    filled(5)[0].save(tmp_path / "i")
-
-    def read_only(*_, **__):
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(_faiss_files, "FileLock", read_only)
-    assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 5
-
-
-def test_savers_and_loaders_do_not_disturb_each_other(tmp_path):
-    stores = [filled(count)[0] for count in (3, 5, 8)]
-    stores[0].save(tmp_path / "i")
-
-    def work(turn: int) -> int:
-        if turn % 2:
-            stores[turn % 3].save(tmp_path / "i")
-        return len(FaissStore.load(tmp_path / "i", EMBEDDING))
-
-    with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(work, range(24))) <= {3, 5, 8}
+async def test_async_methods_await_the_embedding_model():
+    store = await FaissStore.afrom_texts(["red fox", "blue sky"], AsyncOnly("a"), [{"n": 1}, {"n": 2}], ids=["a", "b"])
+    assert (await store.asimilarity_search("red fox", 1))[0].id == "a"
+    assert (await store.asimilarity_search("red fox", 1, filter={"n": 2}))[0].id == "b"
+    assert (await store.amax_marginal_relevance_search("red fox", 1))[0].id == "a"
+    assert (await store.asimilarity_search_by_vector([1.0] * SIZE, 2)) != []
+    assert len(await store.amax_marginal_relevance_search_by_vector([1.0] * SIZE, 2)) == 2
+    found = await store.asimilarity_search_with_relevance_scores("red fox", 1)
+    assert found[0][1] == pytest.approx(1)
+    assert (await store.as_retriever(search_kwargs={"k": 1}).ainvoke("blue sky"))[0].id == "b"
+    assert (await store.aget_by_ids(["a"]))[0].page_content == "red fox"
+    assert await store.adelete(["a"]) is True
+    with pytest.raises(InvalidInputError, match="k is 0"):
+        await store.asimilarity_search("x", 0)
+    assert len(store) == 1
 
 
 def test_importing_loads_neither_faiss_nor_numpy():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from langchain_gptoss.errors import DocumentsError
-from langchain_gptoss.ingest import SUPPORTED_SUFFIXES, Skipped, load, load_documents
+from langchain_gptoss.ingest import SUPPORTED_SUFFIXES, Skipped, formats, load_documents
 
 
 def pdf(*pages: str, trailer: str = "") -> bytes:
@@ -54,7 +54,7 @@ def skips_of(folder: Path) -> dict[str, str]:
 
 
 def test_a_folder_in_order_without_what_is_hidden_or_unsupported(tmp_path):
-    for name in ("b.TXT", "a/é 資料.md", "a/.hidden.md", ".git/x.md", "a.markdown", "c.docx"):
+    for name in ("b.TXT", "a/é 資料.md", "a/.hidden.md", ".git/x.md", "a.markdown", "c.doc"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"body of {name}", encoding="utf-8")
     documents = load_documents(str(tmp_path), on_skip=lambda skipped: pytest.fail(str(skipped)))
@@ -72,6 +72,7 @@ def test_text_is_left_as_it_is(tmp_path):
         "title": "The Title",
         "start": 0,
         "content_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "language": "en",
     }
 
 
@@ -114,13 +115,13 @@ def test_pdf_pages_are_slices_of_the_whole_text(tmp_path):
 
 
 def test_pdfs_may_be_read_from_several_threads(tmp_path, monkeypatch):
-    read_page = load._page_text
+    read_page = formats._page_text
 
     def alone(*args):
-        assert load._pdfium_lock.locked()
+        assert formats._pdfium_lock.locked()
         return read_page(*args)
 
-    monkeypatch.setattr(load, "_page_text", alone)
+    monkeypatch.setattr(formats, "_page_text", alone)
     for i in range(8):
         (tmp_path / f"{i}.pdf").write_bytes(pdf(*[f"file {i} page {n}" for n in range(10)]))
     barrier = threading.Barrier(8)
@@ -210,16 +211,16 @@ def test_errors_say_what_to_do(tmp_path):
             load_documents(path, on_skip=lambda _: None)
         return str(caught.value)
 
-    suffixes = ".md, .markdown, .txt, .html, .htm or .pdf"
+    suffixes = f"{', '.join(SUPPORTED_SUFFIXES[:-1])} or .eml"
     assert error(tmp_path / "nowhere") == f"There is no file or folder at {tmp_path / 'nowhere'}. Check the path."
     assert "There is no file or folder" in error(tmp_path / "nul\0")
     assert error(tmp_path) == f"The folder {tmp_path} is empty. Put documents into it ({suffixes})."
-    for name in ("a.docx", "b.xlsx", "c.png", "d", ".hidden.md"):
+    for name in ("a.doc", "b.xls", "c.png", "d", ".hidden.md"):
         (tmp_path / name).write_text("x")
     assert error(tmp_path) == (
-        f"The folder {tmp_path} holds no document that can be read, only a.docx, b.xlsx, c.png and 1 more. Supported are {suffixes}."
+        f"The folder {tmp_path} holds no document that can be read, only a.doc, b.xls, c.png and 1 more. Supported are {suffixes}."
     )
-    assert error(tmp_path / "a.docx") == f"a.docx cannot be read. Convert it to one of {suffixes}."
+    assert error(tmp_path / "a.doc") == f"a.doc cannot be read. Convert it to one of {suffixes}."
     for i in range(5):
         (tmp_path / f"e{i}.md").write_text("")
     assert error(tmp_path) == (
@@ -237,4 +238,7 @@ def test_the_home_folder_may_be_written_short(tmp_path, monkeypatch):
 
 
 def test_the_suffixes_are_pinned():
-    assert SUPPORTED_SUFFIXES == (".md", ".markdown", ".txt", ".html", ".htm", ".pdf")
+    assert SUPPORTED_SUFFIXES == (
+        ".md", ".markdown", ".txt", ".html", ".htm", ".pdf", ".docx", ".pptx", ".xlsx", ".epub", ".csv", ".tsv",
+        ".json", ".jsonl", ".eml",
+    )  # fmt: skip

@@ -2,6 +2,9 @@
 
 import re
 import time
+from functools import partial
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.ingest import split_documents
+from langchain_gptoss.ingest import split_documents, token_counter
 from langchain_gptoss.ingest.split import first_heading
 
 HEADING = re.compile(r" {0,3}#{1,6}([ \t]|$)")
@@ -53,6 +56,106 @@ def test_spans_are_exact_and_nothing_is_lost(text, limit, base):
             assert not covered & set(range(at, at + len(line)))
         at += len(line)
     assert len({chunk.id for chunk in chunks}) == len(chunks)
+
+
+def words(text: str) -> int:
+    """Tokens of a model that knows words and marks, and puts one special token at each end."""
+    return len(re.findall(r"\w+|[^\w\s]", text)) + 2
+
+
+def characters(text: str) -> int:
+    return len(text)
+
+
+def odd(text: str) -> int:
+    """Counts more for a whole than for its parts."""
+    return len(text.split()) ** 2
+
+
+@settings(deadline=None)
+@given(
+    text=TEXTS | st.text(max_size=200),
+    limit=st.integers(4, 60),
+    share=st.sampled_from([0, 0.2, 0.5, 0.99]),
+    count=st.sampled_from([None, words, characters, odd]),
+    base=st.integers(0, 1000),
+)
+def test_spans_are_exact_with_tokens_and_overlap(text, limit, share, count, base):
+    document = Document(page_content=text, metadata={"start": base})
+    overlap = int(limit * share)
+    options = {"max_chars": limit} if count is None else {"max_tokens": limit, "count": count}
+    chunks = split_documents([document], **options, overlap=overlap)
+    spans = [(chunk.metadata["start"] - base, chunk.metadata["end"] - base) for chunk in chunks]
+    plain = [chunk.page_content for chunk in split_documents([document], max_chars=10**6)]
+    covered = "".join(text[i] for i in sorted({i for span in spans for i in range(*span)}) if not text[i].isspace())
+    assert covered == "".join("".join(whole.split()) for whole in plain)
+    size = count or len
+    for (start, end), chunk in zip(spans, chunks, strict=True):
+        assert text[start:end] == chunk.page_content == chunk.page_content.strip()
+        heading = chunk.metadata["heading"]
+        whole = f"{heading}\n{chunk.page_content}" if heading and count is words else chunk.page_content
+        assert len(chunk.page_content) == 1 or size(whole) <= limit or size(f"{heading}\n") - 2 > limit // 2
+    for (start, end), (next_start, next_end) in pairwise(spans):
+        assert start < next_start
+        assert end < next_end
+        assert next_start >= end or size(text[next_start:end]) <= overlap
+    assert len({chunk.id for chunk in chunks}) == len(chunks)
+
+
+def test_tokens_are_those_of_the_model_and_its_headings():
+    text = "# One two\n\na b c d. e f g.\n\nh i"
+    split = partial(split_documents, [Document(page_content=text)], count=words)
+    assert [chunk.page_content for chunk in split(max_tokens=10)] == ["a b c d.", "e f g.\n\nh i"]
+    assert [chunk.page_content for chunk in split(max_tokens=100)] == ["a b c d. e f g.\n\nh i"]
+
+
+def test_overlap_repeats_whole_sentences_or_else_words():
+    document = Document(page_content="One two. Three four. Five six seven eight nine ten.")
+    chunks = split_documents([document], max_chars=36, overlap=13)
+    assert [chunk.page_content for chunk in chunks] == [
+        "One two. Three four.",
+        "four. Five six seven eight nine ten.",
+    ]
+    chunks = split_documents([document], max_chars=44, overlap=13)
+    assert [chunk.page_content for chunk in chunks] == [
+        "One two. Three four.",
+        "Three four. Five six seven eight nine ten.",
+    ]
+    document = Document(page_content="alpha beta gamma delta epsilon")
+    chunks = split_documents([document], max_chars=16, overlap=6)
+    assert [chunk.page_content for chunk in chunks] == ["alpha beta gamma", "gamma delta", "delta epsilon"]
+
+
+def test_a_table_stays_whole():
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |"
+    assert texts(f"A paragraph before it.\n{table}\nAfter.", 46) == ["A paragraph before it.", f"{table}\nAfter."]
+
+
+def test_limits_that_cannot_work():
+    document = Document(page_content="x")
+    for options, message in [
+        ({"max_chars": 5, "max_tokens": 5, "count": len}, "both given"),
+        ({"max_tokens": 5}, "needs count="),
+        ({"max_tokens": 0, "count": len}, "max_tokens is 0 and must be at least 1. Most models"),
+        ({"overlap": 700}, r"overlap is 700 and must be at least 0 and below max_chars \(700\)"),
+        ({"overlap": -1}, "overlap is -1"),
+    ]:
+        with pytest.raises(InvalidInputError, match=message):
+            split_documents([document], **options)
+
+
+def test_a_counter_for_embeddings():
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = {"[UNK]": 0, "a": 1, "b": 2}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    backend.enable_truncation(2)
+    embeddings = SimpleNamespace(_client=SimpleNamespace(tokenizer=SimpleNamespace(backend_tokenizer=backend)))
+    assert token_counter(embeddings)("a b c d e") == 5
+    assert backend.truncation is not None
+    assert token_counter(SimpleNamespace(get_num_tokens=len))("abc") == 3
+    with pytest.raises(InvalidInputError, match="Give count=, a function"):
+        token_counter(SimpleNamespace())
 
 
 def test_headings_go_into_the_metadata_as_plain_text():

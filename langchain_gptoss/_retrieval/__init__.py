@@ -1,0 +1,1 @@
+"""The parts of `langchain_gptoss.retrievers`: terms, postings, fusion, rereading, rewriting, neighbours."""

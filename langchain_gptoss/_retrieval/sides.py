@@ -1,0 +1,140 @@
+"""Asking other retrievers: any vector store, retriever or Runnable, with `k`, a filter and scores where it has them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    BaseCallbackManager,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable
+from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
+from pydantic import AfterValidator, BeforeValidator
+
+from langchain_gptoss._retrieval.filters import Filter, matcher
+from langchain_gptoss._retrieval.fusion import RELEVANCE
+from langchain_gptoss.errors import InvalidInputError
+
+
+class StoreRetriever(VectorStoreRetriever):
+    """A retriever over any vector store whose documents carry `metadata["relevance_score"]` where the store has it.
+
+    A store that does not say what its scores mean (LangChain's `NotImplementedError`) is searched without scores.
+    """
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        try:
+            found = self.vectorstore.similarity_search_with_relevance_scores(query, **{**self.search_kwargs, **kwargs})
+        except NotImplementedError:
+            return super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
+        return [_scored(document, score) for document, score in found]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        try:
+            found = await self.vectorstore.asimilarity_search_with_relevance_scores(
+                query, **{**self.search_kwargs, **kwargs}
+            )
+        except NotImplementedError:
+            return await super()._aget_relevant_documents(query, run_manager=run_manager, **kwargs)
+        return [_scored(document, score) for document, score in found]
+
+
+class RunnableRetriever(BaseRetriever):
+    """A retriever over any Runnable from a query to documents, such as a retriever that was given a config."""
+
+    runnable: Runnable[Any, Any]
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        return list(self.runnable.invoke(query, {"callbacks": run_manager.get_child()}))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return list(await self.runnable.ainvoke(query, {"callbacks": run_manager.get_child()}))
+
+
+def as_retriever(source: Any) -> BaseRetriever:
+    """Returns a retriever over a vector store, a retriever, or a Runnable from a query to documents.
+
+    Raises:
+        InvalidInputError: It is none of them.
+    """
+    if isinstance(source, VectorStore):
+        source = source.as_retriever()
+    # This class exactly: what is derived from it has its own way of searching.
+    if type(source) is VectorStoreRetriever and source.search_type == "similarity":
+        return StoreRetriever(**{name: getattr(source, name) for name in type(source).model_fields})
+    if isinstance(source, BaseRetriever):
+        return source
+    if isinstance(source, Runnable):
+        return RunnableRetriever(runnable=source)
+    raise InvalidInputError(
+        f"{type(source).__name__} is no retriever. Give a LangChain vector store, a retriever, or a Runnable from a "
+        "query to documents."
+    )
+
+
+AnyRetriever = Annotated[BaseRetriever, BeforeValidator(as_retriever)]
+"""A field that takes whatever `as_retriever` does."""
+
+
+def ask(
+    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: BaseCallbackManager
+) -> list[Document]:
+    """Returns what a retriever finds, `k` documents at most; None leaves the number to the retriever.
+
+    A retriever that does not take a filter is asked without, and what the filter refuses is left out afterwards.
+    """
+    options = _options(retriever, k, filter)
+    return _kept(retriever.invoke(query, {"callbacks": callbacks}, **options), options, k, filter)
+
+
+async def aask(
+    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: BaseCallbackManager
+) -> list[Document]:
+    """Returns what `ask` does."""
+    options = _options(retriever, k, filter)
+    return _kept(await retriever.ainvoke(query, {"callbacks": callbacks}, **options), options, k, filter)
+
+
+def _options(retriever: BaseRetriever, k: int | None, filter: Filter | None) -> dict[str, Any]:
+    parameters = inspect.signature(retriever._get_relevant_documents).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    wanted = {"k": k, "filter": filter}
+    return {name: value for name, value in wanted.items() if value is not None and (takes_any or name in parameters)}
+
+
+def _kept(found: list[Document], options: dict[str, Any], k: int | None, filter: Filter | None) -> list[Document]:
+    if filter is not None and "filter" not in options:
+        agrees = matcher(filter)
+        found = [document for document in found if agrees(document.metadata)]
+    return found[:k]
+
+
+def _scored(document: Document, score: float) -> Document:
+    metadata = {**document.metadata, RELEVANCE: float(score)}
+    return Document(id=document.id, page_content=document.page_content, metadata=metadata)
+
+
+def checked_k(k: int) -> int:
+    """Returns a number of documents.
+
+    Raises:
+        InvalidInputError: It is below 1.
+    """
+    if k < 1:
+        raise InvalidInputError(f"k is {k} and must be at least 1.")
+    return k
+
+
+Count = Annotated[int, AfterValidator(checked_k)]
+"""A field that is 1 or more."""
