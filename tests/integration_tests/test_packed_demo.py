@@ -10,10 +10,10 @@ from langchain_core.messages import HumanMessage
 from safetensors.torch import load_file, save_file
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.engine import Request, SamplingParams
+from langchain_gptoss.engine import Request, SamplingParams, registry
 from langchain_gptoss.engine.mxfp4.kernel import kernel_status
 from langchain_gptoss.engine.mxfp4.reference import packed
-from langchain_gptoss.engine.registry import close_all, shared_engine
+from langchain_gptoss.engine.registry import shared_engine
 from langchain_gptoss.models.demo import demo_model
 
 PROMPTS = ["Write a long story about a fox.", "What is the capital of France?"]
@@ -31,7 +31,9 @@ def packed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "mxfp4"}}))
     yield folder
-    close_all()
+    for entry in [entry for entry in registry._local if entry[0] == folder.resolve()]:
+        registry._local.remove(entry)
+        entry[2].close()
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
