@@ -173,7 +173,7 @@ def asked(retriever: BaseRetriever) -> Callable[[str], list[Document]]:
 
 
 def compare(questions: QuestionSet, *, with_community: bool) -> dict[str, dict[str, float]]:
-    """Returns each retriever's figures on one set."""
+    """Measures each retriever on one set and prints its figures."""
     chunks = questions.chunks()
     embeddings = Prepared(load_embeddings(EMBEDDINGS[questions.language]), list(questions.questions.values()))
     bm25 = BM25Retriever.from_documents(chunks, language=questions.language)
@@ -188,7 +188,15 @@ def compare(questions: QuestionSet, *, with_community: bool) -> dict[str, dict[s
         "hybrid, ranks": asked(HybridRetriever(retrievers=sides, fusion="ranks")),
         "community": community(chunks, embeddings) if with_community else None,
     }
-    return {name: measured(system, questions) for name, system in systems.items() if system}
+    figures: dict[str, dict[str, float]] = {}
+    for name, system in systems.items():
+        if system:
+            figures[name] = measured(system, questions)
+            print(
+                f"  {name:<14} nDCG@10 {figures[name]['ndcg@10']:.3f}   {figures[name]['ms']:7.1f} ms a query",
+                flush=True,
+            )
+    return figures
 
 
 def goals(name: str, figures: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
@@ -230,8 +238,6 @@ def main() -> None:
         questions = sampled(read(), given.queries)
         print(f"\n{name}: {len(questions.passages)} passages, {len(questions.questions)} questions", flush=True)
         figures = compare(questions, with_community=not given.no_community)
-        for system, found in figures.items():
-            print(f"  {system:<14} nDCG@10 {found['ndcg@10']:.3f}   {found['ms']:7.1f} ms a query")
         reached = goals(name, figures)
         for goal in reached:
             print(f"  {'met   ' if goal['met'] else 'MISSED'} {goal['goal']}", flush=True)
