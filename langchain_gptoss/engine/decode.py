@@ -92,9 +92,9 @@ class Decoder:
             level=kernel.level_number,
         )
 
-    def past(self, cache: Any) -> "Past":
-        """Takes over the KV cache of a prompt."""
-        return Past(cache, self.windows)
+    def past(self, cache: Any, *, most: int) -> "Past":
+        """Takes over the KV cache of a prompt, which is empty then; `most` tokens are the longest it can become."""
+        return Past(cache, self.windows, most=most)
 
     def step(self, past: "Past", token_id: int) -> torch.Tensor:
         """Returns the logits after one more token, shape [vocabulary]; extends the past.
@@ -116,18 +116,21 @@ class Past:
         position: How many tokens there are.
     """
 
-    def __init__(self, cache: Any, windows: tuple[int, ...]) -> None:
-        """Takes transformers' cache after a prompt, and each layer's window (0: all)."""
-        self._windows = windows
+    def __init__(self, cache: Any, windows: tuple[int, ...], *, most: int) -> None:
+        """Takes transformers' cache after a prompt, each layer's window (0: all), and the longest past there can be."""
+        self._windows, self._most = windows, most
         self.position = int(cache.get_seq_length())
-        capacity = self.position + max(self.position // 4, _ROOM)
-        self._keys = [
-            _taken(layer.keys, self.position, w, capacity) for layer, w in zip(cache.layers, windows, strict=True)
-        ]
-        self._values = [
-            _taken(layer.values, self.position, w, capacity) for layer, w in zip(cache.layers, windows, strict=True)
-        ]
+        capacity = self._capacity()
+        self._keys: list[torch.Tensor] = []
+        self._values: list[torch.Tensor] = []
+        for layer, window in zip(cache.layers, windows, strict=True):
+            self._keys.append(_taken(layer.keys, self.position, window, capacity))
+            self._values.append(_taken(layer.values, self.position, window, capacity))
+            layer.keys = layer.values = None  # a long past must not be in memory twice
         self._point()
+
+    def _capacity(self) -> int:
+        return min(self.position + max(self.position // 4, _ROOM), self._most)
 
     def call(self, cos: torch.Tensor, sin: torch.Tensor) -> _Past:
         """Returns the argument for the next token, with the position's rotation ([1, 1, head_dim / 2])."""
@@ -144,7 +147,7 @@ class Past:
         )
 
     def _grow(self) -> None:
-        capacity = self.position + max(self.position // 4, _ROOM)
+        capacity = self._capacity()
         for rooms in (self._keys, self._values):
             for index, window in enumerate(self._windows):
                 if not window:
@@ -170,11 +173,9 @@ def _taken(kept: torch.Tensor, position: int, window: int, capacity: int) -> tor
 
 def decoder_of(model: Any) -> Decoder | None:
     """Returns a decoder for a model that is loaded packed with int8 matrices on a CPU; None for any other."""
-    kernel = cpu_kernel()
     layers = model.model.layers
     fits = (
-        kernel is not None
-        and isinstance(model.lm_head, Int8Linear)
+        isinstance(model.lm_head, Int8Linear)
         and isinstance(model.model.embed_tokens, StoredEmbedding)
         and model.model.embed_tokens.weight.dtype == torch.bfloat16
         and all(hasattr(layer.mlp.experts, "packed") for layer in layers)
@@ -182,7 +183,8 @@ def decoder_of(model: Any) -> Decoder | None:
         and model.config.hidden_size % 32 == 0
         and model.config.num_local_experts <= _MOST_EXPERTS
     )
-    return Decoder(model, kernel) if fits and kernel is not None else None
+    kernel = cpu_kernel() if fits else None  # asked last: the first to ask waits for a compiler
+    return None if kernel is None else Decoder(model, kernel)
 
 
 def _matrix(module: Any) -> _Matrix:

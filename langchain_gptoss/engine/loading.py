@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from langchain_gptoss._progress import bytes_bar
 from langchain_gptoss.engine.mxfp4.kernel import kernel_status
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
@@ -16,12 +18,15 @@ from langchain_gptoss.models.safetensors_files import weight_files
 from langchain_gptoss.models.shapes import shape_of
 
 
-def probe_machine(*, measure: bool = False) -> Hardware:
-    """Returns what this machine offers, the CPU kernel included, which is compiled on first use.
+def probe_machine(*, measure: bool = False, kernel: bool = True) -> Hardware:
+    """Returns what this machine offers.
 
     Args:
         measure: Whether to measure the memory bandwidth; only estimates of speed need it.
+        kernel: Whether to look for the CPU kernel, which is compiled on first use; only packed experts want it.
     """
+    if not kernel:
+        return probe(measure=measure)
     status = kernel_status()
     return probe(cpu_kernel=status.level, cpu_kernel_reason=status.why, measure=measure)
 
@@ -40,8 +45,10 @@ def plan_checkpoint(
         InvalidInputError: Something that cannot work on any machine, or not on this one.
         GptOssMemoryError: It does not fit; says what is needed, what is free, and what would work.
     """
-    card = ModelCard(name=folder.name, source=str(folder), shape=shape_of(read_config(folder)))
-    made = plan(card, probe_machine(), context=max_context, device=device, dtype=dtype, experts=experts)
+    shape = shape_of(read_config(folder))
+    card = ModelCard(name=folder.name, source=str(folder), shape=shape)
+    hardware = probe_machine(kernel=shape.checkpoint_experts == "mxfp4")
+    made = plan(card, hardware, context=max_context, device=device, dtype=dtype, experts=experts)
     require_fits(made)
     return made
 
@@ -66,6 +73,8 @@ def load_model(folder: Path, plan: Plan) -> Any:
     """
     from langchain_gptoss.engine.weights import load_weights  # brings transformers
 
+    if plan.device == "cpu" and torch.get_num_threads() > plan.threads:
+        torch.set_num_threads(plan.threads)  # torch counts a machine's cores, and not those that a container may use
     size = sum(file.stat().st_size for file in weight_files(folder))
     try:
         with bytes_bar(size, f"Loading {folder.name}") as bar:

@@ -93,7 +93,8 @@ class LocalEngine(Engine):
             read += piece
             yield None
         logits = self._forward(prompt[:, read:], cache, stream)
-        past = self._decoder.past(cache) if self._decoder is not None and limit > 1 else None
+        most = length + limit
+        past = self._decoder.past(cache, most=most) if self._decoder is not None and limit > 1 else None
         sampler, matcher = Sampler(request.sampling), self._matcher(request)
         for made in range(1, limit + 1):
             token_id = sampler(logits if matcher is None else matcher.masked(logits))

@@ -159,7 +159,7 @@ class _Weights:
         elif isinstance(module, nn.Embedding):
             self._embedding(owner, tensor)
         else:
-            # transformers keeps norms in float32 too; a router decides, so its arithmetic stays as it was trained.
+            # Norms, sinks and routers are small, so they are never rounded to int8.
             self._set(module, leaf, tensor.to(self._places.of(name), self._activations, copy=True))
 
     def _set(self, module: Any, leaf: str, tensor: torch.Tensor) -> None:

@@ -114,7 +114,9 @@ class Kernel:
     def experts(
         self, hidden: torch.Tensor, indices: torch.Tensor, shares: torch.Tensor, packed: PackedExperts
     ) -> torch.Tensor:
-        """Returns the mixture of experts; see `experts_reference`. Activations are rounded to 8 bits per block of 32.
+        """Returns the mixture of experts; see `experts_reference`.
+
+        Activations are rounded to 15 bits per block of 32 for up to 64 tokens, and to 8 bits for more.
 
         Args:
             hidden: float32 [tokens, hidden].
@@ -210,10 +212,10 @@ class Kernel:
         return weights, scales
 
     def _wrong(self) -> str:
-        """Returns what is wrong with the kernel on this processor, or nothing: a small case of each path is tried."""
+        """Returns what is wrong with the kernel on this processor, or nothing: experts and matrices are tried."""
         random = torch.Generator().manual_seed(0)
         packed = _random_experts(random)
-        for tokens in (1, 9):
+        for tokens in (1, 9, 70):  # few for each expert, many, and so many that 8 bits do
             hidden = torch.randn(tokens, 96, generator=random)
             indices = torch.rand(tokens, 3, generator=random).argsort(dim=1)[:, :2].contiguous()
             shares = torch.rand(tokens, 2, generator=random)
@@ -221,6 +223,11 @@ class Kernel:
             error = (self.experts(hidden, indices, shares, packed) - expected).abs().max() / expected.abs().max()
             if not error < _TOLERANCE:
                 return f"the CPU kernel ({self.level}) computes wrong results on this processor (error {error:.3g})"
+        matrix, x = torch.randn(64, 96, generator=random), torch.randn(1, 96, generator=random)
+        weights, scales = self.narrow(matrix)
+        for result in (self.dense(x, weights, scales, None), x @ self.widen(weights, scales).T):
+            if not (result - x @ matrix.T).abs().max() < _TOLERANCE * (x @ matrix.T).abs().max():
+                return f"the CPU kernel ({self.level}) multiplies matrices wrongly on this processor"
         return ""
 
 

@@ -35,7 +35,7 @@ def loaded(folder: Path, **wishes: Any) -> Any:
 
 def with_memory(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     hardware = dataclasses.replace(probe_machine(), ram_free=free, gpus=())
-    monkeypatch.setattr(loading, "probe_machine", lambda: hardware)
+    monkeypatch.setattr(loading, "probe_machine", lambda **_: hardware)
 
 
 def test_the_logits_are_transformers_own(tiny_checkpoint, transformers_model):

@@ -4,6 +4,7 @@ Bounds: the reference computes in float32 and agrees to its rounding. The kernel
 of 32, twice, which moves a mixture's outputs by 1 % of their size at gpt-oss's width (root mean square).
 """
 
+import copy
 import os
 import subprocess
 import sys
@@ -335,7 +336,7 @@ def test_decode_gives_the_logits_of_transformers_modules(int8_model, monkeypatch
     kept = {local._cache_name(int8_model): cache}
     with torch.inference_mode():
         int8_model(input_ids=ids_of(prompt), **kept)
-        past = decoder.past(cache)
+        past = decoder.past(copy.deepcopy(cache), most=prompt + 60)
         for token in ids_of(60)[0].tolist():
             expected = int8_model(input_ids=torch.tensor([[token]]), **kept).logits[0, -1]
             assert error_of(decoder.step(past, token), expected) < 1e-3

@@ -218,23 +218,6 @@ AVX2 static void avx2_widen(const int8_t *weights, const uint16_t *scales, long 
     }
 }
 
-AVX2 static Rounded avx2_round(const float *block, int natural) {
-    return natural ? rounded(block, 1) : rounded(block, 0);
-}
+COMPILED_FOR(avx2, AVX2 static)
 
-AVX2 static Rounded avx2_gate(const float *products, const float *bias, float alpha, float limit) {
-    return gated(products, bias, alpha, limit);
-}
-
-AVX2 static void avx2_norm(const float *x, const float *weight, float epsilon, long count, float *out) {
-    normed(x, weight, epsilon, count, out);
-}
-
-AVX2 static float avx2_dot(const float *a, const float *b, long count) { return dot_of(a, b, count); }
-
-AVX2 static void avx2_attend(const float *query, const float *keys, const float *values, long length, long width,
-                        float scaling, float sink, float *scores, float *out) {
-    attended(query, keys, values, length, width, scaling, sink, scores, out);
-}
-
-static const Kernels AVX2_KERNELS = {avx2_round, avx2_gate, avx2_few, avx2_many, avx2_dense, avx2_widen, avx2_norm, avx2_dot, avx2_attend, BLOCKS, 0};
+static const Kernels AVX2_KERNELS = {avx2_round, avx2_gate, avx2_few, avx2_many, avx2_dense, avx2_widen, avx2_norm, avx2_product, avx2_attend, BLOCKS, 0};

@@ -256,23 +256,6 @@ AVX512 static void avx512_widen(const int8_t *weights, const uint16_t *scales, l
     }
 }
 
-AVX512 static Rounded avx512_round(const float *block, int natural) {
-    return natural ? rounded(block, 1) : rounded(block, 0);
-}
+COMPILED_FOR(avx512, AVX512 static)
 
-AVX512 static Rounded avx512_gate(const float *products, const float *bias, float alpha, float limit) {
-    return gated(products, bias, alpha, limit);
-}
-
-AVX512 static void avx512_norm(const float *x, const float *weight, float epsilon, long count, float *out) {
-    normed(x, weight, epsilon, count, out);
-}
-
-AVX512 static float avx512_dot(const float *a, const float *b, long count) { return dot_of(a, b, count); }
-
-AVX512 static void avx512_attend(const float *query, const float *keys, const float *values, long length, long width,
-                        float scaling, float sink, float *scores, float *out) {
-    attended(query, keys, values, length, width, scaling, sink, scores, out);
-}
-
-static const Kernels AVX512_KERNELS = {avx512_round, avx512_gate, avx512_few, avx512_many, avx512_dense, avx512_widen, avx512_norm, avx512_dot, avx512_attend, QUADS, 1};
+static const Kernels AVX512_KERNELS = {avx512_round, avx512_gate, avx512_few, avx512_many, avx512_dense, avx512_widen, avx512_norm, avx512_product, avx512_attend, QUADS, 1};

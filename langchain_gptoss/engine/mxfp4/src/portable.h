@@ -82,23 +82,6 @@ static void portable_widen(const int8_t *weights, const uint16_t *scales, long b
     for (long j = 0; j < blocks * BLOCK; j++) out[j] = (float)weights[j] * widened(scales[j / BLOCK]);
 }
 
-static Rounded portable_round(const float *block, int natural) {
-    return natural ? rounded(block, 1) : rounded(block, 0);
-}
-
-static Rounded portable_gate(const float *products, const float *bias, float alpha, float limit) {
-    return gated(products, bias, alpha, limit);
-}
-
-static void portable_norm(const float *x, const float *weight, float epsilon, long count, float *out) {
-    normed(x, weight, epsilon, count, out);
-}
-
-static float portable_product(const float *a, const float *b, long count) { return dot_of(a, b, count); }
-
-static void portable_attend(const float *query, const float *keys, const float *values, long length, long width,
-                        float scaling, float sink, float *scores, float *out) {
-    attended(query, keys, values, length, width, scaling, sink, scores, out);
-}
+COMPILED_FOR(portable, static)
 
 static const Kernels PORTABLE = {portable_round, portable_gate, portable_few, portable_many, portable_dense, portable_widen, portable_norm, portable_product, portable_attend, BLOCKS, 0};

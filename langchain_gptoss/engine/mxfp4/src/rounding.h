@@ -116,4 +116,21 @@ INLINE void attended(const float *query, const float *keys, const float *values,
         for (long j = 0; j < width; j++) out[j] += scores[i] / total * values[i * width + j];
 }
 
+/* Each instruction set compiles these for itself, so that its vectors are used. */
+#define COMPILED_FOR(prefix, attributes)                                                                               \
+    attributes Rounded prefix##_round(const float *block, int natural) {                                               \
+        return natural ? rounded(block, 1) : rounded(block, 0);                                                        \
+    }                                                                                                                  \
+    attributes Rounded prefix##_gate(const float *products, const float *bias, float alpha, float limit) {             \
+        return gated(products, bias, alpha, limit);                                                                    \
+    }                                                                                                                  \
+    attributes void prefix##_norm(const float *x, const float *weight, float epsilon, long count, float *out) {        \
+        normed(x, weight, epsilon, count, out);                                                                        \
+    }                                                                                                                  \
+    attributes float prefix##_product(const float *a, const float *b, long count) { return dot_of(a, b, count); }      \
+    attributes void prefix##_attend(const float *query, const float *keys, const float *values, long length,           \
+                                    long width, float scaling, float sink, float *scores, float *out) {                \
+        attended(query, keys, values, length, width, scaling, sink, scores, out);                                      \
+    }
+
 #endif
