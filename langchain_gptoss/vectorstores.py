@@ -7,7 +7,6 @@ and is replaced as a whole: a crash leaves the old one or the new one.
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
@@ -24,7 +23,7 @@ from langchain_gptoss._faiss_core import Core, load_core
 from langchain_gptoss._faiss_filters import Filter
 from langchain_gptoss._faiss_index import IndexInfo, Metric
 from langchain_gptoss._faiss_records import row_of
-from langchain_gptoss._optional import require
+from langchain_gptoss._faiss_vectors import RELEVANCE, SCORE, checked_vectors, diverse, unit
 from langchain_gptoss.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -310,9 +309,9 @@ class FaissStore(VectorStore):
         if not 0 <= lambda_mult <= 1:
             raise InvalidInputError(f"lambda_mult is {lambda_mult} and must be between 0 and 1.")
         query = self._checked([embedding])
-        towards = _unit(query)[0]
+        towards = unit(query)[0]
         found = self._core.search(
-            query, max(k, fetch_k), filter, lambda vectors: _diverse(towards, _unit(vectors), k, lambda_mult)
+            query, max(k, fetch_k), filter, lambda vectors: diverse(towards, unit(vectors), k, lambda_mult)
         )
         return [document for document, _ in found]
 
@@ -344,16 +343,16 @@ class FaissStore(VectorStore):
         return FaissRetriever(vectorstore=self, tags=tags, search_kwargs=search_kwargs, **kwargs)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return _RELEVANCE[self._core.metric]
+        return RELEVANCE[self._core.metric]
 
     def _search(self, vector: Sequence[float], k: int, filter: Filter | None) -> list[tuple[Document, float]]:
         found = self._core.search(self._checked([vector]), k, filter)
-        score = _SCORE[self._core.metric]
+        score = SCORE[self._core.metric]
         return [(document, score(value)) for document, value in found]
 
     def _checked(self, vectors: Sequence[Sequence[float]] | Vectors) -> Vectors:
-        checked = _checked_vectors(vectors)
-        return _unit(checked) if self._core.metric == "cosine" else checked
+        checked = checked_vectors(vectors)
+        return unit(checked) if self._core.metric == "cosine" else checked
 
     def save(self, folder: str | Path) -> None:
         """Saves the store, in place of the one that is there; a store that has not changed since writes nothing.
@@ -424,25 +423,9 @@ class FaissRetriever(VectorStoreRetriever):
         kept = []
         for document, score in found:
             if (near := relevance(score)) >= threshold:
-                document.metadata["relevance_score"] = score if relevance is _RELEVANCE["cosine"] else near
+                document.metadata["relevance_score"] = score if relevance is RELEVANCE["cosine"] else near
                 kept.append(document)
         return kept
-
-
-def _cosine(product: float) -> float:
-    return max(-1.0, min(1.0, product))  # rounding takes products of unit vectors past 1
-
-
-def _distance(squared: float) -> float:
-    return math.sqrt(max(0.0, squared))
-
-
-_SCORE: Mapping[Metric, Callable[[float], float]] = {"cosine": _cosine, "inner_product": float, "l2": _distance}
-_RELEVANCE: Mapping[Metric, Callable[[float], float]] = {
-    "cosine": lambda cosine: max(0.0, cosine),
-    "inner_product": lambda product: 0.5 + 0.5 * product / (1.0 + abs(product)),
-    "l2": lambda distance: 1.0 / (1.0 + distance),
-}
 
 
 def _documents(
@@ -463,35 +446,3 @@ def _check_options(k: int, unknown: Mapping[str, Any]) -> None:
         raise InvalidInputError(f"k is {k} and must be at least 1.")
     if unknown:
         raise InvalidInputError(f"Unknown search option {', '.join(map(repr, unknown))}. Known are k and filter.")
-
-
-def _checked_vectors(vectors: Sequence[Sequence[float]] | Vectors) -> Vectors:
-    np = require("numpy", extra="rag")
-    try:
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which is refused below
-            array: Vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError):
-        array = np.empty(0)
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise InvalidInputError("The vectors are not lists of numbers, all of one length. Check the embedding model.")
-    if not np.isfinite(array).all():
-        raise InvalidInputError("A vector holds NaN or infinity. Check the embedding model and the text it was given.")
-    return array
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    np = require("numpy", extra="rag")
-    length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
-    unit: Vectors = np.ascontiguousarray(vectors / np.where(length == 0, 1, length), dtype=np.float32)
-    return unit
-
-
-def _diverse(query: Vectors, vectors: Vectors, k: int, weight: float) -> list[int]:
-    """Returns rows by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998)."""
-    relevance = vectors @ query
-    chosen = [int(relevance.argmax())]
-    while len(chosen) < min(k, len(vectors)):
-        gain = weight * relevance - (1 - weight) * (vectors @ vectors[chosen].T).max(axis=1)
-        gain[chosen] = -float("inf")
-        chosen.append(int(gain.argmax()))
-    return chosen

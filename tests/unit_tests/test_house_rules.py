@@ -32,6 +32,7 @@ LAYERS = {
         "_faiss_index",
         "_faiss_lock",
         "_faiss_records",
+        "_faiss_vectors",
         "ingest",
     ],
     4: ["chatbot"],
