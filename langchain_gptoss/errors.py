@@ -69,6 +69,14 @@ class IndexStoreError(GptOssError):
     """A saved index is missing, altered, or was made with other embeddings."""
 
 
+class RetrievalError(GptOssError):
+    """A retriever failed, so that there is nothing to answer from."""
+
+
+class SessionBusyError(GptOssError):
+    """A conversation is still being answered, and takes no second question meanwhile."""
+
+
 class RemoteServerError(GptOssError):
     """A server that runs the model cannot be reached, refuses, or breaks off."""
 

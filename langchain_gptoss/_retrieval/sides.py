@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Annotated, Any
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
-    BaseCallbackManager,
     CallbackManagerForRetrieverRun,
+    Callbacks,
 )
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, run_in_executor
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from pydantic import AfterValidator, BeforeValidator
 
 from langchain_gptoss._retrieval.filters import Filter, matcher
 from langchain_gptoss._retrieval.fusion import RELEVANCE
+from langchain_gptoss._retrieval.qdrant import QdrantRetriever, is_qdrant
 from langchain_gptoss.errors import InvalidInputError
 
 
@@ -70,6 +72,8 @@ def as_retriever(source: Any) -> BaseRetriever:
     """
     if isinstance(source, VectorStore):
         source = source.as_retriever()
+    if type(source) is VectorStoreRetriever and is_qdrant(source.vectorstore):
+        return QdrantRetriever(**{name: getattr(source, name) for name in type(source).model_fields})
     # This class exactly: what is derived from it has its own way of searching.
     if type(source) is VectorStoreRetriever and source.search_type == "similarity":
         return StoreRetriever(**{name: getattr(source, name) for name in type(source).model_fields})
@@ -88,7 +92,7 @@ AnyRetriever = Annotated[BaseRetriever, BeforeValidator(as_retriever)]
 
 
 def ask(
-    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: BaseCallbackManager
+    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
 ) -> list[Document]:
     """Returns what a retriever finds, `k` documents at most; None leaves the number to the retriever.
 
@@ -99,11 +103,19 @@ def ask(
 
 
 async def aask(
-    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: BaseCallbackManager
+    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
 ) -> list[Document]:
     """Returns what `ask` does."""
     options = _options(retriever, k, filter)
+    if options and type(retriever)._aget_relevant_documents is BaseRetriever._aget_relevant_documents:
+        # LangChain's own async half takes no options: whoever wrote only the sync one is asked in a thread.
+        return await run_in_executor(None, partial(ask, retriever, query, k=k, filter=filter, callbacks=callbacks))
     return _kept(await retriever.ainvoke(query, {"callbacks": callbacks}, **options), options, k, filter)
+
+
+def takes_filter(retriever: BaseRetriever) -> bool:
+    """Returns whether a retriever can be told, in the call, which documents may be found."""
+    return "filter" in _options(retriever, None, {})
 
 
 def _options(retriever: BaseRetriever, k: int | None, filter: Filter | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _SHOWN = 800  # characters of each
 _MIN_SHARED = 0.5  # of the rewritten question's content words that must come from the conversation
 _MAX_GROWTH = 3  # times the two questions' length
 
-_PROMPT = ChatPromptTemplate.from_messages(
+CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
     [
         (
             "system",
@@ -70,21 +70,33 @@ def read_input(value: Any) -> tuple[str, list[BaseMessage]]:
     return question.strip(), list(given.get("chat_history") or [])
 
 
-def rewrite(llm: BaseChatModel, question: str, history: Sequence[BaseMessage], config: RunnableConfig) -> Standalone:
+def rewrite(
+    llm: BaseChatModel,
+    question: str,
+    history: Sequence[BaseMessage],
+    config: RunnableConfig,
+    *,
+    prompt: ChatPromptTemplate = CONDENSE_PROMPT,
+) -> Standalone:
     """Returns the question made complete by a chat model, or together with the one before where that fails."""
     if not history:
         return Standalone(question=question, reason="There is no conversation before it.")
-    answer = (_PROMPT | llm).invoke(_input(question, history), config)
+    answer = (prompt | llm).invoke(_input(question, history), config)
     return _checked(str(answer.text), question, history)
 
 
 async def arewrite(
-    llm: BaseChatModel, question: str, history: Sequence[BaseMessage], config: RunnableConfig
+    llm: BaseChatModel,
+    question: str,
+    history: Sequence[BaseMessage],
+    config: RunnableConfig,
+    *,
+    prompt: ChatPromptTemplate = CONDENSE_PROMPT,
 ) -> Standalone:
     """Returns what `rewrite` does."""
     if not history:
         return Standalone(question=question, reason="There is no conversation before it.")
-    answer = await (_PROMPT | llm).ainvoke(_input(question, history), config)
+    answer = await (prompt | llm).ainvoke(_input(question, history), config)
     return _checked(str(answer.text), question, history)
 
 

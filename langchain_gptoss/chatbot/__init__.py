@@ -1,6 +1,20 @@
-"""Ready-made chatbots: retrieve, answer, verify, cite."""
+"""Ready-made chatbots: retrieve, judge, answer, verify, cite."""
 
-from langchain_gptoss.chatbot.chain import ChatbotInput, ChatbotOutput, Source, create_chatbot
-from langchain_gptoss.chatbot.citations import Citation
+from langchain_gptoss.chatbot.chain import Chatbot, create_chatbot
+from langchain_gptoss.chatbot.prompts import ChatbotPrompts
+from langchain_gptoss.chatbot.sessions import Sessions, SessionSummary, open_checkpointer
+from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput, Citation, Source
 
-__all__ = ["ChatbotInput", "ChatbotOutput", "Citation", "Source", "create_chatbot"]
+__all__ = [
+    "Chatbot",
+    "ChatbotChunk",
+    "ChatbotInput",
+    "ChatbotOutput",
+    "ChatbotPrompts",
+    "Citation",
+    "SessionSummary",
+    "Sessions",
+    "Source",
+    "create_chatbot",
+    "open_checkpointer",
+]

@@ -1,93 +1,230 @@
-"""`create_chatbot`: retrieve, judge, answer, verify, cite: one Runnable over any chat model and any retriever."""
+"""`create_chatbot`: one Runnable over any chat model and any retriever, with a LangGraph underneath."""
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from typing import Any, NotRequired, cast
+from __future__ import annotations
 
-from langchain_core.embeddings import Embeddings
+import contextvars
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata, add_usage
-from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableGenerator, run_in_executor
-from langchain_core.runnables.utils import AddableDict
-from typing_extensions import TypedDict
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables.graph import Graph
+from langgraph.graph import END, START, StateGraph
 
+from langchain_gptoss._retrieval.sides import as_retriever
 from langchain_gptoss.chat_models import ChatGptOss
-from langchain_gptoss.chatbot.citations import Citation
-from langchain_gptoss.chatbot.draft import Draft
-from langchain_gptoss.chatbot.evidence import (
-    DEFAULT_MIN_NEARNESS,
-    Passage,
-    Span,
-    nearest_spans,
-    nearness,
-    passages_of,
-)
-from langchain_gptoss.chatbot.history import with_earlier
-from langchain_gptoss.chatbot.prompts import DECLINE, FOCUSED_PROMPT, PASSAGES_PROMPT
-from langchain_gptoss.chatbot.text import language_of
-from langchain_gptoss.errors import ContextLengthError, InvalidInputError
+from langchain_gptoss.chatbot.access import Access
+from langchain_gptoss.chatbot.evidence import DEFAULT_MIN_NEARNESS
+from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
+from langchain_gptoss.chatbot.sessions import Sessions, open_checkpointer
+from langchain_gptoss.chatbot.steps import Steps
+from langchain_gptoss.chatbot.turn import Run, State, Turn, current_run, new_run, read_input
+from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput
+from langchain_gptoss.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from langgraph.graph.state import CompiledStateGraph
+
+    from langchain_gptoss.chatbot.sessions import Checkpointer
+
+    Compiled = CompiledStateGraph[State, Run, State, State]
 
 _SMALL = 1_000_000_000  # a model with fewer parameters gets single sentences instead of passages
+_HISTORY_TOKENS = 2_000
+_JOIN_SECONDS = 5.0
 
 
-class ChatbotInput(TypedDict):
-    """What the chatbot takes: the question, and the conversation before it."""
+class Chatbot(Runnable[Any, ChatbotOutput]):
+    """What `create_chatbot` returns: a Runnable from a question to a `ChatbotOutput`.
 
-    question: str
-    chat_history: NotRequired[list[BaseMessage]]
-
-
-class Source(TypedDict):
-    """A passage that the answer was given to work with."""
-
-    number: int
-    source: str
-    heading: str
-    page: int | None
-    start: int
-    end: int
-    text: str
-    relevance: float | None
-
-
-class ChatbotOutput(TypedDict, total=False):
-    """What the chatbot gives. In a stream, `sources` come first, then pieces of `answer`, then the rest.
+    Its input is a text, a `ChatbotInput`, or a dict with the fields of one. `config["configurable"]` says who asks:
+    `user_id`, and `access_labels` where documents carry labels; on a server both come from the key, never from the
+    request.
 
     Attributes:
-        sources: The passages that were retrieved; empty when it declined.
-        answer: The text, with numbers in brackets that point to `citations`.
-        citations: The spans that support it.
-        abstained: Whether it declined.
-        reason: Why it answered or declined, for people.
-        usage: Tokens read and written by the model; all 0 when it was not asked.
+        steps: What it is made of.
+        sessions: The conversations that it remembers, or None.
     """
 
-    sources: list[Source]
-    answer: str
-    citations: list[Citation]
-    abstained: bool
-    reason: str
-    usage: UsageMetadata
+    def __init__(self, steps: Steps, sessions: Sessions | None) -> None:
+        self.name = "gptoss_chatbot"
+        self.steps, self.sessions = steps, sessions
+        self._graph = _graph(steps, None)
+        self._remembering = None if sessions is None else _graph(steps, sessions.checkpointer)
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802 (LangChain's name)
+        """What goes in."""
+        return ChatbotInput
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802
+        """What comes out."""
+        return ChatbotOutput
+
+    def get_graph(self, config: RunnableConfig | None = None) -> Graph:
+        """Returns the steps, to be drawn: `bot.get_graph().draw_mermaid()`."""
+        return self._graph.get_graph(config)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> ChatbotOutput:
+        """Returns the answer to a question.
+
+        Raises:
+            InvalidInputError: There is no question, or the input cannot be used.
+            ContextLengthError: The question does not fit into the model's context.
+            RetrievalError: The retriever failed.
+            SessionBusyError: The session is still answering its last question.
+        """
+        return self._call_with_config(self._invoke, input, config, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> ChatbotOutput:
+        """Returns the answer to a question as `invoke`."""
+        return await self._acall_with_config(self._ainvoke, input, config, **kwargs)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[ChatbotOutput]:
+        """Yields the answer in pieces: `sources` first, then pieces of `answer`, then `citations` and the rest."""
+        yield from self.transform(iter([input]), config, **kwargs)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[ChatbotOutput]:
+        """Yields the answer in pieces as `stream`."""
+
+        async def inputs() -> AsyncIterator[Any]:
+            yield input
+
+        async for piece in self.atransform(inputs(), config, **kwargs):
+            yield piece
+
+    def transform(
+        self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[ChatbotOutput]:
+        """Yields the answer in pieces, to a question that may come in pieces itself."""
+        yield from self._transform_stream_with_config(input, self._stream, config, **kwargs)
+
+    async def atransform(
+        self, input: AsyncIterator[Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[ChatbotOutput]:
+        """Yields the answer in pieces as `transform`."""
+        async for piece in self._atransform_stream_with_config(input, self._astream, config, **kwargs):
+            yield piece
+
+    def _invoke(self, value: Any, run_manager: Any, config: RunnableConfig) -> ChatbotOutput:
+        pieces: list[ChatbotChunk] = []
+        graph, state, config, run = self._prepared(value, config, pieces.append)
+        with self._session(run, config):
+            graph.invoke(state, config, context=run, durability=_durability(run))
+        return _whole(pieces)
+
+    async def _ainvoke(self, value: Any, run_manager: Any, config: RunnableConfig) -> ChatbotOutput:
+        pieces: list[ChatbotChunk] = []
+        graph, state, config, run = self._prepared(value, config, pieces.append)
+        with self._session(run, config):
+            await graph.ainvoke(state, config, context=run, durability=_durability(run))
+        return _whole(pieces)
+
+    def _stream(self, inputs: Iterator[Any], run_manager: Any, config: RunnableConfig) -> Iterator[ChatbotOutput]:
+        """Runs the graph in a thread of its own, so that Ctrl+C and a closed generator reach it between two tokens.
+
+        LangGraph's own sync stream waits for a step to end before it lets go.
+        """
+        pieces: SimpleQueue[ChatbotChunk | BaseException | None] = SimpleQueue()
+        graph, state, config, run = self._prepared(_joined(inputs), config, pieces.put)
+
+        def work() -> None:
+            try:
+                graph.invoke(state, config, context=run, durability=_durability(run))
+                pieces.put(None)
+            except BaseException as error:  # handed over to the listener
+                pieces.put(error)
+
+        with self._session(run, config):
+            worker = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+            worker.start()
+            try:
+                while (piece := pieces.get()) is not None:
+                    if isinstance(piece, BaseException):
+                        raise piece
+                    yield piece
+            finally:
+                run.stopped.set()
+                worker.join(_JOIN_SECONDS)
+
+    async def _astream(
+        self, inputs: AsyncIterator[Any], run_manager: Any, config: RunnableConfig
+    ) -> AsyncIterator[ChatbotOutput]:
+        parts = [part async for part in inputs]
+        graph, state, config, run = self._prepared(_joined(iter(parts)), config, None)
+        with self._session(run, config):
+            stream = graph.astream(state, config, context=run, stream_mode="custom", durability=_durability(run))
+            events = cast("AsyncGenerator[ChatbotChunk, None]", stream)
+            try:
+                async for piece in events:
+                    yield piece
+            finally:
+                run.stopped.set()
+                await events.aclose()
+
+    def _prepared(
+        self, value: Any, config: RunnableConfig, emit: Callable[[ChatbotChunk], None] | None
+    ) -> tuple[Compiled, State, RunnableConfig, Run]:
+        """Returns the graph to run, its input, its configuration and its context.
+
+        Raises:
+            InvalidInputError: The input cannot be used.
+        """
+        question, history, session_id = read_input(value)
+        run = new_run(config, session_id, emit)
+        state = State(turn=Turn(asked=question, history=history))
+        if session_id is None:
+            return self._graph, state, config, run
+        if self.sessions is None or self._remembering is None:
+            raise InvalidInputError(
+                "session_id is given and this chatbot keeps no sessions. Make it with create_chatbot(..., "
+                'sessions=":memory:"), or pass chat_history instead.'
+            )
+        if history:
+            raise InvalidInputError("chat_history and session_id are both given; a session has its own history.")
+        own = self.sessions.config(run.user_id, session_id)
+        config = {
+            **config,
+            "configurable": {**(config.get("configurable") or {}), **own["configurable"]},
+            "metadata": {**(config.get("metadata") or {}), **own["metadata"]},
+        }
+        return self._remembering, state, config, run
+
+    def _session(self, run: Run, config: RunnableConfig) -> Any:
+        if run.session_id is None or self.sessions is None:
+            return nullcontext()
+        return self.sessions.in_use(config)
 
 
 def create_chatbot(
     llm: BaseChatModel,
-    retriever: BaseRetriever,
+    retriever: Any,
     *,
     max_passages: int | None = None,
     focus: int | None = None,
     strict: bool = True,
     min_nearness: float = DEFAULT_MIN_NEARNESS,
     language: str | None = None,
-) -> Runnable[Any, Any]:
+    prompts: ChatbotPrompts | None = None,
+    sessions: str | Path | Checkpointer | Sessions | None = None,
+    access: str | None = None,
+    history_tokens: int = _HISTORY_TOKENS,
+) -> Chatbot:
     """Returns a chatbot that answers from documents, cites verified spans, and declines what they do not answer.
 
     Args:
         llm: Any LangChain chat model.
-        retriever: Any LangChain retriever. `metadata["relevance_score"]`, `source`, `heading`, `page` and `start` of
-            its documents are used where they are there.
+        retriever: Any LangChain retriever, vector store, or Runnable from a question to documents.
+            `metadata["relevance_score"]`, `source`, `heading`, `page` and `start` of its documents are used where they
+            are there.
         max_passages: How many retrieved documents count; None means 8 where the model is shown sentences, else 4.
         focus: Show the model only this many sentences, those nearest to the question; 0 shows whole passages. None
             chooses: 1 for a `ChatGptOss` of fewer than a billion parameters, whole passages for every other model.
@@ -95,31 +232,43 @@ def create_chatbot(
             as it comes and marks unsupported sentences with [?].
         min_nearness: Below this nearness of passages to the question (0 to about 1.3) it declines.
         language: Of its fixed texts, `"en"` or `"fr"`; None goes by the question.
-
-    Returns:
-        A Runnable from `{"question": ..., "chat_history": [...]}` to a `ChatbotOutput`.
+        prompts: What the model is told, in place of the ready-made prompts.
+        sessions: Where conversations are remembered: `":memory:"`, a file for SQLite, a `postgresql://` address, or a
+            LangGraph checkpointer. None remembers none; pass `chat_history` then.
+        access: The metadata field that holds each document's access labels. Callers then find the documents that share
+            a label with them, or are labelled "public", and no others.
+        history_tokens: How much of a conversation is kept word by word; what came before is summed up by the model.
 
     Raises:
         InvalidInputError: An argument that cannot work.
+        StorageError: The sessions cannot be opened.
     """
     if max_passages is not None and max_passages < 1:
         raise InvalidInputError(f"max_passages is {max_passages}; it must be 1 or more.")
     if focus is not None and focus < 0:
         raise InvalidInputError(f"focus is {focus}; it must be 0 (whole passages) or more.")
+    if history_tokens < 1:
+        raise InvalidInputError(f"history_tokens is {history_tokens}; it must be 1 or more.")
     if language not in {None, *DECLINE}:
         raise InvalidInputError(f"language is {language!r}; it must be one of {', '.join(DECLINE)}, or None.")
     focus = _default_focus(llm) if focus is None else focus
-    chatbot = _Chatbot(
+    found = as_retriever(retriever)
+    labels = None if access is None else Access(access)
+    if labels is not None:
+        labels.check(found)
+    steps = Steps(
         llm=llm,
-        retriever=retriever,
+        retriever=found,
+        prompts=prompts or ChatbotPrompts(),
         max_passages=max_passages or (8 if focus else 4),
         focus=focus,
         strict=strict,
         min_nearness=min_nearness,
         language=language,
+        access=labels,
+        history_tokens=history_tokens,
     )
-    runnable = RunnableGenerator(chatbot.transform, chatbot.atransform, name="gptoss_chatbot")
-    return runnable.with_types(input_type=ChatbotInput, output_type=cast("Any", ChatbotOutput))
+    return Chatbot(steps, _sessions(sessions))
 
 
 def _default_focus(llm: BaseChatModel) -> int:
@@ -127,198 +276,80 @@ def _default_focus(llm: BaseChatModel) -> int:
     return 1 if small else 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    question: str
-    history: list[BaseMessage]
-    questions: list[tuple[str, float]]  # with the question that it follows, and their weights
-
-    @property
-    def complete(self) -> str:
-        """The earlier question and the follow-up, in the order they were asked."""
-        return " ".join(text for text, _ in reversed(self.questions))
+def _sessions(given: Any) -> Sessions | None:
+    if given is None or isinstance(given, Sessions):
+        return given
+    return Sessions(open_checkpointer(given) if isinstance(given, str | Path) else given)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What was decided after retrieval: to decline, or what to ask the model and how to check it."""
-
-    sources: list[Source]
-    reason: str
-    messages: list[BaseMessage]
-    draft: Draft
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Chatbot:
-    llm: BaseChatModel
-    retriever: BaseRetriever
-    max_passages: int
-    focus: int
-    strict: bool
-    min_nearness: float
-    language: str | None
-
-    def transform(self, inputs: Iterator[Any]) -> Iterator[AddableDict]:
-        request = _read(_last(inputs))
-        self._check_length(request)
-        documents = [document for query in _queries(request) for document in self.retriever.invoke(query)]
-        plan = self._plan(request, documents)
-        yield _opening(plan)
-        usage = None
-        if plan.messages:
-            answer = self.llm.stream(plan.messages)
-            for chunk in answer:
-                usage = add_usage(usage, _usage(chunk))
-                yield from (_piece(text) for text in plan.draft.feed(str(chunk.text)))
-                if plan.draft.done:
-                    break
-            _close(answer)
-        yield from _closing(plan, usage)
-
-    async def atransform(self, inputs: AsyncIterator[Any]) -> AsyncIterator[AddableDict]:
-        request = _read(await _alast(inputs))
-        await run_in_executor(None, self._check_length, request)
-        documents = [document for query in _queries(request) for document in await self.retriever.ainvoke(query)]
-        plan = await run_in_executor(None, self._plan, request, documents)
-        yield _opening(plan)
-        usage = None
-        if plan.messages:
-            answer = self.llm.astream(plan.messages)
-            async for chunk in answer:
-                usage = add_usage(usage, _usage(chunk))
-                for text in plan.draft.feed(str(chunk.text)):
-                    yield _piece(text)
-                if plan.draft.done:
-                    break
-            await _aclose(answer)
-        for event in _closing(plan, usage):
-            yield event
-
-    def _check_length(self, request: _Request) -> None:
-        """Refuses a question that the model cannot read; the search alone would cut it off in silence."""
-        if isinstance(self.llm, ChatGptOss):
-            length, context = len(self.llm.get_token_ids(request.question)), self.llm.running_engine.context_length
-            if length >= context:
-                raise ContextLengthError(length, context)
-
-    def _plan(self, request: _Request, documents: list[Any]) -> _Plan:
-        language = self.language or language_of(request.complete)
-        passages = passages_of(documents, limit=self.max_passages * len(request.questions))
-        near = nearness(request.complete, passages)
-        draft = Draft(
-            question=request.complete,
-            language=language,
-            spans=[],
-            strict=self.strict,
-            brief=bool(self.focus),
-        )
-        if near < self.min_nearness:
-            reason = f"Declined: the nearest passage has nearness {near:.2f}, below {self.min_nearness:.2f}."
-            return _Plan(sources=[], reason=reason, messages=[], draft=draft)
-        ranked = nearest_spans(request.questions, passages, self._embeddings())
-        draft.spans = [span for span, _ in ranked]
-        messages = self._messages(request, passages, draft.spans)
-        return _Plan(
-            sources=[_source(passage) for passage in passages],
-            reason=f"Answered: the nearest passage has nearness {near:.2f}.",
-            messages=messages,
-            draft=draft,
-        )
-
-    def _messages(self, request: _Request, passages: list[Passage], spans: list[Span]) -> list[BaseMessage]:
-        if self.focus:
-            context = " ".join(span.text for span in spans[: self.focus])
-            return FOCUSED_PROMPT.format_messages(context=context, question=request.complete)
-        context = "\n\n".join(f"[{p.number}] {p.heading or p.source}\n{p.text}" for p in passages)
-        return PASSAGES_PROMPT.format_messages(context=context, question=request.question, chat_history=request.history)
-
-    def _embeddings(self) -> Embeddings | None:
-        store = getattr(self.retriever, "vectorstore", None)
-        embeddings = getattr(store, "embeddings", None)
-        return embeddings if isinstance(embeddings, Embeddings) else None
+def _graph(steps: Steps, checkpointer: Checkpointer | None) -> Compiled:
+    """Returns the steps in their order."""
+    graph: StateGraph[State, Run, State, State] = StateGraph(State, context_schema=Run)
+    for name, step, astep in (
+        ("check", steps.check, None),
+        ("condense", steps.condense, steps.acondense),
+        ("retrieve", steps.retrieve, steps.aretrieve),
+        ("judge", steps.judge, None),
+        ("answer", steps.answer, steps.aanswer),
+        ("verify", steps.verify, None),
+        ("cite", steps.cite, None),
+    ):
+        graph.add_node(name, _node(name, step, astep))
+    graph.add_edge(START, "check")
+    graph.add_edge("check", "condense")
+    graph.add_edge("condense", "retrieve")
+    graph.add_edge("retrieve", "judge")
+    graph.add_conditional_edges("judge", _after_judging, ["answer", "verify"])
+    graph.add_edge("answer", "verify")
+    graph.add_edge("verify", "cite")
+    graph.add_edge("cite", END)
+    return graph.compile(checkpointer=checkpointer, name="gptoss_chatbot")
 
 
-def _read(value: Any) -> _Request:
-    """Reads the chatbot's input.
-
-    Raises:
-        InvalidInputError: It holds no question.
-    """
-    value = {"question": value} if isinstance(value, str) else value
-    question = value.get("question") if isinstance(value, dict) else None
-    if not isinstance(question, str) or not question.strip():
-        raise InvalidInputError('The question is empty. Pass it as {"question": "..."}.')
-    history = list(value.get("chat_history") or [])
-    return _Request(question=question.strip(), history=history, questions=with_earlier(question.strip(), history))
+def _after_judging(state: State) -> str:
+    return "verify" if state["turn"].draft is None else "answer"
 
 
-def _queries(request: _Request) -> list[str]:
-    """Returns what to search for: a follow-up alone as well as together with the question that it follows."""
-    return [request.complete] if len(request.questions) == 1 else [request.complete, request.question]
+def _node(name: str, step: Callable[..., Any], astep: Callable[..., Any] | None = None) -> Any:
+    """Returns a step as a Runnable that notes the seconds it takes."""
+
+    def run(state: State, config: RunnableConfig) -> Any:
+        with _timed(name):
+            return step(state, config)
+
+    async def arun(state: State, config: RunnableConfig) -> Any:
+        assert astep is not None
+        with _timed(name):
+            return await astep(state, config)
+
+    # A step without an async half computes; LangChain then runs it in a thread, and the event loop goes on.
+    return RunnableLambda(run, afunc=arun if astep else None, name=name)
 
 
-def _source(passage: Passage) -> Source:
-    return Source(
-        number=passage.number,
-        source=passage.source,
-        heading=passage.heading,
-        page=passage.page,
-        start=passage.start,
-        end=passage.start + len(passage.text),
-        text=passage.text,
-        relevance=passage.relevance,
-    )
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        current_run().timings[name] = time.perf_counter() - started
 
 
-def _opening(plan: _Plan) -> AddableDict:
-    return AddableDict(sources=plan.sources)
+def _durability(run: Run) -> Any:
+    """Returns when LangGraph writes: once, when an answer is complete. A broken one is not remembered."""
+    return "exit" if run.session_id is not None else None
 
 
-def _piece(text: str) -> AddableDict:
-    return AddableDict(answer=text)
+def _whole(pieces: list[ChatbotChunk]) -> ChatbotOutput:
+    whole = ChatbotChunk()
+    for piece in pieces:
+        whole = whole + piece
+    return whole.whole()
 
 
-def _closing(plan: _Plan, usage: UsageMetadata | None) -> Iterator[AddableDict]:
-    draft, reason = plan.draft, plan.reason
-    yield from (_piece(text) for text in draft.finish())
-    if not draft.citations:
-        if plan.messages:
-            reason = "Declined: no passage supports what the model said, and none answers the question by itself."
-        yield _piece(f" {DECLINE[draft.language]}" if draft.wrote else DECLINE[draft.language])
-    yield AddableDict(
-        citations=draft.citations,
-        abstained=not draft.citations,
-        reason=reason,
-        usage=usage or UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0),
-    )
-
-
-def _usage(chunk: BaseMessage) -> UsageMetadata | None:
-    return chunk.usage_metadata if isinstance(chunk, AIMessageChunk) else None
-
-
-def _close(answer: Iterator[Any]) -> None:
-    """Ends a stream that was left early, so that the model stops now and not when the garbage is collected."""
-    if close := getattr(answer, "close", None):
-        close()
-
-
-async def _aclose(answer: AsyncIterator[Any]) -> None:
-    if aclose := getattr(answer, "aclose", None):
-        await aclose()
-
-
-def _last(inputs: Iterator[Any]) -> Any:
+def _joined(parts: Iterator[Any]) -> Any:
     """Returns the input, whole, where a caller streams it."""
     whole = None
-    for part in inputs:
-        whole = part if whole is None else whole + part
-    return whole
-
-
-async def _alast(inputs: AsyncIterator[Any]) -> Any:
-    whole = None
-    async for part in inputs:
+    for part in parts:
         whole = part if whole is None else whole + part
     return whole

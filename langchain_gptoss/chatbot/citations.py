@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from typing_extensions import TypedDict
-
 from langchain_gptoss.chatbot.evidence import Span
 from langchain_gptoss.chatbot.text import coverage, missing, negated, numbers, words
+from langchain_gptoss.chatbot.types import Citation
 
 _SUPPORT = 0.65  # the share of a claim's words that its span must hold
 _QUOTABLE = 0.7  # the share of a question's words that a quoted sentence and its headings must hold
@@ -15,32 +14,6 @@ _NEWS = 0.5  # the share of the words that the sentence adds to the question
 _ELLIPTIC = 4  # a sentence with fewer content words ("It costs 12.90.") is read together with its question
 
 _YES_OR_NO = re.compile(r"\W*(yes|no|oui|non)\b", re.IGNORECASE)
-
-
-class Citation(TypedDict):
-    """A span of a source that supports a sentence of the answer.
-
-    Attributes:
-        number: As it stands in the answer, in brackets.
-        claim: The answer's sentence.
-        verdict: `"supported"` for a sentence of the model that the span supports, `"quoted"` for the span itself.
-        source: The file, or what the retriever calls the origin.
-        heading: The headings above the span, or empty.
-        page: The page, or None.
-        start: Where the quote starts in the source's extracted text, in characters.
-        end: Where it ends.
-        quote: The quoted text, `source_text[start:end]`.
-    """
-
-    number: int
-    claim: str
-    verdict: Literal["supported", "quoted"]
-    source: str
-    heading: str
-    page: int | None
-    start: int
-    end: int
-    quote: str
 
 
 def supporting_span(sentence: str, question: str, spans: Sequence[Span]) -> Span | None:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from langchain_gptoss.chatbot.citations import Citation, answers, cite, supporting_span
+from langchain_gptoss.chatbot.citations import answers, cite, supporting_span
 from langchain_gptoss.chatbot.evidence import Span
 from langchain_gptoss.chatbot.prompts import QUOTE
 from langchain_gptoss.chatbot.text import sentences, words
+from langchain_gptoss.chatbot.types import Citation
 
 # Markers that the model wrote itself: ours replace them. The second form is the one that gpt-oss learned.
 _MARKER = re.compile(r"\s*(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|【[^】]*】)")
@@ -32,6 +33,7 @@ class Draft:
         strict: Whether unsupported sentences are left out instead of marked.
         brief: Whether to stop listening after the first supported sentence, or the second of any kind.
         citations: Those made so far, in the order of their numbers.
+        unsupported: Sentences that were shown and marked.
         done: Whether enough was read.
         wrote: Whether anything was shown.
     """
@@ -42,6 +44,7 @@ class Draft:
     strict: bool
     brief: bool = False
     citations: list[Citation] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
     done: bool = False
     wrote: bool = False
     _held: str = ""
@@ -94,6 +97,7 @@ class Draft:
         if span is not None:
             yield self._piece(whole, shown, f"[{self._number(span, sentence)}]")
         elif not self.strict:
+            self.unsupported += [sentence] if words(sentence) else []
             yield self._piece(whole, shown, UNSUPPORTED if words(sentence) else "")
 
     def _piece(self, whole: str, shown: int, marker: str) -> str:
@@ -109,11 +113,7 @@ class Draft:
     def _number(self, span: Span, claim: str) -> int:
         citation = cite(span, claim, number=len(self.citations) + 1, verdict="supported")
         for known in self.citations:
-            if (known["source"], known["start"], known["end"]) == (
-                citation["source"],
-                citation["start"],
-                citation["end"],
-            ):
-                return known["number"]
+            if (known.source, known.start, known.end) == (citation.source, citation.start, citation.end):
+                return known.number
         self.citations.append(citation)
-        return citation["number"]
+        return citation.number

@@ -1,9 +1,10 @@
-"""A follow-up question ("and for express delivery?") is asked together with the question it follows."""
+"""The conversation before a question: what of it a follow-up needs, and what of it still fits."""
 
 import re
 from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_gptoss.chatbot.text import words
 
@@ -16,6 +17,8 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 _STANDALONE_WORDS = 2
+_MARKERS = re.compile(r"\s*\[(?:\d+|\?)\]")
+_SPEAKERS = {"human": "User", "ai": "Assistant"}
 # What the earlier question weighs against the follow-up's 1: measured on pairs of questions over the sample handbook.
 _EARLIER_WEIGHT = 0.6
 
@@ -31,6 +34,35 @@ def with_earlier(question: str, history: Sequence[BaseMessage]) -> list[tuple[st
         return [(question, 1.0)]
     before = next((text for text in reversed(earlier) if not _follows(text)), earlier[-1])
     return [(question, 1.0), (before, _EARLIER_WEIGHT)]
+
+
+def overflowing(messages: Sequence[BaseMessage], budget: int) -> tuple[list[BaseMessage], list[BaseMessage]]:
+    """Returns a conversation in two: what no longer fits, and what does, which begins with a question.
+
+    Half of the budget is freed at a time, so that not every question has a summary made.
+
+    Args:
+        messages: The conversation.
+        budget: What may be kept word by word, in tokens of about four characters.
+    """
+    if count_tokens_approximately(messages) <= budget:
+        return [], list(messages)
+    kept = len(messages)
+    while kept and count_tokens_approximately(messages[kept - 1 :]) <= budget // 2:
+        kept -= 1
+    while kept < len(messages) and not isinstance(messages[kept], HumanMessage):
+        kept += 1
+    return list(messages[:kept]), list(messages[kept:])
+
+
+def spoken(messages: Sequence[BaseMessage]) -> str:
+    """Returns a conversation as text, a line for each message."""
+    return "\n".join(f"{_SPEAKERS.get(message.type, message.type)}: {message.text}" for message in messages)
+
+
+def without_markers(answer: str) -> str:
+    """Returns an answer without the numbers in brackets: they point to citations that are not remembered."""
+    return _MARKERS.sub("", answer).strip()
 
 
 def _follows(question: str) -> bool:

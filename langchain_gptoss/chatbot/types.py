@@ -18,6 +18,13 @@ class _Value(BaseModel):
             return getattr(self, name)
         raise KeyError(name)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.model_fields_set
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Returns a field that is set, as a dict would."""
+        return self[name] if name in self.model_fields_set else default
+
 
 class ChatbotInput(_Value):
     """A question to a chatbot.
@@ -96,6 +103,7 @@ class ChatbotOutput(_Value):
         reason: Why it answered or declined, for people.
         standalone_question: What was searched for: the question, completed from the conversation.
         language: Of the chatbot's fixed texts, `"en"` or `"fr"`.
+        disclaimer: What the domain wants said beside every answer, or empty.
         usage: Tokens read and written by the model; None where it was not asked.
         timings: Seconds spent, by step.
         metadata: The model and its provenance, the domain, the prompt's version, and where the answer is recorded.
@@ -110,6 +118,7 @@ class ChatbotOutput(_Value):
     reason: str = ""
     standalone_question: str = ""
     language: str = ""
+    disclaimer: str = ""
     usage: UsageMetadata | None = None
     timings: dict[str, float] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)

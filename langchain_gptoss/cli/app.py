@@ -159,7 +159,7 @@ def _answer(bot: "Bot", question: str, history: "list[BaseMessage]") -> None:
     from langchain_core.messages import AIMessage, HumanMessage
 
     whole = show_answer(bot.stream({"question": question, "chat_history": history}))
-    history += [HumanMessage(question), AIMessage(whole["answer"])]
+    history += [HumanMessage(question), AIMessage(whole.answer)]
 
 
 def _converse(bot: "Bot", history: "list[BaseMessage]") -> None:

@@ -6,9 +6,12 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from langchain_gptoss.chatbot import ChatbotOutput, Citation
 
 BAD_INPUT = 2  # exit status for everything that the user can mend
 INTERRUPTED = 130  # what shells report for Ctrl-C
@@ -51,28 +54,29 @@ def heading(text: str) -> None:
     typer.secho(f"\n> {text}", bold=True)
 
 
-def show_answer(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def show_answer(pieces: "Iterable[ChatbotOutput]") -> "ChatbotOutput":
     """Prints an answer as it comes, its sources below, and returns the whole of it."""
-    whole: dict[str, Any] = {}
-    for event in events:
-        if "answer" in event:
-            typer.echo(event["answer"], nl=False)
-        for key, value in event.items():
-            whole[key] = whole[key] + value if key in whole else value
+    whole: Any = None
+    for piece in pieces:
+        typer.echo(piece.answer, nl=False)
+        whole = piece if whole is None else whole + piece
     typer.echo()
-    for citation in whole["citations"]:
+    for citation in whole.citations:
         _show_citation(citation)
-    return whole
+    if whole.disclaimer:
+        note(f"\n{whole.disclaimer}")
+    output: ChatbotOutput = whole.whole()
+    return output
 
 
-def _show_citation(citation: dict[str, Any]) -> None:
-    page = f", page {citation['page']}" if citation["page"] else ""
-    place = f"{citation['source']}{page}" + (f" · {citation['heading']}" if citation["heading"] else "")
-    typer.secho(f"\n[{citation['number']}] {place}", fg="cyan")
-    typer.echo(textwrap.fill(f"“{citation['quote']}”", 100, initial_indent="    ", subsequent_indent="    "))
+def _show_citation(citation: "Citation") -> None:
+    page = f", page {citation.page}" if citation.page else ""
+    place = f"{citation.source}{page}" + (f" · {citation.heading}" if citation.heading else "")
+    typer.secho(f"\n[{citation.number}] {place}", fg="cyan")
+    typer.echo(textwrap.fill(f"“{citation.quote}”", 100, initial_indent="    ", subsequent_indent="    "))
 
 
-def show_json(answer: dict[str, Any]) -> None:
-    """Prints an answer as one JSON object."""
-    kept = {key: answer[key] for key in ("answer", "citations", "abstained", "reason", "usage")}
+def show_json(answer: "ChatbotOutput") -> None:
+    """Prints an answer as one JSON object, without the text of the passages."""
+    kept = answer.model_dump(mode="json", exclude={"sources"})
     typer.echo(json.dumps(kept, ensure_ascii=False, indent=2))

@@ -23,12 +23,14 @@ from langserve import RemoteRunnable
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import ChatGptOss, FaissStore, create_chatbot
+from langchain_gptoss.chatbot import ChatbotOutput
 from langchain_gptoss.engine import Request, ScriptedEngine
 from langchain_gptoss.engine.scheduler import Generation
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.serve import add_chatbot_routes, create_app
 
-KEYS = ["sources", "answer", "citations", "abstained", "reason", "usage"]
+KEYS = set(ChatbotOutput.model_fields)
+FIRST = {"sources", "standalone_question", "language"}
 QUESTION = {"question": "How much does the express delivery cost?"}
 ANSWER = "The express delivery costs 12.90 euros."
 TEXTS = ["The express delivery costs 12.90 euros.", "The museum opens at noon.", "Apples are red."]
@@ -109,19 +111,19 @@ def remote(chatbot: Runnable) -> Iterator[RemoteRunnable]:
         client.sync_client.close()
 
 
-def plain(value: object) -> object:
-    """What JSON makes of a value: tuples and AddableDicts are gone."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+def plain(value: object) -> dict:
+    """What JSON makes of an output, without the seconds it took."""
+    output = value.model_dump(mode="json") if isinstance(value, ChatbotOutput) else dict(value)
+    output.pop("timings", None)
+    return output
 
 
 def test_invoke_gives_what_the_chatbot_gives_here():
     local = chatbot_over(scripted(ANSWER)).invoke(QUESTION)
     with remote(chatbot_over(scripted(ANSWER))) as bot:
         answer = bot.invoke(QUESTION)
-    assert list(answer) == KEYS
-    assert answer == plain(local)
+    assert set(answer) == KEYS
+    assert plain(answer) == plain(local)
     assert answer["answer"] == f"{ANSWER} [1]"
     assert answer["citations"][0]["quote"] == TEXTS[0]
     assert not answer["abstained"]
@@ -132,13 +134,13 @@ def test_stream_comes_in_the_order_of_the_chatbot():
     with remote(chatbot_over(scripted(ANSWER), strict=False)) as bot:
         events = list(bot.stream(QUESTION))
     assert [plain(event) for event in events] == [plain(event) for event in local]
-    assert list(events[0]) == ["sources"]
+    assert set(events[0]) == FIRST
     assert len([event for event in events if list(event) == ["answer"]]) > 3
-    assert list(events[-1]) == ["citations", "abstained", "reason", "usage"]
+    assert {"citations", "abstained", "reason", "usage"} <= set(events[-1])
     whole = events[0]
     for event in events[1:]:
         whole += event
-    assert list(whole) == KEYS
+    assert set(whole) <= KEYS
     assert whole["answer"] == f"{ANSWER} [1]"
 
 
@@ -147,12 +149,11 @@ async def test_async_gives_the_same():
         async with bot.async_client:
             answer = await bot.ainvoke(QUESTION)
             events = [event async for event in bot.astream(QUESTION)]
-            assert answer == bot.invoke(QUESTION)
+            assert plain(answer) == plain(bot.invoke(QUESTION))
     whole = events[0]
     for event in events[1:]:
         whole += event
-    assert dict(whole) == answer
-    assert list(whole) == KEYS
+    assert plain(whole).items() <= plain(answer).items()
 
 
 async def test_stream_events_show_the_model_at_work():
@@ -169,7 +170,7 @@ def test_batch_answers_each_question():
     other = {"question": "When does the museum open?"}
     with remote(chatbot_over(scripted("The museum opens at noon."))) as bot:
         answers = bot.batch([other, {"question": "Who wrote Hamlet?"}])
-    assert [list(answer) for answer in answers] == [KEYS, KEYS]
+    assert [set(answer) for answer in answers] == [KEYS, KEYS]
     assert answers[0]["answer"] == "The museum opens at noon. [1]"
     assert answers[1]["abstained"]
     assert answers[1]["answer"] == "I could not find this in the documents."
@@ -255,7 +256,7 @@ def test_a_client_that_leaves_stops_the_engine():
     engine = SlowEngine([harmony("word " * 3000)])
     with remote(chatbot_over(engine, strict=False)) as bot:
         stream = bot.stream(QUESTION)
-        assert list(next(stream)) == ["sources"]
+        assert set(next(stream)) == FIRST
         assert list(next(stream)) == ["answer"]
         stream.close()
         time.sleep(1)
@@ -272,9 +273,9 @@ def test_pages_schemas_and_health():
         api = client.get(f"{address}/openapi.json").json()
         assert api["info"]["title"] == "Help desk"
         assert {"/chatbot/invoke", "/chatbot/batch", "/chatbot/stream", "/chatbot/stream_events"} <= set(api["paths"])
-        takes, gives = (client.get(f"{address}/chatbot/{way}put_schema").json()["$defs"] for way in ("in", "out"))
-        assert takes["ServedInput"]["required"] == ["question"]
-        assert list(gives["ChatbotOutput"]["properties"]) == KEYS
+        takes, gives = (client.get(f"{address}/chatbot/{way}put_schema").json() for way in ("in", "out"))
+        assert takes["$defs"]["ServedInput"]["required"] == ["question"]
+        assert set(gives["properties"]) == KEYS
 
 
 def test_two_chatbots_in_an_app_of_ones_own(capfd):

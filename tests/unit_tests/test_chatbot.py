@@ -1,6 +1,8 @@
 """The chatbot on scripted models and plain retrievers: what is cited, what is refused, and in which order it comes."""
 
+import functools
 import json
+import operator
 
 import pytest
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -12,6 +14,7 @@ from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 from pydantic import Field
 
 from langchain_gptoss import ChatGptOss, create_chatbot
+from langchain_gptoss.chatbot import ChatbotInput
 from langchain_gptoss.chatbot.citations import supporting_span
 from langchain_gptoss.chatbot.draft import Draft
 from langchain_gptoss.chatbot.evidence import nearest_spans, nearness, passages_of, spans_of
@@ -154,7 +157,7 @@ def test_an_answer_is_cited_with_offsets_in_the_source():
     assert "12.90" in citation["quote"]
     assert citation["verdict"] == "supported"
     assert answer["usage"]["output_tokens"] > 5
-    json.dumps(dict(answer))
+    json.dumps(answer.model_dump())
 
 
 def test_unsupported_sentences_are_left_out_and_the_same_span_keeps_its_number():
@@ -174,9 +177,10 @@ def test_not_strict_shows_tokens_and_marks_what_has_no_support():
 
 def test_a_stream_gives_sources_first_and_citations_last():
     events = list(chatbot("Express delivery costs 12.90 euros.").stream({"question": EXPRESS}))
-    assert list(events[0]) == ["sources"]
+    assert events[0].model_fields_set == {"sources", "standalone_question", "language"}
     assert [source["number"] for source in events[0]["sources"]] == [1, 2]
-    assert list(events[-1]) == ["citations", "abstained", "reason", "usage"]
+    assert events[-1].model_fields_set >= {"citations", "abstained", "reason", "usage", "timings"}
+    assert all(event.model_fields_set == {"answer"} for event in events[1:-1])
 
 
 def test_a_quotation_stands_in_where_the_model_is_wrong():
@@ -196,7 +200,7 @@ def test_it_declines_without_asking_the_model():
     assert answer["answer"] == "I could not find this in the documents."
     assert answer["citations"] == answer["sources"] == []
     assert "below 0.50" in answer["reason"]
-    assert answer["usage"]["total_tokens"] == 0
+    assert answer["usage"] is None
     assert engine.requests == []
     assert bot.invoke("Vendez-vous des cartes cadeaux ?")["answer"].startswith("Je n'ai pas trouvé")
 
@@ -224,9 +228,10 @@ def test_no_documents_at_all():
 def test_a_follow_up_is_asked_with_the_question_before():
     history = [HumanMessage("How much does standard delivery cost?"), AIMessage("4.90 euros. [1]")]
     retriever = Fixed(documents=DOCUMENTS, asked=[])
-    bot = create_chatbot(scripted("Express delivery costs 12.90 euros."), retriever)
+    bot = create_chatbot(scripted("No.", "Express delivery costs 12.90 euros."), retriever)
     answer = bot.invoke({"question": "and for express delivery?", "chat_history": history})
-    assert retriever.asked[0] == "How much does standard delivery cost? and for express delivery?"
+    assert retriever.asked == ["How much does standard delivery cost? and for express delivery?"]
+    assert answer["standalone_question"] == retriever.asked[0]
     assert answer["answer"] == "Express delivery costs 12.90 euros. [1]"
 
 
@@ -291,14 +296,28 @@ def test_cutting_the_models_text_differently_changes_nothing(size, strict):
     assert shown == expected[strict]
 
 
+def without_timings(output):
+    return output.model_dump(exclude={"timings"})
+
+
 async def test_every_mode_gives_the_same():
     said = "Express delivery costs 12.90 euros."
-    bot = chatbot(said, said, said, said)
-    whole = bot.invoke({"question": EXPRESS})
-    assert await bot.ainvoke({"question": EXPRESS}) == whole
-    assert bot.batch([{"question": EXPRESS}]) == [whole]
-    events = [event async for event in bot.astream({"question": EXPRESS})]
-    assert "".join(event.get("answer", "") for event in events) == whole["answer"]
+    bot = chatbot(*[said] * 7)
+    question = {"question": EXPRESS}
+    whole = bot.invoke(question)
+    assert whole.timings.keys() >= {"retrieve", "judge", "answer", "verify"}
+    assert without_timings(await bot.ainvoke(question)) == without_timings(whole)
+    assert [without_timings(output) for output in bot.batch([question])] == [without_timings(whole)]
+    (batched,) = await bot.abatch([ChatbotInput(**question)])
+    assert without_timings(batched) == without_timings(whole)
+    for pieces in (list(bot.stream(question)), [piece async for piece in bot.astream(question)]):
+        total = functools.reduce(operator.add, pieces)
+        assert without_timings(total.whole()) == without_timings(whole)
+    events = [event async for event in bot.astream_events(question, version="v2")]
+    assert events[-1]["event"] == "on_chain_end"
+    assert without_timings(events[-1]["data"]["output"].whole()) == without_timings(whole)
+    names = {event["name"] for event in events}
+    assert {"gptoss_chatbot", "retrieve", "judge", "answer", "verify", "cite", "ChatGptOss", "Fixed"} <= names
 
 
 @pytest.mark.parametrize("value", ["", "   ", {"question": ""}, {"question": 5}, {}, None])

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from typer.testing import CliRunner
 
+from langchain_gptoss.chatbot import ChatbotChunk
 from langchain_gptoss.cli import app as cli_app
 from langchain_gptoss.cli.app import app
 
@@ -109,9 +110,9 @@ def test_skipped_files_are_named(docs, monkeypatch, caplog):
 def test_a_chat_ends_with_an_empty_line(docs, monkeypatch):
     class Bot:
         def stream(self, value):
-            yield {"sources": []}
-            yield {"answer": f"You asked {value['question']}"}
-            yield {"citations": [], "abstained": True, "reason": "", "usage": {}}
+            yield ChatbotChunk(sources=[])
+            yield ChatbotChunk(answer=f"You asked {value['question']}")
+            yield ChatbotChunk(citations=[], abstained=True)
 
     monkeypatch.setattr(cli_app, "_chatbot", lambda *_: Bot())
     result = run("chat", "--docs", str(docs), stdin="one\ntwo\n\nthree\n")

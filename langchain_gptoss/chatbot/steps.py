@@ -1,0 +1,310 @@
+"""The steps of an answer, each a function from the graph's state to what it changes; the graph puts them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.ai import add_usage
+from langchain_core.prompt_values import PromptValue
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig
+
+from langchain_gptoss._retrieval.sides import aask, ask
+from langchain_gptoss._retrieval.standalone import Standalone, arewrite, rewrite
+from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.chatbot.access import Access
+from langchain_gptoss.chatbot.draft import Draft
+from langchain_gptoss.chatbot.evidence import Passage, nearest_spans, nearness, passages_of
+from langchain_gptoss.chatbot.history import overflowing, spoken, with_earlier, without_markers
+from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
+from langchain_gptoss.chatbot.text import language_of
+from langchain_gptoss.chatbot.turn import State, Stopped, Turn, current_run, emit, with_summary
+from langchain_gptoss.chatbot.types import Source
+from langchain_gptoss.errors import ContextLengthError, GptOssError, RetrievalError
+
+Changes = dict[str, Any]
+_SUMMARY_WORDS = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What a chatbot is made of.
+
+    Attributes:
+        llm: The chat model.
+        retriever: Where passages come from.
+        prompts: What the model is told.
+        max_passages: How many retrieved documents count.
+        focus: How many single sentences the model is shown; 0 shows whole passages.
+        strict: Whether unsupported sentences are left out instead of marked.
+        min_nearness: Below this nearness of the passages it declines.
+        language: Of the fixed texts; None goes by the question.
+        access: Who may see what; None lets everybody see everything.
+        history_tokens: How much of a conversation is kept word by word.
+    """
+
+    llm: BaseChatModel
+    retriever: BaseRetriever
+    prompts: ChatbotPrompts
+    max_passages: int
+    focus: int
+    strict: bool
+    min_nearness: float
+    language: str | None
+    access: Access | None
+    history_tokens: int
+
+    def check(self, state: State, _config: RunnableConfig) -> Changes:
+        """Refuses a question that the model cannot read; the search alone would cut it off in silence."""
+        turn = state["turn"]
+        if isinstance(self.llm, ChatGptOss):
+            length, context = len(self.llm.get_token_ids(turn.asked)), self.llm.running_engine.context_length
+            if length >= context:
+                raise ContextLengthError(length, context)
+        return {}
+
+    # The conversation
+
+    def condense(self, state: State, config: RunnableConfig) -> Changes:
+        """Makes a follow-up complete, and a long conversation short."""
+        turn, changes, older = self._before(state)
+        if older:
+            asked = self._summary_prompt(state.get("summary", ""), older)
+            changes["summary"] = str(self.llm.invoke(asked, config).text).strip()
+        questions = with_earlier(turn.asked, turn.history)
+        standalone = None
+        if len(questions) > 1 and not self.focus:
+            standalone = rewrite(self.llm, turn.asked, turn.history, config, prompt=self.prompts.condense)
+        return self._after(turn, questions, standalone, changes)
+
+    async def acondense(self, state: State, config: RunnableConfig) -> Changes:
+        """Does what `condense` does."""
+        turn, changes, older = self._before(state)
+        if older:
+            asked = self._summary_prompt(state.get("summary", ""), older)
+            changes["summary"] = str((await self.llm.ainvoke(asked, config)).text).strip()
+        questions = with_earlier(turn.asked, turn.history)
+        standalone = None
+        if len(questions) > 1 and not self.focus:
+            standalone = await arewrite(self.llm, turn.asked, turn.history, config, prompt=self.prompts.condense)
+        return self._after(turn, questions, standalone, changes)
+
+    def _before(self, state: State) -> tuple[Turn, Changes, list[BaseMessage]]:
+        """Returns the turn with its conversation, and what of the conversation has to be summed up."""
+        turn = state["turn"]
+        if current_run().session_id is None:
+            return turn, {}, []
+        messages = state.get("messages", [])
+        older, recent = overflowing(messages, self.history_tokens)
+        changes: Changes = {"messages": recent} if older else {}
+        # A small model is never shown the conversation, so that nothing is lost with its beginning.
+        return replace(turn, history=recent), changes, [] if self.focus else older
+
+    def _after(
+        self, turn: Turn, questions: list[tuple[str, float]], standalone: Standalone | None, changes: Changes
+    ) -> Changes:
+        whole = " ".join(text for text, _ in reversed(questions))
+        if standalone is not None:
+            whole, questions = standalone.question, [(standalone.question, 1.0)]
+        language = self.language or language_of(whole)
+        return {**changes, "turn": replace(turn, questions=questions, standalone=whole, language=language)}
+
+    def _summary_prompt(self, summary: str, older: Sequence[BaseMessage]) -> PromptValue:
+        conversation = "\n".join(filter(None, [summary, spoken(older)]))
+        return self.prompts.summary.invoke({"conversation": conversation, "words": _SUMMARY_WORDS})
+
+    # The passages
+
+    def retrieve(self, state: State, config: RunnableConfig) -> Changes:
+        """Asks the retriever for what the caller may see."""
+        turn, filter = state["turn"], self._filter()
+        documents: list[Document] = []
+        try:
+            for query in _queries(turn):
+                documents += ask(self.retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
+        except Exception as error:
+            raise self._retrieval_error(error) from error
+        return {"turn": replace(turn, documents=self._visible(documents))}
+
+    async def aretrieve(self, state: State, config: RunnableConfig) -> Changes:
+        """Does what `retrieve` does."""
+        turn, filter = state["turn"], self._filter()
+        documents: list[Document] = []
+        try:
+            for query in _queries(turn):
+                documents += await aask(self.retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
+        except Exception as error:
+            raise self._retrieval_error(error) from error
+        return {"turn": replace(turn, documents=self._visible(documents))}
+
+    def _filter(self) -> dict[str, Any] | None:
+        return None if self.access is None else self.access.filter(current_run().labels)
+
+    def _visible(self, documents: list[Document]) -> list[Document]:
+        return documents if self.access is None else self.access.visible(documents, current_run().labels)
+
+    def _retrieval_error(self, error: Exception) -> GptOssError:
+        if isinstance(error, GptOssError):
+            return error
+        return RetrievalError(
+            f"{type(self.retriever).__name__} failed ({type(error).__name__}: {error}). Check the index or the service "
+            "behind it, and ask again."
+        )
+
+    def judge(self, state: State, _config: RunnableConfig) -> Changes:
+        """Decides whether the passages can answer the question, and says which they are."""
+        turn = state["turn"]
+        passages = passages_of(turn.documents, limit=self.max_passages * len(_queries(turn)))
+        near = nearness(turn.standalone, passages)
+        if near < self.min_nearness:
+            reason = f"Declined: the nearest passage has nearness {near:.2f}, below {self.min_nearness:.2f}."
+            emit(sources=[], standalone_question=turn.standalone, language=turn.language)
+            return {"turn": replace(turn, reason=reason)}
+        draft = Draft(
+            question=turn.standalone,
+            language=turn.language,
+            spans=[span for span, _ in nearest_spans(turn.questions, passages, _embeddings(self.retriever))],
+            strict=self.strict,
+            brief=bool(self.focus),
+        )
+        emit(
+            sources=[_source(passage) for passage in passages],
+            standalone_question=turn.standalone,
+            language=turn.language,
+        )
+        reason = f"Answered: the nearest passage has nearness {near:.2f}."
+        return {"turn": replace(turn, passages=passages, draft=draft, reason=reason)}
+
+    # The answer
+
+    def answer(self, state: State, config: RunnableConfig) -> Changes:
+        """Has the model answer, and shows what can be shown as it comes."""
+        heard = _Heard(state["turn"], _draft(state))
+        stream = self.llm.stream(self._messages(state), config)
+        try:
+            for chunk in stream:
+                heard.take(chunk)
+                if heard.draft.done:
+                    break
+        finally:  # so that the model stops now, and not when the garbage is collected
+            if close := getattr(stream, "close", None):
+                close()
+        return {"turn": heard.turn}
+
+    async def aanswer(self, state: State, config: RunnableConfig) -> Changes:
+        """Does what `answer` does."""
+        heard = _Heard(state["turn"], _draft(state))
+        stream = self.llm.astream(self._messages(state), config)
+        try:
+            async for chunk in stream:
+                heard.take(chunk)
+                if heard.draft.done:
+                    break
+        finally:
+            if aclose := getattr(stream, "aclose", None):
+                await aclose()
+        return {"turn": heard.turn}
+
+    def _messages(self, state: State) -> list[BaseMessage]:
+        turn, draft = state["turn"], _draft(state)
+        if self.focus:
+            context = " ".join(span.text for span in draft.spans[: self.focus])
+            return self._filled(self.prompts.sentence.partial(instructions=""), context, turn.standalone)
+        context = "\n\n".join(f"[{p.number}] {p.heading or p.source}\n{p.text}" for p in turn.passages)
+        history = with_summary(state.get("summary", ""), turn.history)
+        prompt = self.prompts.passages.partial(instructions="", chat_history=history)
+        return self._filled(prompt, context, turn.asked)
+
+    def _filled(self, prompt: Any, context: str, question: str) -> list[BaseMessage]:
+        messages: list[BaseMessage] = prompt.format_messages(context=context, question=question)
+        return messages
+
+    def verify(self, state: State, _config: RunnableConfig) -> Changes:
+        """Shows the rest of the answer, or declines where nothing of it is supported."""
+        turn = state["turn"]
+        draft = turn.draft
+        if draft is not None:
+            for text in draft.finish():
+                emit(answer=text)
+            if draft.citations:
+                return {}
+            turn = replace(
+                turn,
+                reason="Declined: no passage supports what the model said, and none answers the question by itself.",
+            )
+        declined = DECLINE[turn.language]
+        emit(answer=f" {declined}" if draft is not None and draft.wrote else declined)
+        return {"turn": turn}
+
+    def cite(self, state: State, _config: RunnableConfig) -> Changes:
+        """Gives the citations, and remembers the exchange."""
+        turn = state["turn"]
+        draft, run = turn.draft, current_run()
+        citations = draft.citations if draft is not None else []
+        emit(
+            citations=citations,
+            unsupported=list(draft.unsupported) if draft is not None else [],
+            abstained=not citations,
+            reason=turn.reason,
+            usage=turn.usage,
+            timings=dict(run.timings),
+            metadata={"session_id": run.session_id} if run.session_id else {},
+        )
+        if run.session_id is None:
+            return {}
+        exchange = [HumanMessage(turn.asked), AIMessage(without_markers(run.answer))]
+        return {"messages": [*state.get("messages", []), *exchange]}
+
+
+class _Heard:
+    """What has been heard of a model's answer."""
+
+    def __init__(self, turn: Turn, draft: Draft) -> None:
+        self.turn, self.draft = turn, draft
+
+    def take(self, chunk: BaseMessage) -> None:
+        """Takes a piece of the model's message."""
+        if current_run().stopped.is_set():
+            raise Stopped
+        if isinstance(chunk, AIMessageChunk):
+            usage = add_usage(self.turn.usage, chunk.usage_metadata)
+            reasoning = str(chunk.additional_kwargs.get("reasoning_content") or "")
+            finish = str(chunk.response_metadata.get("finish_reason") or self.turn.finish_reason)
+            self.turn = replace(self.turn, usage=usage, reasoning=self.turn.reasoning + reasoning, finish_reason=finish)
+            if reasoning:
+                emit(reasoning=reasoning)
+        for text in self.draft.feed(str(chunk.text)):
+            emit(answer=text)
+
+
+def _draft(state: State) -> Draft:
+    draft = state["turn"].draft
+    assert draft is not None
+    return draft
+
+
+def _queries(turn: Turn) -> list[str]:
+    """Returns what to search for: a follow-up alone as well as together with the question that it follows."""
+    return [turn.standalone] if len(turn.questions) == 1 else [turn.standalone, turn.asked]
+
+
+def _embeddings(retriever: BaseRetriever) -> Any:
+    return getattr(getattr(retriever, "vectorstore", None), "embeddings", None)
+
+
+def _source(passage: Passage) -> Source:
+    return Source(
+        number=passage.number,
+        source=passage.source,
+        heading=passage.heading,
+        page=passage.page,
+        start=passage.start,
+        end=passage.start + len(passage.text),
+        text=passage.text,
+        relevance=passage.relevance,
+    )
