@@ -17,14 +17,16 @@ from langchain_core.runnables.graph import Graph
 from langgraph.graph import END, START, StateGraph
 
 from langchain_gptoss._retrieval.sides import as_retriever
+from langchain_gptoss.audit import AuditLog
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot.access import Access
-from langchain_gptoss.chatbot.evidence import DEFAULT_MIN_NEARNESS
 from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
 from langchain_gptoss.chatbot.sessions import Sessions, open_checkpointer
 from langchain_gptoss.chatbot.steps import Steps
 from langchain_gptoss.chatbot.turn import Run, State, Turn, current_run, new_run, read_input
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput
+from langchain_gptoss.chatbot.voice import voices_of
+from langchain_gptoss.domains import DomainProfile, RetrievalSettings
 from langchain_gptoss.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
         """
         question, history, session_id = read_input(value)
         run = new_run(config, session_id, emit)
-        state = State(turn=Turn(asked=question, history=history))
+        state = State(turn=Turn(asked=question, history=history, voice=next(iter(self.steps.voices.values()))))
         if session_id is None:
             return self._graph, state, config, run
         if self.sessions is None or self._remembering is None:
@@ -210,13 +212,15 @@ def create_chatbot(
     *,
     max_passages: int | None = None,
     focus: int | None = None,
-    strict: bool = True,
-    min_nearness: float = DEFAULT_MIN_NEARNESS,
+    strict: bool | None = None,
+    decline_below: float | None = None,
+    domain: str | Path | DomainProfile | None = None,
     language: str | None = None,
     prompts: ChatbotPrompts | None = None,
     sessions: str | Path | Checkpointer | Sessions | None = None,
     access: str | None = None,
     history_tokens: int = _HISTORY_TOKENS,
+    audit: str | Path | AuditLog | None = None,
 ) -> Chatbot:
     """Returns a chatbot that answers from documents, cites verified spans, and declines what they do not answer.
 
@@ -225,26 +229,33 @@ def create_chatbot(
         retriever: Any LangChain retriever, vector store, or Runnable from a question to documents.
             `metadata["relevance_score"]`, `source`, `heading`, `page` and `start` of its documents are used where they
             are there.
-        max_passages: How many retrieved documents count; None means 8 where the model is shown sentences, else 4.
+        max_passages: How many retrieved documents count; None means 8 where the model is shown sentences, else what
+            the domain says, or 4.
         focus: Show the model only this many sentences, those nearest to the question; 0 shows whole passages. None
             chooses: 1 for a `ChatGptOss` of fewer than a billion parameters, whole passages for every other model.
         strict: True shows only sentences that a passage supports, each when it is complete. False shows every token
-            as it comes and marks unsupported sentences with [?].
-        min_nearness: Below this nearness of passages to the question (0 to about 1.3) it declines.
-        language: Of its fixed texts, `"en"` or `"fr"`; None goes by the question.
+            as it comes and marks unsupported sentences with [?]. None means what the domain says, or True.
+        decline_below: The confidence, from 0 to 1, below which it declines before the model is asked. None means what
+            the domain says, or the limit that was calibrated (docs/evaluation.md).
+        domain: A ready-made domain such as `"support"` or `"law"`, the path of a TOML file, or a `DomainProfile`: who
+            speaks, about what, how, and what is refused. `gptoss domains` lists the ready-made ones.
+        language: Of its own texts, `"en"` or `"fr"`; None goes by the question.
         prompts: What the model is told, in place of the ready-made prompts.
         sessions: Where conversations are remembered: `":memory:"`, a file for SQLite, a `postgresql://` address, or a
             LangGraph checkpointer. None remembers none; pass `chat_history` then.
         access: The metadata field that holds each document's access labels. Callers then find the documents that share
             a label with them, or are labelled "public", and no others.
         history_tokens: How much of a conversation is kept word by word; what came before is summed up by the model.
+        audit: Where every answer is recorded: a file, or an `AuditLog` with settings of its own.
 
     Raises:
         InvalidInputError: An argument that cannot work.
-        StorageError: The sessions cannot be opened.
+        StorageError: The sessions or the audit log cannot be opened.
     """
     if max_passages is not None and max_passages < 1:
         raise InvalidInputError(f"max_passages is {max_passages}; it must be 1 or more.")
+    if decline_below is not None and not 0 <= decline_below <= 1:
+        raise InvalidInputError(f"decline_below is {decline_below}; it must be between 0 and 1.")
     if focus is not None and focus < 0:
         raise InvalidInputError(f"focus is {focus}; it must be 0 (whole passages) or more.")
     if history_tokens < 1:
@@ -252,6 +263,9 @@ def create_chatbot(
     if language not in {None, *DECLINE}:
         raise InvalidInputError(f"language is {language!r}; it must be one of {', '.join(DECLINE)}, or None.")
     focus = _default_focus(llm) if focus is None else focus
+    voices = voices_of(domain, language)
+    profile = next(iter(voices.values())).profile
+    settings = profile.retrieval if profile is not None else RetrievalSettings()
     found = as_retriever(retriever)
     labels = None if access is None else Access(access)
     if labels is not None:
@@ -260,13 +274,14 @@ def create_chatbot(
         llm=llm,
         retriever=found,
         prompts=prompts or ChatbotPrompts(),
-        max_passages=max_passages or (8 if focus else 4),
+        max_passages=max_passages or (8 if focus else settings.passages),
         focus=focus,
-        strict=strict,
-        min_nearness=min_nearness,
-        language=language,
+        strict=settings.strict if strict is None else strict,
+        decline_below=settings.decline_below if decline_below is None else decline_below,
+        voices=voices,
         access=labels,
         history_tokens=history_tokens,
+        audit=AuditLog(audit) if isinstance(audit, str | Path) else audit,
     )
     return Chatbot(steps, _sessions(sessions))
 
@@ -296,7 +311,7 @@ def _graph(steps: Steps, checkpointer: Checkpointer | None) -> Compiled:
     ):
         graph.add_node(name, _node(name, step, astep))
     graph.add_edge(START, "check")
-    graph.add_edge("check", "condense")
+    graph.add_conditional_edges("check", _after_checking, ["condense", "verify"])
     graph.add_edge("condense", "retrieve")
     graph.add_edge("retrieve", "judge")
     graph.add_conditional_edges("judge", _after_judging, ["answer", "verify"])
@@ -304,6 +319,10 @@ def _graph(steps: Steps, checkpointer: Checkpointer | None) -> Compiled:
     graph.add_edge("verify", "cite")
     graph.add_edge("cite", END)
     return graph.compile(checkpointer=checkpointer, name="gptoss_chatbot")
+
+
+def _after_checking(state: State) -> str:
+    return "verify" if state["turn"].fixed else "condense"
 
 
 def _after_judging(state: State) -> str:

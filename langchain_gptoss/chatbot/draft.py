@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from langchain_gptoss.chatbot.citations import answers, cite, supporting_span
+from langchain_gptoss.chatbot.citations import cite, quotable_spans
 from langchain_gptoss.chatbot.evidence import Span
 from langchain_gptoss.chatbot.prompts import QUOTE
+from langchain_gptoss.chatbot.support import supporting_span
 from langchain_gptoss.chatbot.text import sentences, words
 from langchain_gptoss.chatbot.types import Citation
 
 # Markers that the model wrote itself: ours replace them. The second form is the one that gpt-oss learned.
-_MARKER = re.compile(r"\s*(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|【[^】]*】)")
+_MARKER = re.compile(r"\s*(?:\[\s*\d{1,3}(?:\s*[,;-]\s*\d{1,3})*\s*\]|【[^】]*】)")
 _OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space before one
 _UNFINISHED = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
@@ -63,11 +64,14 @@ class Draft:
         """Yields the rest; a quotation when nothing that the model said is supported and a span answers by itself."""
         if not self.done and self._held.strip():
             yield from self._sentence(len(self._held))
-        if not self.citations and self.spans and answers(self.spans[0], self.question):
-            span = self.spans[0]
-            self.citations.append(cite(span, span.text, number=1, verdict="quoted"))
-            quotation = QUOTE[self.language].format(quote=span.text)
-            yield f"{' ' if self.wrote else ''}{quotation} [1]"
+        if not self.citations:
+            yield from self._quotations()
+
+    def _quotations(self) -> Iterator[str]:
+        for number, span in enumerate(quotable_spans(self.question, self.spans), 1):
+            self.citations.append(cite(span, span.text, number=number, verdict="quoted"))
+            quotation = QUOTE[self.language].format(quote=" ".join(span.text.split()))
+            yield self._spaced(f"{quotation} [{number}]")
 
     def _sentence_end(self) -> int | None:
         """Returns where the first sentence ends, once something after it has begun."""

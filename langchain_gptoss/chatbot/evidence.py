@@ -1,18 +1,30 @@
 """From retrieved documents to evidence: which passages are near enough, and which of their sentences matter."""
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss.chatbot.text import coverage, sentences, words
+from langchain_gptoss.chatbot.calibration import calibration, word_weight
+from langchain_gptoss.chatbot.text import lexicon, sentences, words
 
-# How much the words of the question found in a passage add to the passage's similarity. This weight and the limit
-# below were chosen together on SQuAD 2 questions asked with and without their own article in the index.
-_COVERAGE_WEIGHT = 0.3
 DEFAULT_MIN_NEARNESS = 0.5
+_LONG = 30  # content words of a sentence that is as long as can be
+_ASKS_FOR_A_FIGURE = re.compile(
+    r"\b(?:combien|quand|how (?:many|much|long|old|far|often|tall|big|large)|when|what (?:year|percentage|date|time)"
+    r"|(?:en )?quelle (?:année|date|durée|somme|heure|taille)|quel (?:âge|pourcentage|montant|nombre|prix|taux|délai)"
+    r")\b",
+    re.IGNORECASE,
+)
+# Sentences that are embedded for one question: those that words rank first.
+_EMBEDDED = 12
+_SIMILARITY_WEIGHT = 6.0  # of the cosine of sentence and question, beside the calibrated weights of words
+_CLOSE = 2  # words that may stand between two words of the question that belong together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +86,50 @@ def _passage(number: int, document: Document) -> Passage:
 
 
 def nearness(question: str, passages: Sequence[Passage]) -> float:
-    """Returns how near the passages are to the question, about 0 to 1.3.
+    """Returns the confidence that passages answer a question, from 0 to 1: that of `abstention.judge`."""
+    from langchain_gptoss.chatbot.abstention import judge
 
-    The retriever's best relevance plus 0.3 times the share of the question's words that a passage holds; that share
-    alone, from 0 to 1, where the retriever gives no relevance.
-    """
-    wanted = words(question)
-    covered = max((coverage(wanted, f"{p.heading} {p.text}") for p in passages), default=0.0)
-    relevances = [p.relevance for p in passages if p.relevance is not None]
-    return max(relevances) + _COVERAGE_WEIGHT * covered if relevances else covered
+    return judge(question, passages).confidence
 
 
 def spans_of(passages: Sequence[Passage]) -> list[Span]:
     """Returns every sentence of the passages."""
     return [Span(passage=p, start=start, end=end) for p in passages for start, end in sentences(p.text)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The words of a question, each once, and what each counts: rare words tell more than those of every question."""
+
+    words: tuple[str, ...]
+    weights: tuple[float, ...]
+
+    @classmethod
+    def of(cls, question: str) -> "Wanted":
+        """Returns the words of a question."""
+        found = tuple(dict.fromkeys(words(question)))
+        return cls(found, tuple(word_weight(word) for word in found))
+
+    def share(self, *texts: str) -> float:
+        """Returns the weighted share of the words that texts hold together, from 0 to 1."""
+        there = [lexicon(text) for text in texts]
+        held = sum(
+            weight for word, weight in zip(self.words, self.weights, strict=True) if any(word in one for one in there)
+        )
+        return held / (sum(self.weights) or 1.0)
+
+    def phrases(self, text: str) -> float:
+        """Returns the weighted share of neighbouring words of the question that are near each other in a text."""
+        there, held, total = lexicon(text), 0.0, 0.0
+        for (first, second), (one, other) in zip(pairwise(self.words), pairwise(self.weights), strict=True):
+            total += one + other
+            if first in there and second in there and _near(there.places(first), there.places(second)):
+                held += one + other
+        return held / (total or 1.0)
+
+
+def _near(first: Sequence[int], second: Sequence[int]) -> bool:
+    return any(abs(one - other) <= _CLOSE for one in first for other in second)
 
 
 def nearest_spans(
@@ -97,26 +139,73 @@ def nearest_spans(
     *,
     limit: int | None = None,
 ) -> list[tuple[Span, float]]:
-    """Returns the sentences that are nearest to the questions, nearest first, with a score of about 0 to 1.5.
+    """Returns the sentences that are nearest to the questions, nearest first, with a score that has no fixed scale.
 
     Args:
         questions: Texts and their weights; a follow-up weighs more than the question before it.
         passages: Where to look.
-        embeddings: Those of the retriever, or None to go by words alone.
+        embeddings: Those of the retriever, which reorder the first sentences, or None to go by words alone.
         limit: How many to return; None means all.
     """
     spans = spans_of(passages)
-    scores = [_word_score(span, questions) for span in spans]
-    if embeddings is not None and spans:
-        similarities = _similarities(spans, questions, embeddings)
-        scores = [similarity + 0.5 * score for similarity, score in zip(similarities, scores, strict=True)]
+    scores = [0.0] * len(spans)
+    total = sum(weight for _, weight in questions)
+    for text, weight in questions:
+        for index, score in enumerate(_word_scores(text, spans)):
+            scores[index] += weight * score / total
     ranked = sorted(range(len(spans)), key=lambda index: -scores[index])
+    if embeddings is not None and spans:
+        first = ranked[:_EMBEDDED]
+        for index, similarity in zip(
+            first, _similarities([spans[i] for i in first], questions, embeddings), strict=True
+        ):
+            scores[index] += _SIMILARITY_WEIGHT * similarity
+        ranked = sorted(first, key=lambda index: -scores[index]) + ranked[_EMBEDDED:]
     return [(spans[index], scores[index]) for index in ranked[:limit]]
 
 
-def _word_score(span: Span, questions: Sequence[tuple[str, float]]) -> float:
-    total = sum(weight for _, weight in questions)
-    return sum(weight * coverage(words(text), span.text) for text, weight in questions) / total
+def likelihoods(question: str, spans: Sequence[Span]) -> list[float]:
+    """Returns for each span the probability that it is the one that answers, given that one of them does."""
+    scores = _word_scores(question, spans)
+    powers = [math.exp(score - max(scores)) for score in scores]
+    return [power / sum(powers) for power in powers]
+
+
+def _word_scores(question: str, spans: Sequence[Span]) -> list[float]:
+    """Returns a score for each span, by the weights that `calibration.json` holds."""
+    weights = calibration().spans
+    return [sum(weight * row[name] for name, weight in weights.items()) for row in span_features(question, spans)]
+
+
+def span_features(question: str, spans: Sequence[Span]) -> list[dict[str, float]]:
+    """Returns what a span's score is computed from: shares of the question's words, relevance, place, length, form."""
+    wanted = Wanted.of(question)
+    figure = bool(_ASKS_FOR_A_FIGURE.search(question))
+    by_passage = {span.passage.number: span.passage for span in spans}
+    whole = {number: wanted.share(f"{p.heading}\n{p.text}") for number, p in by_passage.items()}
+    relevance = _relative_relevance(list(by_passage.values()))
+    return [
+        {
+            "words": wanted.share(span.text),
+            "heading": wanted.share(f"{span.passage.heading}\n{span.text}"),
+            "phrases": wanted.phrases(span.text),
+            "passage": whole[span.passage.number],
+            "relevance": relevance[span.passage.number],
+            "rank": 1 / span.passage.number,
+            "length": min(len(lexicon(span.text).words), _LONG) / _LONG,
+            "figure": float(figure and any(char.isdigit() for char in span.text)),
+            "opens": float(span.passage.start + span.start == 0),
+            "introduces": float(span.text.endswith((":", "?"))),
+        }
+        for span in spans
+    ]
+
+
+def _relative_relevance(passages: Sequence[Passage]) -> dict[int, float]:
+    """Returns the relevance of each passage, from 0 for the lowest to 1 for the highest of these; 0 without scores."""
+    scored = {passage.number: passage.relevance for passage in passages if passage.relevance is not None}
+    low, high = min(scored.values(), default=0.0), max(scored.values(), default=0.0)
+    return {p.number: (scored.get(p.number, low) - low) / (high - low) if high > low else 0.0 for p in passages}
 
 
 def _similarities(spans: Sequence[Span], questions: Sequence[tuple[str, float]], embeddings: Embeddings) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,15 +16,19 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_gptoss._retrieval.sides import aask, ask
 from langchain_gptoss._retrieval.standalone import Standalone, arewrite, rewrite
+from langchain_gptoss.audit import AnswerRecord, AuditLog, RecordedPassage, provenance, sampling
+from langchain_gptoss.audit.records import text_hash
 from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.chatbot.abstention import judge
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.draft import Draft
-from langchain_gptoss.chatbot.evidence import Passage, nearest_spans, nearness, passages_of
+from langchain_gptoss.chatbot.evidence import Passage, nearest_spans, passages_of
 from langchain_gptoss.chatbot.history import overflowing, spoken, with_earlier, without_markers
-from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
+from langchain_gptoss.chatbot.prompts import ChatbotPrompts
 from langchain_gptoss.chatbot.text import language_of
 from langchain_gptoss.chatbot.turn import State, Stopped, Turn, current_run, emit, with_summary
-from langchain_gptoss.chatbot.types import Source
+from langchain_gptoss.chatbot.types import ChatbotChunk, Source
+from langchain_gptoss.chatbot.voice import Voice
 from langchain_gptoss.errors import ContextLengthError, GptOssError, RetrievalError
 
 Changes = dict[str, Any]
@@ -42,10 +46,11 @@ class Steps:
         max_passages: How many retrieved documents count.
         focus: How many single sentences the model is shown; 0 shows whole passages.
         strict: Whether unsupported sentences are left out instead of marked.
-        min_nearness: Below this nearness of the passages it declines.
-        language: Of the fixed texts; None goes by the question.
+        decline_below: The confidence in the passages below which it declines; None takes the calibrated one.
+        voices: What it says by itself, by language; the first where a question is in none of them.
         access: Who may see what; None lets everybody see everything.
         history_tokens: How much of a conversation is kept word by word.
+        audit: Where answers are recorded, or None.
     """
 
     llm: BaseChatModel
@@ -54,10 +59,11 @@ class Steps:
     max_passages: int
     focus: int
     strict: bool
-    min_nearness: float
-    language: str | None
+    decline_below: float | None
+    voices: Mapping[str, Voice]
     access: Access | None
     history_tokens: int
+    audit: AuditLog | None
 
     def check(self, state: State, _config: RunnableConfig) -> Changes:
         """Refuses a question that the model cannot read; the search alone would cut it off in silence."""
@@ -66,7 +72,18 @@ class Steps:
             length, context = len(self.llm.get_token_ids(turn.asked)), self.llm.running_engine.context_length
             if length >= context:
                 raise ContextLengthError(length, context)
-        return {}
+        voice = self._voice(turn.asked)
+        for each in [voice, *self.voices.values()]:  # a question in one language may break the rule of the other
+            rule = each.profile.safety.violated(turn.asked) if each.profile else None
+            if rule is not None:
+                said = rule.message or each.refuse
+                reason = f"Declined: the domain's policy refuses this ({rule.category})."
+                return {"turn": replace(turn, voice=each, standalone=turn.asked, fixed=said, reason=reason)}
+        return {"turn": replace(turn, voice=voice)}
+
+    def _voice(self, text: str) -> Voice:
+        first = next(iter(self.voices.values()))
+        return first if len(self.voices) == 1 else self.voices.get(language_of(text), first)
 
     # The conversation
 
@@ -111,8 +128,10 @@ class Steps:
         whole = " ".join(text for text, _ in reversed(questions))
         if standalone is not None:
             whole, questions = standalone.question, [(standalone.question, 1.0)]
-        language = self.language or language_of(whole)
-        return {**changes, "turn": replace(turn, questions=questions, standalone=whole, language=language)}
+        return {
+            **changes,
+            "turn": replace(turn, questions=questions, standalone=whole, voice=self._voice(whole)),
+        }
 
     def _summary_prompt(self, summary: str, older: Sequence[BaseMessage]) -> PromptValue:
         conversation = "\n".join(filter(None, [summary, spoken(older)]))
@@ -160,25 +179,21 @@ class Steps:
         """Decides whether the passages can answer the question, and says which they are."""
         turn = state["turn"]
         passages = passages_of(turn.documents, limit=self.max_passages * len(_queries(turn)))
-        near = nearness(turn.standalone, passages)
-        if near < self.min_nearness:
-            reason = f"Declined: the nearest passage has nearness {near:.2f}, below {self.min_nearness:.2f}."
-            emit(sources=[], standalone_question=turn.standalone, language=turn.language)
-            return {"turn": replace(turn, reason=reason)}
+        judgement = judge(turn.standalone, passages, language=turn.voice.language, decline_below=self.decline_below)
+        turn = replace(turn, reason=judgement.reason)
+        shown = {"standalone_question": turn.standalone, "language": turn.voice.language}
+        if not judgement.answerable:
+            emit(sources=[], **shown)
+            return {"turn": turn}
         draft = Draft(
             question=turn.standalone,
-            language=turn.language,
+            language=turn.voice.language,
             spans=[span for span, _ in nearest_spans(turn.questions, passages, _embeddings(self.retriever))],
             strict=self.strict,
             brief=bool(self.focus),
         )
-        emit(
-            sources=[_source(passage) for passage in passages],
-            standalone_question=turn.standalone,
-            language=turn.language,
-        )
-        reason = f"Answered: the nearest passage has nearness {near:.2f}."
-        return {"turn": replace(turn, passages=passages, draft=draft, reason=reason)}
+        emit(sources=[_source(passage) for passage in passages], **shown)
+        return {"turn": replace(turn, passages=passages, draft=draft)}
 
     # The answer
 
@@ -217,7 +232,7 @@ class Steps:
             return self._filled(self.prompts.sentence.partial(instructions=""), context, turn.standalone)
         context = "\n\n".join(f"[{p.number}] {p.heading or p.source}\n{p.text}" for p in turn.passages)
         history = with_summary(state.get("summary", ""), turn.history)
-        prompt = self.prompts.passages.partial(instructions="", chat_history=history)
+        prompt = self.prompts.passages.partial(instructions=turn.voice.instructions, chat_history=history)
         return self._filled(prompt, context, turn.asked)
 
     def _filled(self, prompt: Any, context: str, question: str) -> list[BaseMessage]:
@@ -237,28 +252,71 @@ class Steps:
                 turn,
                 reason="Declined: no passage supports what the model said, and none answers the question by itself.",
             )
-        declined = DECLINE[turn.language]
+        if turn.fixed:
+            emit(sources=[], standalone_question=turn.standalone, language=turn.voice.language)
+        declined = turn.fixed or turn.voice.decline
         emit(answer=f" {declined}" if draft is not None and draft.wrote else declined)
         return {"turn": turn}
 
     def cite(self, state: State, _config: RunnableConfig) -> Changes:
-        """Gives the citations, and remembers the exchange."""
-        turn = state["turn"]
-        draft, run = turn.draft, current_run()
+        """Gives the citations, and remembers and records the exchange."""
+        turn, run = state["turn"], current_run()
+        draft = turn.draft
         citations = draft.citations if draft is not None else []
-        emit(
+        last = ChatbotChunk(
             citations=citations,
             unsupported=list(draft.unsupported) if draft is not None else [],
             abstained=not citations,
             reason=turn.reason,
+            disclaimer=turn.voice.disclaimer,
             usage=turn.usage,
             timings=dict(run.timings),
-            metadata={"session_id": run.session_id} if run.session_id else {},
+            metadata=self._metadata(turn),
         )
+        if self.audit is not None:
+            receipt = self.audit.append(self._record(turn, last))
+            last.metadata["audit"] = {"id": receipt.id, "seq": receipt.seq, "hash": receipt.hash}
+        emit(**last.values())
         if run.session_id is None:
             return {}
         exchange = [HumanMessage(turn.asked), AIMessage(without_markers(run.answer))]
         return {"messages": [*state.get("messages", []), *exchange]}
+
+    def _metadata(self, turn: Turn) -> dict[str, Any]:
+        profile, session_id = turn.voice.profile, current_run().session_id
+        known = {
+            "model": provenance(self.llm),
+            "prompt_version": self._prompt_version(turn.voice),
+            "domain": f"{profile.name}.{profile.language}" if profile else None,
+            "finish_reason": turn.finish_reason or None,
+            "session_id": session_id,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def _prompt_version(self, voice: Voice) -> str:
+        """Returns what changes whenever what the model is told does."""
+        own = self.prompts.version
+        return own if voice.profile is None else f"{own}+{voice.profile.fingerprint[:16]}"
+
+    def _record(self, turn: Turn, last: ChatbotChunk) -> AnswerRecord:
+        run = current_run()
+        field = self.access.field if self.access else ""
+        labels = {document.page_content: document.metadata.get(field) for document in turn.documents}
+        return AnswerRecord.of(
+            last,
+            user=run.user_id,
+            session=run.session_id,
+            question=turn.asked,
+            standalone_question=turn.standalone,
+            passages=[_recorded(passage, labels.get(passage.text)) for passage in turn.passages],
+            prompt_version=last.metadata["prompt_version"],
+            domain=last.metadata.get("domain"),
+            model=last.metadata["model"],
+            sampling=sampling(self.llm),
+            answer=run.answer,
+            reasoning=turn.reasoning,
+            guard=[{"what": finding} for finding in turn.findings],
+        )
 
 
 class _Heard:
@@ -295,6 +353,18 @@ def _queries(turn: Turn) -> list[str]:
 
 def _embeddings(retriever: BaseRetriever) -> Any:
     return getattr(getattr(retriever, "vectorstore", None), "embeddings", None)
+
+
+def _recorded(passage: Passage, labels: Any) -> RecordedPassage:
+    return RecordedPassage(
+        source=passage.source,
+        page=passage.page,
+        heading=passage.heading,
+        start=passage.start,
+        end=passage.start + len(passage.text),
+        sha256=text_hash(passage.text),
+        labels=tuple(labels) if labels else None,
+    )
 
 
 def _source(passage: Passage) -> Source:

@@ -20,6 +20,7 @@ from langchain_gptoss.chatbot.draft import Draft
 from langchain_gptoss.chatbot.evidence import Passage
 from langchain_gptoss.chatbot.sessions import ANONYMOUS
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput
+from langchain_gptoss.chatbot.voice import Voice
 from langchain_gptoss.errors import InvalidInputError
 
 
@@ -32,7 +33,7 @@ class Turn:
         history: The conversation before it.
         questions: What is searched for, with weights: the question, and one that it follows.
         standalone: The question, complete by itself.
-        language: Of the fixed texts.
+        voice: What the chatbot says by itself, in the question's language.
         documents: What the retriever found.
         passages: What of it the model may be shown.
         draft: The answer in the making; None where none is attempted.
@@ -45,10 +46,10 @@ class Turn:
     """
 
     asked: str
+    voice: Voice
     history: Sequence[BaseMessage] = ()
     questions: Sequence[tuple[str, float]] = ()
     standalone: str = ""
-    language: str = "en"
     documents: Sequence[Document] = ()
     passages: Sequence[Passage] = ()
     draft: Draft | None = None

@@ -132,15 +132,19 @@ class ChatbotChunk(ChatbotOutput):
     """
 
     def __add__(self, other: "ChatbotChunk") -> Self:
-        values = {name: getattr(self, name) for name in self.model_fields_set}
+        values = self.values()
         for name in other.model_fields_set:
             value = getattr(other, name)
             values[name] = values.get(name, "") + value if name in ("answer", "reasoning") else value
         return type(self).model_construct(set(values), **values)
 
+    def values(self) -> dict[str, Any]:
+        """Returns what this piece holds, by field."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
     def whole(self) -> ChatbotOutput:
         """Returns the output that this piece has become."""
-        return ChatbotOutput.model_construct(**{name: getattr(self, name) for name in self.model_fields_set})
+        return ChatbotOutput.model_construct(**self.values())
 
     @model_serializer(mode="wrap")
     def _only_what_it_holds(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`gptoss index`: brings an index in step with folders of documents, once or for as long as it runs."""
 
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from langchain_gptoss.ingest import CheckReport, Skipped, SyncReport
 
 _SHOWN = 20  # lines of one kind; the rest is counted
+_KINDS = 6  # of files that are not read are named
 _DIFFERENT = 1  # exit status of a check that found differences and was not told to mend them
 
 Places = Annotated[list[str], typer.Argument(help="Folders, files or patterns: all that the index shall hold.")]
@@ -93,6 +95,11 @@ def _watch(places: list[str], store: str, options: dict[str, Any]) -> None:
 def _show(report: "SyncReport") -> None:
     skipped: Sequence[Skipped] = report.skipped
     _listed([str(file) for file in skipped], "skipped files")
+    if report.others:
+        kinds = Counter(PurePosixPath(source).suffix.lower() or "without a suffix" for source in report.others)
+        shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(_KINDS))
+        more = ", ..." if len(kinds) > _KINDS else ""
+        note(f"Passed over {len(report.others):,} files of kinds that are not read ({shown}{more}).")
     typer.echo(str(report)[0].upper() + str(report)[1:])
 
 

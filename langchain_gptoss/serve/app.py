@@ -1,54 +1,87 @@
-"""The FastAPI application, and its routes for an application of one's own. The only importer of langserve."""
+"""The FastAPI application: a chatbot with everything around it, and its routes for an application of one's own."""
 
-from typing import Annotated, Any, NotRequired
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from langchain_core.messages import AnyMessage, BaseMessage
+from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from langserve import add_routes
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
 
-from langchain_gptoss.errors import ContextLengthError, InvalidInputError
+from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.chatbot import Chatbot, Sessions
+from langchain_gptoss.errors import (
+    ContextLengthError,
+    GptOssError,
+    InvalidInputError,
+    RetrievalError,
+    SessionBusyError,
+)
+from langchain_gptoss.serve.context import USER_HEADER, caller_of, user_of
+from langchain_gptoss.serve.documents import DocumentReader
+from langchain_gptoss.serve.gate import Gate
+from langchain_gptoss.serve.metrics import Metrics
+from langchain_gptoss.serve.openai_api import openai_routes
+from langchain_gptoss.serve.page import page_routes
+from langchain_gptoss.serve.routes import chatbot_routes, model_routes, retriever_routes
+from langchain_gptoss.serve.settings import ServerSettings
+
+_STATUS: dict[type[Exception], int] = {
+    InvalidInputError: 422,
+    ContextLengthError: 422,
+    SessionBusyError: 409,
+    RetrievalError: 502,
+}
 
 
-def _typed(message: Any) -> Any:
-    """Names what is missing: LangChain's own check of a message without a type raises a TypeError."""
-    if isinstance(message, BaseMessage) or (isinstance(message, dict) and "type" in message):
-        return message
-    raise ValueError('a message looks like {"type": "human", "content": "..."}')
+def create_app(
+    chatbot: Runnable[Any, Any], *, title: str = "langchain-gptoss", settings: ServerSettings | None = None
+) -> FastAPI:
+    """Returns a web application around a chatbot.
 
-
-class ServedInput(TypedDict):
-    """The chatbot's input as it travels over HTTP.
-
-    A message must name its `type` ("human", "ai", ...): only then does it arrive as the message that it was.
-    """
-
-    question: str
-    chat_history: NotRequired[list[Annotated[AnyMessage, BeforeValidator(_typed)]]]
-
-
-_INPUT: TypeAdapter[ServedInput] = TypeAdapter(ServedInput)
-
-
-def create_app(chatbot: Runnable[Any, Any], *, title: str = "langchain-gptoss") -> FastAPI:
-    """Returns a web application that serves a chatbot under `/chatbot` and its health at `/healthz`.
+    | route | what |
+    |---|---|
+    | `/` | a page to talk with it |
+    | `/chatbot`, `/model`, `/chat`, `/retriever` | LangServe: invoke, batch, stream, playground |
+    | `/v1/chat/completions`, `/v1/models` | OpenAI's API |
+    | `/sessions`, `/documents` | remembered conversations; a cited document's text |
+    | `/healthz`, `/readyz`, `/metrics` | is it there, can it answer, what has it done |
 
     Args:
-        chatbot: What `create_chatbot` returned, or any Runnable with the same input and output.
-        title: The name in the API's documentation, which is at `/docs`.
+        chatbot: What `create_chatbot` returned; any other Runnable with the same input and output is served without
+            the routes that need its model, retriever or sessions.
+        title: The name in the page and in the API's documentation, which is at `/docs`.
+        settings: Keys and limits.
     """
-    app = FastAPI(title=title)
+    settings = settings or ServerSettings()
+    metrics = Metrics()
+    app = FastAPI(title=title, lifespan=_lifespan)
+    app.state.metrics_callbacks, app.state.stopping = metrics.callbacks, False
+    steps = chatbot.steps if isinstance(chatbot, Chatbot) else None
     add_chatbot_routes(app, chatbot)
-
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """Says that the server answers."""
-        return {"status": "ok"}
-
+    app.include_router(openai_routes(chatbot, steps.llm if steps else None))
+    if steps is not None:
+        app.include_router(model_routes(steps.llm))
+        app.include_router(retriever_routes(steps.retriever, steps.access))
+        app.include_router(_document_routes(DocumentReader(steps.retriever, steps.access)))
+    if isinstance(chatbot, Chatbot) and chatbot.sessions is not None:
+        app.include_router(_session_routes(chatbot.sessions))
+    app.include_router(page_routes(chatbot, title=title, needs_key=settings.keys is not None))
+    app.include_router(_state_routes(metrics, lambda: not app.state.stopping and _loaded(steps.llm if steps else None)))
+    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", USER_HEADER],
+        )
     return app
 
 
@@ -60,8 +93,8 @@ def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str =
     error event without the message, which is in the server's log.
 
     Args:
-        app: The application. Its requests that raise `InvalidInputError` or `ContextLengthError` are answered with
-            status 422 from now on.
+        app: The application. Its requests that raise one of this package's errors are answered with a status of
+            their own from now on.
         chatbot: What `create_chatbot` returned, or any Runnable with the same input and output.
         path: Where the routes go; it begins with a slash.
 
@@ -70,72 +103,105 @@ def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str =
     """
     if not path.startswith("/") or path.endswith("/"):
         raise InvalidInputError(f"path is {path!r}; it must begin with a slash and not end with one.")
-    for error in (InvalidInputError, ContextLengthError):
-        app.add_exception_handler(error, _answer_bad_input)
-    # Through a router, because LangServe prints a banner when an application of its own starts.
-    router = APIRouter()
-    add_routes(
-        router,
-        chatbot.with_types(input_type=ServedInput),
-        path=path,
-        dependencies=[Depends(_check_input)],
-        enable_feedback_endpoint=False,
-    )
-    app.include_router(router)
+    for error in _STATUS:
+        app.add_exception_handler(error, _answer)
+    app.include_router(chatbot_routes(chatbot, path))
 
 
-def serve(chatbot: Runnable[Any, Any], *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serves a chatbot until it is interrupted (Ctrl+C).
+def serve(
+    chatbot: Runnable[Any, Any],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    title: str = "langchain-gptoss",
+    settings: ServerSettings | None = None,
+) -> None:
+    """Serves a chatbot until it is interrupted (Ctrl+C); answers that are being written may end first.
 
     Args:
         chatbot: What `create_chatbot` returned, or any Runnable with the same input and output.
-        host: The address to listen at. The default is reached from this machine alone; there is no password.
+        host: The address to listen at. The default is reached from this machine alone.
         port: The port to listen at.
+        title: The name in the page.
+        settings: Keys and limits. Without keys everybody who reaches the server may use it.
     """
-    uvicorn.run(create_app(chatbot), host=host, port=port)
+    settings = settings or ServerSettings()
+    app = create_app(chatbot, title=title, settings=settings)
+    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=int(settings.grace_seconds))
 
 
-async def _answer_bad_input(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=422)
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.stopping = True
 
 
-async def _check_input(request: Request) -> None:
-    """Refuses a bad input before LangServe takes it, which would answer 500 for a batch and begin a stream.
+async def _answer(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=_STATUS[type(error)])
 
-    Raises:
-        HTTPException: Status 422, with a message that says what is wrong.
-    """
-    if request.method != "POST":
-        return
-    try:
-        body = await request.json()
-    except ValueError as error:
-        raise HTTPException(422, f"The request is not JSON ({error}).") from error
-    for value in _inputs(body, batch=request.url.path.endswith("/batch")):
+
+def _loaded(llm: BaseChatModel | None) -> bool:
+    return not isinstance(llm, ChatGptOss) or llm.engine is not None or "running_engine" in llm.__dict__
+
+
+def _state_routes(metrics: Metrics, ready: Callable[[], bool]) -> APIRouter:
+    router = APIRouter(tags=["State"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Says that the server answers."""
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def readyz(response: Response) -> dict[str, str]:
+        """Says whether it can answer questions: the model is loaded, and the server is not stopping."""
+        if ready():
+            return {"status": "ready"}
+        response.status_code = 503
+        return {"status": "not ready"}
+
+    @router.get("/metrics")
+    async def written() -> Response:
+        """What was counted, for Prometheus."""
+        return Response(metrics.written(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def _document_routes(reader: DocumentReader) -> APIRouter:
+    router = APIRouter(tags=["Documents"])
+
+    @router.get("/documents")
+    async def document(request: Request, source: str) -> dict[str, Any]:
+        """Returns the text of a document that an answer cites, with the offset at which it starts."""
+        found = await reader.read(source, caller_of(request).labels)
+        if found is None:
+            raise HTTPException(404, "There is no such document here.")  # nor one that the caller may not see
+        return dataclasses.asdict(found)
+
+    return router
+
+
+def _session_routes(sessions: Sessions) -> APIRouter:
+    router = APIRouter(prefix="/sessions", tags=["Sessions"])
+
+    @router.get("")
+    async def listed(request: Request) -> list[dict[str, Any]]:
+        """Lists the caller's conversations, the latest first."""
+        return [dataclasses.asdict(each) for each in await sessions.aof(user_of(request))]
+
+    @router.get("/{session_id}")
+    async def exported(request: Request, session_id: str) -> dict[str, Any]:
+        """Returns one of the caller's conversations."""
+        user = user_of(request)
         try:
-            question = _INPUT.validate_python(value)["question"]
-        except ValidationError as error:
-            raise HTTPException(422, f"The input cannot be read. {_first(error)}") from error
-        if not question.strip():
-            raise HTTPException(422, 'The question is empty. Pass it as {"question": "..."}.')
+            return await sessions.aexport(user, session_id)
+        except GptOssError as error:
+            raise HTTPException(404, str(error)) from error
 
+    @router.delete("/{session_id}", status_code=204)
+    async def deleted(request: Request, session_id: str) -> None:
+        """Forgets one of the caller's conversations."""
+        await sessions.adelete(user_of(request), session_id)
 
-def _inputs(body: Any, *, batch: bool) -> list[Any]:
-    """Returns the inputs of a request.
-
-    Raises:
-        HTTPException: It has none.
-    """
-    fields = body if isinstance(body, dict) else {}
-    if batch and isinstance(inputs := fields.get("inputs"), list):
-        return inputs
-    if not batch and "input" in fields:
-        return [fields["input"]]
-    wanted = '{"inputs": [{"question": "..."}, ...]}' if batch else '{"input": {"question": "..."}}'
-    raise HTTPException(422, f"The request holds no input. Send {wanted}.")
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}." if place else f"{first['msg']}."
+    return router

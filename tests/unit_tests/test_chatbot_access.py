@@ -72,7 +72,7 @@ RETRIEVERS = {
 async def test_nothing_of_a_forbidden_document_comes_out(kind, labels, tmp_path):
     llm = Gossip(messages=iter([]))
     bot = create_chatbot(
-        llm, RETRIEVERS[kind](), access="access", strict=False, min_nearness=0, sessions=tmp_path / "s.sqlite"
+        llm, RETRIEVERS[kind](), access="access", strict=False, decline_below=0, sessions=tmp_path / "s.sqlite"
     )
     config = {"configurable": {"user_id": "ada", "access_labels": labels}}
     question = {"question": QUESTION, "session_id": "a"}
@@ -89,14 +89,14 @@ async def test_nothing_of_a_forbidden_document_comes_out(kind, labels, tmp_path)
 
 
 def test_who_may_see_it_does():
-    bot = create_chatbot(Gossip(messages=iter([])), words(), access="access", min_nearness=0)
+    bot = create_chatbot(Gossip(messages=iter([])), words(), access="access", decline_below=0)
     answer = bot.invoke(QUESTION, {"configurable": {"access_labels": ["board"]}})
     assert "81,250" in answer["answer"]
     assert {source["source"] for source in answer["sources"]} == {"board.md", "p"}
 
 
 def test_a_caller_without_labels_sees_what_is_public():
-    bot = create_chatbot(Gossip(messages=iter([])), words(), access="access", min_nearness=0)
+    bot = create_chatbot(Gossip(messages=iter([])), words(), access="access", decline_below=0)
     assert [source["source"] for source in bot.invoke(QUESTION)["sources"]] == ["p"]
 
 

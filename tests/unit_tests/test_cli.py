@@ -81,17 +81,17 @@ def test_no_network(docs, tmp_path, monkeypatch):
 
 
 def test_interrupting_is_a_clean_line(docs, monkeypatch):
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_app, "_chatbot", interrupted)
+    monkeypatch.setattr(cli_app, "make_chatbot", interrupted)
     result = run("ask", "Hello?", "--docs", str(docs))
     assert result.exit_code == 130
     assert result.stderr.strip() == "Interrupted."
 
 
 def test_a_failure_that_nobody_foresaw_keeps_its_traceback(docs, monkeypatch):
-    monkeypatch.setattr(cli_app, "_chatbot", lambda *_: 1 / 0)
+    monkeypatch.setattr(cli_app, "make_chatbot", lambda *_, **__: 1 / 0)
     assert isinstance(run("ask", "Hello?", "--docs", str(docs)).exception, ZeroDivisionError)
 
 
@@ -102,7 +102,7 @@ def test_skipped_files_are_named(docs, monkeypatch, caplog):
     monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda: DeterministicFakeEmbedding(size=8))
     monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate", lambda _: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
-    cli_app._chatbot("demo", str(docs))
+    cli_app.make_chatbot("demo", str(docs))
     for name in ("latin.md", "empty.txt", "broken.pdf"):
         assert name in caplog.text
 
@@ -114,7 +114,7 @@ def test_a_chat_ends_with_an_empty_line(docs, monkeypatch):
             yield ChatbotChunk(answer=f"You asked {value['question']}")
             yield ChatbotChunk(citations=[], abstained=True)
 
-    monkeypatch.setattr(cli_app, "_chatbot", lambda *_: Bot())
+    monkeypatch.setattr(cli_app, "make_chatbot", lambda *_, **__: Bot())
     result = run("chat", "--docs", str(docs), stdin="one\ntwo\n\nthree\n")
     assert result.exit_code == 0
     assert "You asked one" in result.stdout

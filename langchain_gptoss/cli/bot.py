@@ -1,0 +1,59 @@
+"""The chatbot that a command talks with, and the options that make one."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from langchain_gptoss.cli.console import note
+
+if TYPE_CHECKING:
+    from langchain_gptoss.chatbot import Chatbot
+
+Docs = Annotated[
+    str | None, typer.Option("--docs", help="A folder, a file or a pattern: Markdown, text, HTML, PDF, Office, e-mail.")
+]
+Store = Annotated[str | None, typer.Option("--store", help="In place of --docs, an index that `gptoss index` made.")]
+Model = Annotated[str, typer.Option("--model", help="A name such as demo or gpt-oss-20b, a folder, or a hub id.")]
+Domain = Annotated[str | None, typer.Option("--domain", help="A domain of `gptoss domains`, or a TOML file.")]
+Language = Annotated[str | None, typer.Option("--language", help="en or fr; else that of the question.")]
+Audit = Annotated[str | None, typer.Option("--audit", help="A file in which every answer is recorded.")]
+
+
+def make_chatbot(model: str, docs: str | None, store: str | None = None, **options: Any) -> "Chatbot":
+    """Returns a chatbot over documents or an index; what is wrong with them is said before anything heavy runs.
+
+    Args:
+        model: The model's name.
+        docs: The documents, or None.
+        store: The index, or None.
+        **options: As of `create_chatbot`.
+    """
+    from langchain_gptoss.errors import InvalidInputError
+    from langchain_gptoss.models.catalog import resolve
+
+    if (docs is None) == (store is None):
+        raise InvalidInputError("Give either --docs FOLDER or --store INDEX, which `gptoss index` makes.")
+    card = resolve(model)
+    if card.note:
+        note(f"{card.name}: {card.note}")
+
+    from langchain_gptoss.ingest import index_documents, load_documents, open_store
+    from langchain_gptoss.models.checkpoint import locate
+
+    if options.get("domain"):
+        from langchain_gptoss.chatbot.voice import voices_of
+
+        voices_of(options["domain"], options.get("language"))
+    documents = load_documents(docs) if docs is not None else []
+    locate(card)
+    index = open_store(str(store)) if docs is None else index_documents(documents)
+    if docs is not None:
+        files = len({document.metadata["source"] for document in documents})
+        note(f"Indexed {files} files as {len(index)} passages.")
+
+    from langchain_gptoss.chat_models import ChatGptOss
+    from langchain_gptoss.chatbot import create_chatbot
+
+    llm = ChatGptOss(model=model)
+    llm.load()
+    return create_chatbot(llm, index.as_retriever(), **options)

@@ -1,0 +1,97 @@
+"""Writes audit logs in children that die at chosen points, and prints what was acknowledged and what was found.
+
+Run as a script by test_audit_log.py, in a process of its own: it forks, which a process with threads must not.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from langchain_gptoss.audit import AnswerRecord, AuditLog, files, read_entries, verify
+
+RECORD = AnswerRecord(question="Where is Bob's order?", answer="On its way. " * 20, user="bob")
+
+
+def dying_after(calls: int, share: float):
+    """Replaces the writer by one that writes a share of the bytes of its n-th call, and kills the process."""
+    whole, seen = files.write_all, [0]
+
+    def write(fd: int, data: bytes) -> None:
+        if seen[0] == calls:
+            whole(fd, data[: round(len(data) * share)])
+            os.kill(os.getpid(), signal.SIGKILL)
+        seen[0] += 1
+        whole(fd, data)
+
+    files.write_all = write
+
+
+def append_for_ever(path: Path, told: int, threads: int) -> None:
+    """Appends, and tells of each receipt when it is there."""
+    log = AuditLog(path, pseudonym_key=b"a key of the pseudonyms")
+
+    def work() -> None:
+        while True:
+            receipt = log.append(RECORD)
+            os.write(told, f"{receipt.seq} {receipt.hash}\n".encode())
+
+    for _ in range(threads - 1):
+        threading.Thread(target=work).start()
+    work()
+
+
+def in_child(path: Path, *, prepare=None, threads: int = 1, kill_after: int | None = None) -> list[str]:
+    """Returns the receipts that a child told of before it died."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        if prepare:
+            prepare()
+        append_for_ever(path, writing, threads)
+    os.close(writing)
+    told = b""
+    while block := os.read(reading, 4096):
+        told += block
+        if kill_after is not None and len(told) >= kill_after:
+            os.kill(pid, signal.SIGKILL)
+    os.close(reading)
+    _, status = os.waitpid(pid, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    return told.decode().splitlines()
+
+
+def outcome(path: Path, receipts: list[str]) -> dict:
+    """Looks at a log as the crash left it, and again after it was opened and written to."""
+    problems = [problem.kind for problem in verify(path).problems]
+    with AuditLog(path, pseudonym_key=b"a key of the pseudonyms") as log:
+        log.append(RECORD)
+    after = verify(path)
+    held = {f"{entry.seq} {entry.hash}" for entry in read_entries(path)}
+    lost = [receipt for receipt in receipts if receipt not in held]
+    return {"before": problems, "after": [str(p) for p in after.problems], "notes": len(after.notes), "lost": lost,
+            "receipts": len(receipts), "torn": len(list(path.parent.glob(f"{path.name}.torn-*")))}  # fmt: skip
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    found = []
+    for calls in range(9):  # head, first line, head; then a line and a head for each record
+        is_head = calls % 2 == 0
+        for share in (0.0, 1.0) if is_head else (0.0, 0.01, 0.5, 0.9, 1.0):
+            path = folder / f"call-{calls}-{share}.jsonl"
+            receipts = in_child(path, prepare=lambda calls=calls, share=share: dying_after(calls, share))
+            found.append({"point": path.stem, **outcome(path, receipts)})
+    for number in range(8):
+        path = folder / f"kill-{number}.jsonl"
+        receipts = in_child(path, threads=3, kill_after=random.Random(number).randrange(1, 9000))
+        found.append({"point": path.stem, **outcome(path, receipts)})
+    print(json.dumps(found))  # noqa: T201 (read by the test)
+
+
+if __name__ == "__main__":
+    main()
