@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from langchain_gptoss._faiss_disk import read_index
 from langchain_gptoss._faiss_files import (
     DOCUMENTS,
     INDEX,
@@ -38,7 +40,6 @@ from langchain_gptoss._faiss_index import (
     VectorIndex,
     empty_info,
     first_index,
-    wanted_kind,
 )
 from langchain_gptoss._faiss_lock import ReadWriteLock
 from langchain_gptoss._faiss_records import Records, Row, row_of
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _PIECE = 4096
+_READ = 16_384  # vectors that are looked up together; one pass over the inverted lists each time
 
 
 class Core:
@@ -134,7 +136,7 @@ class Core:
         """Makes the first index, or a better one for a store that grows. Readers use the old one meanwhile."""
         count = self._count + len(coming)
         if self._index is None:
-            fresh = first_index(wanted_kind(count, self.asked)[0], self.metric, coming)
+            fresh = first_index(self.asked, self.metric, coming)
         elif (kind := self._index.successor(count, self.asked)) is not None:
             fresh = self._index.grown(kind, coming)
         else:
@@ -193,14 +195,18 @@ class Core:
     def by_ids(self, ids: Sequence[str]) -> list[Document]:
         """Returns documents in the order of the ids; an id that is not there is left out."""
         with self._lock.reading():
-            keys = {
-                id_: key
-                for id_, found in self._records.keys_of(list(dict.fromkeys(ids))).items()
-                for key in found
-                if key < self._stop and self._live[key]
-            }
+            keys = self._keys_of(ids)
             documents = self._records.documents(list(keys.values()))
         return [documents[keys[id_]].model_copy(deep=True) for id_ in ids if id_ in keys]
+
+    def _keys_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """Returns the keys of those ids that are there. The caller keeps writers out."""
+        return {
+            id_: key
+            for id_, found in self._records.keys_of(list(dict.fromkeys(ids))).items()
+            for key in found
+            if key < self._stop and self._live[key]
+        }
 
     def search(
         self,
@@ -217,6 +223,36 @@ class Core:
             filter: Which documents may be found.
             choose: Is given the vectors that were found and returns the rows to keep, in the order to return them.
         """
+        with self._reading(filter) as allowed:
+            index = self._index
+            self.check_dimension(query)
+            if index is None:
+                return []
+            keys, scores = index.search(query, k, allowed)
+            rows = range(len(keys)) if choose is None or not keys else choose(index.vectors_of(keys, query))
+            documents = self._records.documents([keys[row] for row in rows])
+            return [(documents[keys[row]], scores[row]) for row in rows]
+
+    def scores_of(self, query: Vectors, ids: Sequence[str], filter: Filter | None) -> dict[str, float]:
+        """Returns FAISS's scores by id; all ids are left out where scores would take reading a whole file.
+
+        Args:
+            query: One row, checked.
+            ids: Those that are not there or that the filter refuses are left out.
+            filter: Which documents may be found.
+        """
+        with self._reading(filter) as allowed:
+            index = self._index
+            self.check_dimension(query)
+            if index is None or index.kind.disk:
+                return {}
+            id_of = {key: id_ for id_, key in self._keys_of(ids).items()}
+            found = index.search(query, len(id_of), _among(list(id_of), self._stop, allowed))
+            return {id_of[key]: score for key, score in zip(*found, strict=True)}
+
+    @contextmanager
+    def _reading(self, filter: Filter | None) -> Iterator[Allowed | None]:
+        """Keeps writers out, and gives the keys that a filter lets by; None means all."""
         selection = None if filter is None else self._filters.selection(filter)
         while True:
             if selection is not None:
@@ -227,19 +263,26 @@ class Core:
                 allowed = None
                 if selection is not None and self._live is not None:
                     allowed = selection.allowed(self._live[: self._stop], self._version)
-                return self._searched(query, k, allowed, choose)
+                yield allowed
+                return
 
-    def _searched(
-        self, query: Vectors, k: int, allowed: Allowed | None, choose: Callable[[Vectors], Sequence[int]] | None
-    ) -> list[tuple[Document, float]]:
-        index = self._index
-        self.check_dimension(query)
-        if index is None:
-            return []
-        keys, scores = index.search(query, k, allowed)
-        rows = range(len(keys)) if choose is None or not keys else choose(index.vectors_of(keys, query))
-        documents = self._records.documents([keys[row] for row in rows])
-        return [(documents[keys[row]], scores[row]) for row in rows]
+    def embedded(self, batch_size: int) -> Iterator[tuple[list[Document], Vectors]]:
+        """Yields the documents that are there now with their vectors, those that are still there when they come."""
+        np = require("numpy", extra="rag")
+        with self._lock.reading():
+            keys = np.flatnonzero(self._live[: self._stop]) if self._live is not None else []
+        for start in range(0, len(keys), _READ):
+            piece = keys[start : start + _READ]
+            with self._lock.reading():
+                there = piece[self._live[piece]]
+                if self._index is None or not len(there):
+                    continue
+                nowhere = np.zeros((1, self._index.dimension), dtype=np.float32)
+                vectors = self._index.vectors_of(there.tolist(), nowhere)
+                documents = self._records.documents(there.tolist())
+            for at in range(0, len(there), batch_size):
+                batch = slice(at, at + batch_size)
+                yield [documents[key] for key in there[batch].tolist()], vectors[batch]
 
     def save(self, folder: Path, embedding: Embeddings) -> None:
         """Saves everything, or leaves what is there; see `_faiss_files.save_folder`."""
@@ -258,12 +301,24 @@ class Core:
                 "next_key": self._stop,
                 "embedding_model": model_name(embedding),
                 "index": {
-                    "kind": None if index is None else str(index.kind),
+                    "kind": None if index is None else str(index.kind.in_memory),  # the file is the same
                     "asked": None if self.asked is None else str(self.asked),
                     "trained_on": 0 if index is None else index.trained_on,
                 },
             }
             self._saved = folder, self._version, save_folder(folder, writers, manifest)
+
+
+def _among(keys: list[int], stop: int, allowed: Allowed | None) -> Allowed:
+    """Returns those of some keys that are allowed; None allows all."""
+    np = require("numpy", extra="rag")
+    mask = np.zeros(stop, dtype=np.bool_)
+    mask[keys] = True
+    bits = np.packbits(mask, bitorder="little")
+    if allowed is None:
+        return Allowed(bits=bits, count=len(keys))
+    bits &= allowed.bits
+    return Allowed(bits=bits, count=int(np.count_nonzero(np.unpackbits(bits))))
 
 
 def _write_nothing(path: Path) -> None:
@@ -304,7 +359,8 @@ def _restore(core: Core, saved: Saved) -> None:
     in_index = keys[:0]
     if manifest["dimension"] is not None:
         about = manifest["index"]
-        index = VectorIndex.read(saved.paths[INDEX], Kind.parse(about["kind"]), core.metric, int(about["trained_on"]))
+        kind = Kind.parse(about["kind"])
+        index = read_index(saved.paths[INDEX], kind, core.metric, int(about["trained_on"]), core.asked)
         in_index = np.sort(index.keys())
         if index.dimension != manifest["dimension"]:
             raise ValueError("its index is not the one its manifest describes")

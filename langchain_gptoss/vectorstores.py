@@ -8,22 +8,24 @@ and is replaced as a whole: a crash leaves the old one or the new one.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import run_in_executor
-from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
+from langchain_core.vectorstores import VectorStore
 
+from langchain_gptoss._faiss_community import read_community
 from langchain_gptoss._faiss_core import Core, load_core
 from langchain_gptoss._faiss_filters import Filter
 from langchain_gptoss._faiss_index import IndexInfo, Metric
 from langchain_gptoss._faiss_records import row_of
 from langchain_gptoss._faiss_vectors import RELEVANCE, SCORE, checked_vectors, diverse, unit
+from langchain_gptoss._retrieval.faiss import FaissRetriever
+from langchain_gptoss._retrieval.queries import aembed_query, embed_query
 from langchain_gptoss.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -56,8 +58,8 @@ class FaissStore(VectorStore):
     Args:
         embedding: The embedding model. Its dimension is learned from the first vectors.
         metric: What is compared: "cosine", "inner_product" or "l2".
-        index: The FAISS index: "Flat", "SQ8", "IVF<lists>,SQ8" or "IVF<lists>,Flat". None leaves it to the size;
-            `index_info` says what it is and why.
+        index: The FAISS index: "Flat", "SQ8", "IVF<lists>,SQ8" or "IVF<lists>,Flat", the last two with ",disk" to
+            leave the lists in a file. None leaves it to size and memory; `index_info` says what it is and why.
 
     Raises:
         InvalidInputError: The metric or the index is unknown.
@@ -190,6 +192,22 @@ class FaissStore(VectorStore):
         self._core.add(list(rows), stored, checked, known=known)
         return ids
 
+    def embedded(self, batch_size: int = 1000) -> Iterator[tuple[list[Document], Vectors]]:
+        """Yields all documents with their vectors, to move them elsewhere without embedding them again.
+
+        Vectors are as the store holds them: of length 1 for "cosine", approximate in 8 bits. What is deleted before
+        its batch comes is left out, and so is what is added or replaced meanwhile.
+
+        Args:
+            batch_size: How many documents in a batch, at most.
+
+        Raises:
+            InvalidInputError: `batch_size` is below 1.
+        """
+        if batch_size < 1:
+            raise InvalidInputError(f"batch_size is {batch_size} and must be at least 1.")
+        return self._core.embedded(batch_size)
+
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
         """Deletes documents; an id that is not there is no error.
 
@@ -237,14 +255,30 @@ class FaissStore(VectorStore):
     ) -> list[tuple[Document, float]]:
         """Returns documents as `similarity_search`, each with its score; what that is depends on the metric."""
         _check_options(k, kwargs)
-        return self._search(self._embedding.embed_query(query), k, filter)
+        return self._search(embed_query(self._embedding, query), k, filter)
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
         """Returns documents and scores as `similarity_search_with_score`."""
         _check_options(k, kwargs)
-        return await run_in_executor(None, self._search, await self._embedding.aembed_query(query), k, filter)
+        return await run_in_executor(None, self._search, await aembed_query(self._embedding, query), k, filter)
+
+    def scores_of(self, query: str, ids: Sequence[str], *, filter: Filter | None = None) -> dict[str, float]:
+        """Returns the scores of some documents, as `similarity_search_with_score` has them, however far they are.
+
+        Args:
+            query: The query.
+            ids: Ids of documents. One that is not there, or that the filter refuses, is left out. All are left out
+                where inverted lists lie in a file: it would have to be read from beginning to end.
+            filter: Which documents may be found; see the class.
+
+        Raises:
+            InvalidInputError: A filter's operator is unknown, or the query's vector cannot be used.
+        """
+        score = SCORE[self._core.metric]
+        found = self._core.scores_of(self._checked([embed_query(self._embedding, query)]), ids, filter)
+        return {id_: score(value) for id_, value in found.items()}
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, *, filter: Filter | None = None, **kwargs: Any
@@ -389,43 +423,38 @@ class FaissStore(VectorStore):
         store._core = load_core(Path(folder).resolve(), embedding, index)
         return store
 
+    @classmethod
+    def from_community(
+        cls,
+        folder: str | Path,
+        embedding: Embeddings,
+        *,
+        index_name: str = "index",
+        metric: Metric | None = None,
+        index: str | None = None,
+    ) -> Self:
+        """Returns a store with the documents and vectors of a folder that langchain-community's FAISS saved.
 
-class FaissRetriever(VectorStoreRetriever):
-    """A retriever whose documents carry their relevance, so that a chatbot can decline when nothing is near.
+        Nothing is embedded again, nothing that the folder's pickle names is imported or run, and the folder is only
+        read: save the store elsewhere, once, and load that from then on.
 
-    `metadata["relevance_score"]` is set for the search types "similarity" and "similarity_score_threshold": the cosine,
-    or for the other metrics the relevance in [0, 1]. `score_threshold` is compared with the relevance.
-    """
+        Args:
+            folder: Where `FAISS.save_local` wrote.
+            embedding: The embedding model it was made with; one text is embedded to check the dimension.
+            index_name: As in `save_local`.
+            metric: What to compare; None is what the folder's index compares, "l2" unless the user chose otherwise.
+                Give "cosine" for a store made with `normalize_L2=True`, which the folder does not tell.
+            index: The FAISS index, as of the class.
 
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
-    ) -> list[Document]:
-        if self.search_type == "mmr":
-            return super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
-        options = self.search_kwargs | kwargs
-        threshold = self._threshold(options)
-        return self._scored(self.vectorstore.similarity_search_with_score(query, **options), threshold)
-
-    async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
-    ) -> list[Document]:
-        if self.search_type == "mmr":
-            return await super()._aget_relevant_documents(query, run_manager=run_manager, **kwargs)
-        options = self.search_kwargs | kwargs
-        threshold = self._threshold(options)
-        return self._scored(await self.vectorstore.asimilarity_search_with_score(query, **options), threshold)
-
-    def _threshold(self, options: dict[str, Any]) -> float:
-        return options.pop("score_threshold") if self.search_type == "similarity_score_threshold" else 0.0
-
-    def _scored(self, found: list[tuple[Document, float]], threshold: float) -> list[Document]:
-        relevance = self.vectorstore._select_relevance_score_fn()
-        kept = []
-        for document, score in found:
-            if (near := relevance(score)) >= threshold:
-                document.metadata["relevance_score"] = score if relevance is RELEVANCE["cosine"] else near
-                kept.append(document)
-        return kept
+        Raises:
+            IndexStoreError: A file is missing, damaged or names something else than documents, the two do not belong
+                together, or the vectors cannot be read back or have another dimension than the model's.
+            InvalidInputError: Metadata is not JSON, or the metric or the index is unknown.
+        """
+        found = read_community(Path(folder).resolve(), index_name, embedding, metric)
+        store = cls(embedding, metric=found.metric, index=index)
+        store.add_embedded(found.documents, found.vectors)
+        return store
 
 
 def _documents(

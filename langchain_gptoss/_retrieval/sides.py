@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -111,6 +112,30 @@ async def aask(
         # LangChain's own async half takes no options: whoever wrote only the sync one is asked in a thread.
         return await run_in_executor(None, partial(ask, retriever, query, k=k, filter=filter, callbacks=callbacks))
     return _kept(await retriever.ainvoke(query, {"callbacks": callbacks}, **options), options, k, filter)
+
+
+@runtime_checkable
+class TellsRelevance(Protocol):
+    """A retriever that can be asked how relevant any of its documents is, found or not."""
+
+    def relevance_of(self, query: str, ids: Sequence[str], /) -> Mapping[str, float]:
+        """Returns relevance by id, on the scale of the documents' `metadata["relevance_score"]`.
+
+        What is left out (an id that is not there, or that the retriever's own filter refuses) is unknown. Whoever
+        changes the scores in a class derived from such a retriever changes this method too.
+        """
+
+
+def relevance_of(retriever: BaseRetriever, query: str, ids: Sequence[str]) -> Mapping[str, float]:
+    """Returns the relevance of documents by id, as far as the retriever tells it."""
+    return retriever.relevance_of(query, ids) if ids and isinstance(retriever, TellsRelevance) else {}
+
+
+async def arelevance_of(retriever: BaseRetriever, query: str, ids: Sequence[str]) -> Mapping[str, float]:
+    """Returns what `relevance_of` does; the retriever is asked in a thread."""
+    if not ids or not isinstance(retriever, TellsRelevance):
+        return {}
+    return await run_in_executor(None, retriever.relevance_of, query, ids)
 
 
 def takes_filter(retriever: BaseRetriever) -> bool:

@@ -21,6 +21,7 @@ from langchain_gptoss.audit import AuditLog
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
+from langchain_gptoss.chatbot.rails import rails_of
 from langchain_gptoss.chatbot.sessions import Sessions, open_checkpointer
 from langchain_gptoss.chatbot.steps import Steps
 from langchain_gptoss.chatbot.turn import Run, State, Turn, current_run, new_run, read_input
@@ -220,6 +221,7 @@ def create_chatbot(
     sessions: str | Path | Checkpointer | Sessions | None = None,
     access: str | None = None,
     history_tokens: int = _HISTORY_TOKENS,
+    guard_model: BaseChatModel | None = None,
     audit: str | Path | AuditLog | None = None,
 ) -> Chatbot:
     """Returns a chatbot that answers from documents, cites verified spans, and declines what they do not answer.
@@ -246,6 +248,8 @@ def create_chatbot(
         access: The metadata field that holds each document's access labels. Callers then find the documents that share
             a label with them, or are labelled "public", and no others.
         history_tokens: How much of a conversation is kept word by word; what came before is summed up by the model.
+        guard_model: A model that judges questions and answers by the domain's written policy, such as
+            `ChatGptOss(model="gpt-oss-safeguard-20b")`. Answers are then shown when they have been judged, as a whole.
         audit: Where every answer is recorded: a file, or an `AuditLog` with settings of its own.
 
     Raises:
@@ -281,6 +285,7 @@ def create_chatbot(
         voices=voices,
         access=labels,
         history_tokens=history_tokens,
+        rails=rails_of(voices, guard_model),
         audit=AuditLog(audit) if isinstance(audit, str | Path) else audit,
     )
     return Chatbot(steps, _sessions(sessions))
@@ -301,12 +306,12 @@ def _graph(steps: Steps, checkpointer: Checkpointer | None) -> Compiled:
     """Returns the steps in their order."""
     graph: StateGraph[State, Run, State, State] = StateGraph(State, context_schema=Run)
     for name, step, astep in (
-        ("check", steps.check, None),
+        ("check", steps.check, steps.acheck),
         ("condense", steps.condense, steps.acondense),
         ("retrieve", steps.retrieve, steps.aretrieve),
         ("judge", steps.judge, None),
         ("answer", steps.answer, steps.aanswer),
-        ("verify", steps.verify, None),
+        ("verify", steps.verify, steps.averify),
         ("cite", steps.cite, None),
     ):
         graph.add_node(name, _node(name, step, astep))

@@ -4,7 +4,7 @@ Pure, and the same for sync and async: the chain moves the text, this decides.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from langchain_gptoss.chatbot.citations import cite, quotable_spans
@@ -32,6 +32,7 @@ class Draft:
         language: Of the fixed texts, `"en"` or `"fr"`.
         spans: The evidence, nearest first; the first is what gets quoted when the model's own answer has no support.
         strict: Whether unsupported sentences are left out instead of marked.
+        refuses: Says of a sentence that it must not be shown, supported or not.
         brief: Whether to stop listening after the first supported sentence, or the second of any kind.
         citations: Those made so far, in the order of their numbers.
         unsupported: Sentences that were shown and marked.
@@ -44,6 +45,7 @@ class Draft:
     spans: Sequence[Span]
     strict: bool
     brief: bool = False
+    refuses: Callable[[str], bool] = lambda _: False
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     done: bool = False
@@ -96,7 +98,7 @@ class Draft:
             self.done = True
             return
         self._read.append(sentence)
-        span = supporting_span(sentence, self.question, self.spans)
+        span = None if self.refuses(sentence) else supporting_span(sentence, self.question, self.spans)
         self.done = self.brief and (span is not None or len(self._read) == _BRIEF)
         if span is not None:
             yield self._piece(whole, shown, f"[{self._number(span, sentence)}]")

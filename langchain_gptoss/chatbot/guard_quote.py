@@ -5,6 +5,7 @@ the code of a text that holds it is another one. So the same passages give the s
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 
 from langchain_gptoss.chatbot.evidence import Passage
@@ -21,6 +22,7 @@ CLOSING = {
     "en": "End of the quotations {code}.",
     "fr": "Fin des citations {code}.",
 }
+_BLANK = re.compile(" {16,}")  # where an instruction was; narrower gaps may belong to a table
 _SOURCE = {"en": "Source: {place}", "fr": "Source : {place}"}
 _PAGE = {"en": "page {page}", "fr": "page {page}"}
 
@@ -60,7 +62,7 @@ def quoted(
 def shown(text: str, findings: Sequence[Finding] = ()) -> str:
     """Returns a passage's text, or a sentence of it, as a model may read it; offsets do not hold any more."""
     lines = defused(visible(neutralised(text, findings))).split("\n")
-    return "\n".join(" ".join(line.split()) if findings else line.rstrip() for line in lines).strip()
+    return "\n".join(_BLANK.sub(" ", line).rstrip() for line in lines).strip()
 
 
 def _body(passage: Passage, findings: Sequence[Finding]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,19 +12,21 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.ai import add_usage
 from langchain_core.prompt_values import PromptValue
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, run_in_executor
 
 from langchain_gptoss._retrieval.sides import aask, ask
 from langchain_gptoss._retrieval.standalone import Standalone, arewrite, rewrite
-from langchain_gptoss.audit import AnswerRecord, AuditLog, RecordedPassage, provenance, sampling
-from langchain_gptoss.audit.records import text_hash
+from langchain_gptoss.audit import AuditLog
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot.abstention import judge
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.draft import Draft
 from langchain_gptoss.chatbot.evidence import Passage, nearest_spans, passages_of
+from langchain_gptoss.chatbot.guard import PolicyGuard, Verdict, quoted, refused_calls, shown
 from langchain_gptoss.chatbot.history import overflowing, spoken, with_earlier, without_markers
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
+from langchain_gptoss.chatbot.rails import Rails, output_check, without_instructions
+from langchain_gptoss.chatbot.record import metadata, record
 from langchain_gptoss.chatbot.text import language_of
 from langchain_gptoss.chatbot.turn import State, Stopped, Turn, current_run, emit, with_summary
 from langchain_gptoss.chatbot.types import ChatbotChunk, Source
@@ -50,6 +52,7 @@ class Steps:
         voices: What it says by itself, by language; the first where a question is in none of them.
         access: Who may see what; None lets everybody see everything.
         history_tokens: How much of a conversation is kept word by word.
+        rails: What questions and answers are held to.
         audit: Where answers are recorded, or None.
     """
 
@@ -63,23 +66,41 @@ class Steps:
     voices: Mapping[str, Voice]
     access: Access | None
     history_tokens: int
+    rails: Rails
     audit: AuditLog | None
 
-    def check(self, state: State, _config: RunnableConfig) -> Changes:
-        """Refuses a question that the model cannot read; the search alone would cut it off in silence."""
-        turn = state["turn"]
+    # The question
+
+    def check(self, state: State, config: RunnableConfig) -> Changes:
+        """Refuses a question that the model cannot read, or the policy does not allow."""
+        voice = self._read(state["turn"].asked)
+        guard = self.rails.questions.get(voice.language)
+        return self._checked(state["turn"], voice, guard.check(state["turn"].asked, config) if guard else None)
+
+    async def acheck(self, state: State, config: RunnableConfig) -> Changes:
+        """Does what `check` does."""
+        voice = await run_in_executor(None, self._read, state["turn"].asked)
+        guard = self.rails.questions.get(voice.language)
+        verdict = await guard.acheck(state["turn"].asked, config) if guard else None
+        return self._checked(state["turn"], voice, verdict)
+
+    def _read(self, asked: str) -> Voice:
+        """Returns the question's language.
+
+        Raises:
+            ContextLengthError: It is too long; the search alone would cut it off in silence.
+        """
         if isinstance(self.llm, ChatGptOss):
-            length, context = len(self.llm.get_token_ids(turn.asked)), self.llm.running_engine.context_length
+            length, context = len(self.llm.get_token_ids(asked)), self.llm.running_engine.context_length
             if length >= context:
                 raise ContextLengthError(length, context)
-        voice = self._voice(turn.asked)
-        for each in [voice, *self.voices.values()]:  # a question in one language may break the rule of the other
-            rule = each.profile.safety.violated(turn.asked) if each.profile else None
-            if rule is not None:
-                said = rule.message or each.refuse
-                reason = f"Declined: the domain's policy refuses this ({rule.category})."
-                return {"turn": replace(turn, voice=each, standalone=turn.asked, fixed=said, reason=reason)}
-        return {"turn": replace(turn, voice=voice)}
+        return self._voice(asked)
+
+    def _checked(self, turn: Turn, voice: Voice, verdict: Verdict | None) -> Changes:
+        turn = replace(turn, voice=voice)
+        if verdict is None or verdict.allowed:
+            return {"turn": turn}
+        return {"turn": _refused(turn, "question", verdict)}
 
     def _voice(self, text: str) -> Voice:
         first = next(iter(self.voices.values()))
@@ -178,12 +199,13 @@ class Steps:
     def judge(self, state: State, _config: RunnableConfig) -> Changes:
         """Decides whether the passages can answer the question, and says which they are."""
         turn = state["turn"]
-        passages = passages_of(turn.documents, limit=self.max_passages * len(_queries(turn)))
+        found = passages_of(turn.documents, limit=self.max_passages * len(_queries(turn)))
+        passages, notes = without_instructions(found)
         judgement = judge(turn.standalone, passages, language=turn.voice.language, decline_below=self.decline_below)
-        turn = replace(turn, reason=judgement.reason)
-        shown = {"standalone_question": turn.standalone, "language": turn.voice.language}
+        turn = replace(turn, reason=judgement.reason, findings=[*turn.findings, *notes])
+        about = {"standalone_question": turn.standalone, "language": turn.voice.language}
         if not judgement.answerable:
-            emit(sources=[], **shown)
+            emit(sources=[], **about)
             return {"turn": turn}
         draft = Draft(
             question=turn.standalone,
@@ -192,14 +214,16 @@ class Steps:
             strict=self.strict,
             brief=bool(self.focus),
         )
-        emit(sources=[_source(passage) for passage in passages], **shown)
+        check = output_check(turn.standalone, passages, turn.voice.instructions)
+        draft.refuses = lambda sentence: bool(check.findings(sentence))
+        emit(sources=[_source(passage) for passage in found], **about)
         return {"turn": replace(turn, passages=passages, draft=draft)}
 
     # The answer
 
     def answer(self, state: State, config: RunnableConfig) -> Changes:
         """Has the model answer, and shows what can be shown as it comes."""
-        heard = _Heard(state["turn"], _draft(state))
+        heard = _Heard(state["turn"], _draft(state), self._shows)
         stream = self.llm.stream(self._messages(state), config)
         try:
             for chunk in stream:
@@ -213,7 +237,7 @@ class Steps:
 
     async def aanswer(self, state: State, config: RunnableConfig) -> Changes:
         """Does what `answer` does."""
-        heard = _Heard(state["turn"], _draft(state))
+        heard = _Heard(state["turn"], _draft(state), self._shows)
         stream = self.llm.astream(self._messages(state), config)
         try:
             async for chunk in stream:
@@ -228,9 +252,9 @@ class Steps:
     def _messages(self, state: State) -> list[BaseMessage]:
         turn, draft = state["turn"], _draft(state)
         if self.focus:
-            context = " ".join(span.text for span in draft.spans[: self.focus])
+            context = " ".join(shown(span.text) for span in draft.spans[: self.focus])
             return self._filled(self.prompts.sentence.partial(instructions=""), context, turn.standalone)
-        context = "\n\n".join(f"[{p.number}] {p.heading or p.source}\n{p.text}" for p in turn.passages)
+        context = quoted(turn.passages, language=turn.voice.language, findings={})
         history = with_summary(state.get("summary", ""), turn.history)
         prompt = self.prompts.passages.partial(instructions=turn.voice.instructions, chat_history=history)
         return self._filled(prompt, context, turn.asked)
@@ -239,23 +263,45 @@ class Steps:
         messages: list[BaseMessage] = prompt.format_messages(context=context, question=question)
         return messages
 
-    def verify(self, state: State, _config: RunnableConfig) -> Changes:
-        """Shows the rest of the answer, or declines where nothing of it is supported."""
-        turn = state["turn"]
+    def verify(self, state: State, config: RunnableConfig) -> Changes:
+        """Shows the rest of the answer, or declines where nothing of it is supported or allowed."""
+        turn, guard = self._finished(state["turn"])
+        return self._closed(turn, guard.check(turn.held, config) if guard else None)
+
+    async def averify(self, state: State, config: RunnableConfig) -> Changes:
+        """Does what `verify` does."""
+        turn, guard = await run_in_executor(None, self._finished, state["turn"])
+        return self._closed(turn, await guard.acheck(turn.held, config) if guard else None)
+
+    def _shows(self, text: str) -> str:
+        """Shows a piece of the answer, and returns it where it has to wait for a check of the whole."""
+        if self.rails.answers:
+            return text
+        emit(answer=text)
+        return ""
+
+    def _finished(self, turn: Turn) -> tuple[Turn, PolicyGuard | None]:
+        """Returns the turn with the end of its draft, and what has to be asked about what is held back."""
+        if turn.draft is None:
+            return turn, None
+        turn = replace(turn, held=turn.held + "".join([self._shows(text) for text in turn.draft.finish()]))
+        return turn, self.rails.answers.get(turn.voice.language) if turn.held else None
+
+    def _closed(self, turn: Turn, verdict: Verdict | None) -> Changes:
         draft = turn.draft
-        if draft is not None:
-            for text in draft.finish():
-                emit(answer=text)
-            if draft.citations:
-                return {}
-            turn = replace(
-                turn,
-                reason="Declined: no passage supports what the model said, and none answers the question by itself.",
-            )
-        if turn.fixed:
+        if verdict is not None and not verdict.allowed:
+            turn = replace(_refused(turn, "answer", verdict), draft=None)
+        elif draft is not None and draft.citations:
+            if turn.held:
+                emit(answer=turn.held)
+            return {"turn": turn}
+        elif draft is not None:
+            why = "Declined: no passage supports what the model said, and none answers the question by itself."
+            turn = replace(turn, reason=why)
+        elif turn.fixed:
             emit(sources=[], standalone_question=turn.standalone, language=turn.voice.language)
         declined = turn.fixed or turn.voice.decline
-        emit(answer=f" {declined}" if draft is not None and draft.wrote else declined)
+        emit(answer=f" {declined}" if draft is not None and draft.wrote and not self.rails.answers else declined)
         return {"turn": turn}
 
     def cite(self, state: State, _config: RunnableConfig) -> Changes:
@@ -271,10 +317,10 @@ class Steps:
             disclaimer=turn.voice.disclaimer,
             usage=turn.usage,
             timings=dict(run.timings),
-            metadata=self._metadata(turn),
+            metadata=metadata(self.llm, self.prompts, turn, run),
         )
         if self.audit is not None:
-            receipt = self.audit.append(self._record(turn, last))
+            receipt = self.audit.append(record(self.llm, turn, run, last, self.access.field if self.access else ""))
             last.metadata["audit"] = {"id": receipt.id, "seq": receipt.seq, "hash": receipt.hash}
         emit(**last.values())
         if run.session_id is None:
@@ -282,48 +328,24 @@ class Steps:
         exchange = [HumanMessage(turn.asked), AIMessage(without_markers(run.answer))]
         return {"messages": [*state.get("messages", []), *exchange]}
 
-    def _metadata(self, turn: Turn) -> dict[str, Any]:
-        profile, session_id = turn.voice.profile, current_run().session_id
-        known = {
-            "model": provenance(self.llm),
-            "prompt_version": self._prompt_version(turn.voice),
-            "domain": f"{profile.name}.{profile.language}" if profile else None,
-            "finish_reason": turn.finish_reason or None,
-            "session_id": session_id,
-        }
-        return {name: value for name, value in known.items() if value is not None}
 
-    def _prompt_version(self, voice: Voice) -> str:
-        """Returns what changes whenever what the model is told does."""
-        own = self.prompts.version
-        return own if voice.profile is None else f"{own}+{voice.profile.fingerprint[:16]}"
-
-    def _record(self, turn: Turn, last: ChatbotChunk) -> AnswerRecord:
-        run = current_run()
-        field = self.access.field if self.access else ""
-        labels = {document.page_content: document.metadata.get(field) for document in turn.documents}
-        return AnswerRecord.of(
-            last,
-            user=run.user_id,
-            session=run.session_id,
-            question=turn.asked,
-            standalone_question=turn.standalone,
-            passages=[_recorded(passage, labels.get(passage.text)) for passage in turn.passages],
-            prompt_version=last.metadata["prompt_version"],
-            domain=last.metadata.get("domain"),
-            model=last.metadata["model"],
-            sampling=sampling(self.llm),
-            answer=run.answer,
-            reasoning=turn.reasoning,
-            guard=[{"what": finding} for finding in turn.findings],
-        )
+def _refused(turn: Turn, what: str, verdict: Verdict) -> Turn:
+    """Returns a turn that ends with the words of the policy."""
+    note = f"{what} refused ({verdict.category}): {verdict.why}"
+    return replace(
+        turn,
+        standalone=turn.standalone or turn.asked,
+        fixed=verdict.message or turn.voice.refuse,
+        reason=f"Declined: the domain's policy refuses the {what} ({verdict.category}).",
+        findings=[*turn.findings, note],
+    )
 
 
 class _Heard:
     """What has been heard of a model's answer."""
 
-    def __init__(self, turn: Turn, draft: Draft) -> None:
-        self.turn, self.draft = turn, draft
+    def __init__(self, turn: Turn, draft: Draft, shows: Callable[[str], str]) -> None:
+        self.turn, self.draft, self._shows = turn, draft, shows
 
     def take(self, chunk: BaseMessage) -> None:
         """Takes a piece of the model's message."""
@@ -336,8 +358,11 @@ class _Heard:
             self.turn = replace(self.turn, usage=usage, reasoning=self.turn.reasoning + reasoning, finish_reason=finish)
             if reasoning:
                 emit(reasoning=reasoning)
-        for text in self.draft.feed(str(chunk.text)):
-            emit(answer=text)
+        if calls := refused_calls(chunk):
+            notes = [f"the model tried to call {call}" for call in calls]
+            self.turn = replace(self.turn, findings=list(dict.fromkeys([*self.turn.findings, *notes])))
+        held = "".join([self._shows(text) for text in self.draft.feed(str(chunk.text))])
+        self.turn = replace(self.turn, held=self.turn.held + held)
 
 
 def _draft(state: State) -> Draft:
@@ -353,18 +378,6 @@ def _queries(turn: Turn) -> list[str]:
 
 def _embeddings(retriever: BaseRetriever) -> Any:
     return getattr(getattr(retriever, "vectorstore", None), "embeddings", None)
-
-
-def _recorded(passage: Passage, labels: Any) -> RecordedPassage:
-    return RecordedPassage(
-        source=passage.source,
-        page=passage.page,
-        heading=passage.heading,
-        start=passage.start,
-        end=passage.start + len(passage.text),
-        sha256=text_hash(passage.text),
-        labels=tuple(labels) if labels else None,
-    )
 
 
 def _source(passage: Passage) -> Source:

@@ -164,7 +164,7 @@ def _speaks_against(claim: _Claim, span: Span) -> bool:
     sides = [span.text[start:end] for start, end in sentences(span.text)]
     if len(sides) < 2:
         return contradicts(claim.text, span.text)
-    named = names(claim.text)
+    named = {*names(claim.text), _subject(claim.text)}
     parts = [part for part in _CLAIM_PARTS.split(claim.text) if len(words(part)) > 1]
     wanted = [(part, words(part)) for part in parts] if len(parts) > 1 else [(claim.text, list(claim.wanted))]
     for part, said in wanted:

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from langchain_gptoss.chatbot.draft import Draft
 from langchain_gptoss.chatbot.evidence import Passage
+from langchain_gptoss.chatbot.guard import clean_question
 from langchain_gptoss.chatbot.sessions import ANONYMOUS
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput
 from langchain_gptoss.chatbot.voice import Voice
@@ -38,6 +39,7 @@ class Turn:
         passages: What of it the model may be shown.
         draft: The answer in the making; None where none is attempted.
         reason: Why it answers or declines.
+        held: What of the answer waits for a check of the whole.
         fixed: What is said in place of an answer where the question is refused.
         reasoning: What the model thought.
         usage: Tokens read and written.
@@ -54,6 +56,7 @@ class Turn:
     passages: Sequence[Passage] = ()
     draft: Draft | None = None
     reason: str = ""
+    held: str = ""
     fixed: str = ""
     reasoning: str = ""
     usage: UsageMetadata | None = None
@@ -144,7 +147,7 @@ def read_input(value: Any) -> tuple[str, list[BaseMessage], str | None]:
 def _question(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidInputError('The question is empty. Pass it as {"question": "..."}.')
-    return value.strip()
+    return clean_question(value)
 
 
 def new_run(config: RunnableConfig, session_id: str | None, emit: Callable[[ChatbotChunk], None] | None) -> Run:

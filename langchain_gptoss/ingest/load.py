@@ -12,14 +12,16 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
-from langchain_gptoss._retrieval.language import detect_language
+from langchain_gptoss._retrieval.language import language_of
 from langchain_gptoss.errors import DocumentsError, GptOssError, InvalidInputError
 from langchain_gptoss.ingest.formats import PAGE_BREAK, Extract, Reader, UnusableError
+from langchain_gptoss.ingest.outline import Headings
+from langchain_gptoss.ingest.split import HEADINGS, MARKDOWN, first_heading, may_have_headings
 from langchain_gptoss.ingest.walk import Found, Listing, Skipped, list_files, printable
 
 # Where the reader of each format is. The modules are imported when a file of theirs comes.
@@ -96,14 +98,14 @@ def load_documents(
 ) -> list[Document]:
     """Returns the documents of a file or of a folder and its subfolders, in the order of their paths.
 
-    Reads Markdown and plain text (UTF-8, left as it is); HTML, Word, PowerPoint and EPUB (as Markdown, so that
-    headings survive); PDF (the text of each page); Excel, CSV, JSON and JSON lines (a paragraph for each row or
-    record); e-mail (.eml). Hidden files and folders are passed over.
+    Reads Markdown and plain text (UTF-8, or UTF-16 with its mark; left as it is); HTML, Word, PowerPoint and EPUB (as
+    Markdown, so that headings survive); PDF (the text of each page); Excel, CSV, JSON and JSON lines (a paragraph for
+    each row or record); e-mail (.eml). Hidden files and folders are passed over.
 
     Args:
         path: A file, a folder, a pattern such as `docs/**/*.md`, a LangChain loader, or several of these.
         loaders: Functions that read a file themselves, by suffix: `{".pdf": my_loader}`. Each is called with a
-            Path and returns a text, Documents, or a LangChain loader.
+            Path and returns a text, which is read as Markdown, or Documents, or a LangChain loader.
         max_bytes: The largest file that is read; larger ones are skipped.
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
@@ -111,7 +113,8 @@ def load_documents(
         One Document per file, one per page or slide for PDF and PowerPoint. Metadata: `source` (relative to the
         folder, with forward slashes), `title` (first heading, or the file's name without its suffix), `start`
         (offset of the text in the file's whole extracted text), `content_hash` (SHA-256 of that text, hex),
-        `language` ("en" or "fr", where the text tells) and, where there are pages, `page` (from 1).
+        `language` (its ISO 639-1 code, where the text leaves no doubt) and, where there are pages, `page` (from 1).
+        PDFs with bookmarks have `headings` besides, pairs of a place in the page and the heading that begins there.
 
     Raises:
         DocumentsError: There is nothing at `path`, or nothing of it can be used.
@@ -262,7 +265,8 @@ def _documents(source: str, extract: Extract, stem: str) -> list[Document]:
     shared = {"source": source, "title": _encodable(extract.title) or stem} | _told_by(text)
     if not extract.paged:
         return [Document(page_content=text, metadata={**shared, "start": 0})]
-    return list(_page_documents(pages, shared))
+    headings = extract.headings if pages == extract.pages else []  # their places are those of the text as it was
+    return list(_page_documents(pages, headings, shared))
 
 
 def _encodable(text: str) -> str:
@@ -277,15 +281,17 @@ def _encodable(text: str) -> str:
 
 def _told_by(text: str) -> dict[str, str]:
     told = {"content_hash": hashlib.sha256(text.encode()).hexdigest()}
-    language = detect_language(text)
+    language = language_of(text)
     return told if language is None else {**told, "language": language}
 
 
-def _page_documents(pages: list[str], shared: dict[str, str]) -> Iterator[Document]:
+def _page_documents(pages: list[str], headings: list[Headings], shared: dict[str, str]) -> Iterator[Document]:
     start = 0
     for number, page in enumerate(pages, 1):
         if page.strip():
-            yield Document(page_content=page, metadata={**shared, "start": start, "page": number})
+            named = headings[number - 1] if headings else []
+            outline = {HEADINGS: [list(heading) for heading in named]} if named else {}
+            yield Document(page_content=page, metadata={**shared, "start": start, "page": number, **outline})
         start += len(page) + len(PAGE_BREAK)
 
 
@@ -294,7 +300,10 @@ def _with_loader(found: Found, loader: Loader) -> list[Document]:
         made = loader(found.path)
         if isinstance(made, BaseLoader):
             made = made.lazy_load()
-        documents = [Document(page_content=made)] if isinstance(made, str) else list(made)
+        if isinstance(made, str):
+            documents = [Document(page_content=made, metadata={"format": MARKDOWN})]
+        else:
+            documents = list(made)
     except (GptOssError, ImportError):
         raise
     except Exception as error:  # whatever a stranger's code raises concerns this file alone
@@ -318,7 +327,7 @@ def foreign_documents(documents: Iterable[Document], *, title: str = "") -> list
 
     Args:
         documents: The documents.
-        title: The title of those that have none.
+        title: The title of those that have none; else their first heading, else the name of their source.
     """
     by_source: dict[str, list[Document]] = {}
     for document in documents:
@@ -328,11 +337,20 @@ def foreign_documents(documents: Iterable[Document], *, title: str = "") -> list
 
 def _completed(source: str, group: list[Document], title: str) -> Iterator[Document]:
     texts = [_encodable(document.page_content) for document in group]
+    whole = PAGE_BREAK.join(texts)
+    title = title or _title(source, whole)
     shared: dict[str, object] = {"source": source, **({"title": title} if title else {})}
-    shared |= _told_by(PAGE_BREAK.join(texts))
+    shared |= _told_by(whole)
     start = 0
     for document, text in zip(group, texts, strict=True):
         if text.strip():
-            metadata = {**shared, "start": start, **document.metadata, "source": source}
+            own = {name: value for name, value in document.metadata.items() if name not in shared or value}
+            metadata = {**shared, "start": start, **own, "source": source}
             yield Document(id=document.id, page_content=text, metadata=metadata)
         start += len(text) + len(PAGE_BREAK)
+
+
+def _title(source: str, text: str) -> str:
+    """Returns the first heading of a source, else its name without its suffix; "" where it has no name."""
+    heading = first_heading(text) if may_have_headings(source) else ""
+    return _encodable(heading) or printable(PurePosixPath(source.replace("\\", "/").rstrip("/")).stem)

@@ -8,10 +8,10 @@ character by character. Pure: the same documents give the same chunks and the sa
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_core.documents import Document
 
@@ -19,6 +19,10 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.ingest.measure import Chars, Count, Measure, Tokens, longest, repeated_from
 
 DEFAULT_MAX_CHARS = 700
+HEADINGS = "headings"
+"""Where a document's metadata has the headings that its text does not mark: pairs of a place in it and a path."""
+MARKDOWN = "markdown"
+"""`metadata["format"]` of a document whose headings count, whatever its file's suffix says."""
 # In text that was never Markdown a line such as "# comment" is content.
 _NO_HEADINGS = {".pdf", ".csv", ".tsv", ".json", ".jsonl", ".eml"}
 
@@ -45,6 +49,7 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 _Kind = Literal["heading", "blank", "fence", "code", "row", "item", "text"]
 _Span = tuple[int, int]
+_Headings = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ def split_documents(
 
     Markdown headings (`# Title`, outside fenced code) start new sections. A chunk's text is
     `file_text[start:end]` of its metadata, without surrounding white space. A heading is in no chunk's text:
-    it is in the metadata of the chunks below it. Nothing else but white space is lost.
+    it is in the metadata of the chunks below it. Nothing else but white space is lost. The bookmarks of a PDF start
+    sections too, and their titles stay in the text.
 
     Args:
         documents: Documents as `load_documents` returns them. From other loaders, a missing `start` counts as
@@ -144,7 +150,7 @@ def _spans(document: Document, rules: _Rules) -> Iterator[tuple[str, _Span]]:
     text = document.page_content
     title = str(document.metadata.get("title") or "")
     measure = rules.measure(text)
-    for section in _sections(text, headings=_has_headings(document)):
+    for section in _sections_of(document):
         limit = rules.room(section.heading or title)
         pieces = _pieces_of(text, section, limit, measure)
         for span in _pack(text, pieces, limit, min(rules.overlap, limit - 1), measure):
@@ -172,8 +178,43 @@ def first_heading(text: str) -> str:
     return next((name for name in names if name), "")
 
 
+def may_have_headings(source: str) -> bool:
+    """Returns whether a line such as `# Prices` is a heading in a source, as far as its name tells."""
+    return PurePosixPath(source).suffix.lower() not in _NO_HEADINGS
+
+
+def _sections_of(document: Document) -> list[_Section]:
+    named = _headings(document.metadata.get(HEADINGS))
+    if named:
+        return _named_sections(document.page_content, named)
+    return _sections(document.page_content, headings=_has_headings(document))
+
+
+def _headings(named: Any) -> _Headings:
+    # Another loader may mean something else by the name.
+    try:
+        headings = [(int(place), str(path)) for place, path in named]
+    except (TypeError, ValueError):
+        return []
+    places = [place for place, _ in headings]
+    return headings if places[:1] == [0] and places == sorted(places) else []
+
+
+def _named_sections(text: str, headings: _Headings) -> list[_Section]:
+    """Returns the stretches that begin at some places, under the headings that are named for these."""
+    ends = [*(start for start, _ in headings[1:]), len(text)]
+    sections = []
+    for (start, path), end in zip(headings, ends, strict=True):
+        for part in _sections(text[start:end], headings=False):
+            blocks = [(start + first, start + last) for first, last in part.blocks]
+            sections.append(_Section(path, blocks, {start + at for at in part.by_line}))
+    return sections
+
+
 def _has_headings(document: Document) -> bool:
-    return PurePosixPath(str(document.metadata.get("source", ""))).suffix.lower() not in _NO_HEADINGS
+    if document.metadata.get("format") == MARKDOWN:
+        return True
+    return may_have_headings(str(document.metadata.get("source", "")))
 
 
 def _chunk(document: Document, heading: str, span: _Span) -> Document:
@@ -182,6 +223,7 @@ def _chunk(document: Document, heading: str, span: _Span) -> Document:
     start, end = base + span[0], base + span[1]
     id_ = chunk_id(str(document.metadata.get("source", "")), start, end, content)
     metadata = {**document.metadata, "start": start, "end": end, "heading": heading, "chunk_id": id_}
+    metadata.pop(HEADINGS, None)
     return Document(id=id_, page_content=content, metadata=metadata)
 
 

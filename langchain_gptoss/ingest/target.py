@@ -11,13 +11,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
+from langchain_gptoss.errors import GptOssError, IndexStoreError, InvalidInputError, StorageError
 from langchain_gptoss.ingest.manifest import Manifest
 from langchain_gptoss.ingest.split import embedded_text
 from langchain_gptoss.ingest.walk import SYNC_MANIFEST
@@ -78,10 +79,25 @@ class Target:
     def put(self, chunks: Sequence[Document]) -> None:
         """Embeds passages and adds them."""
         if hasattr(self.store, "add_embedded"):
-            vectors = self.embeddings.embed_documents([embedded_text(chunk) for chunk in chunks])
-            self.store.add_embedded(chunks, vectors)
+            self.store.add_embedded(chunks, self._vectors(chunks))
+        elif _qdrant().takes_vectors(self.store):
+            _qdrant().put(self.store, chunks, self._vectors(chunks))
         else:
             self.store.add_documents(list(chunks), ids=[chunk.id for chunk in chunks])
+
+    def _vectors(self, chunks: Sequence[Document]) -> list[list[float]]:
+        texts = [embedded_text(chunk) for chunk in chunks]
+        try:
+            return self.embeddings.embed_documents(texts)
+        except (GptOssError, ImportError):
+            raise
+        except Exception as error:  # a model or a server of somebody else's fails in any way
+            name = embeddings_name(self.embeddings) or type(self.embeddings).__name__
+            raise IndexStoreError(
+                f"The embedding model {name} failed on {len(texts):,} passages, of {chunks[0].metadata.get('source')} "
+                f"and others ({type(error).__name__}: {error}). What was indexed before is kept. Put the model right "
+                "and synchronise again, which goes on from there."
+            ) from error
 
     def delete(self, ids: Sequence[str]) -> None:
         """Deletes passages; one that is not there is no error."""
@@ -90,7 +106,12 @@ class Target:
 
     def present(self, ids: Sequence[str]) -> dict[str, Document]:
         """Returns those passages that are in the store, by id."""
-        return {str(document.id): document for document in self.store.get_by_ids(list(ids))} if ids else {}
+        if not ids:
+            return {}
+        if self.folder is None and _qdrant().is_qdrant(self.store):
+            found: dict[str, Document] = _qdrant().stored(self.store, ids)
+            return found
+        return {str(document.id): document for document in self.store.get_by_ids(list(ids))}
 
     def size(self) -> int | None:
         """Returns the number of passages in the store, or None where a store does not tell."""
@@ -125,6 +146,12 @@ def _faiss_store() -> type[FaissStore]:
     from langchain_gptoss.vectorstores import FaissStore
 
     return FaissStore
+
+
+def _qdrant() -> ModuleType:
+    from langchain_gptoss._retrieval import qdrant
+
+    return qdrant
 
 
 def embeddings_name(embeddings: Embeddings) -> str:

@@ -17,7 +17,7 @@ from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.chatbot import ChatbotInput
 from langchain_gptoss.chatbot.citations import supporting_span
 from langchain_gptoss.chatbot.draft import Draft
-from langchain_gptoss.chatbot.evidence import nearest_spans, nearness, passages_of, spans_of
+from langchain_gptoss.chatbot.evidence import nearest_spans, passages_of, spans_of
 from langchain_gptoss.chatbot.history import with_earlier
 from langchain_gptoss.chatbot.text import (
     coverage,
@@ -213,12 +213,10 @@ def test_it_declines_when_nothing_answers_by_itself():
     assert answer["citations"] == []
 
 
-def test_relevance_counts_where_the_retriever_gives_it():
-    far = [Document(d.page_content, metadata=d.metadata | {"relevance_score": 0.1}) for d in DOCUMENTS]
-    near = [Document(d.page_content, metadata=d.metadata | {"relevance_score": 0.7}) for d in DOCUMENTS]
-    assert nearness(EXPRESS, passages_of(far, limit=4)) == pytest.approx(0.1 + 0.3)
-    assert chatbot(documents=far).invoke({"question": EXPRESS})["abstained"]
-    assert not chatbot("It costs 12.90 euros.", documents=near).invoke({"question": EXPRESS})["abstained"]
+def test_how_sure_it_must_be_is_a_choice():
+    said = "It costs 12.90 euros."
+    assert chatbot(said, decline_below=1.0).invoke(EXPRESS)["abstained"]
+    assert not chatbot(said, decline_below=0.0).invoke(EXPRESS)["abstained"]
 
 
 def test_no_documents_at_all():
@@ -334,7 +332,7 @@ def test_a_question_longer_than_the_context_is_refused_with_both_lengths():
         bot.invoke({"question": "word " * 100})
 
 
-@pytest.mark.parametrize("options", [{"max_passages": 0}, {"focus": -1}, {"language": "de"}])
+@pytest.mark.parametrize("options", [{"max_passages": 0}, {"focus": -1}, {"language": "de"}, {"decline_below": 1.5}, {"history_tokens": 0}])
 def test_options_that_cannot_work(options):
     with pytest.raises(InvalidInputError, match=f"{next(iter(options))} is"):
         chatbot(**options)

@@ -37,7 +37,7 @@ LAYERS = {
         "_faiss_vectors",
         "ingest",
     ],
-    4: ["chatbot", "audit", "domains"],
+    4: ["chatbot", "audit", "domains", "evals"],
     5: ["cli", "serve"],
 }
 LAYER_OF = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
