@@ -7,8 +7,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_gptoss.audit import AuditLog
     from langchain_gptoss.chat_models import ChatGptOss
     from langchain_gptoss.chatbot import create_chatbot
+    from langchain_gptoss.domains import DomainProfile
     from langchain_gptoss.embeddings import load_embeddings
     from langchain_gptoss.errors import GptOssError
     from langchain_gptoss.ingest import index_documents
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "AuditLog": "audit",
     "BM25Retriever": "retrievers",
     "ChatGptOss": "chat_models",
+    "DomainProfile": "domains",
     "FaissStore": "vectorstores",
     "GptOssError": "errors",
     "GptOssLLM": "llms",
@@ -40,8 +44,10 @@ _MODULES = {
 }
 
 __all__ = [
+    "AuditLog",
     "BM25Retriever",
     "ChatGptOss",
+    "DomainProfile",
     "FaissStore",
     "GptOssError",
     "GptOssLLM",

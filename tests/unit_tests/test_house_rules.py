@@ -94,8 +94,10 @@ def test_the_command_line_starts_without_anything_heavy():
 
 def test_the_public_names_are_pinned():
     assert langchain_gptoss.__all__ == [
+        "AuditLog",
         "BM25Retriever",
         "ChatGptOss",
+        "DomainProfile",
         "FaissStore",
         "GptOssError",
         "GptOssLLM",
