@@ -1,21 +1,24 @@
 """The vectors of a `FaissStore`: which FAISS index holds them, and why.
 
-An exact index while there are few vectors, 8 bits per number when there are more, and inverted lists when scanning
-everything would take too long. Nothing here is thread-safe: the store says who may call what, when.
+An exact index while there are few vectors, 8 bits per number when there are more, inverted lists when scanning
+everything would take too long, and those in a file when they would take too much memory (`_faiss_disk`). Nothing here
+is thread-safe: the store says who may call what, when.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from langchain_gptoss._faiss_filters import Allowed
 from langchain_gptoss._optional import require
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.models import machine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +33,9 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 EXACT_UP_TO = 20_000
 SCAN_UP_TO = 65_536
 GROWTH = 4
+DISK_FROM = 2**28  # bytes; less is not worth a look at the machine's memory
+DISK_SHARE = 0.5  # a change of kind holds the old index and the new one at once
+_LOOK_EVERY = 16_384
 _TO_LEARN_SQ8 = 256
 _PER_LIST = 40  # FAISS warns below 39 training vectors per list
 _DISTANCES = 24_576
@@ -38,38 +44,48 @@ _CHUNK = 16_384
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of FAISS index: `lists` inverted lists (0 means none), each vector as `codec`."""
+    """A kind of FAISS index: `lists` inverted lists (0 means none), each vector as `codec`, `disk` if in a file."""
 
     lists: int
     codec: Literal["Flat", "SQ8"]
+    disk: bool = False
 
     def __str__(self) -> str:
-        return f"IVF{self.lists},{self.codec}" if self.lists else self.codec
+        return f"IVF{self.lists},{self.codec}{',disk' if self.disk else ''}" if self.lists else self.codec
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Returns the kind that FAISS's factory calls so.
+        """Returns the kind that FAISS's factory calls so; `,disk` after inverted lists keeps them in a file.
 
         Raises:
             InvalidInputError: It is none that vectors can be deleted from one by one.
         """
-        match = re.fullmatch(r"(?:IVF([1-9]\d{0,6}),)?(Flat|SQ8)", text) if isinstance(text, str) else None
-        if match is None:
+        match = re.fullmatch(r"(?:IVF([1-9]\d{0,6}),)?(Flat|SQ8)(,disk)?", text) if isinstance(text, str) else None
+        if match is None or (match[3] and not match[1]):
             raise InvalidInputError(
                 f"index is {text!r}. Known are 'Flat', 'SQ8', 'IVF<lists>,SQ8' and 'IVF<lists>,Flat', such as "
-                "'IVF4096,SQ8'; leave it out and the size decides."
+                "'IVF4096,SQ8', the last two also with ',disk' at the end; leave it out and the size decides."
             )
-        return cls(int(match[1] or 0), "SQ8" if match[2] == "SQ8" else "Flat")
+        return cls(int(match[1] or 0), "SQ8" if match[2] == "SQ8" else "Flat", bool(match[3]))
+
+    @property
+    def in_memory(self) -> Kind:
+        """The same kind with its lists in memory."""
+        return replace(self, disk=False)
 
     @property
     def rank(self) -> int:
         """Its place in the order in which a growing store goes through the kinds."""
-        return 2 if self.lists else int(self.codec == "SQ8")
+        return 2 + self.disk if self.lists else int(self.codec == "SQ8")
 
     @property
     def vectors_to_learn(self) -> int:
         """How many vectors it has to see before it can be built."""
         return max(self.lists * _PER_LIST, _TO_LEARN_SQ8 if self.codec == "SQ8" else 0)
+
+    def size(self, count: int, dimension: int) -> int:
+        """Returns the bytes that vectors take, with their keys."""
+        return count * (dimension * (1 if self.codec == "SQ8" else 4) + 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +93,8 @@ class IndexInfo:
     """What a store searches with.
 
     Attributes:
-        kind: As FAISS's factory calls it: "Flat", "SQ8", "IVF4096,SQ8".
+        kind: As FAISS's factory calls it: "Flat", "SQ8", "IVF4096,SQ8"; "IVF4096,SQ8,disk" where the lists are in a
+            file.
         why: Why this kind.
         count: How many vectors.
         dimension: Their length; None before the first.
@@ -115,6 +132,25 @@ def wanted_kind(count: int, asked: Kind | None) -> tuple[Kind, str]:
     )
 
 
+def can_map() -> bool:
+    """Returns whether FAISS can leave inverted lists in a file, here."""
+    # A file that is open has a path there, whatever the alphabet of its own.
+    return hasattr(require("faiss", extra="rag"), "OnDiskInvertedLists") and os.path.isdir("/dev/fd")
+
+
+def is_too_large(size: int, held: int = 0) -> bool:
+    """Returns whether lists of a size, in bytes, had better stay in a file.
+
+    Args:
+        size: Their size.
+        held: What the index takes already, which does not count as free.
+    """
+    if size <= DISK_FROM:
+        return False
+    free = machine.memory()[1]
+    return free > 0 and size > DISK_SHARE * (free + held)
+
+
 class VectorIndex:
     """A FAISS index of one kind, by key.
 
@@ -127,6 +163,8 @@ class VectorIndex:
 
     def __init__(self, index: Any, kind: Kind, metric: Metric, trained_on: int) -> None:
         self._index, self.kind, self.metric, self.trained_on = index, kind, metric, trained_on
+        self.not_mapped = ""
+        """Why it was read into memory, though it should have stayed in a file."""
 
     @classmethod
     def trained(cls, kind: Kind, metric: Metric, sample: Vectors, count: int) -> Self:
@@ -163,12 +201,26 @@ class VectorIndex:
 
         A store that shrinks keeps its kind: what 8 bits have lost does not come back.
         """
-        kind, _ = wanted_kind(count, asked)
-        outgrown = self.trained_on > 0 and count > GROWTH * self.trained_on
+        kind = self._wanted(count, asked)
+        outgrown = self._is_outgrown(count)
+        if asked is None and kind.disk and self.kind.lists and not outgrown:
+            kind = replace(self.kind, disk=True)
         if kind == self.kind:
             return kind if outgrown else None
         higher = kind.rank > self.kind.rank or (outgrown and kind.rank == self.kind.rank)
-        return kind if higher or kind == asked else None
+        return kind if higher or (asked is not None and kind.in_memory == asked.in_memory) else None
+
+    def _is_outgrown(self, count: int) -> bool:
+        return 0 < self.trained_on * GROWTH < count
+
+    def _wanted(self, count: int, asked: Kind | None) -> Kind:
+        kind, _ = wanted_kind(count, asked)
+        if asked is not None or not kind.lists:
+            return replace(kind, disk=kind.disk and can_map())
+        # How much memory is free is not worth a look for every vector that comes.
+        look = not self.kind.disk and count // _LOOK_EVERY > len(self) // _LOOK_EVERY and can_map()
+        size, held = kind.size(count, self.dimension), self.kind.size(len(self), self.dimension)
+        return replace(kind, disk=self.kind.disk or (look and is_too_large(size, held)))
 
     def lists_of(self, vectors: Vectors) -> Keys | None:
         """Returns the list of each vector, which takes most of the time of adding; searches may go on meanwhile."""
@@ -300,6 +352,10 @@ class VectorIndex:
             rows = slice(cuts[number - 1] if number else 0, cuts[number])
             sampled[rows] = self._of_list(number, chosen[rows] - (end - size))
 
+    def with_room(self) -> VectorIndex:
+        """Returns the index to add more vectors to: this one, or one with the same that takes less memory."""
+        return self
+
     def grown(self, kind: Kind, coming: Vectors) -> VectorIndex:
         """Returns an index of another kind with the same vectors; this one stays as it is.
 
@@ -307,6 +363,8 @@ class VectorIndex:
             kind: The other kind.
             coming: Vectors that will be added next: it learns from them too.
         """
+        if kind.disk and kind.in_memory == self.kind.in_memory and not self._is_outgrown(len(self) + len(coming)):
+            return _on_disk(self)
         np = require("numpy", extra="rag")
         random = np.random.default_rng(0)
         count = len(self) + len(coming)
@@ -315,9 +373,12 @@ class VectorIndex:
         learned = np.empty((own + math.ceil(len(coming) * share), self.dimension), dtype=np.float32)
         self._sample_into(learned[:own], random)
         learned[own:] = coming[random.choice(len(coming), len(learned) - own, replace=False)]
-        other = VectorIndex.trained(kind, self.metric, learned, count)
+        other = VectorIndex.trained(kind.in_memory, self.metric, learned, count)
         del learned
+        if kind.disk:
+            other = _on_disk(other)
         for keys, vectors in self.chunks():
+            other = other.with_room()
             other.add(vectors, keys)
         return other
 
@@ -338,6 +399,16 @@ class VectorIndex:
         faiss = require("faiss", extra="rag")
         with path.open("rb") as file:
             index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        return cls.checked(index, kind, metric, trained_on)
+
+    @classmethod
+    def checked(cls, index: Any, kind: Kind, metric: Metric, trained_on: int) -> Self:
+        """Returns an index that comes from a file.
+
+        Raises:
+            ValueError: It is of another kind.
+        """
+        faiss = require("faiss", extra="rag")
         code = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
         inner = index if kind.lists else faiss.downcast_index(getattr(index, "index", None))
         expected = {
@@ -354,16 +425,28 @@ class VectorIndex:
     def info(self, asked: Kind | None) -> IndexInfo:
         """Returns what it is and why."""
         kind, why = wanted_kind(len(self), asked)
-        if kind != self.kind:
+        if kind.in_memory != self.kind.in_memory:
             why = f"chosen when the store was of another size, and kept until it has grown {GROWTH} times"
         return IndexInfo(
             kind=str(self.kind),
-            why=why,
+            why=why + self._why_there(asked),
             count=len(self),
             dimension=self.dimension,
             metric=self.metric,
             trained_on=self.trained_on,
         )
+
+    def _why_there(self, asked: Kind | None) -> str:
+        """Returns why the lists are in memory or in a file, where that needs a word."""
+        refused = asked is not None and asked.disk and self.kind.lists > 0 and not can_map()
+        reason = self.not_mapped or ("FAISS cannot leave them in a file on this system" if refused else "")
+        return f"; the lists are in memory: {reason}" if reason else ""
+
+
+def _on_disk(index: VectorIndex) -> VectorIndex:
+    from langchain_gptoss._faiss_disk import DiskIndex  # which builds on this module
+
+    return DiskIndex.of(index)
 
 
 def sample_size(kind: Kind) -> int:
@@ -371,13 +454,16 @@ def sample_size(kind: Kind) -> int:
     return max(kind.lists * _PER_LIST, 50_000)
 
 
-def first_index(kind: Kind, metric: Metric, coming: Vectors) -> VectorIndex:
+def first_index(asked: Kind | None, metric: Metric, coming: Vectors) -> VectorIndex:
     """Returns an empty index that has learned from the first vectors of a store."""
+    kind, _ = wanted_kind(len(coming), asked)
+    disk = kind.disk if asked is not None else is_too_large(kind.size(len(coming), coming.shape[1]))
     np = require("numpy", extra="rag")
     chosen = coming
     if len(coming) > (size := sample_size(kind)):
         chosen = coming[np.sort(np.random.default_rng(0).choice(len(coming), size, replace=False))]
-    return VectorIndex.trained(kind, metric, np.ascontiguousarray(chosen), len(coming))
+    index = VectorIndex.trained(kind.in_memory, metric, np.ascontiguousarray(chosen), len(coming))
+    return _on_disk(index) if kind.lists and disk and can_map() else index
 
 
 def empty_info(metric: Metric, asked: Kind | None) -> IndexInfo:
