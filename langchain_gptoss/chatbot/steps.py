@@ -14,6 +14,7 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig, run_in_executor
 
+from langchain_gptoss._retrieval.language import detect_language
 from langchain_gptoss._retrieval.sides import aask, ask
 from langchain_gptoss._retrieval.standalone import Standalone, arewrite, rewrite
 from langchain_gptoss.audit import AuditLog
@@ -104,7 +105,7 @@ class Steps:
 
     def _voice(self, text: str) -> Voice:
         first = next(iter(self.voices.values()))
-        return first if len(self.voices) == 1 else self.voices.get(language_of(text), first)
+        return first if len(self.voices) == 1 else self.voices.get(detect_language(text) or language_of(text), first)
 
     # The conversation
 

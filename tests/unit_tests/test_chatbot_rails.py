@@ -292,3 +292,7 @@ def test_an_answer_that_cannot_be_recorded_is_an_error_or_a_gap(tmp_path):
 
 def _full(records):
     raise OSError(28, "No space left on device")
+
+
+def test_a_short_french_question_is_answered_in_french():
+    assert bot_saying()[1].invoke("Qui a écrit Hamlet ?").language == "fr"
