@@ -12,6 +12,7 @@ import unicodedata
 from typing import Any
 
 from langchain_gptoss._optional import require
+from langchain_gptoss._retrieval.function_words import FUNCTION_WORDS
 from langchain_gptoss.errors import InvalidInputError
 
 # ISO 639-1 codes of the languages that Snowball stems, and its names for them.
@@ -50,34 +51,39 @@ DETECTED = ("en", "fr")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 # What French puts before an apostrophe and means nothing in a search.
 _ELIDED = frozenset("c d j jusqu l lorsqu m n puisqu qu quoiqu s t".split())  # noqa: SIM905
-_FUNCTION_WORDS = {
-    "en": """a about an and are as at be been but by can could did do does for from had has have he her his how i if in
-    into is it its many more much my no not of on or our she should so such than that the their them then there these
-    they this those to under was we were what when where which while who whom whose why will with would you your""",
-    "fr": """ai ainsi alors au aucun aux avec avez avoir c ce cela ces cet cette ceux chaque chez combien comme comment
-    d dans de depuis des dont du elle elles en entre est et etait ete etre eu faut il ils j je l la laquelle le lequel
-    les leur leurs lors lorsque ma mais meme mes moi mon n ne nos notre nous ont ou par pas peut peuvent peux plus pour
-    pourquoi puis qu quand que quel quelle quelles quels qui quoi sa sans ses si son sont sous sur ta tes ton tous
-    toute toutes tres tu un une vers vos votre vous y""",
-}
-_COUNTED = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
 _FRENCH_LETTERS = re.compile("[àâæçèéêëîïôœùûÿ]", re.IGNORECASE)
+# Letters that neither French nor English words have, for words that both accents and endings may mislead about.
+_FOREIGN_LETTERS = re.compile("[äöüßåøñãõáíóúąćęłńśźżčďěňřšťůžőűășțğş¿¡]", re.IGNORECASE)
 # Endings that one of the two languages has often and the other hardly ever.
 _ENGLISH_ENDINGS = re.compile(r"(?:ing|ness|ship|ght|th|wn|ly|ck)$")
 _FRENCH_ENDINGS = re.compile(r"(?:eurs?|euses?|aux|eaux|oirs?|aires?|iques?|ements?|er|ez|ois|ais|ites?)$")
 _READ = 2000  # characters of a document that decide its language
+_FOREIGN_LEAD = 2  # function words; one more than English or French may be a name in a question
+# What makes a language certain: of English and French prose, function words are a third; a tenth of a table with some
+# prose in it. Relatives of the other languages, such as Slovak, have many of their words, so more is asked of these.
+_SHARE, _FOREIGN_SHARE, _LEAD = 0.1, 0.2, 1.2
+_SHORT, _DIFFERENT = 20, 3  # a text of so many words must have so many different function words
+_BEYOND_LATIN = "\u0250"
+_UNDECOMPOSED = str.maketrans("øłđıð", "oldid")  # Unicode takes no accent off these
 
 
 def detect_language(text: str) -> str | None:
-    """Returns `"fr"` or `"en"`, or None where the text does not say.
+    """Returns the likeliest language of a text, as an ISO 639-1 code, or None where the text does not say.
 
-    Function words decide; where they tie, as in a query of two nouns, accents and endings do.
+    Function words decide; where English and French tie, as in a query of two nouns, accents and endings do. This is a
+    guess, good enough to choose a stemmer; `language_of` gives what may be written down.
 
     Args:
         text: A document or a query; the first 2,000 characters are read.
     """
-    found = [part for word in _WORD.findall(fold(text[:_READ].lower())) for part in word.split("'")]
-    english, french = (sum(word in _COUNTED[language] for word in found) for language in DETECTED)
+    found = _small_words(text[:_READ])
+    counts = _counts(found)
+    english, french = counts["en"], counts["fr"]
+    foreign = max((language for language in counts if language not in DETECTED), key=counts.__getitem__)
+    if counts[foreign] >= max(english, french) + _FOREIGN_LEAD:
+        return foreign
+    if not english and not french and _FOREIGN_LETTERS.search(text[:_READ]):
+        return None
     if english == french:
         french += len(_FRENCH_LETTERS.findall(text[:_READ]))
     if english == french:
@@ -88,9 +94,46 @@ def detect_language(text: str) -> str | None:
     return "en" if english > french else "fr"
 
 
+def language_of(text: str) -> str | None:
+    """Returns the language that a document is certainly in, as an ISO 639-1 code, or None.
+
+    Enough of its words must be function words of one language, and clearly fewer be those of any other. Where the
+    beginning does not say, as with a table of contents, the middle is asked.
+
+    Args:
+        text: A document's text.
+    """
+    middle = len(text) // 2
+    return _certain(text[:_READ]) or (_certain(text[middle : middle + _READ]) if middle > _READ else None)
+
+
+def _certain(text: str) -> str | None:
+    letters = [char for char in text if char.isalpha()]
+    if sum(char < _BEYOND_LATIN for char in letters) <= len(letters) / 2:
+        return None
+    found = _small_words(text)
+    counts = _counts(found)
+    first, second = sorted(counts, key=counts.__getitem__, reverse=True)[:2]
+    known = first in DETECTED
+    least = len(found) * (_SHARE if known else _FOREIGN_SHARE)
+    if counts[first] < max(1, least, counts[second] * _LEAD) or counts[first] == counts[second]:
+        return None
+    different = len(FUNCTION_WORDS[first].intersection(found))
+    return first if different >= _DIFFERENT or (known and len(found) < _SHORT) else None
+
+
+def _small_words(text: str) -> list[str]:
+    folded = fold(text.lower()).translate(_UNDECOMPOSED)
+    return [part for word in _WORD.findall(folded) for part in word.split("'")]
+
+
+def _counts(found: list[str]) -> dict[str, int]:
+    return {language: sum(word in known for word in found) for language, known in FUNCTION_WORDS.items()}
+
+
 def function_words() -> frozenset[str]:
     """Returns the words that say nothing about what an English or French text is about, without accents."""
-    return _COUNTED["en"] | _COUNTED["fr"]
+    return FUNCTION_WORDS["en"] | FUNCTION_WORDS["fr"]
 
 
 def words(text: str) -> list[str]:
@@ -172,7 +215,7 @@ class Analyser:
 
     def _languages(self, text: str, told: str | None) -> list[str]:
         language = self.language or (told if told in self._stemmers else detect_language(text))
-        return [language] if language else list(self._stemmers)
+        return [language] if language in self._stemmers else list(self._stemmers)
 
     def _stems(self, language: str, found: list[str]) -> list[str]:
         with self._lock:

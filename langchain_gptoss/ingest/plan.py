@@ -16,7 +16,7 @@ from langchain_gptoss.ingest.manifest import Entry, Manifest
 from langchain_gptoss.ingest.split import DEFAULT_MAX_CHARS, check_limits
 from langchain_gptoss.ingest.walk import Found, Listing, Skipped
 
-_RECIPE = 1  # raised when reading or splitting changes what comes out
+_RECIPE = 2  # raised when reading or splitting changes what comes out
 _RACY_NS = 2_000_000_000  # a file that was changed so shortly ago may change again in the same tick of its clock
 
 
@@ -62,6 +62,7 @@ class Plan:
         removed: Rows of what is gone.
         unchanged: Sources that are left alone.
         skipped: What cannot be used.
+        others: Files of kinds that are not read.
     """
 
     root: Path | None = None
@@ -69,6 +70,7 @@ class Plan:
     removed: list[Entry] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def leave(self, known: Entry) -> None:
         """Notes that a source is as its row says."""
@@ -145,6 +147,7 @@ class _Planner:
             listing = supported_files(places, self._options, exclude=exclude)
             plan.root = listing.root
             plan.skipped += listing.skips
+            plan.others += listing.others
             blind = tuple(listing.blind)
             for found in listing.files:
                 self._compare(found)

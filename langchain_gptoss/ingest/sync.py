@@ -50,6 +50,7 @@ class SyncReport:
         skipped: Files that could not be used, and why.
         passages: Passages in the index now.
         seconds: How long it took.
+        others: Files of kinds that are not read, such as pictures, which were passed over.
     """
 
     added: tuple[str, ...]
@@ -59,6 +60,7 @@ class SyncReport:
     skipped: tuple[Skipped, ...]
     passages: int
     seconds: float
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         counts = (("added", self.added), ("changed", self.changed), ("removed", self.removed))
@@ -173,6 +175,7 @@ def carry_out(
         skipped=tuple(sorted(plan.skipped, key=lambda skipped: skipped.source)),
         passages=sum(len(entry.chunk_ids) for entry in target.manifest.entries().values()),
         seconds=time.monotonic() - began,
+        others=tuple(plan.others),
     )
 
 

@@ -6,6 +6,7 @@ manifest in a file of its own.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -88,7 +89,7 @@ class Target:
     def _vectors(self, chunks: Sequence[Document]) -> list[list[float]]:
         texts = [embedded_text(chunk) for chunk in chunks]
         try:
-            return self.embeddings.embed_documents(texts)
+            vectors = self.embeddings.embed_documents(texts)
         except (GptOssError, ImportError):
             raise
         except Exception as error:  # a model or a server of somebody else's fails in any way
@@ -98,6 +99,8 @@ class Target:
                 f"and others ({type(error).__name__}: {error}). What was indexed before is kept. Put the model right "
                 "and synchronise again, which goes on from there."
             ) from error
+        _check_vectors(chunks, vectors)
+        return vectors
 
     def delete(self, ids: Sequence[str]) -> None:
         """Deletes passages; one that is not there is no error."""
@@ -139,6 +142,22 @@ class Target:
         self._store = _faiss_store()(self.embeddings)
         yield
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_vectors(chunks: Sequence[Document], vectors: list[list[float]]) -> None:
+    """Names the file, which the store does not know; the store checks the rest."""
+    if len(vectors) != len(chunks):
+        raise InvalidInputError(
+            f"The embedding model returned {len(vectors):,} vectors for {len(chunks):,} texts. It must return one "
+            "each; check the model, or the server that runs it."
+        )
+    for chunk, vector in zip(chunks, vectors, strict=True):
+        if not all(map(math.isfinite, vector)):
+            raise InvalidInputError(
+                f"The embedding model made NaN or infinity of a passage of {chunk.metadata.get('source')} (characters "
+                f"{chunk.metadata.get('start')} to {chunk.metadata.get('end')}). Check the model, its precision, and "
+                "this text."
+            )
 
 
 def _faiss_store() -> type[FaissStore]:

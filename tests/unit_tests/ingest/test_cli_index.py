@@ -6,8 +6,8 @@ import pytest
 from sync_helpers import Hashed
 from typer.testing import CliRunner
 
-from langchain_gptoss.cli import app as cli_app
 from langchain_gptoss.cli.app import app
+from langchain_gptoss.cli.bot import make_chatbot
 from langchain_gptoss.ingest import open_store
 
 
@@ -18,6 +18,8 @@ def docs(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     (folder / "a.md").write_text("# Delivery\n\nExpress delivery costs 12.90 euros.")
     (folder / "b.md").write_text("")
+    for name in ("scan.tiff", "old.doc", "older.DOC", "README"):
+        (folder / name).write_bytes(b"x")
     return folder
 
 
@@ -31,6 +33,8 @@ def test_index_check_mend(docs, tmp_path):
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("1 added, 0 changed, 0 removed, 0 unchanged, 1 skipped; 1 passages in the index (")
     assert "Skipped b.md: it is empty." in result.stderr
+    told = "Passed over 4 files of kinds that are not read (2 .doc, 1 without a suffix, 1 .tiff)."
+    assert told in result.stderr
     assert run("index", docs, "--store", place, "--check").exit_code == 0
     (docs / "c.md").write_text("new")
     result = run("index", docs, "--store", place, "--check")
@@ -82,7 +86,7 @@ def test_asking_an_index(docs, tmp_path, monkeypatch):
     made = {}
     monkeypatch.setattr("langchain_gptoss.chatbot.create_chatbot", lambda _, retriever: made.update(it=retriever))
     run("index", docs, "--store", tmp_path / "index")
-    cli_app._chatbot("demo", None, str(tmp_path / "index"))
+    make_chatbot("demo", None, str(tmp_path / "index"))
     assert made["it"].invoke("delivery")[0].metadata["source"] == "a.md"
     for arguments in ([], ["--docs", docs, "--store", tmp_path / "index"]):
         result = run("ask", "Hello?", *arguments)

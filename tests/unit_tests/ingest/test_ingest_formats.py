@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from office_files import docx, eml, epub, zipped
 
+from langchain_gptoss._retrieval.language import detect_language
 from langchain_gptoss.errors import DocumentsError, InvalidInputError, MissingDependencyError
 from langchain_gptoss.ingest import Skipped, load_documents, split_documents
+from langchain_gptoss.retrievers import BM25Retriever
 
 
 def read(folder: Path, name: str, data: bytes) -> Document:
@@ -302,6 +303,8 @@ def test_loaders_by_suffix(tmp_path):
     assert [str(skip) for skip in skips] == ["Skipped b.pdf: broken could not read it (KeyError: 'page')."]
     load_documents(tmp_path, loaders={".pdf": lambda _: " "}, on_skip=skips.append)
     assert skips[-1].reason == "it holds no text"
+    structured = load_documents(tmp_path / "b.pdf", loaders={".pdf": lambda _: "# Scan\n\n## Costs\n\nfive"})
+    assert [chunk.metadata["heading"] for chunk in split_documents(structured)] == ["Scan > Costs"]
     with pytest.raises(InvalidInputError, match=r"The loader for \.pdf returned no text"):
         load_documents(tmp_path, loaders={".pdf": lambda _: [1]})
 
@@ -321,19 +324,59 @@ def test_a_missing_parser_names_the_extra(tmp_path, monkeypatch):
         load_documents(tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_files(tmp_path):
-    (tmp_path / "a.md").write_text("x")
-    (tmp_path / "a.md").chmod(0)
-    assert reason(tmp_path, "b.md", b"") == "it is empty"
+def test_encodings_that_a_file_names_itself(tmp_path):
+    text = "Prix : 5 € à l'été"
+    for name, data in {
+        "le.txt": b"\xff\xfe" + text.encode("utf-16-le"),
+        "be.csv": b"\xfe\xff" + text.encode("utf-16-be"),
+        "32.md": b"\xff\xfe\0\0" + text.encode("utf-32-le"),
+        "meta.html": f'<html><head><META http-equiv="x" content="text/html; charset=windows-1252"></head>{text}'.encode("cp1252"),
+        "short.html": f"<meta charset='cp1252'>{text}".encode("cp1252"),
+        "xml.htm": f'<?xml version="1.0" encoding="cp1252"?><p>{text}'.encode("cp1252"),
+        "unknown.html": f"<meta charset=klingon>{text}".encode(),
+        "marked.html": b"\xef\xbb\xbf" + f"<meta charset=cp1252>{text}".encode(),
+    }.items():  # fmt: skip
+        assert text in read(tmp_path, name, data).page_content, name
 
 
-def test_languages(tmp_path):
-    texts = {"fr.md": "Les clients peuvent retourner le produit dans les trente jours.", "en.md": "You may return it within the time.", "xx.md": "12345"}  # fmt: skip
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    found = {document.metadata["source"]: document.metadata.get("language") for document in load_documents(tmp_path)}
-    assert found == {"fr.md": "fr", "en.md": "en", "xx.md": None}
+# Article 1 of the Universal Declaration of Human Rights.
+ARTICLE_1 = {
+    "en": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience.",
+    "fr": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de conscience.",
+    "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft und Gewissen begabt.",
+    "es": "Todos los seres humanos nacen libres e iguales en dignidad y derechos y, dotados como están de razón y conciencia, deben comportarse fraternalmente los unos con los otros.",
+    "it": "Tutti gli esseri umani nascono liberi ed eguali in dignità e diritti. Essi sono dotati di ragione e di coscienza e devono agire gli uni verso gli altri in spirito di fratellanza.",
+    "pt": "Todos os seres humanos nascem livres e iguais em dignidade e em direitos. Dotados de razão e de consciência, devem agir uns para com os outros em espírito de fraternidade.",
+    "nl": "Alle mensen worden vrij en gelijk in waardigheid en rechten geboren. Zij zijn begiftigd met verstand en geweten, en behoren zich jegens elkander in een geest van broederschap te gedragen.",
+    "sv": "Alla människor är födda fria och lika i värde och rättigheter. De har utrustats med förnuft och samvete och bör handla gentemot varandra i en anda av gemenskap.",
+    "pl": "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni obdarzeni rozumem i sumieniem i powinni postępować wobec innych w duchu braterstwa.",
+    "cs": "Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Jsou nadáni rozumem a svědomím a mají spolu jednat v duchu bratrství.",
+    "ro": "Toate ființele umane se nasc libere și egale în demnitate și în drepturi. Ele sunt înzestrate cu rațiune și conștiință și trebuie să se comporte unele față de altele în spiritul fraternității.",
+}  # fmt: skip
+NOT_NAMED = {
+    "et": "Kõik inimesed sünnivad vabadena ja võrdsetena oma väärikuselt ja õigustelt. Neile on antud mõistus ja südametunnistus.",
+    "cy": "Genir pawb yn rhydd ac yn gydradd â'i gilydd mewn urddas a hawliau. Fe'u cynysgaeddir â rheswm a chydwybod.",
+    "id": "Semua orang dilahirkan merdeka dan mempunyai martabat dan hak-hak yang sama. Mereka dikaruniai akal dan hati nurani.",
+    "hr": "Sva ljudska bića rađaju se slobodna i jednaka u dostojanstvu i pravima. Ona su obdarena razumom i sviješću.",
+    "ru": "Все люди рождаются свободными и равными в своем достоинстве и правах. Text in English is here.",
+    "zh": "人人生而自由,在尊严和权利上一律平等。The API of 他们赋有理性和良心,并应以兄弟关系的精神相对待。",
+    "numbers": "12345", "nouns": "Rückgabe Gerät; Größe: 5; Ville: Orléans; Straße",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "text"), [*ARTICLE_1.items(), *((None, text) for text in NOT_NAMED.values())])
+def test_a_language_is_named_where_the_text_leaves_no_doubt(tmp_path, language, text):
+    assert read(tmp_path, "a.txt", text.encode()).metadata.get("language") == language
+    long = "12 5.5 ........ 13\n" * 500 + f"{text} " * 60 + "12 5.5 ........ 13\n" * 500
+    assert read(tmp_path, "a.txt", long.encode()).metadata.get("language") == language
+
+
+def test_a_guess_serves_a_search():
+    assert detect_language("Wie lange ist die Garantie?") == "de"
+    assert detect_language("¿Cuánto cuesta el envío?") is None
+    found = BM25Retriever.from_texts([*ARTICLE_1.values()])
+    assert found.invoke("Menschen und Würde")[0].page_content == ARTICLE_1["de"]
+    assert found.invoke("humain")[0].page_content == ARTICLE_1["fr"]
 
 
 def test_metadata_is_json(tmp_path):

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from langchain_gptoss.errors import DocumentsError
 from langchain_gptoss.ingest import SUPPORTED_SUFFIXES, Skipped, formats, load_documents
 
 
-def pdf(*pages: str, trailer: str = "") -> bytes:
-    """The smallest PDF that shows these texts, one a page; a newline in a text starts a new line."""
+def pdf(*pages: str, trailer: str = "", extra: Sequence[str] = (), catalog: str = "") -> bytes:
+    """The smallest PDF that shows these texts, one a page; a newline in a text starts a new line.
+
+    `extra` are objects after the pages, the first numbered `4 + 2 * len(pages)`; `catalog` is added to the catalogue.
+    """
     count = len(pages)
     kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(count))
     objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {count} >>",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
@@ -30,6 +34,7 @@ def pdf(*pages: str, trailer: str = "") -> bytes:
             "/Resources << /Font << /F1 3 0 R >> >> >>"
         )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+    objects += extra
     out, offsets = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
         offsets.append(len(out))
@@ -138,7 +143,9 @@ def test_pdfs_may_be_read_from_several_threads(tmp_path, monkeypatch):
     ("name", "data", "reason"),
     [
         ("x.txt", "café".encode("latin-1"), "it is not UTF-8 text (byte 4); save it as UTF-8"),
-        ("x.html", "café".encode("utf-16"), "it is not UTF-8 text (byte 1); save it as UTF-8"),
+        ("x.html", b"<meta charset='shift_jis'>\xff\xff", "it says that it is shift_jis and is not; save it as UTF-8"),
+        ("x.txt", b"\xff\xfea", "it says that it is utf-16 and is not; save it as UTF-8"),
+        ("x.txt", "café ".encode() + "café".encode("latin-1"), "it is not UTF-8 text (byte 10); save it as UTF-8"),
         ("x.md", b"a\0b", "it holds NUL bytes, so it is not UTF-8 text; save it as UTF-8"),
         ("x.md", b"", "it is empty"),
         ("x.md", b"\xef\xbb\xbf \r\n\t", "it is empty"),

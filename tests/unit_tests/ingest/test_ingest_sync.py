@@ -241,8 +241,11 @@ def test_a_failure_keeps_what_was_done_and_the_next_run_goes_on(docs, place, tmp
             return super().embed_documents(texts)
 
     monkeypatch.setattr(writer, "BATCH", 2)
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(
+        IndexStoreError, match=r"hashed failed on 1 passages, of .* \(RuntimeError: out of memory\)"
+    ) as e:
         run(docs, place, embeddings=Failing())
+    assert "synchronise again, which goes on from there" in str(e.value)
     kept = len(open_store(place, Hashed()))
     assert kept > 0
     embeddings = Hashed()
@@ -443,6 +446,9 @@ def test_watching(docs, place):
     write(docs / "d.md", "four")
     until(lambda: len(reports) == 2)
     assert reports[1].added == ("d.md",)
+    write(docs / "d.md", "four and five")
+    until(lambda: len(reports) == 3)
+    assert reports[2].changed == ("d.md",)
     docs.rename(docs.with_name("away"))
     until(lambda: problems)
     docs.with_name("away").rename(docs)
