@@ -21,6 +21,8 @@ from langgraph.checkpoint.base import (  # noqa: E402 (checked above)
 )
 from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: E402
 
+_CONNECT_SECONDS = 10
+
 
 class _AsyncThroughThreads(BaseCheckpointSaver[Any]):
     """Async methods over the sync ones. LangGraph's own async savers belong to one event loop; these to none."""
@@ -114,6 +116,7 @@ def open_postgres(address: str) -> BaseCheckpointSaver[Any]:
         """LangGraph's PostgreSQL checkpointer, for callers in any event loop."""
 
     try:
+        psycopg.connect(address, connect_timeout=_CONNECT_SECONDS).close()  # a pool would go on trying in silence
         connections = pool.ConnectionPool(
             address,
             min_size=1,
@@ -121,7 +124,7 @@ def open_postgres(address: str) -> BaseCheckpointSaver[Any]:
             open=True,
             kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": psycopg.rows.dict_row},
         )
-        connections.wait(timeout=10)
+        connections.wait(timeout=_CONNECT_SECONDS)
         opened: Any = PostgresSessions  # mypy does not see PostgresSaver behind `require`
         saver: BaseCheckpointSaver[Any] = opened(connections)
         opened.setup(saver)

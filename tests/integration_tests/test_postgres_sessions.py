@@ -1,0 +1,90 @@
+"""Sessions in a real PostgreSQL, started for the test; skipped where the server's programs are not installed."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.retrievers import BaseRetriever
+
+from langchain_gptoss import create_chatbot
+from langchain_gptoss.chatbot import open_checkpointer
+from langchain_gptoss.errors import StorageError
+
+pytest.importorskip("langgraph.checkpoint.postgres", reason="the extra postgres is not installed")
+pytest.importorskip("psycopg_pool", reason="the extra postgres is not installed")
+
+QUESTION = "How much does standard delivery cost?"
+
+
+def program(name: str) -> str | None:
+    found = [*map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), shutil.which(name)]
+    return next((path for path in found if path), None)
+
+
+@pytest.fixture(scope="module")
+def address():
+    initdb, postgres = program("initdb"), program("pg_ctl")
+    if initdb is None or postgres is None:
+        pytest.skip("PostgreSQL's server is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="gptoss-postgres-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        if shutil.which("setpriv") is None:
+            pytest.skip("PostgreSQL does not run as root, and setpriv is not installed")
+        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        shutil.chown(folder, "nobody", "nogroup")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def run(*command: str) -> None:
+        subprocess.run([*as_user, *command], check=True, capture_output=True, timeout=120, cwd=folder)
+
+    data = str(folder / "data")
+    run(initdb, "-D", data, "-U", "gptoss", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+    run(postgres, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+    try:
+        yield f"postgresql://gptoss@127.0.0.1:{port}/postgres"
+    finally:
+        run(postgres, "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+class Fixed(BaseRetriever):
+    def _get_relevant_documents(self, query, *, run_manager):
+        return [Document("Standard delivery costs 4.90 euros.", metadata={"source": "s.md"})]
+
+
+async def test_sessions_live_in_postgres(address):
+    checkpointer = open_checkpointer(address)
+    llm = GenericFakeChatModel(messages=iter([AIMessage("Standard delivery costs 4.90 euros.")] * 4))
+    bot = create_chatbot(llm, Fixed(), sessions=checkpointer)
+    ada, bob = ({"configurable": {"user_id": name}} for name in ("ada", "bob"))
+    bot.invoke({"question": QUESTION, "session_id": "a"}, ada)
+    await bot.ainvoke({"question": QUESTION, "session_id": "a"}, ada)
+    await bot.ainvoke({"question": QUESTION, "session_id": "a"}, bob)
+    again = create_chatbot(llm, Fixed(), sessions=address)  # another server beside the first
+    assert len(again.sessions.messages("ada", "a")) == 4
+    assert [each.session_id for each in await again.sessions.aof("bob")] == ["a"]
+    await again.sessions.adelete("ada", "a")
+    assert bot.sessions.of("ada") == []
+    assert len(bot.sessions.messages("bob", "a")) == 2
+    for saver in (checkpointer, again.sessions.checkpointer):
+        saver.conn.close()
+
+
+def test_a_database_that_is_not_there_is_said():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(StorageError, match="database cannot be reached"):
+            open_checkpointer(f"postgresql://{getpass.getuser()}@127.0.0.1:{port}/none")
