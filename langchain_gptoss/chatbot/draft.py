@@ -86,7 +86,7 @@ class Draft:
         for pattern in (_OPEN_MARKER, _UNFINISHED):
             if match := pattern.search(safe):
                 safe = safe[: match.start()]
-        if len(safe) > self._shown:
+        if len(safe) > self._shown and not self.refuses(safe):
             yield self._spaced(safe[self._shown :]) if self._shown == 0 else safe[self._shown :]
             self._shown = len(safe)
 
@@ -98,11 +98,13 @@ class Draft:
             self.done = True
             return
         self._read.append(sentence)
-        span = None if self.refuses(sentence) else supporting_span(sentence, self.question, self.spans)
+        refused = self.refuses(sentence)
+        span = None if refused else supporting_span(sentence, self.question, self.spans)
         self.done = self.brief and (span is not None or len(self._read) == _BRIEF)
         if span is not None:
             yield self._piece(whole, shown, f"[{self._number(span, sentence)}]")
-        elif not self.strict:
+        elif not self.strict and (shown or not refused):
+            whole = whole[:shown] if refused else whole
             self.unsupported += [sentence] if words(sentence) else []
             yield self._piece(whole, shown, UNSUPPORTED if words(sentence) else "")
 

@@ -79,9 +79,8 @@ ENGLISH: list[Written] = [
     ),
     (
         "override",
-        r"\b(?:new|updated|real|actual|secret|hidden|true) (?:system )?(?:instructions?|prompt)\b[^.!?\n]{0,20}:",
-        "instruction",
-        "prompt",
+        r"^(?:here are |these are |your |my |the )*(?:new|updated|real|actual|secret|hidden|true) (?:system )?"
+        r"(?:instructions?|prompt)\b[^.!?\n]{0,20}:",
     ),
     (
         "override",
@@ -246,7 +245,7 @@ ENGLISH: list[Written] = [
     ),
     (
         "task",
-        r"^(?:show|give|tell|teach|send|help|recommend|suggest|explain to|find|make|write) (?:me|us)\b"
+        r"^(?:show|give|tell|teach|send|help|recommend|suggest|explain to|find|make|write) me\b"
         r"(?! (?:liberty|a call|your))",
     ),
     ("task", r"^(?:recommend|suggest) (?!that\b|edits?\b|changes?\b|to\b)[a-z]"),
@@ -287,14 +286,12 @@ ENGLISH: list[Written] = [
     ),
     (
         "exfiltration",
-        r"!\[[^\]\n]{0,80}\]\(\s*(?:https?:)?//|(?:https?://"
-        r"|www\.)\S{1,120}[?&][\w-]{1,30}=(?:\{|\[|<|\$|%7b|…|\.\.\.)",
-        "![",
+        r"(?:https?://|www\.)[^\s)]{1,120}[?&][\w-]{1,30}=(?:<|[^\s)&\"'<>]{0,30}(?:\{|\[|%7b|\.\.\.))",
         "=",
     ),
     (
         "tool",
-        r"<tool_call>|<invoke\b|<function[_ =]|\bto=functions?\.\w"
+        r"<tool_call>|<invoke\b|<function(?:=|_calls?>)|\bto=functions?\.\w"
         r'|"(?:name|function|tool)"\s*:\s*"[^"\n]{1,60}"\s*,\s*"'
         r'(?:arguments|parameters|args|input)"\s*:',
         "<tool",
@@ -306,7 +303,7 @@ ENGLISH: list[Written] = [
     (
         "tool",
         rf"^(?:call|invoke|use|execute|trigger|run|open)\b {GAP}{{0,30}}?\byour (?:[a-z]+ )?(?:tools?"
-        r"|functions?|plugins?|browser|code interpreter|web search)\b",
+        r"|functions?|plugins?|code interpreter|web search)\b",
     ),
     (
         "address",

@@ -38,7 +38,7 @@ _ENCODED = re.compile(
     r"|\b(?:[0-9A-Fa-f]{2}[ :]?){16,400}\b|\b[A-Z2-7]{24,}={0,6}"
 )
 _CALL = re.compile(
-    r"<tool_call>|<invoke\b|<function[_ =]|\bto=functions?\.\w"
+    r"<tool_call>|<invoke\b|<function(?:=|_calls?>)|\bto=functions?\.\w"
     r"|\"(?:name|function|tool)\"\s*:\s*\"[^\"\n]{1,60}\"\s*,\s*\"(?:arguments|parameters|args|input)\"\s*:"
 )
 _WORD = re.compile(r"\w+")

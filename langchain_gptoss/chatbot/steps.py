@@ -22,7 +22,7 @@ from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot.abstention import judge
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.draft import Draft
-from langchain_gptoss.chatbot.evidence import Passage, nearest_spans, passages_of
+from langchain_gptoss.chatbot.evidence import Passage, Span, nearest_spans, passages_of
 from langchain_gptoss.chatbot.guard import PolicyGuard, Verdict, quoted, refused_calls, shown
 from langchain_gptoss.chatbot.history import overflowing, spoken, with_earlier, without_markers
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
@@ -211,7 +211,7 @@ class Steps:
         draft = Draft(
             question=turn.standalone,
             language=turn.voice.language,
-            spans=[span for span, _ in nearest_spans(turn.questions, passages, _embeddings(self.retriever))],
+            spans=_statements(nearest_spans(turn.questions, passages, _embeddings(self.retriever))),
             strict=self.strict,
             brief=bool(self.focus),
         )
@@ -370,6 +370,11 @@ def _draft(state: State) -> Draft:
     draft = state["turn"].draft
     assert draft is not None
     return draft
+
+
+def _statements(ranked: Sequence[tuple[Span, float]]) -> list[Span]:
+    """Returns spans without those that ask: a question supports nothing, and may have been planted."""
+    return [span for span, _ in ranked if not span.text.rstrip(" \"'”»)").endswith("?")]
 
 
 def _queries(turn: Turn) -> list[str]:
