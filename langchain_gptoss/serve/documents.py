@@ -24,7 +24,8 @@ class DocumentText:
     Attributes:
         source: What citations call it.
         start: The offset of `text` in the source's extracted text, in characters; citations count from there.
-        text: The text; what stands between two chunks is as many line ends.
+        text: The text. What stands between two chunks was not kept: there are as many line ends, and among them the
+            heading of the second chunk, where it is another one and has room.
     """
 
     source: str
@@ -69,9 +70,17 @@ def _store(retriever: Any) -> VectorStore | None:
 def _joined(source: str, chunks: Sequence[Document]) -> DocumentText:
     ordered = sorted(chunks, key=lambda chunk: int(chunk.metadata.get("start") or 0))
     first = int(ordered[0].metadata.get("start") or 0)
-    text = ""
+    text, above = "", ""
     for chunk in ordered:
         offset = int(chunk.metadata.get("start") or 0) - first
-        text += "\n" * (offset - len(text))
+        heading = str(chunk.metadata.get("heading") or "")
+        text += _between(offset - len(text), heading.rpartition(" > ")[2] if text and heading != above else "")
         text += chunk.page_content[len(text) - offset :]
+        above = heading
     return DocumentText(source=source, start=first, text=text)
+
+
+def _between(length: int, heading: str) -> str:
+    """Returns what fills a gap, exactly as long as it: citations count characters."""
+    ends = length - len(heading) - 2
+    return "\n\n" + heading + "\n" * ends if heading and ends >= 2 else "\n" * length
