@@ -6,6 +6,7 @@ Pure, and the same for sync and async: the chain moves the text, this decides.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from langchain_gptoss.chatbot.citations import cite, quotable_spans
 from langchain_gptoss.chatbot.evidence import Span
@@ -20,6 +21,7 @@ _OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space bef
 _UNFINISHED = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
 UNSUPPORTED = "[?]"
+_LONGEST = 1000  # characters of a sentence, after which it is taken to have ended
 _BRIEF = 2  # sentences after which a small model rambles
 
 
@@ -51,14 +53,17 @@ class Draft:
     done: bool = False
     wrote: bool = False
     _held: str = ""
+    _gap: str = ""
     _shown: int = 0
     _read: list[str] = field(default_factory=list)
 
     def feed(self, text: str) -> Iterator[str]:
         """Yields what can be shown after a piece of the model's text."""
         self._held = _MARKER.sub("", self._held + text)
+        self._take_gap()
         while not self.done and (end := self._sentence_end()) is not None:
             yield from self._sentence(end)
+            self._take_gap()
         if not self.strict and not self.done:
             yield from self._live()
 
@@ -75,10 +80,20 @@ class Draft:
             quotation = QUOTE[self.language].format(quote=" ".join(span.text.split()))
             yield self._spaced(f"{quotation} [{number}]")
 
+    def _take_gap(self) -> None:
+        """Notes the white space before the next sentence: a paragraph of the model's stays one."""
+        if not self._shown:
+            rest = self._held.lstrip()
+            self._gap += self._held[: len(self._held) - len(rest)]
+            self._held = rest
+
     def _sentence_end(self) -> int | None:
         """Returns where the first sentence ends, once something after it has begun."""
-        found = list(sentences(self._held))
-        return found[0][1] if len(found) > 1 else None
+        found = list(islice(sentences(self._held), 2))
+        end = found[0][1] if len(found) > 1 else len(self._held)
+        if end > _LONGEST:  # a model that has lost its thread writes on and on without a full stop
+            return self._held.rfind(" ", 0, _LONGEST) if " " in self._held[:_LONGEST].strip() else _LONGEST
+        return end if len(found) > 1 else None
 
     def _live(self) -> Iterator[str]:
         """Yields the open sentence up to where a marker of ours or of the model may come."""
@@ -91,7 +106,7 @@ class Draft:
             self._shown = len(safe)
 
     def _sentence(self, end: int) -> Iterator[str]:
-        whole, self._held = self._held[:end], self._held[end:].lstrip()
+        whole, self._held = self._held[:end], self._held[end:]
         shown, self._shown = self._shown, 0
         sentence = whole.strip()
         if sentence in self._read:  # a model that repeats itself has finished
@@ -114,8 +129,9 @@ class Draft:
         return f"{rest} {marker}".rstrip()
 
     def _spaced(self, text: str) -> str:
-        text = f" {text}" if self.wrote else text
-        self.wrote = True
+        breaks = min(2, self._gap.count("\n"))
+        text = f"{chr(10) * breaks or ' '}{text}" if self.wrote else text
+        self.wrote, self._gap = True, ""
         return text
 
     def _number(self, span: Span, claim: str) -> int:

@@ -288,14 +288,25 @@ def test_cutting_the_models_text_differently_changes_nothing(size, strict):
     pieces = [said[i : i + size] for i in range(0, len(said), size)]
     shown = "".join([piece for text in pieces for piece in draft.feed(text)] + list(draft.finish()))
     expected = {
-        True: "Express delivery costs 12.90 euros. [1] Store pickup is free! [2]",
-        False: "The moon is cheese. [?] Express delivery costs 12.90 euros. [1] Store pickup is free! [2] Bye [?]",
+        True: "Express delivery costs 12.90 euros. [1]\nStore pickup is free! [2]",
+        False: "The moon is cheese. [?] Express delivery costs 12.90 euros. [1]\nStore pickup is free! [2] Bye [?]",
     }
     assert shown == expected[strict]
 
 
 def without_timings(output):
     return output.model_dump(exclude={"timings"})
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_paragraphs_and_lists_stay(size):
+    said = "Express delivery costs 12.90 euros.\n\n- The moon is cheese.\n- Store pickup is free in all stores.\n"
+    draft = Draft(
+        question="How much do express delivery and store pickup cost?", language="en", spans=SPANS, strict=True
+    )
+    pieces = [said[i : i + size] for i in range(0, len(said), size)]
+    shown = "".join([piece for text in pieces for piece in draft.feed(text)] + list(draft.finish()))
+    assert shown == "Express delivery costs 12.90 euros. [1]\n\n- Store pickup is free in all stores. [2]"
 
 
 async def test_every_mode_gives_the_same():
@@ -332,7 +343,9 @@ def test_a_question_longer_than_the_context_is_refused_with_both_lengths():
         bot.invoke({"question": "word " * 100})
 
 
-@pytest.mark.parametrize("options", [{"max_passages": 0}, {"focus": -1}, {"language": "de"}, {"decline_below": 1.5}, {"history_tokens": 0}])
+@pytest.mark.parametrize(
+    "options", [{"max_passages": 0}, {"focus": -1}, {"language": "de"}, {"decline_below": 1.5}, {"history_tokens": 0}]
+)
 def test_options_that_cannot_work(options):
     with pytest.raises(InvalidInputError, match=f"{next(iter(options))} is"):
         chatbot(**options)
