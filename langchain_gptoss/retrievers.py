@@ -23,10 +23,21 @@ from pydantic import Field, field_validator, model_validator
 
 from langchain_gptoss._retrieval.bm25 import K1, B, BM25Index
 from langchain_gptoss._retrieval.filters import Filter, matcher
-from langchain_gptoss._retrieval.fusion import RELEVANCE, Side, distinct, fuse
+from langchain_gptoss._retrieval.fusion import RELEVANCE, Fusion, Side, distinct
 from langchain_gptoss._retrieval.neighbours import passages
+from langchain_gptoss._retrieval.queries import embedded_once
 from langchain_gptoss._retrieval.rerankers import Scorer, reordered, scorer_of
-from langchain_gptoss._retrieval.sides import AnyRetriever, Count, aask, ask, checked_k
+from langchain_gptoss._retrieval.sides import (
+    AnyRetriever,
+    Count,
+    TellsRelevance,
+    aask,
+    arelevance_of,
+    ask,
+    checked_k,
+    counted,
+    relevance_of,
+)
 from langchain_gptoss._retrieval.standalone import HistoryInput, Standalone, arewrite, read_input, rewrite
 from langchain_gptoss.errors import InvalidInputError
 
@@ -39,6 +50,9 @@ __all__ = [
     "RerankRetriever",
     "Standalone",
 ]
+
+# Chosen on half of PIAF: twice the depth finds 0.002 more nDCG@10 of sides that tell, and takes 1.6 times as long.
+_DEPTH_TOLD, _DEPTH = 100, 200
 
 
 class BM25Retriever(BaseRetriever):
@@ -131,6 +145,15 @@ class BM25Retriever(BaseRetriever):
         """
         return cls(index=BM25Index.load(folder), **kwargs)
 
+    def relevance_of(self, query: str, ids: Sequence[str]) -> dict[str, float]:
+        """Returns the relevance of documents for a query, 0 for one that shares no word with it.
+
+        Args:
+            query: The query.
+            ids: Ids of documents. One that is not there, or that the retriever's filter refuses, is left out.
+        """
+        return self.index.relevance_of(query, ids, [self.filter])
+
     def _get_relevant_documents(
         self,
         query: str,
@@ -160,7 +183,9 @@ class HybridRetriever(BaseRetriever):
 
     By default every side's scores are standardised over the query's candidates and added up by weight, so that a side
     that is sure counts more than one that is not. A side whose documents carry no `metadata["relevance_score"]` counts
-    by rank, its first document like a score of 1 and later ones less.
+    by rank, its first document like a score of 1 and later ones less. A candidate that a side did not return has the
+    score that the side gives it when it is asked, which a `BM25Retriever`, a `FaissStore` and every retriever with a
+    method `relevance_of(query, ids)` can be; for others it counts as if it lay below the last that they returned.
 
     The documents carry `metadata["fused_score"]`, by which they are ordered and which means something within one query
     only, and `metadata["relevance_score"]`, the weighted mean of the sides', which can be compared between queries.
@@ -171,14 +196,15 @@ class HybridRetriever(BaseRetriever):
         weights: What each side counts; None means the same for all.
         k: How many documents are returned, at most.
         fusion: `"scores"`, or `"ranks"` for reciprocal rank fusion.
-        depth: How many documents each side is asked for; at least `k` are.
+        depth: How many documents each side is asked for; at least `k` are. None means 100 of a side with
+            `relevance_of` and 200 of others, and 200 for `"ranks"`.
     """
 
     retrievers: list[AnyRetriever]
     weights: list[float] | None = None
     k: Count = 10
     fusion: Literal["scores", "ranks"] = "scores"
-    depth: Count = 200
+    depth: Count | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -186,17 +212,8 @@ class HybridRetriever(BaseRetriever):
         """Leaves out sides that are not there or count nothing, with their weights."""
         if not isinstance(values, Mapping) or not isinstance(values.get("retrievers"), Sequence):
             return values
-        sides = values["retrievers"]
-        weights = values.get("weights")
-        weights = [1.0] * len(sides) if weights is None else list(weights)
-        if len(weights) != len(sides):
-            raise InvalidInputError(f"There are {len(sides)} retrievers and {len(weights)} weights; give one each.")
-        if any(not weight >= 0 for weight in weights):
-            raise InvalidInputError(f"weights are {weights}; each must be 0 or more.")
-        kept = [(side, weight) for side, weight in zip(sides, weights, strict=True) if side is not None and weight]
-        if not kept:
-            raise InvalidInputError("No retriever is left to ask. Give at least one, with a weight above 0.")
-        return {**values, "retrievers": [side for side, _ in kept], "weights": [weight for _, weight in kept]}
+        sides, weights = counted(values["retrievers"], values.get("weights"))
+        return {**values, "retrievers": sides, "weights": weights}
 
     def _get_relevant_documents(
         self,
@@ -206,11 +223,18 @@ class HybridRetriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
     ) -> list[Document]:
-        depth = self._depth(k)
-        found = [
-            ask(side, query, k=depth, filter=filter, callbacks=run_manager.get_child()) for side in self.retrievers
-        ]
-        return self._fused(found, k)
+        by_ranks, depths = self.fusion == "ranks", self._depths(k)
+        with embedded_once():
+            found = [
+                ask(side, query, k=depth, filter=filter, callbacks=run_manager.get_child())
+                for side, depth in zip(self.retrievers, depths, strict=True)
+            ]
+            fusion = self._fusion(found, depths)
+            unseen = [
+                {} if by_ranks else relevance_of(side, query, fusion.unseen(number))
+                for number, side in enumerate(self.retrievers)
+            ]
+        return fusion.ordered(by_ranks=by_ranks, unseen=unseen, k=self.k if k is None else k)
 
     async def _aget_relevant_documents(
         self,
@@ -220,22 +244,31 @@ class HybridRetriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
     ) -> list[Document]:
-        depth = self._depth(k)
-        calls = (
-            aask(side, query, k=depth, filter=filter, callbacks=run_manager.get_child()) for side in self.retrievers
-        )
-        return self._fused(await asyncio.gather(*calls), k)
+        by_ranks, depths = self.fusion == "ranks", self._depths(k)
+        with embedded_once():
+            calls = (
+                aask(side, query, k=depth, filter=filter, callbacks=run_manager.get_child())
+                for side, depth in zip(self.retrievers, depths, strict=True)
+            )
+            fusion = self._fusion(await asyncio.gather(*calls), depths)
+            told = (
+                arelevance_of(side, query, [] if by_ranks else fusion.unseen(number))
+                for number, side in enumerate(self.retrievers)
+            )
+            unseen = await asyncio.gather(*told)
+        return fusion.ordered(by_ranks=by_ranks, unseen=unseen, k=self.k if k is None else k)
 
-    def _depth(self, k: int | None) -> int:
-        return max(self.depth, checked_k(self.k if k is None else k))
-
-    def _fused(self, found: Sequence[list[Document]], k: int | None) -> list[Document]:
-        depth, weights = self._depth(k), self.weights or [1.0] * len(found)
-        sides = [
-            Side(documents=documents, weight=weight, cut=len(documents) >= depth)
-            for documents, weight in zip(found, weights, strict=True)
+    def _depths(self, k: int | None) -> list[int]:
+        k = checked_k(self.k if k is None else k)
+        told = _DEPTH_TOLD if self.fusion == "scores" else _DEPTH
+        return [
+            max(k, self.depth or (told if isinstance(side, TellsRelevance) else _DEPTH)) for side in self.retrievers
         ]
-        return fuse(sides, by_ranks=self.fusion == "ranks")[: self.k if k is None else k]
+
+    def _fusion(self, found: Sequence[list[Document]], depths: Sequence[int]) -> Fusion:
+        weights = self.weights or [1.0] * len(found)
+        sides = zip(found, weights, depths, strict=True)
+        return Fusion([Side(documents=docs, weight=weight, cut=len(docs) >= depth) for docs, weight, depth in sides])
 
 
 class RerankRetriever(BaseRetriever):

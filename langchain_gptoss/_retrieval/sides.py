@@ -114,6 +114,23 @@ async def aask(
     return _kept(await retriever.ainvoke(query, {"callbacks": callbacks}, **options), options, k, filter)
 
 
+def counted(sides: Sequence[Any], weights: Sequence[float] | None) -> tuple[list[Any], list[float]]:
+    """Returns the sides that are there and count something, with their weights.
+
+    Raises:
+        InvalidInputError: The numbers of sides and weights differ, a weight is below 0, or no side is left.
+    """
+    weights = [1.0] * len(sides) if weights is None else list(weights)
+    if len(weights) != len(sides):
+        raise InvalidInputError(f"There are {len(sides)} retrievers and {len(weights)} weights; give one each.")
+    if any(not weight >= 0 for weight in weights):
+        raise InvalidInputError(f"weights are {weights}; each must be 0 or more.")
+    kept = [(side, weight) for side, weight in zip(sides, weights, strict=True) if side is not None and weight]
+    if not kept:
+        raise InvalidInputError("No retriever is left to ask. Give at least one, with a weight above 0.")
+    return [side for side, _ in kept], [weight for _, weight in kept]
+
+
 @runtime_checkable
 class TellsRelevance(Protocol):
     """A retriever that can be asked how relevant any of its documents is, found or not."""

@@ -78,9 +78,10 @@ def signals(question: str, passages: Sequence[Passage]) -> dict[str, float]:
     wanted = Wanted.of(question)
     if not wanted.words or not passages:
         return {}
-    texts = [f"{passage.heading}\n{passage.text}" for passage in passages]
-    shares = [wanted.share(text) for text in texts]
+    texts = [(passage.heading, passage.text) for passage in passages]
+    shares = [wanted.share(*text) for text in texts]
     best = texts[shares.index(max(shares))]
+    everything = [part for text in texts for part in text]
     spans = spans_of(passages)
     asked = names(question) + tuple(word for word in wanted.words if word[0].isdigit())
     relevances = sorted((p.relevance for p in passages if p.relevance is not None), reverse=True)
@@ -88,11 +89,11 @@ def signals(question: str, passages: Sequence[Passage]) -> dict[str, float]:
     rest = sum(relevances[1:]) / len(relevances[1:]) if len(relevances) > 1 else top
     return {
         "passage": max(shares),
-        "sentence": max(wanted.share(f"{span.passage.heading}\n{span.text}") for span in spans) if spans else 0.0,
-        "anywhere": wanted.share(*texts),
+        "sentence": max(wanted.share(span.passage.heading, span.text) for span in spans) if spans else 0.0,
+        "anywhere": wanted.share(*everything),
         "phrases": max((wanted.phrases(span.text) for span in spans), default=0.0),
-        "names_missing": _share_missing(asked, [best]),
-        "names_nowhere": _share_missing(asked, texts),
+        "names_missing": _share_missing(asked, best),
+        "names_nowhere": _share_missing(asked, everything),
         "substance": math.log1p(sum(wanted.weights) * max(shares)),
         "margin": (top - rest) / max(1 - rest, 0.05),
         "relevance": top,
@@ -121,7 +122,7 @@ def _foreign(question: str, passages: Sequence[Passage], language: str | None) -
 def _why(question: str, passages: Sequence[Passage]) -> str:
     if not passages:
         return "nothing was found"
-    there = [lexicon(f"{passage.heading}\n{passage.text}") for passage in passages]
+    there = [lexicon(text) for passage in passages for text in (passage.heading, passage.text)]
     absent = dict.fromkeys(
         written
         for written, word in spelled_words(question)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from langchain_gptoss.chatbot.citations import cite, quotable_spans
-from langchain_gptoss.chatbot.evidence import Span
+from langchain_gptoss.chatbot.evidence import Passage, Span
 from langchain_gptoss.chatbot.prompts import QUOTE
 from langchain_gptoss.chatbot.support import supporting_span
 from langchain_gptoss.chatbot.text import sentences, words
@@ -71,11 +71,20 @@ class Draft:
         """Yields the rest; a quotation when nothing that the model said is supported and a span answers by itself."""
         if not self.done and self._held.strip():
             yield from self._sentence(len(self._held))
-        if not self.citations:
+        if self.brief or not self.citations:
             yield from self._quotations()
 
     def _quotations(self) -> Iterator[str]:
-        for number, span in enumerate(quotable_spans(self.question, self.spans), 1):
+        """Yields the sentences that are likeliest to answer.
+
+        Beside an answer that is supported, those of other passages: a small model saw one sentence, and where it is not
+        clear which one answers, the reader is shown the others.
+        """
+        supported = list(self.citations)
+        for span in quotable_spans(self.question, self.spans):
+            if any(_from(span.passage, citation) for citation in supported):
+                continue
+            number = len(self.citations) + 1
             self.citations.append(cite(span, span.text, number=number, verdict="quoted"))
             quotation = QUOTE[self.language].format(quote=" ".join(span.text.split()))
             yield self._spaced(f"{quotation} [{number}]")
@@ -141,3 +150,9 @@ class Draft:
                 return known.number
         self.citations.append(citation)
         return citation.number
+
+
+def _from(passage: Passage, citation: Citation) -> bool:
+    """Returns whether a citation is taken from a passage."""
+    inside = passage.start <= citation.start and citation.end <= passage.start + len(passage.text)
+    return citation.source == passage.source and inside

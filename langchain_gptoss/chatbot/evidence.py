@@ -13,16 +13,15 @@ from langchain_core.embeddings import Embeddings
 from langchain_gptoss.chatbot.calibration import calibration, word_weight
 from langchain_gptoss.chatbot.text import lexicon, sentences, words
 
-DEFAULT_MIN_NEARNESS = 0.5
 _LONG = 30  # content words of a sentence that is as long as can be
-_ASKS_FOR_A_FIGURE = re.compile(
+_FIGURE = re.compile(
     r"\b(?:combien|quand|how (?:many|much|long|old|far|often|tall|big|large)|when|what (?:year|percentage|date|time)"
     r"|(?:en )?quelle (?:année|date|durée|somme|heure|taille)|quel (?:âge|pourcentage|montant|nombre|prix|taux|délai)"
     r")\b",
     re.IGNORECASE,
 )
 # Sentences that are embedded for one question: those that words rank first.
-_EMBEDDED = 12
+_EMBEDDED = 8
 _SIMILARITY_WEIGHT = 6.0  # of the cosine of sentence and question, beside the calibrated weights of words
 _CLOSE = 2  # words that may stand between two words of the question that belong together
 
@@ -85,13 +84,6 @@ def _passage(number: int, document: Document) -> Passage:
     )
 
 
-def nearness(question: str, passages: Sequence[Passage]) -> float:
-    """Returns the confidence that passages answer a question, from 0 to 1: that of `abstention.judge`."""
-    from langchain_gptoss.chatbot.abstention import judge
-
-    return judge(question, passages).confidence
-
-
 def spans_of(passages: Sequence[Passage]) -> list[Span]:
     """Returns every sentence of the passages."""
     return [Span(passage=p, start=start, end=end) for p in passages for start, end in sentences(p.text)]
@@ -150,8 +142,9 @@ def nearest_spans(
     spans = spans_of(passages)
     scores = [0.0] * len(spans)
     total = sum(weight for _, weight in questions)
+    figure = any(map(_asks_for_a_figure, (text for text, _ in questions)))  # "And for express?" asks for one as well
     for text, weight in questions:
-        for index, score in enumerate(_word_scores(text, spans)):
+        for index, score in enumerate(_word_scores(text, spans, figure=figure)):
             scores[index] += weight * score / total
     ranked = sorted(range(len(spans)), key=lambda index: -scores[index])
     if embeddings is not None and spans:
@@ -166,28 +159,43 @@ def nearest_spans(
 
 def likelihoods(question: str, spans: Sequence[Span]) -> list[float]:
     """Returns for each span the probability that it is the one that answers, given that one of them does."""
-    scores = _word_scores(question, spans)
-    powers = [math.exp(score - max(scores)) for score in scores]
-    return [power / sum(powers) for power in powers]
+    scores = _word_scores(question, spans, figure=_asks_for_a_figure(question))
+    highest = max(scores, default=0.0)
+    powers = [math.exp(score - highest) for score in scores]
+    total = sum(powers)
+    return [power / total for power in powers]
 
 
-def _word_scores(question: str, spans: Sequence[Span]) -> list[float]:
+def _asks_for_a_figure(question: str) -> bool:
+    return bool(_FIGURE.search(question))
+
+
+def _word_scores(question: str, spans: Sequence[Span], *, figure: bool) -> list[float]:
     """Returns a score for each span, by the weights that `calibration.json` holds."""
     weights = calibration().spans
-    return [sum(weight * row[name] for name, weight in weights.items()) for row in span_features(question, spans)]
+    return [
+        sum(weight * row[name] for name, weight in weights.items())
+        for row in span_features(question, spans, figure=figure)
+    ]
 
 
-def span_features(question: str, spans: Sequence[Span]) -> list[dict[str, float]]:
-    """Returns what a span's score is computed from: shares of the question's words, relevance, place, length, form."""
+def span_features(question: str, spans: Sequence[Span], *, figure: bool | None = None) -> list[dict[str, float]]:
+    """Returns what a span's score is computed from: shares of the question's words, relevance, place, length, form.
+
+    Args:
+        question: The question.
+        spans: The sentences.
+        figure: Whether a number is asked for; None goes by the question.
+    """
     wanted = Wanted.of(question)
-    figure = bool(_ASKS_FOR_A_FIGURE.search(question))
+    figure = _asks_for_a_figure(question) if figure is None else figure
     by_passage = {span.passage.number: span.passage for span in spans}
-    whole = {number: wanted.share(f"{p.heading}\n{p.text}") for number, p in by_passage.items()}
+    whole = {number: wanted.share(p.heading, p.text) for number, p in by_passage.items()}
     relevance = _relative_relevance(list(by_passage.values()))
     return [
         {
             "words": wanted.share(span.text),
-            "heading": wanted.share(f"{span.passage.heading}\n{span.text}"),
+            "heading": wanted.share(span.passage.heading, span.text),
             "phrases": wanted.phrases(span.text),
             "passage": whole[span.passage.number],
             "relevance": relevance[span.passage.number],

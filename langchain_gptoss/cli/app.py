@@ -13,6 +13,7 @@ from langchain_gptoss.cli.bot import Audit, Docs, Domain, Language, Model, Store
 from langchain_gptoss.cli.console import clean_exit, heading, note, show_answer, show_json
 from langchain_gptoss.cli.doctor import doctor
 from langchain_gptoss.cli.domains import domains
+from langchain_gptoss.cli.eval import eval_command
 from langchain_gptoss.cli.index import index
 from langchain_gptoss.cli.serve import keys_app, serve
 
@@ -115,6 +116,7 @@ app.command()(serve)
 app.command()(doctor)
 app.command()(index)
 app.command()(domains)
+app.command("eval")(eval_command)
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 

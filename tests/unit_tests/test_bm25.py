@@ -204,6 +204,42 @@ def test_scores_equal_those_of_bm25s():
         assert len(found) == (expected > 0).sum()
 
 
+def test_relevance_of_documents_is_that_of_a_search():
+    kept = retriever()
+    found = {d.id: d.metadata["relevance_score"] for d in kept.invoke("express shipping")}
+    assert set(found) == {"a", "b", "d"}
+    assert kept.relevance_of("express shipping", ["d", "c", "nowhere", "a"]) == {
+        "d": found["d"],
+        "c": 0.0,
+        "a": found["a"],
+    }
+    assert retriever(filter={"year": 2024}).relevance_of("express shipping", ["a", "b"]) == {"b": found["b"]}
+    assert kept.relevance_of("", ["a"]) == {"a": 0.0}
+    assert BM25Retriever().relevance_of("express", ["a"]) == {}
+
+
+def test_relevance_follows_changes():
+    kept = retriever()
+    before = kept.relevance_of("express shipping", ["a"])
+    kept.add_documents([Document(id="e", page_content="Express trains.")])
+    after = kept.relevance_of("express shipping", ["a", "e"])
+    assert after["a"] != before["a"]
+    assert after["e"] > 0
+    kept.delete(["e"])
+    assert kept.relevance_of("express shipping", ["a", "e"]) == before
+    kept.delete()
+    assert kept.relevance_of("express shipping", ["a"]) == {}
+
+
+def test_nested_metadata_of_what_is_returned_can_be_changed_too():
+    kept = BM25Retriever.from_texts(["Express."], [{"tags": ["x"], "of": {"a": 1}}], language="en")
+    found = kept.invoke("express")[0]
+    found.metadata["tags"].append("y")
+    found.metadata["of"]["a"] = 2
+    assert kept.invoke("express")[0].metadata["tags"] == ["x"]
+    assert kept.invoke("express")[0].metadata["of"] == {"a": 1}
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

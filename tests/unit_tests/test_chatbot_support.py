@@ -114,7 +114,9 @@ def test_badly_extracted_text_still_supports_and_is_quoted_as_it_stands(text):
     found = supporting_span("The laptop can be returned within 14 days with the first invoice.", "Returns?", [span])
     assert found is not None
     assert found.text == text
-    assert supporting_span("The laptop can be returned within 41 days with the first invoice.", "Returns?", [span]) is None
+    assert (
+        supporting_span("The laptop can be returned within 41 days with the first invoice.", "Returns?", [span]) is None
+    )
 
 
 def test_decomposed_accents_are_the_same_letters():
@@ -224,3 +226,17 @@ def test_plain_text_keeps_what_is_no_grouped_number():
     assert plain("in 2020 100 people, 12 5") == "in 2020 100 people, 12 5"
     assert plain("12 900 euros") == "12900 euros"
     assert plain("5,5 millions") == "5500000"
+
+
+@pytest.mark.parametrize("size", [1, 7, 5000])
+def test_a_sentence_without_an_end_is_cut(size):
+    said = "returns and returns of the same " * 100
+    draft = Draft(question="How long do returns take?", language="en", spans=spans(ENGLISH), strict=True, brief=True)
+    fed = 0
+    for start in range(0, len(said), size):
+        if draft.done:
+            break
+        list(draft.feed(said[start : start + size]))
+        fed += size
+    assert draft.done
+    assert fed <= 5000 if size == 5000 else fed < 2100

@@ -16,8 +16,10 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import RetrieversIntegrationTests
+from pydantic import Field
 
-from langchain_gptoss._retrieval.fusion import Side, distinct, fuse
+from langchain_gptoss._retrieval.filters import matcher
+from langchain_gptoss._retrieval.fusion import Fusion, Side, distinct
 from langchain_gptoss.embeddings import Prompts, load_embeddings, prompts_of
 from langchain_gptoss.errors import DownloadError, InvalidInputError
 from langchain_gptoss.ingest import split_documents
@@ -236,13 +238,161 @@ def test_fusion_orders_every_document_once_and_ignores_scale(lists, by_ranks):
             for scores in lists
         ]
 
-    found = fuse(sides(1), by_ranks=by_ranks)
+    found = Fusion(sides(1)).ordered(by_ranks=by_ranks)
+    assert Fusion(sides(1)).ordered(by_ranks=by_ranks, k=2) == found[:2]
     assert sorted(names(found)) == sorted({name for scores in lists for name in scores})
     points = [d.metadata["fused_score"] for d in found]
     assert points == sorted(points, reverse=True)
     assert all(math.isfinite(point) for point in points)
-    doubled = {d.id: d.metadata["fused_score"] for d in fuse(sides(2), by_ranks=by_ranks)}
+    doubled = {d.id: d.metadata["fused_score"] for d in Fusion(sides(2)).ordered(by_ranks=by_ranks)}
     assert doubled == pytest.approx({d.id: d.metadata["fused_score"] for d in found}, abs=1e-6)
+
+
+# --- candidates that a side did not return
+
+
+class Telling(Listed):
+    """Returns its best documents, and tells the relevance of all."""
+
+    returned: int
+
+    def _get_relevant_documents(self, query, *, run_manager):
+        return super()._get_relevant_documents(query, run_manager=run_manager)[: self.returned]
+
+    def relevance_of(self, query, ids):
+        return {d.id: d.metadata["relevance_score"] for d in self.documents if d.id in ids}
+
+
+class Counting(DeterministicFakeEmbedding):
+    """Counts the queries it embeds."""
+
+    asked: list[str] = Field(default_factory=list)
+
+    def embed_query(self, text):
+        self.asked.append(text)
+        return super().embed_query(text)
+
+
+LETTERS = "abcdef"
+ONE = dict(zip(LETTERS, (0.9, 0.8, 0.3, 0.2, 0.1, -0.4), strict=True))
+OTHER = dict(zip(LETTERS, (0.1, 0.2, 0.7, 0.9, 0.5, 0.4), strict=True))
+ONE_FOUND, OTHER_FOUND = (("a", 0.9), ("b", 0.8)), (("d", 0.9), ("c", 0.7))
+
+
+def telling(scores: dict[str, float], returned: int) -> Telling:
+    ordered = sorted(scores.items(), key=lambda item: -item[1])
+    return Telling(documents=listed(*ordered).documents, returned=returned)
+
+
+def standardised(values: list[float]) -> list[float]:
+    mean = sum(values) / len(values)
+    deviation = (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
+    return [(value - mean) / deviation for value in values]
+
+
+async def test_what_a_side_did_not_return_has_the_score_that_the_side_tells():
+    hybrid = HybridRetriever(retrievers=[telling(ONE, 2), telling(OTHER, 2)], weights=[2, 1], depth=2, k=2)
+    candidates = ["a", "b", "d", "c"]
+    pairs = [[scores[name] for name in candidates] for scores in (ONE, OTHER)]
+    expected = [2 * x + y for x, y in zip(*map(standardised, pairs), strict=True)]
+    order = sorted(zip(candidates, expected, strict=True), key=lambda item: -item[1])[:2]
+    for found in (hybrid.invoke("q"), await hybrid.ainvoke("q")):
+        assert [(d.id, d.metadata["fused_score"]) for d in found] == [(n, pytest.approx(s)) for n, s in order]
+        for d in found:
+            assert d.metadata["relevance_score"] == pytest.approx((2 * ONE[d.id] + OTHER[d.id]) / 3)
+
+
+def test_what_is_not_told_keeps_its_floor():
+    def relevance(told: dict[str, float]) -> dict[str, float]:
+        sides = [Side(documents=listed(*pairs).documents, weight=1, cut=True) for pairs in (ONE_FOUND, OTHER_FOUND)]
+        fusion = Fusion(sides)
+        assert [fusion.unseen(0), fusion.unseen(1)] == [["d", "c"], ["a", "b"]]
+        found = fusion.ordered(unseen=[told, {"a": 0.1, "b": 0.2}])
+        return {d.id: 2 * d.metadata["relevance_score"] - OTHER[d.id] for d in found}
+
+    found, floor = dict(ONE_FOUND), 0.8 - 2 * 0.05  # two deviations below the last
+    assert relevance({}) == pytest.approx({**found, "c": floor, "d": floor})
+    assert relevance({"c": 0.2, "d": math.nan, "z": 9}) == pytest.approx({**found, "c": 0.2, "d": floor})
+
+
+def test_how_deep_sides_are_asked():
+    class Asked(Listed):
+        depths: list[int] = Field(default_factory=list)
+
+        def _get_relevant_documents(self, query, *, run_manager, k):
+            self.depths.append(k)
+            return []
+
+    class Tells(Asked):
+        def relevance_of(self, query, ids):
+            return {}
+
+    sides = [Asked(documents=[]), Tells(documents=[])]
+    HybridRetriever(retrievers=sides).invoke("q")
+    HybridRetriever(retrievers=sides, fusion="ranks").invoke("q")
+    HybridRetriever(retrievers=sides, depth=50).invoke("q", k=60)
+    HybridRetriever(retrievers=sides, depth=50).invoke("q", k=5)
+    assert [side.depths for side in sides] == [[200, 200, 60, 50], [100, 200, 60, 50]]
+
+
+def test_only_relevance_is_told_and_only_where_something_was_left_out():
+    class Refusing(Telling):
+        def relevance_of(self, query, ids):
+            raise AssertionError(f"asked for {ids}")
+
+    letters = [Refusing(documents=telling(scores, 6).documents, returned=n) for scores, n in ((ONE, 3), (OTHER, 2))]
+    HybridRetriever(retrievers=letters, depth=5, k=2).invoke("q")  # they had no more
+    HybridRetriever(retrievers=letters, depth=2, k=2, fusion="ranks").invoke("q")
+    by_rank = Refusing(documents=listed(("a", None), ("b", None)).documents, returned=2)
+    HybridRetriever(retrievers=[by_rank, telling(OTHER, 2)], depth=2, k=2).invoke("q")
+    with pytest.raises(AssertionError, match="asked for"):
+        HybridRetriever(retrievers=letters, depth=2, k=2).invoke("q")
+
+
+@pytest.mark.parametrize("filter_", [None, {"n": {"$gte": 4}}, lambda metadata: metadata["n"] % 2 == 0])
+async def test_depth_does_not_change_scores_of_words_and_vectors(filter_):
+    words, embedding = bm25(), Counting(size=8)
+    store = FaissStore(embedding)
+    store.add_documents(DOCUMENTS)
+    shallow = HybridRetriever(retrievers=[words, store], depth=3, k=3)
+    mean = {
+        d.id: d.metadata["relevance_score"] for d in HybridRetriever(retrievers=[words, store], k=12).invoke("zone 7")
+    }
+    embedding.asked.clear()
+    found = shallow.invoke("zone 7", filter=filter_)
+    assert embedding.asked == ["zone 7"]
+    assert await shallow.ainvoke("zone 7", filter=filter_) == found
+    assert embedding.asked == ["zone 7"] * 2
+    assert len(found) == 3
+    assert {d.id: d.metadata["relevance_score"] for d in found} == pytest.approx({d.id: mean[d.id] for d in found})
+    if filter_ is not None:
+        agrees = matcher(filter_)
+        assert all(agrees(d.metadata) for d in found)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
+@pytest.mark.parametrize("index", [None, "SQ8", "IVF8,Flat", "IVF8,SQ8"])
+def test_relevance_of_vectors_is_that_of_a_search_for_everything(metric, index):
+    store = FaissStore(EMBEDDING, metric=metric, index=index)
+    store.add_texts([f"text {n}" for n in range(600)], [{"n": n} for n in range(600)], ids=[str(n) for n in range(600)])
+    store.delete(["5"])
+    everything = {d.id: d.metadata["relevance_score"] for d in store.as_retriever().invoke("query", k=600)}
+    assert len(everything) == 599
+    wanted = [str(n) for n in range(0, 600, 7)]
+    told = store.as_retriever().relevance_of("query", ["nowhere", "5", *wanted, wanted[0]])
+    assert told == pytest.approx({id_: everything[id_] for id_ in wanted}, abs=1e-6)
+    few = store.as_retriever(search_kwargs={"filter": {"n": {"$lt": 10}}}).relevance_of("query", wanted)
+    assert few == pytest.approx({id_: everything[id_] for id_ in ("0", "7")}, abs=1e-6)
+    assert store.as_retriever(search_type="mmr").relevance_of("query", wanted) == {}
+
+
+def test_relevance_of_vectors_where_there_are_none_or_in_a_file():
+    assert FaissStore(EMBEDDING).as_retriever().relevance_of("query", ["a"]) == {}
+    assert faiss().as_retriever().relevance_of("query", ["a"]) == {}
+    store = FaissStore(EMBEDDING, index="IVF4,SQ8,disk")
+    store.add_texts([f"text {n}" for n in range(300)], ids=[str(n) for n in range(300)])
+    if store.index_info.kind.endswith("disk"):
+        assert store.scores_of("query", ["1"]) == {}
 
 
 async def test_sync_and_async_agree_and_callbacks_see_every_step():
