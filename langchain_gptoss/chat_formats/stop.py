@@ -19,6 +19,8 @@ class StopFilter:
             InvalidInputError: One of them is empty, which would stop every answer at once, or is no string.
         """
         stops = [stops] if isinstance(stops, str) else stops
+        if not isinstance(stops, Sequence):
+            raise InvalidInputError(f"stop is {stops!r}; it must be a list of strings.")
         for stop in stops:
             if not isinstance(stop, str):
                 raise InvalidInputError(f"stop holds {stop!r}; it must be a list of strings.")

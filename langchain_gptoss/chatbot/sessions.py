@@ -194,10 +194,11 @@ def _summaries(found: list[CheckpointTuple]) -> list[SessionSummary]:
             session_id=str(_metadata(each)[_SESSION]),
             messages=len(messages),
             updated=each.checkpoint["ts"],
-            title=str(messages[0].text)[:80] if messages else "",
+            title=str(messages[0].text)[:80],
         )
         for each in found
-        for messages in [_messages(each)]
+        # A session whose first answer failed is none.
+        if (messages := _messages(each))
     ]
 
 
@@ -206,7 +207,7 @@ def _metadata(found: CheckpointTuple) -> Mapping[str, Any]:
 
 
 def _exported(session_id: str, found: CheckpointTuple | None) -> dict[str, Any]:
-    if found is None:
+    if found is None or not _messages(found):
         raise InvalidInputError(f"There is no session {session_id!r}. List the sessions to see which there are.")
     values = found.checkpoint["channel_values"]
     return {

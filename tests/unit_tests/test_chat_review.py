@@ -418,3 +418,9 @@ def test_a_list_can_be_the_answer():
     schema = {"title": "L", "type": "array", "items": {"type": "integer"}}
     assert llm.with_structured_output(schema).invoke("x") == [1, 2]
     assert '"items": {"type": "integer"}' in llm.engine.requests[0].grammar.lark
+
+
+@pytest.mark.parametrize("stop", [5, [5], {"a"}])
+def test_a_stop_that_is_no_list_of_strings_is_refused(stop):
+    with pytest.raises(InvalidInputError, match="must be a list of strings"):
+        ChatGptOss(model="gpt-oss-20b", engine=ScriptedEngine([])).invoke("hi", stop=stop)

@@ -72,13 +72,20 @@ RETRIEVERS = {
 async def test_nothing_of_a_forbidden_document_comes_out(kind, labels, tmp_path):
     llm = Gossip(messages=iter([]))
     bot = create_chatbot(
-        llm, RETRIEVERS[kind](), access="access", strict=False, decline_below=0, sessions=tmp_path / "s.sqlite"
+        llm,
+        RETRIEVERS[kind](),
+        access="access",
+        strict=False,
+        decline_below=0,
+        sessions=tmp_path / "s.sqlite",
+        audit=tmp_path / "audit.jsonl",
     )
     config = {"configurable": {"user_id": "ada", "access_labels": labels}}
     question = {"question": QUESTION, "session_id": "a"}
     events = [event async for event in bot.astream_events(question, config, version="v2")]
     outputs = [bot.invoke(question, config), await bot.ainvoke(question, config), *bot.stream(question, config)]
     bot.sessions.checkpointer.conn.close()
+    bot.steps.audit.close()
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode(errors="replace")
     said = json.dumps([output.model_dump() for output in outputs])
     leaked = ("81,250", "board.md", "lost.md")

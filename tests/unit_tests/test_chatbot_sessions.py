@@ -303,3 +303,38 @@ async def test_an_async_listener_that_leaves_stops_the_model():
         await anext(stream)
     await stream.aclose()
     await asyncio.wait_for(left.wait(), 5)
+
+
+class Breaking(Recorder):
+    """Breaks off in the middle of its second sentence."""
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        yield ChatGenerationChunk(message=AIMessageChunk(content="Standard delivery costs 4.90 euros. Express del"))
+        raise ConnectionError("the server went away")
+
+
+async def test_a_model_that_breaks_off_is_an_error_and_nothing_is_remembered():
+    bot = create_chatbot(Breaking(messages=iter([])), Fixed(), sessions=":memory:")
+    question = {"question": STANDARD, "session_id": "a"}
+    with pytest.raises(ConnectionError, match="went away"):
+        bot.invoke(question)
+    with pytest.raises(ConnectionError, match="went away"):
+        await bot.ainvoke(question)
+    shown = []
+    with pytest.raises(ConnectionError, match="went away"):
+        shown.extend(piece.answer for piece in bot.stream(question))
+    with pytest.raises(ConnectionError, match="went away"):
+        shown.extend([piece.answer async for piece in bot.astream(question)])
+    assert bot.sessions.of("anonymous") == []
+
+
+def test_an_answer_that_the_token_limit_cut_off_says_so():
+    class Cut(Recorder):
+        def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+            text = "Standard delivery costs 4.90 euros. Express delivery is ver"
+            message = AIMessageChunk(content=text, response_metadata={"finish_reason": "length"})
+            yield ChatGenerationChunk(message=message)
+
+    answer = create_chatbot(Cut(messages=iter([])), Fixed()).invoke(STANDARD)
+    assert answer.answer == "Standard delivery costs 4.90 euros. [1]"
+    assert answer.metadata["finish_reason"] == "length"
