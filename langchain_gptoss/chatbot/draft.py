@@ -22,6 +22,7 @@ _UNFINISHED = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
 UNSUPPORTED = "[?]"
 _LONGEST = 1000  # characters of a sentence, after which it is taken to have ended
+_LONGEST_BRIEF = 300  # the same of a small model, which has then lost its thread
 _BRIEF = 2  # sentences after which a small model rambles
 
 
@@ -100,8 +101,9 @@ class Draft:
         """Returns where the first sentence ends, once something after it has begun."""
         found = list(islice(sentences(self._held), 2))
         end = found[0][1] if len(found) > 1 else len(self._held)
-        if end > _LONGEST:  # a model that has lost its thread writes on and on without a full stop
-            return self._held.rfind(" ", 0, _LONGEST) if " " in self._held[:_LONGEST].strip() else _LONGEST
+        longest = _LONGEST_BRIEF if self.brief else _LONGEST
+        if end > longest:  # a model that has lost its thread writes on and on without a full stop
+            return self._held.rfind(" ", 0, longest) if " " in self._held[:longest].strip() else longest
         return end if len(found) > 1 else None
 
     def _live(self) -> Iterator[str]:
