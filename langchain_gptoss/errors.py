@@ -9,6 +9,8 @@ GptOssError
 ├── ContextLengthError       prompt and answer are longer than the model's context
 ├── DocumentsError           there is nothing to index at this place
 ├── IndexStoreError          a saved index is missing, altered or made for other embeddings
+├── RetrievalError           a retriever failed
+├── SessionBusyError         a conversation is still being answered
 ├── RemoteServerError        a server that runs the model cannot be reached, refuses, or breaks off
 ├── InvalidInputError        an argument that cannot work
 └── MissingDependencyError   an optional package is not installed

@@ -1,5 +1,6 @@
 """`gptoss serve`: a chatbot on a server; `gptoss keys`: who may use it."""
 
+import socket
 from datetime import datetime
 from typing import Annotated
 
@@ -17,6 +18,10 @@ Where = Annotated[str, typer.Option("--sessions", help="Conversations: a file, a
 Access = Annotated[str | None, typer.Option("--access", help="The metadata field with a document's access labels.")]
 Cors = Annotated[list[str] | None, typer.Option("--cors", help="A web page's origin that may use it; repeatable.")]
 Rate = Annotated[int, typer.Option("--rate", help="Requests a minute for each key or address.", min=1)]
+Hosts = Annotated[list[str] | None, typer.Option("--allow-host", help="A name it may be reached by; repeatable.")]
+Seconds = Annotated[float, typer.Option("--timeout", help="The longest answer, in seconds.", min=1)]
+Places = Annotated[int, typer.Option("--concurrent", help="Questions answered or waiting at a time.", min=1)]
+WithModel = Annotated[bool, typer.Option("--model-routes/--no-model", help="Serve the chat model by itself as well.")]
 Title = Annotated[str | None, typer.Option("--title", help="The name on the page.")]
 
 
@@ -34,7 +39,11 @@ def serve(
     audit: Audit = None,
     access: Access = None,
     cors: Cors = None,
+    allow_host: Hosts = None,
     rate: Rate = 120,
+    timeout: Seconds = 600.0,
+    concurrent: Places = 64,
+    chat_model: WithModel = True,
     title: Title = None,
 ) -> None:
     """Serve a chatbot: a page at /, LangServe, OpenAI's API, metrics."""
@@ -43,8 +52,15 @@ def serve(
         from langchain_gptoss.serve import serve as run_server
 
         settings = ServerSettings(
-            keys=Keys.load(keys) if keys else None, cors_origins=tuple(cors or ()), requests_per_minute=rate
+            keys=Keys.load(keys) if keys else None,
+            cors_origins=tuple(cors or ()),
+            hosts=tuple(allow_host or ()),
+            requests_per_minute=rate,
+            timeout_seconds=timeout,
+            max_concurrent=concurrent,
+            chat_model=chat_model,
         )
+        _check_port(host, port)
         bot = make_chatbot(
             model, docs, store, domain=domain, language=language, sessions=sessions, audit=audit, access=access
         )
@@ -52,6 +68,25 @@ def serve(
             note(f"Everybody who reaches {host} may use this server: give --keys FILE to change that.")
         note(f"Serving on http://{host}:{port}/ (Ctrl-C stops)")
         run_server(bot, host=host, port=port, title=title or _title(domain, language), settings=settings)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Checks that the address is free, before a model is loaded for it.
+
+    Raises:
+        InvalidInputError: It is not, or it is no address of this machine.
+    """
+    from langchain_gptoss.errors import InvalidInputError
+
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise InvalidInputError(
+            f"The server cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port."
+        ) from error
 
 
 def _title(domain: str | None, language: str | None) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import math
+from collections.abc import Callable, Collection
 from typing import Any
 
 import uvicorn
@@ -13,18 +13,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import Runnable
+from sse_starlette.sse import AppStatus
 
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot import Chatbot, Sessions
-from langchain_gptoss.errors import (
-    ContextLengthError,
-    GptOssError,
-    InvalidInputError,
-    RetrievalError,
-    SessionBusyError,
-)
+from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.serve.context import USER_HEADER, caller_of, user_of
 from langchain_gptoss.serve.documents import DocumentReader
+from langchain_gptoss.serve.faults import STATUS, told
 from langchain_gptoss.serve.gate import Gate
 from langchain_gptoss.serve.metrics import Metrics
 from langchain_gptoss.serve.openai_api import openai_routes
@@ -32,12 +28,8 @@ from langchain_gptoss.serve.page import page_routes
 from langchain_gptoss.serve.routes import chatbot_routes, model_routes, retriever_routes
 from langchain_gptoss.serve.settings import ServerSettings
 
-_STATUS: dict[type[Exception], int] = {
-    InvalidInputError: 422,
-    ContextLengthError: 422,
-    SessionBusyError: 409,
-    RetrievalError: 502,
-}
+_OPEN = ("/", "/assets/", "/healthz", "/readyz")
+_HERE = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
 def create_app(
@@ -52,29 +44,55 @@ def create_app(
     | `/v1/chat/completions`, `/v1/models` | OpenAI's API |
     | `/sessions`, `/documents` | remembered conversations; a cited document's text |
     | `/healthz`, `/readyz`, `/metrics` | is it there, can it answer, what has it done |
+    | `/openapi.json` | all of them, described |
 
     Args:
         chatbot: What `create_chatbot` returned; any other Runnable with the same input and output is served without
             the routes that need its model, retriever or sessions.
-        title: The name in the page and in the API's documentation, which is at `/docs`.
+        title: The name in the page and in the API's description.
         settings: Keys and limits.
     """
     settings = settings or ServerSettings()
-    metrics = Metrics()
-    app = FastAPI(title=title, lifespan=_lifespan)
-    app.state.metrics_callbacks, app.state.stopping = metrics.callbacks, False
+    # FastAPI's own pages of documentation load their scripts from another host.
+    app = FastAPI(title=title, docs_url=None, redoc_url=None)
     steps = chatbot.steps if isinstance(chatbot, Chatbot) else None
     add_chatbot_routes(app, chatbot)
-    app.include_router(openai_routes(chatbot, steps.llm if steps else None))
+    llm = steps.llm if steps is not None and settings.chat_model else None
+    app.include_router(openai_routes(chatbot, llm))
+    if llm is not None:
+        app.include_router(model_routes(llm))
     if steps is not None:
-        app.include_router(model_routes(steps.llm))
         app.include_router(retriever_routes(steps.retriever, steps.access))
         app.include_router(_document_routes(DocumentReader(steps.retriever, steps.access)))
     if isinstance(chatbot, Chatbot) and chatbot.sessions is not None:
         app.include_router(_session_routes(chatbot.sessions))
     app.include_router(page_routes(chatbot, title=title, needs_key=settings.keys is not None))
-    app.include_router(_state_routes(metrics, lambda: not app.state.stopping and _loaded(steps.llm if steps else None)))
-    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.include_router(_state_routes(lambda: _loaded(steps.llm if steps else None)))
+    add_gate(app, settings, open_paths=_OPEN)
+    # Else sse-starlette cuts LangServe's streams off at once; now they have the time of grace, and then the gate ends
+    # them. It can be said for a whole process only.
+    AppStatus.enable_automatic_graceful_drain = False
+    return app
+
+
+def add_gate(app: FastAPI, settings: ServerSettings | None = None, *, open_paths: Collection[str] = ()) -> None:
+    """Puts keys, limits and metrics (at `/metrics`) before everything in an application.
+
+    Args:
+        app: The application.
+        settings: Keys and limits.
+        open_paths: What is answered without a key, such as `"/healthz"`; a path that ends with a slash stands for all
+            below it.
+    """
+    settings, metrics = settings or ServerSettings(), Metrics()
+    app.state.settings, app.state.metrics_callbacks = settings, metrics.callbacks
+
+    @app.get("/metrics", tags=["State"])
+    async def written() -> Response:
+        """What was counted, for Prometheus."""
+        return Response(metrics.written(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    app.add_middleware(Gate, settings=settings, metrics=metrics, open_paths=tuple(open_paths))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -82,7 +100,6 @@ def create_app(
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", USER_HEADER],
         )
-    return app
 
 
 def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str = "/chatbot") -> None:
@@ -91,6 +108,10 @@ def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str =
     `langserve.RemoteRunnable(url)` uses it like a local chatbot. A request that the chatbot cannot work with is
     answered with status 422 and `{"detail": message}`. Where a stream has begun already, LangServe ends it with an
     error event without the message, which is in the server's log.
+
+    Keys and limits come with `add_gate`. An application that knows its users already says who asks instead: where it
+    sets `request.state.caller = Caller(name=..., labels=...)` before the route, as a middleware does, that user's
+    sessions are found and that user's documents are searched. Who is not named sees what is public.
 
     Args:
         app: The application. Its requests that raise one of this package's errors are answered with a status of
@@ -103,7 +124,7 @@ def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str =
     """
     if not path.startswith("/") or path.endswith("/"):
         raise InvalidInputError(f"path is {path!r}; it must begin with a slash and not end with one.")
-    for error in _STATUS:
+    for error in STATUS:
         app.add_exception_handler(error, _answer)
     app.include_router(chatbot_routes(chatbot, path))
 
@@ -116,7 +137,7 @@ def serve(
     title: str = "langchain-gptoss",
     settings: ServerSettings | None = None,
 ) -> None:
-    """Serves a chatbot until it is interrupted (Ctrl+C); answers that are being written may end first.
+    """Serves a chatbot until it is interrupted (Ctrl+C, SIGTERM); answers that are being written may end first.
 
     Args:
         chatbot: What `create_chatbot` returned, or any Runnable with the same input and output.
@@ -126,25 +147,22 @@ def serve(
         settings: Keys and limits. Without keys everybody who reaches the server may use it.
     """
     settings = settings or ServerSettings()
+    if host in _HERE and settings.keys is None and not settings.hosts:
+        settings = dataclasses.replace(settings, hosts=_HERE)
     app = create_app(chatbot, title=title, settings=settings)
-    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=int(settings.grace_seconds))
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
-    app.state.stopping = True
+    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=math.ceil(settings.grace_seconds))
 
 
 async def _answer(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=_STATUS[type(error)])
+    status, message = told(error) or (500, "The server failed to answer.")
+    return JSONResponse({"detail": message}, status_code=status)
 
 
 def _loaded(llm: BaseChatModel | None) -> bool:
     return not isinstance(llm, ChatGptOss) or llm.engine is not None or "running_engine" in llm.__dict__
 
 
-def _state_routes(metrics: Metrics, ready: Callable[[], bool]) -> APIRouter:
+def _state_routes(ready: Callable[[], bool]) -> APIRouter:
     router = APIRouter(tags=["State"])
 
     @router.get("/healthz")
@@ -154,16 +172,11 @@ def _state_routes(metrics: Metrics, ready: Callable[[], bool]) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz(response: Response) -> dict[str, str]:
-        """Says whether it can answer questions: the model is loaded, and the server is not stopping."""
+        """Says whether it can answer questions: the model is loaded."""
         if ready():
             return {"status": "ready"}
         response.status_code = 503
         return {"status": "not ready"}
-
-    @router.get("/metrics")
-    async def written() -> Response:
-        """What was counted, for Prometheus."""
-        return Response(metrics.written(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router
 
@@ -190,16 +203,16 @@ def _session_routes(sessions: Sessions) -> APIRouter:
         """Lists the caller's conversations, the latest first."""
         return [dataclasses.asdict(each) for each in await sessions.aof(user_of(request))]
 
-    @router.get("/{session_id}")
+    @router.get("/{session_id:path}")
     async def exported(request: Request, session_id: str) -> dict[str, Any]:
         """Returns one of the caller's conversations."""
         user = user_of(request)
         try:
             return await sessions.aexport(user, session_id)
-        except GptOssError as error:
+        except InvalidInputError as error:  # nor is another user's
             raise HTTPException(404, str(error)) from error
 
-    @router.delete("/{session_id}", status_code=204)
+    @router.delete("/{session_id:path}", status_code=204)
     async def deleted(request: Request, session_id: str) -> None:
         """Forgets one of the caller's conversations."""
         await sessions.adelete(user_of(request), session_id)

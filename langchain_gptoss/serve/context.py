@@ -14,9 +14,14 @@ _USER = re.compile(r"[\w.@+-]{1,100}")
 
 
 def caller_of(request: Request) -> Caller:
-    """Returns whose key came with a request."""
+    """Returns whose key came with a request, or whom an application of one's own put into `request.state.caller`.
+
+    Raises:
+        TypeError: It put something else there.
+    """
     caller = getattr(request.state, "caller", ANONYMOUS)
-    assert isinstance(caller, Caller)
+    if not isinstance(caller, Caller):
+        raise TypeError(f"request.state.caller is {type(caller).__name__}; it must be langchain_gptoss.serve.Caller.")
     return caller
 
 
@@ -36,11 +41,8 @@ def user_of(request: Request) -> str:
     return f"{caller.name}/{named}"
 
 
-def run_config(request: Request, config: RunnableConfig | None = None) -> RunnableConfig:
+def run_config(request: Request) -> RunnableConfig:
     """Returns the configuration under which a chatbot answers a request."""
-    metrics: BaseCallbackHandler | None = getattr(request.app.state, "metrics_callbacks", None)
     who = {"user_id": user_of(request), "access_labels": list(caller_of(request).labels)}
-    known: RunnableConfig = {**(config or {}), "configurable": who}
-    if metrics is not None:
-        known["callbacks"] = [metrics]
-    return known
+    metrics: BaseCallbackHandler | None = getattr(request.app.state, "metrics_callbacks", None)
+    return {"configurable": who, "callbacks": [] if metrics is None else [metrics]}

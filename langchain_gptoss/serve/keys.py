@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,8 @@ from typing import Any
 
 from langchain_gptoss.errors import InvalidInputError, StorageError
 
+_DIGEST = re.compile("[0-9a-fA-F]{64}")
+_LONGEST_NAME = 90  # with a user of the caller's behind it, what sessions allow
 _FIELDS = {"name", "sha256", "labels", "requests_per_minute", "expires"}
 
 
@@ -25,12 +28,23 @@ class Caller:
         labels: The access labels of the documents that the caller may see, besides those that are public.
         requests_per_minute: How many requests are answered; None leaves it to the server.
         expires: The last day of the key (in UTC), or None.
+
+    Raises:
+        InvalidInputError: The name is empty or holds a slash or a control character: what follows a slash names a
+            user of the caller.
     """
 
     name: str
     labels: tuple[str, ...] = ()
     requests_per_minute: int | None = None
     expires: date | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or "/" in self.name or not self.name.isprintable() or len(self.name) > _LONGEST_NAME:
+            raise InvalidInputError(
+                f"A caller is called {self.name[:40]!r}; a name has 1 to {_LONGEST_NAME} characters, none of them a "
+                "slash or a control character."
+            )
 
     @property
     def expired(self) -> bool:
@@ -92,12 +106,19 @@ def _read(where: str, entry: Any) -> tuple[str, Caller]:
         raise InvalidInputError(f"{where}: {names} is not known; a key has {', '.join(sorted(_FIELDS))}.")
     name, digest, labels = entry.get("name"), entry.get("sha256"), entry.get("labels", [])
     limit, expires = entry.get("requests_per_minute"), entry.get("expires")
-    check("name", isinstance(name, str) and bool(name.strip()) and name.isprintable() and "/" not in name, "a text")
-    check("sha256", isinstance(digest, str) and len(digest) == 64, "the 64 hexadecimal digits of the key's SHA-256")
+    check("name", isinstance(name, str), "a text")
+    check(
+        "sha256",
+        isinstance(digest, str) and bool(_DIGEST.fullmatch(digest)),
+        "the 64 hexadecimal digits of the key's SHA-256",
+    )
     check("labels", isinstance(labels, list) and all(isinstance(each, str) for each in labels), "a list of texts")
     check("requests_per_minute", limit is None or (type(limit) is int and limit > 0), "a number above 0")
     check("expires", expires is None or type(expires) is date, "a date such as 2027-01-31")
-    caller = Caller(name=str(name), labels=tuple(labels), requests_per_minute=limit, expires=expires)
+    try:
+        caller = Caller(name=str(name), labels=tuple(labels), requests_per_minute=limit, expires=expires)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
     return str(digest).lower(), caller
 
 

@@ -74,5 +74,8 @@ class _Listener(BaseCallbackHandler):
     def on_chain_error(
         self, error: BaseException, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
     ) -> None:
-        if parent_run_id is None:
+        # A client that leaves is no fault.
+        if parent_run_id is None and isinstance(error, Exception):
             self._metrics.error(error)
+
+    on_llm_error = on_chain_error

@@ -1,7 +1,8 @@
 """OpenAI's chat completions over the chatbot and the chat model, for programs that speak nothing else.
 
 Two models are served: the chat model by its own name, with tools and structured output, and the chatbot, whose messages
-carry `sources` and `citations` besides. Requests and answers are those of
+carry `sources` and `citations` besides. The chatbot follows its own rules: it passes over a client's system messages,
+and over what is said of sampling and lengths. Requests and answers are those of
 https://platform.openai.com/docs/api-reference/chat.
 """
 
@@ -22,24 +23,14 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from langchain_gptoss.chatbot import ChatbotOutput
-from langchain_gptoss.errors import (
-    ContextLengthError,
-    GptOssError,
-    InvalidInputError,
-    RetrievalError,
-    SessionBusyError,
-)
+from langchain_gptoss.errors import ContextLengthError
 from langchain_gptoss.serve.context import run_config
+from langchain_gptoss.serve.faults import openai_error, told
 
 CHATBOT = "chatbot"
 _log = logging.getLogger(__name__)
 _FINISH = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
-_STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (ContextLengthError, 400),
-    (InvalidInputError, 400),
-    (SessionBusyError, 409),
-    (RetrievalError, 502),
-)
+_ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 class StreamOptions(BaseModel):
@@ -65,12 +56,18 @@ class CompletionRequest(BaseModel):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     stop: str | list[str] | None = None
     seed: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
     reasoning_effort: Literal["low", "medium", "high"] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     n: Literal[1] | None = None
+    # There are none here; many clients send the values that mean so.
+    frequency_penalty: float | None = Field(default=None, ge=0, le=0)
+    presence_penalty: float | None = Field(default=None, ge=0, le=0)
+    logit_bias: dict[str, Any] | None = Field(default=None, max_length=0)
     user: str | None = None
     # Bookkeeping of OpenAI's, without effect on an answer.
     metadata: dict[str, Any] | None = None
@@ -83,6 +80,7 @@ class CompletionRequest(BaseModel):
         """Returns what is set of the options of a call."""
         names = ("temperature", "top_p", "seed", "reasoning_effort", "tools", "tool_choice", "parallel_tool_calls")
         values = {name: getattr(self, name) for name in (*names, "response_format")}
+        values["logprobs"], values["top_logprobs"] = self.logprobs or None, self.top_logprobs
         values["max_tokens"] = self.max_completion_tokens or self.max_tokens
         values["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop
         return {name: value for name, value in values.items() if value is not None}
@@ -167,16 +165,29 @@ def _read(body: bytes) -> CompletionRequest:
         raise BadRequest(400, f"{param or 'The request'}: {first['msg']}.{supported}", param=param) from None
 
 
+def _message(number: int, message: dict[str, Any]) -> BaseMessage:
+    """Returns a message of a request.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    place = f"messages.{number}"
+    if message.get("role") not in _ROLES:
+        known = ", ".join(_ROLES)
+        raise BadRequest(400, f"{place}.role is {message.get('role')!r}; it must be one of {known}.", param=place)
+    try:
+        return convert_to_messages([{"content": None, **message}])[0]
+    except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        raise BadRequest(400, f"{place} cannot be read ({str(error).splitlines()[0]}).", param=place) from error
+
+
 class _Answer:
     """One completion, whole or in pieces."""
 
     def __init__(self, runnable: Runnable[Any, Any], asked: CompletionRequest, config: RunnableConfig) -> None:
         self.runnable, self.asked, self.config = runnable, asked, config
-        self.id, self.created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
-        try:
-            self.messages: list[BaseMessage] = convert_to_messages(asked.messages)
-        except (TypeError, ValueError, KeyError, NotImplementedError) as error:
-            raise BadRequest(400, f"messages: {str(error).splitlines()[0]}", param="messages") from error
+        self.id, self.created, self.begun = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), False
+        self.messages = [_message(number, message) for number, message in enumerate(asked.messages)]
 
     def envelope(self, kind: str, **choice: Any) -> dict[str, Any]:
         """Returns what stands around a message or a piece of one."""
@@ -184,14 +195,19 @@ class _Answer:
         head = {"id": self.id, "object": kind, "created": self.created, "model": self.asked.model}
         return {**head, "choices": choices}
 
-    def chunk(self, *, finish: str | None = None, **delta: Any) -> dict[str, Any]:
-        """Returns a piece."""
-        return self.envelope("chat.completion.chunk", delta=delta, finish_reason=finish)
+    def chunk(self, delta: dict[str, Any], *, finish: str | None = None, **choice: Any) -> dict[str, Any]:
+        """Returns a piece; the first one says who speaks."""
+        if not self.begun:
+            delta, self.begun = {"role": "assistant", "content": "", **delta}, True
+        return self.envelope("chat.completion.chunk", delta=delta, finish_reason=finish, **choice)
 
-    def completion(self, message: dict[str, Any], finish: str, usage: Any) -> dict[str, Any]:
+    def completion(self, message: dict[str, Any], finish: str, usage: Any, **choice: Any) -> dict[str, Any]:
         """Returns a whole answer."""
-        whole = self.envelope("chat.completion", message={"role": "assistant", **message}, finish_reason=finish)
-        return {**whole, "usage": _usage(usage)}
+        message = {"role": "assistant", **message}
+        return {
+            **self.envelope("chat.completion", message=message, finish_reason=finish, **choice),
+            "usage": _usage(usage),
+        }
 
     def last(self, usage: Any) -> list[dict[str, Any]]:
         """Returns the piece with the usage, where it was asked for."""
@@ -212,13 +228,13 @@ class _ModelAnswer(_Answer):
             shown["reasoning_content"] = thought
         if message.tool_calls:
             shown["tool_calls"] = [_call(index, call) for index, call in enumerate(message.tool_calls)]
-        return self.completion(shown, _finish(message), message.usage_metadata)
+        logprobs = message.response_metadata.get("logprobs")
+        return self.completion(shown, _finish(message), message.usage_metadata, logprobs=logprobs)
 
     async def pieces(self) -> AsyncIterator[dict[str, Any]]:
         """Yields the answer in pieces."""
         whole: AIMessageChunk | None = None
         numbers: dict[Any, int] = {}
-        yield self.chunk(role="assistant", content="")
         async for chunk in self.runnable.astream(self.messages, self.config, **self.asked.options()):
             whole = chunk if whole is None else whole + chunk
             delta: dict[str, Any] = {}
@@ -229,8 +245,8 @@ class _ModelAnswer(_Answer):
             if chunk.tool_call_chunks:
                 delta["tool_calls"] = [_call_piece(piece, numbers) for piece in chunk.tool_call_chunks]
             if delta:
-                yield self.chunk(**delta)
-        yield self.chunk(finish=_finish(whole))
+                yield self.chunk(delta, logprobs=chunk.response_metadata.get("logprobs"))
+        yield self.chunk({}, finish=_finish(whole))
         for piece in self.last(whole.usage_metadata if whole is not None else None):
             yield piece
 
@@ -240,8 +256,7 @@ class _ChatbotAnswer(_Answer):
 
     def __init__(self, runnable: Runnable[Any, Any], asked: CompletionRequest, config: RunnableConfig) -> None:
         super().__init__(runnable, asked, config)
-        if asked.tools or asked.response_format:
-            name = "tools" if asked.tools else "response_format"
+        if name := next((each for each in ("tools", "response_format", "logprobs") if getattr(asked, each)), None):
             raise BadRequest(400, f"The chatbot takes no {name}: it answers from its documents alone.", param=name)
         *before, last = self.messages
         if last.type != "human":
@@ -258,9 +273,8 @@ class _ChatbotAnswer(_Answer):
     async def pieces(self) -> AsyncIterator[dict[str, Any]]:
         """Yields the answer in pieces: the sources with the first, citations and the rest with the last."""
         usage: Any = None
-        begun = False
         async for piece in self.runnable.astream(self.input, self.config):
-            delta: dict[str, Any] = {} if begun else {"role": "assistant", "content": ""}
+            delta: dict[str, Any] = {}
             if "sources" in piece:
                 delta["sources"] = [source.model_dump(mode="json") for source in piece.sources]
             if piece.reasoning:
@@ -271,10 +285,9 @@ class _ChatbotAnswer(_Answer):
                 usage = piece.usage
                 grounds = _grounds(piece)
                 grounds.pop("sources", None)
-                yield self.chunk(finish="stop", **delta, **grounds)
+                yield self.chunk(delta | grounds, finish="stop")
             elif delta:
-                yield self.chunk(**delta)
-            begun = True
+                yield self.chunk(delta)
         for last in self.last(usage):
             yield last
 
@@ -321,12 +334,10 @@ def _usage(usage: Any) -> dict[str, Any]:
 
 def _as_bad_request(error: Exception) -> BadRequest:
     """Returns what a client is told of an error: all of what concerns the request, nothing of what is ours."""
-    for kind, status in _STATUS:
-        if isinstance(error, kind):
-            code = "context_length_exceeded" if kind is ContextLengthError else None
-            return BadRequest(status, str(error), code=code)
-    if isinstance(error, GptOssError):
-        return BadRequest(503, str(error))
+    if (known := told(error)) is not None:
+        status, message = known
+        code = "context_length_exceeded" if isinstance(error, ContextLengthError) else None
+        return BadRequest(400 if status == 422 else status, message, code=code)
     _log.error("A completion failed.", exc_info=error)
     return BadRequest(500, "The server failed to answer. Its log says why.")
 
@@ -336,8 +347,7 @@ def _error(bad: BadRequest) -> JSONResponse:
 
 
 def _written(bad: BadRequest) -> dict[str, Any]:
-    kind = "invalid_request_error" if bad.status < 500 else "server_error"
-    return {"error": {"message": bad.message, "type": kind, "param": bad.param, "code": bad.code}}
+    return openai_error(bad.status, bad.message, param=bad.param, code=bad.code)
 
 
 async def _events(first: dict[str, Any], pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:

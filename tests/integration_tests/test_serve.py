@@ -27,7 +27,7 @@ from langchain_gptoss.chatbot import ChatbotOutput
 from langchain_gptoss.engine import Request, ScriptedEngine
 from langchain_gptoss.engine.scheduler import Generation
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.serve import add_chatbot_routes, create_app
+from langchain_gptoss.serve import ServerSettings, add_chatbot_routes, create_app
 
 KEYS = set(ChatbotOutput.model_fields)
 FIRST = {"sources", "standalone_question", "language"}
@@ -79,9 +79,11 @@ def chatbot_over(engine: ScriptedEngine, **options: object) -> Runnable:
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
+def running(app: FastAPI, *, send_buffer: int | None = None) -> Iterator[str]:
     """Yields the address of an application that is served until the end of the block."""
     with socket.socket() as listener:
+        if send_buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -276,6 +278,15 @@ def test_pages_schemas_and_health():
         takes, gives = (client.get(f"{address}/chatbot/{way}put_schema").json() for way in ("in", "out"))
         assert takes["$defs"]["ServedInput"]["required"] == ["question"]
         assert set(gives["properties"]) == KEYS
+
+
+def test_the_chat_model_can_be_left_out():
+    app = create_app(chatbot_over(scripted(ANSWER)), settings=ServerSettings(chat_model=False))
+    with running(app) as address, httpx.Client() as client:
+        assert [each["id"] for each in client.get(f"{address}/v1/models").json()["data"]] == ["chatbot"]
+        assert client.post(f"{address}/model/invoke", json={"input": "hi"}).status_code == 404
+        assert client.post(f"{address}/chat/invoke", json={"input": {"messages": []}}).status_code == 404
+        assert client.post(f"{address}/chatbot/invoke", json={"input": QUESTION}).status_code == 200
 
 
 def test_two_chatbots_in_an_app_of_ones_own(capfd):
