@@ -46,7 +46,7 @@ def record(llm: BaseChatModel, turn: Turn, run: Run, last: ChatbotChunk, labels_
         session=run.session_id,
         question=turn.asked,
         standalone_question=turn.standalone,
-        passages=[_passage(passage, labels.get(passage.text)) for passage in turn.passages],
+        passages=[_passage(passage, labels.get(passage.text)) for passage in turn.found],
         prompt_version=last.metadata["prompt_version"],
         domain=last.metadata.get("domain"),
         model=last.metadata["model"],

@@ -203,7 +203,7 @@ class Steps:
         found = passages_of(turn.documents, limit=self.max_passages * len(_queries(turn)))
         passages, notes = without_instructions(found)
         judgement = judge(turn.standalone, passages, language=turn.voice.language, decline_below=self.decline_below)
-        turn = replace(turn, reason=judgement.reason, findings=[*turn.findings, *notes])
+        turn = replace(turn, found=found, reason=judgement.reason, findings=[*turn.findings, *notes])
         about = {"standalone_question": turn.standalone, "language": turn.voice.language}
         if not judgement.answerable:
             emit(sources=[], **about)
@@ -224,7 +224,7 @@ class Steps:
 
     def answer(self, state: State, config: RunnableConfig) -> Changes:
         """Has the model answer, and shows what can be shown as it comes."""
-        heard = _Heard(state["turn"], _draft(state), self._shows)
+        heard = _Heard(state["turn"], _draft(state), self._shows, aloud=not self.rails.answers)
         stream = self.llm.stream(self._messages(state), config)
         try:
             for chunk in stream:
@@ -238,7 +238,7 @@ class Steps:
 
     async def aanswer(self, state: State, config: RunnableConfig) -> Changes:
         """Does what `answer` does."""
-        heard = _Heard(state["turn"], _draft(state), self._shows)
+        heard = _Heard(state["turn"], _draft(state), self._shows, aloud=not self.rails.answers)
         stream = self.llm.astream(self._messages(state), config)
         try:
             async for chunk in stream:
@@ -345,8 +345,8 @@ def _refused(turn: Turn, what: str, verdict: Verdict) -> Turn:
 class _Heard:
     """What has been heard of a model's answer."""
 
-    def __init__(self, turn: Turn, draft: Draft, shows: Callable[[str], str]) -> None:
-        self.turn, self.draft, self._shows = turn, draft, shows
+    def __init__(self, turn: Turn, draft: Draft, shows: Callable[[str], str], *, aloud: bool) -> None:
+        self.turn, self.draft, self._shows, self._aloud = turn, draft, shows, aloud
 
     def take(self, chunk: BaseMessage) -> None:
         """Takes a piece of the model's message."""
@@ -357,7 +357,7 @@ class _Heard:
             reasoning = str(chunk.additional_kwargs.get("reasoning_content") or "")
             finish = str(chunk.response_metadata.get("finish_reason") or self.turn.finish_reason)
             self.turn = replace(self.turn, usage=usage, reasoning=self.turn.reasoning + reasoning, finish_reason=finish)
-            if reasoning:
+            if reasoning and self._aloud:  # what has not been judged is not shown, thoughts neither
                 emit(reasoning=reasoning)
         if calls := refused_calls(chunk):
             notes = [f"the model tried to call {call}" for call in calls]

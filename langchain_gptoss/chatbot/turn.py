@@ -36,7 +36,8 @@ class Turn:
         standalone: The question, complete by itself.
         voice: What the chatbot says by itself, in the question's language.
         documents: What the retriever found.
-        passages: What of it the model may be shown.
+        found: The passages among it, as they stand in the documents.
+        passages: The same as the model may be shown, without instructions; empty where it is not asked.
         draft: The answer in the making; None where none is attempted.
         reason: Why it answers or declines.
         held: What of the answer waits for a check of the whole.
@@ -53,6 +54,7 @@ class Turn:
     questions: Sequence[tuple[str, float]] = ()
     standalone: str = ""
     documents: Sequence[Document] = ()
+    found: Sequence[Passage] = ()
     passages: Sequence[Passage] = ()
     draft: Draft | None = None
     reason: str = ""

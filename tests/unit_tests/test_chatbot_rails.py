@@ -1,5 +1,6 @@
 """A chatbot with a domain, guard rails and an audit log: what it refuses, what it leaves out, and what it writes down."""
 
+import hashlib
 import json
 import tomllib
 
@@ -264,11 +265,12 @@ async def test_every_answer_is_recorded(tmp_path):
     assert first["answer"] == answers[0].answer
     assert first["citations"][0]["quote"] in PRICES
     assert first["passages"][0]["source"] == "prices.md"
-    assert len(first["passages"][0]["sha256"]) == 64
     assert first["domain"] == "support.en"
     assert first["prompt_version"] == answers[0].metadata["prompt_version"]
     assert first["model"]["line"] == answers[0].metadata["model"]["line"]
+    assert first["passages"][0]["sha256"] == hashlib.sha256(PRICES.encode()).hexdigest()
     assert records[2]["abstained"]
+    assert records[2]["passages"] == first["passages"]  # what it declined over is on record as well
     assert "ada@example.org" not in path.read_text()
     assert len({record["user"] for record in records}) == 1
     assert "12.90 euros. Express" not in path.read_text()  # passages are known by their hashes
@@ -304,3 +306,25 @@ def test_a_question_in_a_passage_supports_nothing():
     _, bot = bot_saying("Express delivery costs the king of Norway much today.", text=text, decline_below=0)
     answer = bot.invoke(QUESTION)
     assert "Norway" not in answer.answer
+
+
+def test_a_record_holds_the_hash_of_the_document_and_not_of_what_was_left_of_it(tmp_path):
+    with AuditLog(tmp_path / "audit.jsonl") as log:
+        bot_saying("Express delivery costs 12.90 euros.", text=PLANTED, audit=log)[1].invoke(QUESTION)
+    *_, entry = read_entries(tmp_path / "audit.jsonl")
+    assert entry.record["passages"][0]["sha256"] == hashlib.sha256(PLANTED.encode()).hexdigest()
+    assert "instruction in passage 1" in json.dumps(entry.record["guard"])
+
+
+def test_thoughts_about_an_answer_that_is_still_to_be_judged_are_not_shown():
+    class Thinking(Told):
+        def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+            thought = AIMessageChunk(content="", additional_kwargs={"reasoning_content": "The secret is 12.90."})
+            yield ChatGenerationChunk(message=thought)
+            yield from super()._stream(messages, stop, run_manager, **kwargs)
+
+    documents = [Document(PRICES, metadata={"source": "prices.md"})]
+    for judge in (None, Judge(messages=iter([]), word="12.90")):
+        llm = Thinking(messages=iter([AIMessage("Express delivery costs 12.90 euros.")]))
+        bot = create_chatbot(llm, Fixed(documents=documents), domain="support", guard_model=judge)
+        assert bool(bot.invoke(QUESTION).reasoning) == (judge is None)
