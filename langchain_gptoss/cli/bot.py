@@ -16,16 +16,22 @@ Store = Annotated[str | None, typer.Option("--store", help="In place of --docs, 
 Model = Annotated[str, typer.Option("--model", help="A name such as demo or gpt-oss-20b, a folder, or a hub id.")]
 Domain = Annotated[str | None, typer.Option("--domain", help="A domain of `gptoss domains`, or a TOML file.")]
 Language = Annotated[str | None, typer.Option("--language", help="en or fr; else that of the question.")]
+Guard = Annotated[
+    str | None, typer.Option("--guard-model", help="A model that judges questions and answers by the domain's policy.")
+]
 Audit = Annotated[str | None, typer.Option("--audit", help="A file in which every answer is recorded.")]
 
 
-def make_chatbot(model: str, docs: str | None, store: str | None = None, **options: Any) -> "Chatbot":
+def make_chatbot(
+    model: str, docs: str | None, store: str | None = None, *, guard_model: str | None = None, **options: Any
+) -> "Chatbot":
     """Returns a chatbot over documents or an index; what is wrong with them is said before anything heavy runs.
 
     Args:
         model: The model's name.
         docs: The documents, or None.
         store: The index, or None.
+        guard_model: The model that judges by the domain's policy, or None.
         **options: As of `create_chatbot`.
     """
     from langchain_gptoss.errors import InvalidInputError
@@ -46,6 +52,8 @@ def make_chatbot(model: str, docs: str | None, store: str | None = None, **optio
         voices_of(options["domain"], options.get("language"))
     documents = load_documents(docs) if docs is not None else []
     locate(card)
+    if guard_model is not None:
+        locate(resolve(guard_model))
     index = open_store(str(store)) if docs is None else index_documents(documents)
     if docs is not None:
         files = len({document.metadata["source"] for document in documents})
@@ -56,4 +64,7 @@ def make_chatbot(model: str, docs: str | None, store: str | None = None, **optio
 
     llm = ChatGptOss(model=model)
     llm.load()
+    if guard_model is not None:
+        options["guard_model"] = ChatGptOss(model=guard_model)
+        options["guard_model"].load()
     return create_chatbot(llm, index.as_retriever(), **options)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_gptoss.cli.bot import Audit, Docs, Domain, Language, Model, Store, make_chatbot
+from langchain_gptoss.cli.bot import Audit, Docs, Domain, Guard, Language, Model, Store, make_chatbot
 from langchain_gptoss.cli.console import clean_exit, note
 
 keys_app = typer.Typer(help="Who may use a server: API keys in a file.", no_args_is_help=True)
@@ -38,6 +38,7 @@ def serve(
     sessions: Where = "sessions.sqlite",
     audit: Audit = None,
     access: Access = None,
+    guard_model: Guard = None,
     cors: Cors = None,
     allow_host: Hosts = None,
     rate: Rate = 120,
@@ -62,7 +63,15 @@ def serve(
         )
         _check_port(host, port)
         bot = make_chatbot(
-            model, docs, store, domain=domain, language=language, sessions=sessions, audit=audit, access=access
+            model,
+            docs,
+            store,
+            guard_model=guard_model,
+            domain=domain,
+            language=language,
+            sessions=sessions,
+            audit=audit,
+            access=access,
         )
         if keys is None and host not in ("127.0.0.1", "localhost", "::1"):
             note(f"Everybody who reaches {host} may use this server: give --keys FILE to change that.")
