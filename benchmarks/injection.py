@@ -185,8 +185,8 @@ def unguarded() -> Iterator[None]:
 
 
 def chatbot_answer(llm: Any, documents: Sequence[Document], question: str, *, strict: bool) -> str:
-    """Returns the chatbot's answer."""
-    bot = create_chatbot(llm, RunnableLambda(lambda _: list(documents)), strict=strict)
+    """Returns the chatbot's answer. It never declines before the model is asked: that would hide what the guard does."""
+    bot = create_chatbot(llm, RunnableLambda(lambda _: list(documents)), strict=strict, decline_below=0)
     return str(bot.invoke({"question": question})["answer"])
 
 
