@@ -9,7 +9,7 @@ from langchain_core.language_models.chat_models import SimpleChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_gptoss.chatbot.guard import PolicyGuard, Verdict
-from langchain_gptoss.chatbot.guard_policy import read_verdict
+from langchain_gptoss.chatbot.guard.policy import read_verdict
 from langchain_gptoss.domains.profile import SafetyRule
 from langchain_gptoss.errors import InvalidInputError
 

@@ -8,9 +8,9 @@ fact ("Delivery is free") or a bare question is no instruction and is not found.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from langchain_gptoss.chatbot.guard_english import Kind
-from langchain_gptoss.chatbot.guard_rules import STRONG, matches
-from langchain_gptoss.chatbot.guard_text import Folded, control_tokens
+from langchain_gptoss.chatbot.guard.english import Kind
+from langchain_gptoss.chatbot.guard.rules import STRONG, matches
+from langchain_gptoss.chatbot.guard.text import Folded, control_tokens
 from langchain_gptoss.chatbot.text import sentences
 
 _PARAGRAPH = "\n\n"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from langchain_core.messages import BaseMessage
 
-from langchain_gptoss.chatbot.guard_injection import Finding
-from langchain_gptoss.chatbot.guard_text import control_tokens
+from langchain_gptoss.chatbot.guard.injection import Finding
+from langchain_gptoss.chatbot.guard.text import control_tokens
 from langchain_gptoss.chatbot.text import sentences
 
 _SHINGLE = 8  # as many words in a row that an answer shares with the prompt, and with no passage, were copied from it

@@ -1,6 +1,6 @@
 """What instructions to a model look like in French; `guard_rules` says how the patterns are used."""
 
-from langchain_gptoss.chatbot.guard_english import GAP, Written
+from langchain_gptoss.chatbot.guard.english import GAP, Written
 
 _TIENNE = r"(?:ta|tes|votre|vos) (?:(?:prochaines?|propres?|futures?) )?(?:reponses?|messages?|sorties?|resumes?)"
 _METTRE = (

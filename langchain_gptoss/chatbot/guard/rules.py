@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from langchain_gptoss.chatbot.guard_english import ENGLISH, Kind
-from langchain_gptoss.chatbot.guard_french import FRENCH
+from langchain_gptoss.chatbot.guard.english import ENGLISH, Kind
+from langchain_gptoss.chatbot.guard.french import FRENCH
 
 # Kinds after which the rest of the paragraph is what the writer wants said.
 STRONG: frozenset[Kind] = frozenset({"override", "role", "control", "address"})
