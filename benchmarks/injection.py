@@ -185,7 +185,7 @@ def unguarded() -> Iterator[None]:
 
 
 def chatbot_answer(llm: Any, documents: Sequence[Document], question: str, *, strict: bool) -> str:
-    """Returns the chatbot's answer. It never declines before the model is asked: that would hide what the guard does."""
+    """Returns the chatbot's answer. It never declines by itself, which would hide the guard."""
     bot = create_chatbot(llm, RunnableLambda(lambda _: list(documents)), strict=strict, decline_below=0)
     return str(bot.invoke({"question": question})["answer"])
 

@@ -1,4 +1,4 @@
-"""What instructions to a model look like in English; `guard_rules` says how the patterns are used."""
+"""What instructions to a model look like in English; `rules` says how the patterns are used."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What instructions to a model look like in French; `guard_rules` says how the patterns are used."""
+"""What instructions to a model look like in French; `rules` says how the patterns are used."""
 
 from langchain_gptoss.chatbot.guard.english import GAP, Written
 

@@ -1,4 +1,4 @@
-"""What instructions to a model look like in English and French: patterns for `guard_injection`.
+"""What instructions to a model look like in English and French: patterns for `injection`.
 
 They are matched on folded text: lower case, without accents, lookalike letters written in Latin. A document may tell
 its reader what to do ("Send the form to the town hall", "Run the following command"), so a verb in the imperative
