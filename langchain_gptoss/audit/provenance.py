@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from langchain_gptoss.errors import CheckpointError
+from langchain_gptoss.models import digests
 from langchain_gptoss.models.catalog import ModelCard
-from langchain_gptoss.models.digests import SUMS
 
 _POLICY = "https://github.com/openai/gpt-oss/blob/main/USAGE_POLICY"
 _PUBLISHERS = {"openai": "OpenAI"}
@@ -155,17 +156,9 @@ def _quantization(folder: Path) -> str | None:
 
 def _digest(folder: Path) -> str | None:
     """Returns one SHA-256 for all files, of those that the hub's cache or a file `SHA256SUMS` states."""
-    found = {}
     try:
-        if (sums := folder / SUMS).is_file():
-            for line in sums.read_text(encoding="utf-8").splitlines():
-                digest, _, name = line.partition(" ")
-                if len(digest) == 64:
-                    found[name.strip(" *").removeprefix("./")] = digest.lower()
-        for file in folder.iterdir():
-            if file.is_symlink() and file.readlink().parent.name == "blobs":
-                found[file.name] = file.readlink().name
-    except (OSError, ValueError):
+        found = digests.known(folder)
+    except (OSError, CheckpointError):
         return None
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(found.items()))
     return hashlib.sha256(listed.encode()).hexdigest() if found else None

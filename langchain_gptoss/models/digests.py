@@ -29,7 +29,7 @@ def verify(folder: Path) -> tuple[str, ...]:
     Raises:
         DamagedCheckpointError: Files are missing or altered, or `SHA256SUMS` cannot be read.
     """
-    expected = _hub_digests(folder) | _written_digests(folder)
+    expected = known(folder)
     if missing := [name for name in expected if not (folder / name).is_file()]:
         raise DamagedCheckpointError(
             f"{str(folder)!r} lacks {', '.join(map(repr, missing))}, of which {SUMS!r} tells. "
@@ -41,6 +41,16 @@ def verify(folder: Path) -> tuple[str, ...]:
             "Copy or fetch the checkpoint again."
         )
     return tuple(expected)
+
+
+def known(folder: Path) -> dict[str, str]:
+    """Returns the digests that are known of a checkpoint's files, by name, without reading the files.
+
+    Raises:
+        DamagedCheckpointError: `SHA256SUMS` cannot be read.
+        OSError: The folder cannot be read.
+    """
+    return _hub_digests(folder) | _written_digests(folder)
 
 
 def matches(file: Path, digest: str, bar: BytesBar | None = None) -> bool:

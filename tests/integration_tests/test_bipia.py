@@ -1,7 +1,7 @@
 """BIPIA's attacks planted in documents: followed by a model that obeys, stopped by the guard; and the demo model itself.
 
 The figures come from benchmarks/injection.py, whose judge is used here; docs/guard.md has them. The data stays outside
-of the project: GPTOSS_DATA names its folder.
+of the project: GPTOSS_DATA names its folder, else it is looked for beside the checkout, in shared/data.
 """
 
 import importlib.util
@@ -23,7 +23,8 @@ from langchain_gptoss.chatbot.evidence import passages_of
 from langchain_gptoss.chatbot.guard import OutputCheck, clean_question, instructions_in, quoted, refused_calls
 from langchain_gptoss.models.demo import demo_model
 
-DATA = Path(os.environ.get("GPTOSS_DATA", "/work/shared/data"))
+BESIDE = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("GPTOSS_DATA") or BESIDE)
 needs_data = pytest.mark.skipif(
     not (DATA / "bipia-text_attack_test.json").is_file(), reason="BIPIA's files are not there; GPTOSS_DATA names them"
 )
