@@ -5,7 +5,7 @@ STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | c
 USER_STAMP := .venv/.user-installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit_test integration_test format lint type clean
+.PHONY: help demo test test_thorough unit_test integration_test format lint type clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -18,6 +18,9 @@ test: unit_test integration_test  ## Run all tests
 unit_test: $(STAMP)  ## Run the tests that need no model and no network
 	$(BIN)/python -m pytest tests/unit_tests
 
+test_thorough: export GPTOSS_THOROUGH = 1
+test_thorough: test  ## Run all tests with ten times as many examples
+
 integration_test: $(STAMP)  ## Run the demo model for real
 	$(BIN)/python -m pytest tests/integration_tests
 
@@ -25,9 +28,10 @@ format: $(STAMP)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(STAMP)  ## Check style
+lint: $(STAMP)  ## Check style, and report signs of code that is hard to read
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python scripts/report_style.py
 
 type: $(STAMP)  ## Check types
 	$(BIN)/mypy

@@ -26,7 +26,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.embeddings import load_embeddings
-from langchain_gptoss.ingest import load_documents, split_documents, sync
+from langchain_gptoss.ingest import load_documents, split_documents, sync_documents
 from langchain_gptoss.ingest.split import embedded_text
 
 BATCH_SIZES = (16, 32, 64)
@@ -37,8 +37,8 @@ delivery invoice warranty customer refund contract product service payment accou
 """.split()  # noqa: SIM905
 RESYNC = """
 import sys
-from langchain_gptoss.ingest import sync
-print(sync(sys.argv[1], sys.argv[2], on_progress=lambda _: None))
+from langchain_gptoss.ingest import sync_documents
+print(sync_documents(sys.argv[1], sys.argv[2], on_progress=lambda _: None))
 """
 
 
@@ -93,13 +93,13 @@ def parsing(folder: Path, rounds: int = 3) -> dict[str, float]:
 
 
 def resync(folder: Path, place: Path, rounds: int = 3) -> dict[str, float]:
-    first = sync(folder, place, embeddings=Constant(), on_progress=lambda _: None)
+    first = sync_documents(folder, place, embeddings=Constant(), on_progress=lambda _: None)
     whole, inside = [], []
     for _ in range(rounds):
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", RESYNC, str(folder), str(place)], check=True, capture_output=True)
         whole.append(time.perf_counter() - began)
-        inside.append(sync(folder, place, on_progress=lambda _: None).seconds)
+        inside.append(sync_documents(folder, place, on_progress=lambda _: None).seconds)
     return {"first_run": first.seconds, "process": statistics.median(whole), "call": statistics.median(inside)}
 
 
@@ -110,7 +110,7 @@ def embedding(folder: Path, place: Path, name: str | None, rounds: int = 3) -> d
     ours, theirs = [], []
     for number in range(rounds):
         theirs.append(direct(model, texts, best))
-        report = sync(folder, place / str(number), embeddings=embeddings, on_progress=lambda _: None)
+        report = sync_documents(folder, place / str(number), embeddings=embeddings, on_progress=lambda _: None)
         ours.append(report.passages / report.seconds)
     medians = statistics.median(ours), statistics.median(theirs)
     return {"sync": medians[0], "direct": medians[1], "share": medians[0] / medians[1], "batch_size": best}

@@ -33,7 +33,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.chatbot import steps
 from langchain_gptoss.chatbot.guard import Finding, OutputCheck, instructions_in
-from langchain_gptoss.chatbot.text import sentences, words
+from langchain_gptoss.text.sentences import sentences, words
 
 POSITIONS = ("start", "middle", "end")
 TASKS = {"Task Automation", "Business Intelligence", "Conversational Agent", "Research Assistance"}

@@ -16,10 +16,10 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import PrivateAttr
 
-from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, TurnEnd, begun, check_names
-from langchain_gptoss._structured import Method, structured
-from langchain_gptoss._tools import openai_tools, read_choice, read_format, read_tools, without_calls
 from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort, Task
+from langchain_gptoss.language_models.base import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, TurnEnd, begun, check_names
+from langchain_gptoss.language_models.structured_output import Method, structured
+from langchain_gptoss.language_models.tools import openai_tools, read_choice, read_format, read_tools, without_calls
 
 _OPTIONS = SAMPLING | {
     "model",

@@ -81,7 +81,7 @@ def load_embeddings(
         MissingDependencyError: The extra `rag` is not installed.
     """
     if name == "demo-multilingual":
-        from langchain_gptoss.models.universal import UniversalEmbeddings
+        from langchain_gptoss.models.demo_multilingual_encoder import UniversalEmbeddings
 
         universal = UniversalEmbeddings()
         universal.load()

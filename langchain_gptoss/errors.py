@@ -1,30 +1,66 @@
-"""One error tree: every message says what happened, why, and what to do next.
+"""The error tree. Every message says what happened, why, and what to do next.
 
 GptOssError
-├── ModelNotFoundError       no model answers to this name
+├── ModelNotFoundError       no model has this name
 ├── CheckpointError          a folder or repository is not a checkpoint that can be loaded
-├── DownloadError            something could not be fetched, or arrived altered
+├── DownloadError            a file could not be fetched, or arrived truncated or altered
 ├── StorageError             the disk is full, or a folder cannot be written
-├── GptOssMemoryError        the model does not fit into the memory that is free
+├── GptOssMemoryError        the model does not fit into the free memory
+├── KernelError              the native kernel cannot be built or failed
 ├── ContextLengthError       prompt and answer are longer than the model's context
 ├── DocumentsError           there is nothing to index at this place
-├── IndexStoreError          a saved index is missing, altered or made for other embeddings
+├── IndexStoreError          a saved index is missing, altered, or made for other embeddings
 ├── RetrievalError           a retriever failed
 ├── SessionBusyError         a conversation is still being answered
 ├── RemoteServerError        a server that runs the model cannot be reached, refuses, or breaks off
-├── InvalidInputError        an argument that cannot work
+├── InvalidInputError        an argument has a value that cannot work
 └── MissingDependencyError   an optional package is not installed
 """
+
+from typing import ClassVar
 
 from langchain_core.exceptions import ContextOverflowError
 
 
 class GptOssError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose.
+
+    Args:
+        message: What happened and why, in one or two sentences.
+        hint: What the user can do about it.
+
+    Attributes:
+        message: What happened and why.
+        hint: What the user can do about it; empty if `message` already says it.
+        is_retryable: True if the same call may succeed later without a change.
+        status_code: The HTTP status with which a server answers. 500 marks an error of the server itself: clients get
+            a general message, and the log gets the error.
+        is_public: True if a server may show the text of the error to its clients.
+    """
+
+    is_retryable: ClassVar[bool] = False
+    status_code: ClassVar[int] = 500
+    is_public: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message} {hint}".strip())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by fields, so that errors with their own constructors survive process boundaries."""
+        return _restore_error, (type(self), self.args, self.__dict__)
+
+
+def _restore_error(kind: type[GptOssError], args: tuple[object, ...], fields: dict[str, object]) -> GptOssError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class ModelNotFoundError(GptOssError):
-    """No model answers to the name that was given."""
+    """No model has the given name."""
 
 
 class CheckpointError(GptOssError):
@@ -33,6 +69,8 @@ class CheckpointError(GptOssError):
 
 class DownloadError(GptOssError):
     """A file could not be fetched, or it arrived truncated or altered."""
+
+    is_retryable = True
 
 
 class StorageError(GptOssError):
@@ -43,28 +81,34 @@ class GptOssMemoryError(GptOssError, MemoryError):
     """The model needs more memory than is free."""
 
 
+class KernelError(GptOssError):
+    """The native kernel could not be built or loaded, or a call to it failed."""
+
+
 class ContextLengthError(GptOssError, ContextOverflowError):
     """The prompt does not fit into the model's context.
 
-    Also a `langchain_core.exceptions.ContextOverflowError`, so that LangChain's own handlers see it.
+    This is also a `langchain_core.exceptions.ContextOverflowError`, so LangChain's own handlers catch it.
 
     Attributes:
         prompt_tokens: Length of the prompt, in tokens.
-        context_length: What the model can read and write in all, in tokens.
+        context_length: Length of the model's context, prompt and answer together, in tokens.
     """
 
+    status_code = 422
+    is_public = True
+
     def __init__(self, prompt_tokens: int, context_length: int) -> None:
-        """Says both lengths."""
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
         super().__init__(
-            f"The prompt has {prompt_tokens} tokens and the model's context holds {context_length}, answer included. "
-            "Shorten the question, the history or the passages."
+            f"The prompt has {prompt_tokens} tokens and the model's context holds {context_length}, answer included.",
+            hint="Shorten the question, the history or the passages.",
         )
 
 
 class DocumentsError(GptOssError):
-    """There is nothing to index at the place that was given."""
+    """There is nothing to index at the given place."""
 
 
 class IndexStoreError(GptOssError):
@@ -72,20 +116,32 @@ class IndexStoreError(GptOssError):
 
 
 class RetrievalError(GptOssError):
-    """A retriever failed, so that there is nothing to answer from."""
+    """A retriever failed, so there is nothing to answer from."""
+
+    is_retryable = True
+    status_code = 502
 
 
 class SessionBusyError(GptOssError):
-    """A conversation is still being answered, and takes no second question meanwhile."""
+    """A conversation is still being answered and cannot take a second question."""
+
+    is_retryable = True
+    status_code = 409
+    is_public = True
 
 
 class RemoteServerError(GptOssError):
     """A server that runs the model cannot be reached, refuses, or breaks off."""
 
+    is_retryable = True
+
 
 class InvalidInputError(GptOssError, ValueError):
-    """An argument that cannot work, named, with what would."""
+    """An argument has a value that cannot work; the message names it and the values that would work."""
+
+    status_code = 422
+    is_public = True
 
 
 class MissingDependencyError(GptOssError, ImportError):
-    """An optional package is not installed; the message says which extra brings it."""
+    """An optional package is not installed; the message names the extra that installs it."""

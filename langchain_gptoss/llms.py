@@ -8,7 +8,7 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
-from langchain_gptoss._models import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names
+from langchain_gptoss.language_models.base import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names
 
 
 class GptOssLLM(GptOssModel, BaseLLM):

@@ -24,11 +24,12 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss import FaissStore, load_embeddings
-from langchain_gptoss.chatbot import abstention, calibration, evidence
-from langchain_gptoss.chatbot.text import words
+from langchain_gptoss.chatbot.grounding import abstention, calibration
+from langchain_gptoss.chatbot.grounding import passages as evidence
 from langchain_gptoss.evals.datasets import Question, read_questions
 from langchain_gptoss.ingest import split_documents
 from langchain_gptoss.retrievers import BM25Retriever, HybridRetriever
+from langchain_gptoss.text.sentences import words
 
 SHIPPED = Path(calibration.__file__).with_suffix(".json")
 FILES = {

@@ -1,7 +1,8 @@
 """Writes the golden files of harmony: `python scripts/harmony_golden.py`, then read the diff.
 
-A file of `tests/unit_tests/chat_formats/golden/` holds a conversation and its task, which are written by hand, and the
-prompt they become, as text and as ids, which is written here. A new shape is a new file without `text` and `ids`.
+A file of `tests/unit_tests/chat_formats/harmony/golden/` holds a conversation and its task, which are written
+by hand, and the prompt they become, as text and as ids, which is written here.
+A new shape is a new file without `text` and `ids`.
 """
 
 import datetime
@@ -20,7 +21,7 @@ from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 from langchain_gptoss.chat_formats.base import ResponseFormat, Task, Tool
 from langchain_gptoss.chat_formats.harmony import HarmonyFormat, render
 
-FOLDER = Path(__file__).parents[1] / "tests" / "unit_tests" / "chat_formats" / "golden"
+FOLDER = Path(__file__).parents[1] / "tests" / "unit_tests" / "chat_formats" / "harmony" / "golden"
 DAY = datetime.date(2026, 2, 3)
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 

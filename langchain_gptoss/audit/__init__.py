@@ -4,7 +4,7 @@ from langchain_gptoss.audit.log import AuditLog, Receipt
 from langchain_gptoss.audit.masking import Masker
 from langchain_gptoss.audit.provenance import provenance, sampling
 from langchain_gptoss.audit.pruning import Pruned, prune
-from langchain_gptoss.audit.reading import find, last
+from langchain_gptoss.audit.queries import find, last
 from langchain_gptoss.audit.records import AnswerRecord, RecordedPassage, new_id
 from langchain_gptoss.audit.verification import Problem, Verification, read_entries, verify
 

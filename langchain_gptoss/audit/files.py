@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from langchain_gptoss.audit.chain import NOTHING, Entry, Seal, Unreadable, canonical, parse
+from langchain_gptoss.audit.line_format import NOTHING, Entry, Seal, Unreadable, canonical, parse
 from langchain_gptoss.errors import StorageError
 
 HEAD_BYTES = 512

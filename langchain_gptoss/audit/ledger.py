@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from langchain_gptoss.audit import files
-from langchain_gptoss.audit.chain import FORMAT, NOTHING, Entry, Seal, Unreadable, canonical, line_of, now, parse
 from langchain_gptoss.audit.files import Head
+from langchain_gptoss.audit.line_format import FORMAT, NOTHING, Entry, Seal, Unreadable, canonical, line_of, now, parse
 from langchain_gptoss.errors import InvalidInputError, StorageError
 
 LOCK_SECONDS = 5.0

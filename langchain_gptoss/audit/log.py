@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from langchain_gptoss.audit.chain import Seal, canonical, load_key, now
 from langchain_gptoss.audit.ledger import Ledger
+from langchain_gptoss.audit.line_format import Seal, canonical, load_key, now
 from langchain_gptoss.audit.masking import Masker
 from langchain_gptoss.audit.pruning import Pruned, prune_with
 from langchain_gptoss.audit.pseudonyms import Pseudonyms

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_gptoss.audit.checks import (
+from langchain_gptoss.audit.checksums import (
     iban_in,
     is_card,
     is_iban,

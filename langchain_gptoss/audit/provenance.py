@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from langchain_gptoss.errors import CheckpointError
-from langchain_gptoss.models import digests
 from langchain_gptoss.models.catalog import ModelCard
+from langchain_gptoss.models.download import checksums as digests
 
 _POLICY = "https://github.com/openai/gpt-oss/blob/main/USAGE_POLICY"
 _PUBLISHERS = {"openai": "OpenAI"}

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from langchain_gptoss.audit import files
-from langchain_gptoss.audit.chain import NOTHING, Entry, Seal, canonical, line_of, load_key, now, stamp
 from langchain_gptoss.audit.files import Head
 from langchain_gptoss.audit.ledger import Ledger
+from langchain_gptoss.audit.line_format import NOTHING, Entry, Seal, canonical, line_of, load_key, now, stamp
 from langchain_gptoss.audit.verification import losses_through, verify
 from langchain_gptoss.errors import InvalidInputError, StorageError
 

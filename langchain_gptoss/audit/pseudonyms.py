@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from langchain_gptoss.audit import files
-from langchain_gptoss.audit.chain import load_key
+from langchain_gptoss.audit.line_format import load_key
 from langchain_gptoss.errors import StorageError
 
 _DIGITS = 24  # 96 bits: two users do not meet by chance

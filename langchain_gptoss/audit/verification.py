@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from langchain_gptoss.audit import files
-from langchain_gptoss.audit.chain import NOTHING, Entry, Seal, Unreadable, load_key
 from langchain_gptoss.audit.files import Head
 from langchain_gptoss.audit.ledger import LOCK_SECONDS
+from langchain_gptoss.audit.line_format import NOTHING, Entry, Seal, Unreadable, load_key
 from langchain_gptoss.errors import InvalidInputError
 
 Kind = Literal["altered", "unreadable", "torn", "removed", "order", "replaced", "head", "key", "pruning", "recorded"]

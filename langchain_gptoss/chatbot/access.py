@@ -6,9 +6,9 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from langchain_gptoss._retrieval.filters import matcher
-from langchain_gptoss._retrieval.sides import takes_filter
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.retrievers.adapters import takes_filter
+from langchain_gptoss.vectorstores.metadata_match import matcher
 
 PUBLIC = "public"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_gptoss.chatbot.text import words
+from langchain_gptoss.text.sentences import words
 
 _OPENING = re.compile(
     r"^\W*(and|or|but|also|then|what about|how about|why|et|ou|mais|alors|pourquoi|qu'en est-il)\b", re.IGNORECASE

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields
 
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 
-from langchain_gptoss._retrieval.standalone import CONDENSE_PROMPT
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.retrievers.query_rewriting import CONDENSE_PROMPT
 
 # Measured on the demo model: this wording and order give the most right answers of those that were tried.
 SENTENCE_PROMPT = ChatPromptTemplate.from_messages(

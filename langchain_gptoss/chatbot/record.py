@@ -8,9 +8,9 @@ from langchain_core.language_models.chat_models import BaseChatModel
 
 from langchain_gptoss.audit import AnswerRecord, RecordedPassage, provenance, sampling
 from langchain_gptoss.audit.records import text_hash
-from langchain_gptoss.chatbot.evidence import Passage
+from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
-from langchain_gptoss.chatbot.turn import Run, Turn
+from langchain_gptoss.chatbot.state import Run, Turn
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
 

@@ -14,25 +14,25 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig, run_in_executor
 
-from langchain_gptoss._retrieval.language import detect_language
-from langchain_gptoss._retrieval.sides import aask, ask
-from langchain_gptoss._retrieval.standalone import Standalone, arewrite, rewrite
 from langchain_gptoss.audit import AuditLog
 from langchain_gptoss.chat_models import ChatGptOss
-from langchain_gptoss.chatbot.abstention import judge
 from langchain_gptoss.chatbot.access import Access
-from langchain_gptoss.chatbot.draft import Draft
-from langchain_gptoss.chatbot.evidence import Passage, Span, nearest_spans, passages_of
+from langchain_gptoss.chatbot.grounding.abstention import judge
+from langchain_gptoss.chatbot.grounding.answer_stream import Draft
+from langchain_gptoss.chatbot.grounding.passages import Passage, Span, nearest_spans, passages_of
 from langchain_gptoss.chatbot.guard import PolicyGuard, Verdict, quoted, refused_calls, shown
+from langchain_gptoss.chatbot.guard.pipeline import Rails, output_check, without_instructions
 from langchain_gptoss.chatbot.history import overflowing, spoken, with_earlier, without_markers
+from langchain_gptoss.chatbot.localization import Voice
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
-from langchain_gptoss.chatbot.rails import Rails, output_check, without_instructions
 from langchain_gptoss.chatbot.record import metadata, record
-from langchain_gptoss.chatbot.text import language_of
-from langchain_gptoss.chatbot.turn import State, Stopped, Turn, current_run, emit, with_summary
+from langchain_gptoss.chatbot.state import State, Stopped, Turn, current_run, emit, with_summary
 from langchain_gptoss.chatbot.types import ChatbotChunk, Source
-from langchain_gptoss.chatbot.voice import Voice
 from langchain_gptoss.errors import ContextLengthError, GptOssError, RetrievalError
+from langchain_gptoss.retrievers.adapters import aask, ask
+from langchain_gptoss.retrievers.query_rewriting import Standalone, arewrite, rewrite
+from langchain_gptoss.text.language import detect_language
+from langchain_gptoss.text.sentences import language_of
 
 Changes = dict[str, Any]
 _SUMMARY_WORDS = 150

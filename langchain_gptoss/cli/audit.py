@@ -11,7 +11,7 @@ import typer
 from langchain_gptoss.cli.console import clean_exit, note
 
 if TYPE_CHECKING:
-    from langchain_gptoss.audit.chain import Entry
+    from langchain_gptoss.audit.line_format import Entry
 
 audit_app = typer.Typer(
     name="audit", help="Check and read a log of answers.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -62,7 +62,7 @@ def verify_log(log: Log, *, key_file: KeyFile = None, head: Head = None, as_json
 def show(log: Log, which: Which, *, key_file: KeyFile = None, as_json: AsJson = False) -> None:
     """Show how an answer came about: question, passages, prompts, model, answer, citations."""
     with clean_exit():
-        from langchain_gptoss.audit.reading import find, history, is_keyed, own_hash
+        from langchain_gptoss.audit.queries import find, history, is_keyed, own_hash
 
         entry = find(log, which)
         right = own_hash(entry, key=key_file, keyed=is_keyed(log))
@@ -86,7 +86,7 @@ def show(log: Log, which: Which, *, key_file: KeyFile = None, as_json: AsJson = 
 def list_records(log: Log, *, count: Count = 20, as_json: AsJson = False) -> None:
     """List the last records."""
     with clean_exit():
-        from langchain_gptoss.audit.reading import last, summary
+        from langchain_gptoss.audit.queries import last, summary
 
         found = last(log, count)
         if as_json:

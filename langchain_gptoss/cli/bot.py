@@ -47,7 +47,7 @@ def make_chatbot(
     from langchain_gptoss.models.checkpoint import locate
 
     if options.get("domain"):
-        from langchain_gptoss.chatbot.voice import voices_of
+        from langchain_gptoss.chatbot.localization import voices_of
 
         voices_of(options["domain"], options.get("language"))
     documents = load_documents(docs) if docs is not None else []

@@ -13,8 +13,8 @@ from langchain_gptoss.cli.console import clean_exit, note
 
 if TYPE_CHECKING:
     from langchain_gptoss.models.catalog import ModelCard
-    from langchain_gptoss.models.hardware import Hardware
-    from langchain_gptoss.models.plan import Plan
+    from langchain_gptoss.models.planning.hardware import Hardware
+    from langchain_gptoss.models.planning.plan import Plan
 
 _COLUMNS = 80
 _ROW = "{:<23}{:<10}{:<17}{:>8}{:>9}{:>8} {}"
@@ -70,8 +70,8 @@ def doctor(
 
 def this_machine() -> "Hardware":
     """Returns the probed hardware; the CPU kernel is compiled if it was not yet."""
-    from langchain_gptoss.engine.mxfp4.kernel import kernel_status
-    from langchain_gptoss.models.hardware import CpuKernel, probe
+    from langchain_gptoss.engine.kernels.native import kernel_status
+    from langchain_gptoss.models.planning.hardware import CpuKernel, probe
 
     status = kernel_status()
     level: CpuKernel = next((known for known in get_args(CpuKernel) if known == status.level), "none")
@@ -139,7 +139,7 @@ def _planned(
 ) -> "Plan | Refusal":
     """Returns a row's plan. In the table a wish may suit one model and not another, which is then said in its row."""
     from langchain_gptoss.errors import InvalidInputError
-    from langchain_gptoss.models.plan import plan
+    from langchain_gptoss.models.planning.plan import plan
 
     if context is not None and card.shape is not None and not alone:
         context = min(context, card.shape.max_positions)

@@ -54,9 +54,9 @@ def index(
         elif watch:
             _watch(places, store, options | limits)
         else:
-            from langchain_gptoss.ingest import sync
+            from langchain_gptoss.ingest import sync_documents
 
-            _show(sync(places, store, **options, **limits))
+            _show(sync_documents(places, store, **options, **limits))
 
 
 def _refuse(*, watch: bool, check: bool, limits: bool) -> None:
@@ -70,11 +70,11 @@ def _refuse(*, watch: bool, check: bool, limits: bool) -> None:
 
 def _check(places: list[str], store: str, options: dict[str, Any], *, mend: bool) -> None:
     from langchain_gptoss.errors import IndexStoreError
-    from langchain_gptoss.ingest import check
+    from langchain_gptoss.ingest import check_index
 
     if not Path(store).expanduser().exists():
         raise IndexStoreError(f"There is no index in {store}. Leave out --check and --mend to make one.")
-    report: CheckReport = check(store, places, mend=mend, **options)
+    report: CheckReport = check_index(store, places, mend=mend, **options)
     _listed([str(difference) for difference in report.differences], "differences")
     typer.echo(str(report))
     if not report.ok:
@@ -83,11 +83,11 @@ def _check(places: list[str], store: str, options: dict[str, Any], *, mend: bool
 
 
 def _watch(places: list[str], store: str, options: dict[str, Any]) -> None:
-    from langchain_gptoss.ingest import watch
+    from langchain_gptoss.ingest import watch_documents
 
     try:
         note("Watching; Ctrl-C ends.")
-        watch(places, store, on_report=_show, on_problem=lambda error: note(f"gptoss: {error}"), **options)
+        watch_documents(places, store, on_report=_show, on_problem=lambda error: note(f"gptoss: {error}"), **options)
     except KeyboardInterrupt:
         note("\nStopped watching; the index is as of the last line above.")
 

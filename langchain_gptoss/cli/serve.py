@@ -99,7 +99,7 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _title(domain: str | None, language: str | None) -> str:
-    from langchain_gptoss.chatbot.voice import voices_of
+    from langchain_gptoss.chatbot.localization import voices_of
 
     profile = next(iter(voices_of(domain, language).values())).profile
     return profile.title if profile is not None else "langchain-gptoss"

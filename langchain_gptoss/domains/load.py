@@ -5,8 +5,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from langchain_gptoss.domains.explain import closest
 from langchain_gptoss.domains.profile import LANGUAGES, DomainProfile
+from langchain_gptoss.domains.validation import closest
 from langchain_gptoss.errors import InvalidInputError
 
 _DEFAULT = "en"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from langchain_gptoss.domains.explain import explain
+from langchain_gptoss.domains.validation import explain
 from langchain_gptoss.errors import InvalidInputError
 
 Language = Literal["en", "fr"]

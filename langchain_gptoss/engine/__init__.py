@@ -9,7 +9,7 @@ from langchain_gptoss.engine.base import (
     TokenLogprobs,
     TokenStream,
 )
-from langchain_gptoss.engine.scripted import ScriptedEngine
+from langchain_gptoss.engine.runners.scripted import ScriptedEngine
 
 __all__ = [
     "Engine",

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from langchain_gptoss._progress import bytes_bar
-from langchain_gptoss.engine.mxfp4.kernel import kernel_status
+from langchain_gptoss.engine.kernels.native import kernel_status
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint import read_config
-from langchain_gptoss.models.footprint import PREFILL_TOKENS, compute_width, prefill_tokens
-from langchain_gptoss.models.hardware import Hardware, probe
-from langchain_gptoss.models.plan import Plan, plan, require_fits
+from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS, compute_width, prefill_tokens
+from langchain_gptoss.models.planning.hardware import Hardware, probe
+from langchain_gptoss.models.planning.plan import Plan, plan, require_fits
 from langchain_gptoss.models.safetensors_files import weight_files
 from langchain_gptoss.models.shapes import shape_of
 

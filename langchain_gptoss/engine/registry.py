@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from langchain_gptoss.engine.base import Engine
-from langchain_gptoss.models.plan import Plan
+from langchain_gptoss.models.planning.plan import Plan
 
 _lock = threading.Lock()
 _engines: dict[tuple[object, ...], Engine] = {}
@@ -44,7 +44,7 @@ def shared_engine(
                 return engine
         # Imported here: these bring torch and transformers.
         from langchain_gptoss.engine.loading import load_model, piece_of, plan_checkpoint
-        from langchain_gptoss.engine.local import LocalEngine
+        from langchain_gptoss.engine.runners.local import LocalEngine
 
         plan = plan_checkpoint(folder, device=device, dtype=dtype, experts=experts, max_context=max_context)
         model = load_model(folder, plan)
@@ -59,7 +59,7 @@ def remote_engine(base_url: str, model: str, *, api_key: str | None, timeout: fl
     Raises:
         InvalidInputError: The address is none.
     """
-    from langchain_gptoss.engine.remote import RemoteEngine
+    from langchain_gptoss.engine.runners.remote import RemoteEngine
 
     key = (base_url, model, api_key, timeout, max_retries)
     with _lock:

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from langchain_gptoss.engine import attention
-from langchain_gptoss.engine.dense import Bfloat16Linear, Int8Linear, StoredEmbedding
-from langchain_gptoss.engine.mxfp4 import experts
-from langchain_gptoss.engine.mxfp4.experts import PACKED_NAMES, attach
-from langchain_gptoss.engine.mxfp4.reference import unpacked
+from langchain_gptoss.engine.kernels import packed_experts as experts
+from langchain_gptoss.engine.kernels.dense import Bfloat16Linear, Int8Linear, StoredEmbedding
+from langchain_gptoss.engine.kernels.mxfp4 import unpacked
+from langchain_gptoss.engine.kernels.packed_experts import PACKED_NAMES, attach
+from langchain_gptoss.engine.runners import attention
 from langchain_gptoss.errors import CheckpointError
-from langchain_gptoss.models.plan import Plan
+from langchain_gptoss.models.planning.plan import Plan
 from langchain_gptoss.models.safetensors_files import StoredTensor, read_header, weight_files
 
 _AGAIN = "Copy or fetch the checkpoint again."

@@ -3,15 +3,15 @@
 Each step is usable alone and hands over LangChain `Document`s, so that any of them can be replaced.
 """
 
-from langchain_gptoss.ingest.check import CheckReport, Difference, check
 from langchain_gptoss.ingest.index import index_documents
+from langchain_gptoss.ingest.lengths import token_counter
 from langchain_gptoss.ingest.load import SUPPORTED_SUFFIXES, load_documents
-from langchain_gptoss.ingest.measure import token_counter
+from langchain_gptoss.ingest.sources import Skipped
 from langchain_gptoss.ingest.split import split_documents
-from langchain_gptoss.ingest.sync import Progress, SyncReport, sync
-from langchain_gptoss.ingest.target import open_store
-from langchain_gptoss.ingest.walk import Skipped
-from langchain_gptoss.ingest.watch import watch
+from langchain_gptoss.ingest.sync.check import CheckReport, Difference, check_index
+from langchain_gptoss.ingest.sync.synchronize import Progress, SyncReport, sync_documents
+from langchain_gptoss.ingest.sync.target import open_store
+from langchain_gptoss.ingest.sync.watch import watch_documents
 
 __all__ = [
     "SUPPORTED_SUFFIXES",
@@ -20,12 +20,12 @@ __all__ = [
     "Progress",
     "Skipped",
     "SyncReport",
-    "check",
+    "check_index",
     "index_documents",
     "load_documents",
     "open_store",
     "split_documents",
-    "sync",
+    "sync_documents",
     "token_counter",
-    "watch",
+    "watch_documents",
 ]

@@ -16,10 +16,10 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.errors import DocumentsError, InvalidInputError
+from langchain_gptoss.ingest.lengths import token_counter
 from langchain_gptoss.ingest.load import Source, load_documents
-from langchain_gptoss.ingest.measure import token_counter
+from langchain_gptoss.ingest.sources import Skipped
 from langchain_gptoss.ingest.split import embedded_text, split_documents
-from langchain_gptoss.ingest.walk import Skipped
 
 if TYPE_CHECKING:
     from langchain_gptoss.vectorstores import FaissStore

@@ -17,12 +17,12 @@ from pathlib import Path, PurePosixPath
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
-from langchain_gptoss._retrieval.language import language_of
 from langchain_gptoss.errors import DocumentsError, GptOssError, InvalidInputError
-from langchain_gptoss.ingest.formats import PAGE_BREAK, Extract, Reader, UnusableError
-from langchain_gptoss.ingest.outline import Headings
+from langchain_gptoss.ingest.readers.formats import PAGE_BREAK, Extract, Reader, UnusableError
+from langchain_gptoss.ingest.readers.pdf_outline import Headings
+from langchain_gptoss.ingest.sources import Found, Listing, Skipped, list_files, printable
 from langchain_gptoss.ingest.split import HEADINGS, MARKDOWN, first_heading, may_have_headings
-from langchain_gptoss.ingest.walk import Found, Listing, Skipped, list_files, printable
+from langchain_gptoss.text.language import language_of
 
 # Where the reader of each format is. The modules are imported when a file of theirs comes.
 _READERS = {

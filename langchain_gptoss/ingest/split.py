@@ -16,7 +16,7 @@ from typing import Any, Literal
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.ingest.measure import Chars, Count, Measure, Tokens, longest, repeated_from
+from langchain_gptoss.ingest.lengths import Chars, Count, Measure, Tokens, longest, repeated_from
 
 DEFAULT_MAX_CHARS = 700
 HEADINGS = "headings"

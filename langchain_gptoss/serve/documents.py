@@ -10,8 +10,8 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 
-from langchain_gptoss._retrieval.sides import aask, as_retriever
 from langchain_gptoss.chatbot.access import Access
+from langchain_gptoss.retrievers.adapters import aask, as_retriever
 
 _CHUNKS = 10_000
 _QUERY = "text"  # any will do: all chunks of the source are asked for

@@ -13,10 +13,10 @@ from collections import OrderedDict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from langchain_gptoss.serve.faults import Refused
+from langchain_gptoss.serve.cancellation import Reply, replayed, watched
+from langchain_gptoss.serve.error_responses import Refused
 from langchain_gptoss.serve.keys import ANONYMOUS, Caller
 from langchain_gptoss.serve.settings import ServerSettings
-from langchain_gptoss.serve.watch import Reply, replayed, watched
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

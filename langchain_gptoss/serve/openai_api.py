@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from langchain_gptoss.chatbot import ChatbotOutput
 from langchain_gptoss.errors import ContextLengthError
-from langchain_gptoss.serve.context import run_config
-from langchain_gptoss.serve.faults import openai_error, told
+from langchain_gptoss.serve.caller import run_config
+from langchain_gptoss.serve.error_responses import openai_error, told
 
 CHATBOT = "chatbot"
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from langchain_core.runnables import Runnable
 
 from langchain_gptoss.audit import provenance
 from langchain_gptoss.chatbot import Chatbot
-from langchain_gptoss.chatbot.voice import Voice
+from langchain_gptoss.chatbot.localization import Voice
 from langchain_gptoss.serve.gate import PAGE_HEADERS
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_gptoss import ChatGptOss, GptOssLLM
 
-from demo_suite import DemoSuite  # isort: skip
+from tests.integration_tests.demo_suite import DemoSuite  # isort: skip
 
 QUESTION = "What is the capital of France?"
 

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 
-COOKBOOK = Path(__file__).parents[2] / "cookbook"
+from tests import ROOT
+
+COOKBOOK = ROOT / "cookbook"
 NOTEBOOKS = sorted(COOKBOOK.glob("*.ipynb"))
 # A figure of the handbook and the number of a citation; an index in step and what is found in it; an answer and what
 # was found in it; a log that was altered.

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from langchain_gptoss import create_chatbot
 from langchain_gptoss.cli.app import DEMO_QUESTIONS, app
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 HANDBOOK = Path(str(files("langchain_gptoss") / "samples" / "handbook"))
 EXPRESS = "How much does express shipping cost?"
 

@@ -9,10 +9,10 @@ docs/guard.md says what this stops, how often, and what it does not stop.
 """
 
 from langchain_gptoss.chatbot.guard.injection import Finding, instructions_in, neutralised, untouched
-from langchain_gptoss.chatbot.guard.output import OutputCheck, refused_calls
+from langchain_gptoss.chatbot.guard.output_checks import OutputCheck, refused_calls
 from langchain_gptoss.chatbot.guard.policy import PolicyGuard, PolicyRule, Verdict
-from langchain_gptoss.chatbot.guard.quote import injected, quoted, shown
-from langchain_gptoss.chatbot.guard.text import clean_question, defused, one_line, visible
+from langchain_gptoss.chatbot.guard.quotation import injected, quoted, shown
+from langchain_gptoss.chatbot.guard.sanitization import clean_question, defused, one_line, visible
 
 __all__ = [
     "Finding",

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from langchain_gptoss.chatbot.guard.english import Kind
 from langchain_gptoss.chatbot.guard.rules import STRONG, matches
-from langchain_gptoss.chatbot.guard.text import Folded, control_tokens
-from langchain_gptoss.chatbot.text import sentences
+from langchain_gptoss.chatbot.guard.sanitization import Folded, control_tokens
+from langchain_gptoss.text.sentences import sentences
 
 _PARAGRAPH = "\n\n"
 

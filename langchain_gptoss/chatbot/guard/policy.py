@@ -21,7 +21,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 
-from langchain_gptoss.chatbot.guard.text import visible
+from langchain_gptoss.chatbot.guard.sanitization import visible
 from langchain_gptoss.errors import InvalidInputError
 
 FORM = (

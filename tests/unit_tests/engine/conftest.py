@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GptOssConfig, GptOssForCausalLM
 
-from langchain_gptoss.engine.mxfp4.reference import packed
+from langchain_gptoss.engine.kernels.mxfp4 import packed
 
 
 @pytest.fixture(scope="session")

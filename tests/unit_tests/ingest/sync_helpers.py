@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.ingest import open_store
-from langchain_gptoss.ingest.manifest import Manifest
+from langchain_gptoss.ingest.sync.manifest import Manifest
 
 
 class Hashed(Embeddings):

@@ -1,1 +1,0 @@
-"""The parts of `langchain_gptoss.retrievers`: terms, postings, fusion, rereading, rewriting, neighbours."""

@@ -1,0 +1,1 @@
+"""Forward passes behind one interface: on this machine, on a server, or scripted."""

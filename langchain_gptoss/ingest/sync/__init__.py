@@ -1,0 +1,1 @@
+"""Synchronization of an index with its files: diff, apply, check, manifest, watch."""

@@ -1,0 +1,1 @@
+"""Shared text analysis: language, normalization, sentences, quantities, function words."""

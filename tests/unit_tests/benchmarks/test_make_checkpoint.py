@@ -1,0 +1,192 @@
+"""The random checkpoint that benchmarks measure has the published layout, and its GGUF is the same model."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from openai_harmony import HarmonyEncodingName, load_harmony_encoding
+from safetensors import safe_open
+from transformers import AutoTokenizer, GptOssConfig, GptOssForCausalLM, Mxfp4Config
+
+from langchain_gptoss.models.checkpoint import check, weight_files
+from langchain_gptoss.models.shapes import SHAPES, shape_of
+from tests import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def make(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / "make_checkpoint.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "tiny"
+    done = make("--shape", "tiny", "--out", str(folder), "--gguf", str(folder.with_suffix(".gguf")))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny):
+    """The model unpacked by transformers, and its report of what was missing."""
+    return GptOssForCausalLM.from_pretrained(
+        tiny, dtype=torch.float32, quantization_config=Mxfp4Config(dequantize=True), output_loading_info=True
+    )
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("make_checkpoint")
+
+
+def stored(folder):
+    tensors = {}
+    for file in weight_files(folder):
+        with safe_open(file, framework="pt") as shard:
+            tensors |= {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118
+    return tensors
+
+
+def test_every_tensor_is_the_one_that_transformers_expects(tiny, loaded):
+    model, report = loaded
+    assert not any(report.values())
+    tensors, expected = stored(tiny), model.state_dict()
+    for name, tensor in tensors.items():
+        if name.endswith(("_blocks", "_scales")):
+            assert tensor.dtype == torch.uint8
+            unpacked = expected[name.removesuffix("_blocks").removesuffix("_scales")]
+            experts, columns, rows = unpacked.shape  # transformers keeps the experts transposed
+            groups = (experts, rows, columns // 32)
+            assert tensor.shape == (groups if name.endswith("_scales") else (*groups, 16))
+        else:
+            assert tensor.dtype == torch.bfloat16
+            assert torch.equal(tensor.float(), expected[name])
+    plain = {name for name in tensors if not name.endswith(("_blocks", "_scales"))}
+    packed = {name.removesuffix("_blocks") for name in tensors if name.endswith("_blocks")}
+    assert plain | packed == set(expected)
+    assert packed == {name.removesuffix("_scales") for name in tensors if name.endswith("_scales")}
+
+
+def test_the_numbers_stay_near_one_through_all_layers(loaded):
+    model, _ = loaded
+    with torch.inference_mode():
+        output = model(torch.arange(200)[None], output_hidden_states=True)
+    assert output.logits.isfinite().all()
+    assert 0.3 < output.logits.std() < 3
+    assert all(0.3 < hidden.std() < 5 for hidden in output.hidden_states)
+
+
+def test_the_files_are_as_long_as_their_headers_and_the_index_say(tiny):
+    check(tiny)
+    for file in weight_files(tiny):
+        data = file.read_bytes()
+        start = 8 + int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:start])
+        offsets = [tensor["data_offsets"] for name, tensor in header.items() if name != "__metadata__"]
+        assert start % 8 == 0
+        assert [0, *(end for _, end in offsets)] == [*(begin for begin, _ in offsets), len(data) - start]
+    index = json.loads((tiny / "model.safetensors.index.json").read_text())
+    tensors = stored(tiny)
+    assert index["weight_map"].keys() == tensors.keys()
+    assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in tensors.values())
+    assert [file.name for file in weight_files(tiny)] == [f"model-0000{n}-of-00002.safetensors" for n in range(3)]
+    for name, file in index["weight_map"].items():
+        with safe_open(tiny / file, framework="pt") as shard:
+            assert name in shard.keys()  # noqa: SIM118
+
+
+@pytest.mark.parametrize("name", ["20b", "120b", "1.0b", "3.6b"])
+def test_a_shape_is_written_out_in_full(script, name):
+    config = script.config_of(script.MADE[name])
+    assert shape_of(config) == SHAPES[name]
+    read = GptOssConfig(**config)
+    assert read.rope_parameters["rope_theta"] == 150000
+    assert read.rope_parameters["factor"] == 32.0
+    assert read.layer_types[:2] == ["sliding_attention", "full_attention"]
+    assert (config["eos_token_id"], config["pad_token_id"]) == (200002, 199999)
+    tensors = script.tensors_of(config)
+    weights = sum(t.count * (2 if t.fill == "bytes" else 1) for t in tensors if t.fill != "scales")
+    assert weights == SHAPES[name].parameters
+    shards = script.split(tensors, limit=script.SHARD_BYTES)
+    assert [tensor for shard in shards for tensor in shard] == tensors
+    assert all(sum(tensor.nbytes for tensor in shard) <= script.SHARD_BYTES for shard in shards)
+
+
+def test_the_same_seed_gives_the_same_bytes(script, monkeypatch):
+    tensor = script.Tensor(name="a", shape=(100, 10))
+    whole = b"".join(script.pieces(tensor, seed=1))
+    assert whole == b"".join(script.pieces(tensor, seed=1))
+    assert whole != b"".join(script.pieces(tensor, seed=2))
+    assert len(whole) == tensor.nbytes
+    monkeypatch.setattr(script, "CHUNK", 300)
+    assert sum(len(piece) for piece in script.pieces(tensor, seed=1)) == tensor.nbytes
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    done = make("--shape", "tiny", "--out", str(tmp_path))
+    assert done.returncode != 0
+    assert "not an empty folder" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_full_disk_is_said_beforehand(script, monkeypatch, tmp_path):
+    monkeypatch.setattr(script.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 60_000_000_000}))
+    with pytest.raises(OSError, match=r"needs 65\.2 GB and 60\.0 GB of disk are free"):
+        script.write_checkpoint(script.config_of(script.MADE["120b"]), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_an_interrupt_left_is_replaced(script, tmp_path):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    (partial / "half").write_text("half")
+    (tmp_path / "out").mkdir()
+    script.write_checkpoint(script.config_of(script.TINY), tmp_path / "out")
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+    assert not (tmp_path / "out" / "half").exists()
+
+
+def test_the_tokenizer_of_the_published_size_gives_the_codecs_ids(script, tmp_path):
+    script.write_tokenizer(tmp_path, vocabulary=201_088)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    codec = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+    readme = (BENCHMARKS.parent / "README.md").read_text(encoding="utf-8")
+    texts = [readme, "<|start|>user<|message|>Été 12345?\r\n\n  日本語 👩‍👧 DON'T don't<|end|>", " \t\n x  ", ""]
+    for text in texts:
+        assert tokenizer.encode(text) == codec.encode(text, allowed_special="all")
+    assert (tokenizer.eos_token_id, tokenizer.pad_token_id, len(tokenizer)) == (200002, 199999, 200019)
+
+
+def test_a_small_vocabulary_has_the_control_tokens_too(tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    config = json.loads((tiny / "config.json").read_text())
+    assert len(tokenizer) == config["vocab_size"] == 512
+    assert tokenizer.convert_tokens_to_ids("<|return|>") == config["eos_token_id"]
+    assert tokenizer.decode(tokenizer.encode("Été <|end|>")) == "Été <|end|>"
+
+
+def test_the_gguf_holds_the_same_weights(tiny, loaded):
+    gguf = pytest.importorskip("gguf")
+    reader = gguf.GGUFReader(tiny.with_suffix(".gguf"))
+    found = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
+    model, _ = loaded
+    for number, layer in enumerate(model.model.layers):
+        experts, prefix = layer.mlp.experts, f"blk.{number}."
+        gate_up = experts.gate_up_proj.detach().transpose(1, 2).numpy()
+        bias = experts.gate_up_proj_bias.detach().numpy()
+        for first, name in enumerate(("gate", "up")):
+            np.testing.assert_array_equal(found[f"{prefix}ffn_{name}_exps.weight"], gate_up[:, first::2])
+            np.testing.assert_array_equal(found[f"{prefix}ffn_{name}_exps.bias"], bias[:, first::2])
+        down = experts.down_proj.detach().transpose(1, 2).numpy()
+        np.testing.assert_array_equal(found[f"{prefix}ffn_down_exps.weight"], down)
+        query = layer.self_attn.q_proj.weight.detach().numpy()
+        np.testing.assert_allclose(found[f"{prefix}attn_q.weight"], query, atol=np.abs(query).max() / 250)
+    assert len(found) == 3 + 17 * len(model.model.layers) + 2 * len(model.model.layers)

