@@ -5,7 +5,7 @@ STAMP := .venv/.installed-$(shell cat pyproject.toml constraints.txt | cksum | c
 USER_STAMP := .venv/.user-installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test_thorough unit_test integration_test format lint type clean
+.PHONY: help demo test test_thorough unit_test integration_test wheel_test format lint type clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ test_thorough: test  ## Run all tests with ten times as many examples
 
 integration_test: $(STAMP)  ## Run the demo model for real
 	$(BIN)/python -m pytest tests/integration_tests
+
+wheel_test: $(STAMP)  ## Install the wheel into an empty environment and use it there
+	$(BIN)/python scripts/check_wheel.py
 
 format: $(STAMP)  ## Format the code
 	$(BIN)/ruff format .
