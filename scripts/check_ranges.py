@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("end", choices=sorted(RESOLUTIONS))
     parser.add_argument("--environment", type=Path, help="Keep the environment in this folder and use it again.")
     parser.add_argument("tests", nargs="*", default=["tests/unit_tests"], help="The unit tests by default.")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.environment or Path(temporary)).absolute()
         python = folder / "bin" / "python"
