@@ -235,7 +235,7 @@ def _read(found: Found, data: bytes, options: Options) -> list[Document]:
 
 def _reader(suffix: str) -> Reader:
     module, name = _READERS[suffix].split(".")
-    reader: Reader = getattr(import_module(f"langchain_gptoss.ingest.{module}"), name)
+    reader: Reader = getattr(import_module(f"langchain_gptoss.ingest.readers.{module}"), name)
     return reader
 
 
