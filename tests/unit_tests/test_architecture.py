@@ -25,7 +25,7 @@ LINES = [
     {"language_models"},
     {"engine", "chat_formats"},
     {"models"},
-    {"text", "_io", "_progress"},
+    {"text", "_flow", "_io", "_progress"},
     {"errors", "_optional"},
 ]
 SAME_LINE = {
