@@ -29,7 +29,7 @@ from langchain_gptoss.chatbot.grounding import passages as evidence
 from langchain_gptoss.evals.datasets import Question, read_questions
 from langchain_gptoss.ingest import split_documents
 from langchain_gptoss.retrievers import BM25Retriever, HybridRetriever
-from langchain_gptoss.text.sentences import words
+from langchain_gptoss.text.words import extract_content_words
 
 SHIPPED = Path(calibration.__file__).with_suffix(".json")
 FILES = {
@@ -143,7 +143,9 @@ def common_words(data: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for names in (("piaf", "service-public"), ("squad2",)):
         asked = [q for name in names for q in read_questions(data / FILES[name][0]).questions if half(q.group) == 0]
-        counts = Counter(stem for q in asked for stem in {word[: calibration.STEM] for word in words(q.text)})
+        counts = Counter(
+            stem for q in asked for stem in {word[: calibration.STEM] for word in extract_content_words(q.text)}
+        )
         for stem, count in counts.items():
             rate = round(1000 * count / len(asked), 1)
             if rate >= 0.5 and not stem[0].isdigit():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_gptoss.text.sentences import words
+from langchain_gptoss.text.words import extract_content_words
 
 _OPENING = re.compile(
     r"^\W*(and|or|but|also|then|what about|how about|why|et|ou|mais|alors|pourquoi|qu'en est-il)\b", re.IGNORECASE
@@ -67,4 +67,4 @@ def without_markers(answer: str) -> str:
 
 def _follows(question: str) -> bool:
     pointing = _OPENING.search(question) or _REFERENCE.search(question)
-    return bool(pointing) or len(words(question)) < _STANDALONE_WORDS
+    return bool(pointing) or len(extract_content_words(question)) < _STANDALONE_WORDS

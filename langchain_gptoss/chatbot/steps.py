@@ -31,8 +31,7 @@ from langchain_gptoss.chatbot.types import ChatbotChunk, Source
 from langchain_gptoss.errors import ContextLengthError, GptOssError, RetrievalError
 from langchain_gptoss.retrievers.adapters import aask, ask
 from langchain_gptoss.retrievers.query_rewriting import Standalone, arewrite, rewrite
-from langchain_gptoss.text.language import detect_language
-from langchain_gptoss.text.sentences import language_of
+from langchain_gptoss.text.language import choose_language
 
 Changes = dict[str, Any]
 _SUMMARY_WORDS = 150
@@ -105,7 +104,7 @@ class Steps:
 
     def _voice(self, text: str) -> Voice:
         first = next(iter(self.voices.values()))
-        return first if len(self.voices) == 1 else self.voices.get(detect_language(text) or language_of(text), first)
+        return first if len(self.voices) == 1 else self.voices.get(choose_language(text), first)
 
     # The conversation
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import unicodedata
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -11,27 +10,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, Valid
 
 from langchain_gptoss.domains.validation import explain
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.text.normalization import fold_for_rules, fold_pattern
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 
 _SAMPLES = 3
-_JOINED = str.maketrans({"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "’": "'", "‘": "'", "ʼ": "'", "‑": "-", "–": "-"})
-
-
-def folded(text: str) -> str:
-    """Returns a text as rules read it: no accents, straight apostrophes, single spaces, nothing invisible.
-
-    Args:
-        text: A question, an answer or a pattern.
-
-    Returns:
-        The text; letters keep their case, which the patterns ignore.
-    """
-    # The form that composes nothing separates each accent from its letter, so that it can be left out.
-    apart = unicodedata.normalize("NFKD", text.translate(_JOINED))
-    kept = (char for char in apart if unicodedata.category(char) not in ("Mn", "Cf"))
-    return re.sub(r"\s+", " ", "".join(kept))
 
 
 def _written(text: str) -> str:
@@ -48,18 +32,12 @@ def _one_line(text: str) -> str:
 
 def _pattern(text: str) -> str:
     try:
-        compiled = re.compile(_folded_pattern(text), re.IGNORECASE)
+        compiled = re.compile(fold_pattern(text), re.IGNORECASE)
     except re.error as error:
         raise ValueError(f"is not a regular expression ({error}): {text}") from None
     if compiled.search(""):
         raise ValueError(f"fits every question, so that all would be refused: {text!r}")
     return text
-
-
-def _folded_pattern(text: str) -> str:
-    """As `folded`, but keeps the spaces, which a pattern may have in groups and counts."""
-    apart = unicodedata.normalize("NFKD", text.translate(_JOINED))
-    return "".join(char for char in apart if unicodedata.category(char) != "Mn")
 
 
 Text = Annotated[str, AfterValidator(_written)]
@@ -103,11 +81,11 @@ class SafetyRule(_Values):
 
     @cached_property
     def _compiled(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(_folded_pattern(pattern), re.IGNORECASE) for pattern in self.patterns)
+        return tuple(re.compile(fold_pattern(pattern), re.IGNORECASE) for pattern in self.patterns)
 
     def fits(self, text: str) -> bool:
         """Says whether the rule refuses this question."""
-        plain = folded(text)
+        plain = fold_for_rules(text)
         return any(pattern.search(plain) for pattern in self._compiled)
 
 

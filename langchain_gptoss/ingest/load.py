@@ -22,7 +22,7 @@ from langchain_gptoss.ingest.readers.formats import PAGE_BREAK, Extract, Reader,
 from langchain_gptoss.ingest.readers.pdf_outline import Headings
 from langchain_gptoss.ingest.sources import Found, Listing, Skipped, list_files, printable
 from langchain_gptoss.ingest.split import HEADINGS, MARKDOWN, first_heading, may_have_headings
-from langchain_gptoss.text.language import language_of
+from langchain_gptoss.text.language import identify_language
 
 # Where the reader of each format is. The modules are imported when a file of theirs comes.
 _READERS = {
@@ -281,7 +281,7 @@ def _encodable(text: str) -> str:
 
 def _told_by(text: str) -> dict[str, str]:
     told = {"content_hash": hashlib.sha256(text.encode()).hexdigest()}
-    language = language_of(text)
+    language = identify_language(text)
     return told if language is None else {**told, "language": language}
 
 

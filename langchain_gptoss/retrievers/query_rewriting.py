@@ -14,7 +14,8 @@ from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.text.language import detect_language, function_words, words
+from langchain_gptoss.text.language import detect_language
+from langchain_gptoss.text.words import extract_content_words
 
 _NAMES = {"en": "English", "fr": "French"}
 _REMEMBERED = 6  # messages that are shown to the model
@@ -154,4 +155,4 @@ def _fault(rewritten: str, question: str, before: str, conversation: str) -> str
 
 def _content(text: str) -> set[str]:
     """Returns the beginnings of the words that say something: a plural is the same word."""
-    return {word[:6].rstrip("s") for word in words(text) if word not in function_words()} - {""}
+    return {word[:6].rstrip("s") for word in extract_content_words(text)} - {""}

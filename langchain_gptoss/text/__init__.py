@@ -1,1 +1,1 @@
-"""Shared text analysis: language, normalization, sentences, quantities, function words."""
+"""Shared text analysis: languages, normalization, sentences, words, search terms, quantities, names, polarity."""

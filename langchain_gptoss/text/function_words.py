@@ -1,7 +1,8 @@
-"""The small words that tell a language: articles, pronouns, prepositions, conjunctions, without accents.
+"""Function words: articles, pronouns, prepositions, conjunctions and other words without a topic.
 
-English and French are told apart for searching, so their lists were tried on question sets. The others are there so
-that a text in one of them is named, or at least is not taken for English or French.
+There are two lists because they have different purposes. `FUNCTION_WORDS` shows the language of a text. `STOP_WORDS`
+are left out when questions, claims and passages are compared; they include words of questions, such as "please" and
+"tell", and the weights in `chatbot/grounding/calibration.json` are fitted without them.
 """
 
 _LISTS = {
@@ -61,4 +62,20 @@ _LISTS = {
 }  # fmt: skip
 
 FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in _LISTS.items()}
-"""ISO 639-1 code to words; English and French come first."""
+"""Function words without accents, by ISO 639-1 code; English and French come first.
+
+The English and French lists were tested on question sets. The others make it possible to name a text in one of them,
+or at least not to mistake it for English or French.
+"""
+
+STOP_WORDS = frozenset(
+    """a about all also am an and answer any are as at be been but by can could did do does for from get give had has
+    have he her his how i if in into is it its know long many may me more most much must my need no not of on one only
+    or our please she should so some tell than that the their them then there these they this those to us was we were
+    what when where which who whom whose why will with would yes you your
+    à au aux avec ce ces cela cette comme comment combien dans de des du elle elles en est et être il ils je la le
+    les leur longtemps lui ma mais me mes mon ne non nous on ou où oui par pas peut peux plus pour pouvez puis
+    puis-je quand que quel quelle quelles quels quelqu qui quoi réponse sa se ses si son sont sur ta te tes ton
+    tous tout très tu un une vos votre vous y""".split()  # noqa: SIM905 (a list of 160 strings would be 160 lines)
+)
+"""English and French words that do not tell what a text is about, in lower case and with accents."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from langchain_gptoss.chatbot.grounding.calibration import calibration, word_weight
 from langchain_gptoss.chatbot.grounding.passages import Passage, Wanted, spans_of
-from langchain_gptoss.text.quantities import names
-from langchain_gptoss.text.sentences import language_of, lexicon, spelled_words
+from langchain_gptoss.text.language import choose_language
+from langchain_gptoss.text.names import extract_names
+from langchain_gptoss.text.words import build_lexicon, pair_content_words
 
 _TELLING = 0.5  # weight from which a word that stands in no passage is named as the reason
 _SHOWN = 3
@@ -83,7 +84,7 @@ def signals(question: str, passages: Sequence[Passage]) -> dict[str, float]:
     best = texts[shares.index(max(shares))]
     everything = [part for text in texts for part in text]
     spans = spans_of(passages)
-    asked = names(question) + tuple(word for word in wanted.words if word[0].isdigit())
+    asked = extract_names(question) + tuple(word for word in wanted.words if word[0].isdigit())
     relevances = sorted((p.relevance for p in passages if p.relevance is not None), reverse=True)
     top = relevances[0] if relevances else 0.0
     rest = sum(relevances[1:]) / len(relevances[1:]) if len(relevances) > 1 else top
@@ -101,7 +102,7 @@ def signals(question: str, passages: Sequence[Passage]) -> dict[str, float]:
 
 
 def _share_missing(asked: Sequence[str], texts: Sequence[str]) -> float:
-    there = [lexicon(text) for text in texts]
+    there = [build_lexicon(text) for text in texts]
     lacking = [word for word in asked if not any(word in one for one in there)]
     return len(lacking) / len(asked) if asked else 0.0
 
@@ -116,16 +117,16 @@ def logistic(coefficients: dict[str, float], features: dict[str, float]) -> floa
 
 def _foreign(question: str, passages: Sequence[Passage], language: str | None) -> bool:
     """Returns whether the best passage is in another language than the question, so that words cannot agree."""
-    return (language or language_of(question)) != language_of(passages[0].text)
+    return (language or choose_language(question)) != choose_language(passages[0].text)
 
 
 def _why(question: str, passages: Sequence[Passage]) -> str:
     if not passages:
         return "nothing was found"
-    there = [lexicon(text) for passage in passages for text in (passage.heading, passage.text)]
+    there = [build_lexicon(text) for passage in passages for text in (passage.heading, passage.text)]
     absent = dict.fromkeys(
         written
-        for written, word in spelled_words(question)
+        for written, word in pair_content_words(question)
         if word_weight(word) >= _TELLING and not any(word in one for one in there)
     )
     if not absent:

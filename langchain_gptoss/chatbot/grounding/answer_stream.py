@@ -13,7 +13,8 @@ from langchain_gptoss.chatbot.grounding.claim_support import supporting_span
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span
 from langchain_gptoss.chatbot.prompts import QUOTE
 from langchain_gptoss.chatbot.types import Citation
-from langchain_gptoss.text.sentences import sentences, words
+from langchain_gptoss.text.sentences import find_sentences
+from langchain_gptoss.text.words import extract_content_words
 
 # Markers that the model wrote itself: ours replace them. The second form is the one that gpt-oss learned.
 _MARKER = re.compile(r"\s*(?:\[\s*\d{1,3}(?:\s*[,;-]\s*\d{1,3})*\s*\]|【[^】]*】)")
@@ -99,7 +100,7 @@ class Draft:
 
     def _sentence_end(self) -> int | None:
         """Returns where the first sentence ends, once something after it has begun."""
-        found = list(islice(sentences(self._held), 2))
+        found = list(islice(find_sentences(self._held), 2))
         end = found[0][1] if len(found) > 1 else len(self._held)
         longest = _LONGEST_BRIEF if self.brief else _LONGEST
         if end > longest:  # a model that has lost its thread writes on and on without a full stop
@@ -131,8 +132,8 @@ class Draft:
             yield self._piece(whole, shown, f"[{self._number(span, sentence)}]")
         elif not self.strict and (shown or not refused):
             whole = whole[:shown] if refused else whole
-            self.unsupported += [sentence] if words(sentence) else []
-            yield self._piece(whole, shown, UNSUPPORTED if words(sentence) else "")
+            self.unsupported += [sentence] if extract_content_words(sentence) else []
+            yield self._piece(whole, shown, UNSUPPORTED if extract_content_words(sentence) else "")
 
     def _piece(self, whole: str, shown: int, marker: str) -> str:
         rest = whole[shown:].rstrip()

@@ -8,7 +8,7 @@ from langchain_gptoss.chatbot.grounding.calibration import calibration
 from langchain_gptoss.chatbot.grounding.claim_support import supporting_span
 from langchain_gptoss.chatbot.grounding.passages import Span, likelihoods
 from langchain_gptoss.chatbot.types import Citation
-from langchain_gptoss.text.sentences import coverage, words
+from langchain_gptoss.text.words import calculate_coverage, extract_content_words
 
 __all__ = ["Citation", "answers", "cite", "quotable_spans", "supporting_span"]
 
@@ -19,7 +19,7 @@ _MOST_QUOTES = 3
 
 def answers(span: Span, question: str) -> bool:
     """Returns whether a span holds enough of the question's words to be shown as the answer by itself."""
-    return coverage(words(question), f"{span.passage.heading} {span.text}") >= _QUOTABLE
+    return calculate_coverage(extract_content_words(question), f"{span.passage.heading} {span.text}") >= _QUOTABLE
 
 
 def quotable_spans(question: str, spans: Sequence[Span]) -> list[Span]:

@@ -13,8 +13,12 @@ from typing import Any
 from langchain_gptoss._optional import require
 from langchain_gptoss.chatbot.grounding.passages import Span
 from langchain_gptoss.errors import MissingDependencyError
-from langchain_gptoss.text.quantities import contradicts, dates, names, quantities, same_quantities
-from langchain_gptoss.text.sentences import language_of, lexicon, missing, negated, sentences, spelled_words, words
+from langchain_gptoss.text.language import choose_language
+from langchain_gptoss.text.names import extract_names
+from langchain_gptoss.text.polarity import has_opposite_meaning, is_negated
+from langchain_gptoss.text.quantities import extract_dates, extract_quantities, has_same_quantities
+from langchain_gptoss.text.sentences import find_sentences
+from langchain_gptoss.text.words import build_lexicon, extract_content_words, find_missing_words, pair_content_words
 
 _SUPPORT = 0.65  # the share of a claim's words that its span must hold
 _NEWS = 0.6  # the share of the words that the sentence adds to the question
@@ -63,12 +67,12 @@ class _Claim:
 
     @classmethod
     def of(cls, sentence: str, question: str) -> "_Claim | None":
-        said, asked = words(sentence), words(question)
-        new = missing(said, question)
+        said, asked = extract_content_words(sentence), extract_content_words(question)
+        new = find_missing_words(said, question)
         if not said or sentence.rstrip().endswith("?") or not (new or _YES_OR_NO.match(sentence)):
             return None
         whole = said if len(said) >= _ELLIPTIC else said + asked
-        there = lexicon(sentence)
+        there = build_lexicon(sentence)
         return cls(
             text=sentence,
             wanted=tuple(word for word in whole if not word[0].isdigit()),
@@ -84,8 +88,8 @@ def _best(claim: _Claim, spans: Sequence[Span]) -> Span | None:
         fit = _share(claim.wanted, f"{span.passage.heading} {span.text}")
         if max(rival, fit) < best or (not claim.wanted and supporter):
             continue
-        if not same_quantities(claim.text, span.text):
-            rival = max(rival, fit) if quantities(span.text) else rival
+        if not has_same_quantities(claim.text, span.text):
+            rival = max(rival, fit) if extract_quantities(span.text) else rival
         elif (fit > best or (fit == best and not supporter)) and _agrees(claim, span):
             supporter, best = span, fit
     return None if rival > best else supporter
@@ -95,18 +99,18 @@ def _agrees(claim: _Claim, span: Span) -> bool:
     """Returns whether a span that has the numbers of a claim also has its dates, names, news, and its yes or no."""
     passage = f"{span.passage.heading} {span.passage.text}"
     return (
-        dates(claim.text) <= dates(f"{span.passage.heading} {span.text}")
+        extract_dates(claim.text) <= extract_dates(f"{span.passage.heading} {span.text}")
         and (not claim.new or _share(claim.new, span.text) >= _NEWS)
-        and not missing(list(claim.taken_over), passage)
+        and not find_missing_words(list(claim.taken_over), passage)
         and _same_names(claim, span)
         and not _speaks_against(claim, span)
     )
 
 
 def _share(wanted: Sequence[str], text: str) -> float:
-    lacking = missing(list(wanted), text)
+    lacking = find_missing_words(list(wanted), text)
     if lacking and (fuzz := _rapidfuzz()):
-        there = [word for word in lexicon(text).words if len(word) >= _TYPO_LENGTH]
+        there = [word for word in build_lexicon(text).words if len(word) >= _TYPO_LENGTH]
         lacking = [
             word
             for word in lacking
@@ -129,10 +133,10 @@ def _same_names(claim: _Claim, span: Span) -> bool:
     A name that the claim adds to the question stands in the span or its heading, or before it in the passage where the
     span itself names nobody else ("She founded it in 1999").
     """
-    here = lexicon(f"{span.passage.heading} {span.text}")
-    before = lexicon(span.passage.text[: span.start])
-    others = [name for name in names(span.text) if name not in lexicon(claim.text)]
-    for name in names(claim.text):
+    here = build_lexicon(f"{span.passage.heading} {span.text}")
+    before = build_lexicon(span.passage.text[: span.start])
+    others = [name for name in extract_names(span.text) if name not in build_lexicon(claim.text)]
+    for name in extract_names(claim.text):
         if name in claim.new and name not in here and (others or name not in before):
             return False
     return not _other_subject(claim, span)
@@ -144,14 +148,14 @@ def _other_subject(claim: _Claim, span: Span) -> bool:
     return (
         bool(first and second)
         and first in claim.new
-        and first not in lexicon(f"{span.passage.heading} {span.passage.text}")
-        and second not in lexicon(claim.text)
+        and first not in build_lexicon(f"{span.passage.heading} {span.passage.text}")
+        and second not in build_lexicon(claim.text)
     )
 
 
 def _subject(sentence: str) -> str:
     start = sentence.lstrip("\"'“”«»([*•- ")
-    found = spelled_words(start)[:1]
+    found = pair_content_words(start)[:1]
     return found[0][1] if found and found[0][0][0].isupper() and start.startswith(found[0][0]) else ""
 
 
@@ -161,16 +165,20 @@ def _speaks_against(claim: _Claim, span: Span) -> bool:
     Of two sentences, each part of the claim is held against the one that is nearest to it, figures included: a year in
     the one does not date what the other says.
     """
-    sides = [span.text[start:end] for start, end in sentences(span.text)]
+    sides = [span.text[start:end] for start, end in find_sentences(span.text)]
     if len(sides) < 2:
-        return contradicts(claim.text, span.text)
-    named = {*names(claim.text), _subject(claim.text)}
-    parts = [part for part in _CLAIM_PARTS.split(claim.text) if len(words(part)) > 1]
-    wanted = [(part, words(part)) for part in parts] if len(parts) > 1 else [(claim.text, list(claim.wanted))]
+        return has_opposite_meaning(claim.text, span.text)
+    named = {*extract_names(claim.text), _subject(claim.text)}
+    parts = [part for part in _CLAIM_PARTS.split(claim.text) if len(extract_content_words(part)) > 1]
+    wanted = (
+        [(part, extract_content_words(part)) for part in parts]
+        if len(parts) > 1
+        else [(claim.text, list(claim.wanted))]
+    )
     for part, said in wanted:
         telling = [word for word in said if not word[0].isdigit() and word not in named]
         nearest = sides[_first_of_highest([_share(telling, side) for side in sides])]
-        if contradicts(part, nearest) or not same_quantities(part, nearest):
+        if has_opposite_meaning(part, nearest) or not has_same_quantities(part, nearest):
             return True
     return False
 
@@ -198,11 +206,11 @@ def _across_languages(claim: _Claim, spans: Sequence[Span]) -> Span | None:
     """
     for span in spans:
         if (
-            language_of(claim.text) != language_of(span.text)
-            and quantities(claim.text)
-            and same_quantities(claim.text, span.text)
-            and negated(claim.text) == negated(span.text)
-            and not missing(list(names(claim.text)), f"{span.passage.heading} {span.passage.text}")
+            choose_language(claim.text) != choose_language(span.text)
+            and extract_quantities(claim.text)
+            and has_same_quantities(claim.text, span.text)
+            and is_negated(claim.text) == is_negated(span.text)
+            and not find_missing_words(list(extract_names(claim.text)), f"{span.passage.heading} {span.passage.text}")
         ):
             return span
     return None

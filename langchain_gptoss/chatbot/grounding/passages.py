@@ -11,7 +11,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.chatbot.grounding.calibration import calibration, word_weight
-from langchain_gptoss.text.sentences import lexicon, sentences, words
+from langchain_gptoss.text.sentences import find_sentences
+from langchain_gptoss.text.words import build_lexicon, extract_content_words
 
 _LONG = 30  # content words of a sentence that is as long as can be
 _FIGURE = re.compile(
@@ -86,7 +87,7 @@ def _passage(number: int, document: Document) -> Passage:
 
 def spans_of(passages: Sequence[Passage]) -> list[Span]:
     """Returns every sentence of the passages."""
-    return [Span(passage=p, start=start, end=end) for p in passages for start, end in sentences(p.text)]
+    return [Span(passage=p, start=start, end=end) for p in passages for start, end in find_sentences(p.text)]
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ class Wanted:
     @classmethod
     def of(cls, question: str) -> "Wanted":
         """Returns the words of a question."""
-        found = tuple(dict.fromkeys(words(question)))
+        found = tuple(dict.fromkeys(extract_content_words(question)))
         return cls(found, tuple(word_weight(word) for word in found))
 
     def share(self, *texts: str) -> float:
         """Returns the weighted share of the words that texts hold together, from 0 to 1."""
-        there = [lexicon(text) for text in texts]
+        there = [build_lexicon(text) for text in texts]
         held = sum(
             weight for word, weight in zip(self.words, self.weights, strict=True) if any(word in one for one in there)
         )
@@ -112,10 +113,10 @@ class Wanted:
 
     def phrases(self, text: str) -> float:
         """Returns the weighted share of neighbouring words of the question that are near each other in a text."""
-        there, held, total = lexicon(text), 0.0, 0.0
+        there, held, total = build_lexicon(text), 0.0, 0.0
         for (first, second), (one, other) in zip(pairwise(self.words), pairwise(self.weights), strict=True):
             total += one + other
-            if first in there and second in there and _near(there.places(first), there.places(second)):
+            if first in there and second in there and _near(there.find_positions(first), there.find_positions(second)):
                 held += one + other
         return held / (total or 1.0)
 
@@ -200,7 +201,7 @@ def span_features(question: str, spans: Sequence[Span], *, figure: bool | None =
             "passage": whole[span.passage.number],
             "relevance": relevance[span.passage.number],
             "rank": 1 / span.passage.number,
-            "length": min(len(lexicon(span.text).words), _LONG) / _LONG,
+            "length": min(len(build_lexicon(span.text).words), _LONG) / _LONG,
             "figure": float(figure and any(char.isdigit() for char in span.text)),
             "opens": float(span.passage.start + span.start == 0),
             "introduces": float(span.text.endswith((":", "?"))),

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from langchain_gptoss.chatbot.guard.english import Kind
 from langchain_gptoss.chatbot.guard.rules import STRONG, matches
-from langchain_gptoss.chatbot.guard.sanitization import Folded, control_tokens
-from langchain_gptoss.text.sentences import sentences
+from langchain_gptoss.chatbot.guard.sanitization import control_tokens
+from langchain_gptoss.text.normalization import FoldedText
+from langchain_gptoss.text.sentences import find_sentences
 
 _PARAGRAPH = "\n\n"
 
@@ -42,14 +43,14 @@ def instructions_in(text: str) -> tuple[Finding, ...]:
     """
     if not text.strip():
         return ()
-    folded = Folded(text)
+    folded = FoldedText(text)
     found: list[tuple[Kind, int, int]] = [
-        (kind, *folded.original(start, end)) for kind, start, end in matches(folded.text)
+        (kind, *folded.find_original_span(start, end)) for kind, start, end in matches(folded.text)
     ]
     found += [("control", start, end) for start, end in control_tokens(text) if not _markup(text[start:end])]
     if not found:
         return ()
-    spans = list(sentences(text))
+    spans = list(find_sentences(text))
     kinds: dict[tuple[int, int], Kind] = {}
     for kind, start, end in found:
         if kind in STRONG:

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_gptoss.chatbot.guard.injection import Finding
 from langchain_gptoss.chatbot.guard.sanitization import control_tokens
-from langchain_gptoss.text.sentences import sentences
+from langchain_gptoss.text.sentences import find_sentences
 
 _SHINGLE = 8  # as many words in a row that an answer shares with the prompt, and with no passage, were copied from it
 
@@ -79,7 +79,7 @@ class OutputCheck:
             return text, ()
         kept = [
             text[start:end]
-            for start, end in sentences(text)
+            for start, end in find_sentences(text)
             if not any(finding.start < end and start < finding.end for finding in found)
         ]
         return " ".join(kept), found

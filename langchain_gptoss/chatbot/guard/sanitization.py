@@ -6,24 +6,16 @@ word, a reader who does not see what a model reads.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.text.normalization import remove_invisible
 
 MAX_QUESTION_CHARS = 100_000
 _FEW = 2  # unreadable characters prove nothing
 _MAX_BINARY = 0.1  # the share of unreadable characters above which a text is taken for binary data
 _REPLACEMENT = "\ufffd"
 
-# Signs that are seen by no reader: zero-width and filler characters, marks and overrides of direction, tags, and the
-# variation selectors that text never needs. The joiners (200C, 200D) and selectors FE0E and FE0F are judged by place.
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-    # a joiner or a selector after a Latin letter, a space, another of its kind, or at the beginning joins nothing
-    "|(?:(?<![^\\s\u0000-\u024f\u200c\u200d\ufe0e\ufe0f])[\u200c\u200d\ufe0e\ufe0f])+"
-)
 _CONTROL = re.compile("[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufdd0-\ufdef\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?|[\u000b\u000c\u0085\u2028\u2029]")
@@ -79,7 +71,7 @@ def unreadable(text: str) -> int:
 def visible(text: str) -> str:
     """Returns a text without characters that nobody sees, all line ends alike, spaces for control characters."""
     text = _LINE_END.sub("\n", _SURROGATE.sub(_REPLACEMENT, text))
-    return _INVISIBLE.sub("", _CONTROL.sub(" ", text))
+    return remove_invisible(_CONTROL.sub(" ", text))
 
 
 def defused(text: str) -> str:
@@ -99,47 +91,3 @@ def one_line(text: str, *, max_chars: int = 200) -> str:
 def control_tokens(text: str) -> Iterator[tuple[int, int]]:
     """Yields the span of each control token that somebody wrote as text."""
     yield from (token.span() for token in _TOKENS.finditer(text))
-
-
-class Folded:
-    """A text as patterns are matched on it, with the way back to the offsets of the original.
-
-    Lower case, without accents, without invisible characters, and with lookalikes (full-width, mathematical, Cyrillic
-    and Greek letters) written in Latin, so that "ｉgnоre" is found by "ignore".
-
-    Attributes:
-        text: The folded text.
-    """
-
-    def __init__(self, text: str) -> None:
-        pieces: list[str] = []
-        places: list[int] = []
-        hidden = {place for match in _INVISIBLE.finditer(text) for place in range(*match.span())}
-        for place, character in enumerate(text):
-            if place in hidden:
-                continue
-            folded = character if character.isascii() else _folded_character(character)
-            pieces.append(folded)
-            places += [place] * len(folded)
-        self.text = "".join(pieces).lower()
-        if len(self.text) != len(places):  # no character folds to one that grows in lower case, so far as is known
-            self.text = "".join(pieces)
-        self._places = [*places, len(text)]
-
-    def original(self, start: int, end: int) -> tuple[int, int]:
-        """Returns the span in the original text of a span in the folded one."""
-        return self._places[start], (self._places[end - 1] + 1 if end > start else self._places[start])
-
-
-# Letters of other scripts that are drawn as Latin ones.
-_CONFUSABLE = str.maketrans(
-    "асеорхуіјѕԁһԛԝкмтвнАВЕКМНОРСТХУІЈЅαονιρτυκΑΒΕΖΗΙΚΜΝΟΡΤΥΧ’‘",
-    "aceopxyijsdhqwkmtbhABEKMHOPCTXYIJSaoviptukABEZHIKMNOPTYX''",
-)
-
-
-def _folded_character(character: str) -> str:
-    plain = unicodedata.normalize("NFKD", character).translate(_CONFUSABLE)
-    if character.isspace():
-        return "\n" if character in "\u0085\u2028\u2029" else " "
-    return "".join(c for c in plain if not unicodedata.combining(c)).lower() or ""

@@ -19,7 +19,7 @@ from langchain_gptoss._optional import require
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.bm25.persistence import Saved, read_index, write_index
 from langchain_gptoss.retrievers.bm25.postings import Postings
-from langchain_gptoss.text.language import Analyser
+from langchain_gptoss.text.terms import TermAnalyser
 from langchain_gptoss.vectorstores.metadata_match import Filter, matcher
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class BM25Index:
     def __init__(self, language: str | None = None, *, k1: float = K1, b: float = B) -> None:
         if k1 < 0 or not 0 <= b <= 1:
             raise InvalidInputError(f"k1 is {k1} and b is {b}; k1 must be 0 or more and b between 0 and 1.")
-        self._analyser = Analyser(language)
+        self._analyser = TermAnalyser(language)
         self._lock = threading.RLock()
         self._k1, self._b = k1, b
         self._clear()
@@ -91,7 +91,7 @@ class BM25Index:
         named = list(ids) if ids is not None else [document.id or _content_id(document) for document in documents]
         last = dict(zip(named, documents, strict=True))
         texts = [
-            self._analyser.document_terms(_indexed(document), language=_told_language(document))
+            self._analyser.analyse_document(_indexed(document), language=_told_language(document))
             for document in last.values()
         ]
         with self._lock:
@@ -164,7 +164,7 @@ class BM25Index:
         if k < 1:
             raise InvalidInputError(f"k is {k} and must be at least 1.")
         allowed = [matcher(filter_) for filter_ in filters if filter_ is not None]
-        words = self._analyser.query_terms(query)
+        words = self._analyser.analyse_query(query)
         with self._lock:
             scores, limit = self._scores(words)
             found: list[tuple[Document, float]] = []
@@ -188,7 +188,7 @@ class BM25Index:
             InvalidInputError: A filter cannot be understood.
         """
         allowed = [matcher(filter_) for filter_ in filters if filter_ is not None]
-        words = self._analyser.query_terms(query)
+        words = self._analyser.analyse_query(query)
         with self._lock:
             scores, limit = self._scores(words)
             rows = {id_: self._rows[id_] for id_ in ids if id_ in self._rows}

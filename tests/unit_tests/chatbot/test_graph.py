@@ -21,16 +21,6 @@ from langchain_gptoss.chatbot.grounding.passages import nearest_spans, passages_
 from langchain_gptoss.chatbot.history import with_earlier
 from langchain_gptoss.engine import ScriptedEngine
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
-from langchain_gptoss.text.sentences import (
-    coverage,
-    language_of,
-    missing,
-    negated,
-    numbers,
-    same_word,
-    sentences,
-    words,
-)
 
 SHIPPING = (
     "Standard delivery costs 4.90 euros and takes three to five working days.\n"
@@ -64,45 +54,6 @@ def scripted(*answers: str) -> ChatGptOss:
 
 def chatbot(*answers: str, documents=DOCUMENTS, **options):
     return create_chatbot(scripted(*answers), Fixed(documents=documents), **options)
-
-
-# Text
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("It costs 4.90 euros. It takes e.g. two days.", ["It costs 4.90 euros.", "It takes e.g. two days."]),
-        ("- One item\n- Another item\n", ["One item", "Another item"]),
-        ("Il a dit « oui ». Puis il est parti !", ["Il a dit « oui ».", "Puis il est parti !"]),
-        ("| a | b |\n| c | d |", ["a | b", "c | d"]),
-        ("  \n\n ", []),
-        ("no end", ["no end"]),
-    ],
-)
-def test_sentences(text, expected):
-    assert [text[start:end] for start, end in sentences(text)] == expected
-
-
-def test_words_and_numbers():
-    assert words("How much does the Express delivery cost?") == ["express", "shipping", "cost"]
-    assert words("Combien coûte l’expédition à l'étranger ?") == ["cost", "shipping", "etranger"]
-    assert numbers("12,90 euros, two days, 1,500 points and 10:00") == {"12.9", "2", "1500", "10:00"}
-    assert numbers("12.90") == numbers("12,90")
-    assert same_word("cost", "costs")
-    assert same_word("return", "returned")
-    assert not same_word("open", "unopened")
-    assert missing(["gift", "cards"], "We sell cards.") == ["gift"]
-    assert coverage([], "anything") == 0
-    assert missing(words("How much does it cost?"), "Express shipping is $9.99.") == []
-
-
-def test_negation_and_language():
-    assert negated("It cannot be returned.")
-    assert negated("Ce n’est pas possible.")
-    assert not negated("It can be returned.")
-    assert language_of("Combien coûte la livraison express ?") == "fr"
-    assert language_of(EXPRESS) == "en"
 
 
 # Support

@@ -18,7 +18,6 @@ from langchain_gptoss.retrievers import BM25Retriever
 from langchain_gptoss.retrievers.bm25 import persistence as bm25_files
 from langchain_gptoss.retrievers.bm25.index import BM25Index
 from langchain_gptoss.retrievers.bm25.postings import Postings
-from langchain_gptoss.text.language import Analyser, detect_language, words
 
 DOCUMENTS = [
     Document(id="a", page_content="Express shipping costs 12.90 euros.", metadata={"year": 2023, "source": "ship.md"}),
@@ -52,39 +51,6 @@ class TestStandard(RetrieversIntegrationTests):
         return "shipping"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("L'école d'Évry, jusqu'à aujourd'hui", ["ecole", "evry", "a", "aujourdhui"]),
-        ("the school’s arc-en-ciel isn't", ["the", "school", "arc", "en", "ciel", "isnt"]),
-        ("cœur ÆSOP Straße", ["coeur", "aesop", "strasse"]),
-        ("", []),
-        ("--- … !", []),
-    ],
-)
-def test_words(text, expected):
-    assert words(text) == expected
-
-
-def test_other_scripts_keep_their_marks():
-    assert words("йод") == ["йод"]
-
-
-@pytest.mark.parametrize(
-    ("text", "language"),
-    [
-        ("Combien coûte la livraison ?", "fr"),
-        ("How much is shipping?", "en"),
-        ("indemnités kilométriques", "fr"),
-        ("booking flights", "en"),
-        ("12345", None),
-        ("", None),
-    ],
-)
-def test_language_is_detected(text, language):
-    assert detect_language(text) == language
-
-
 def test_accents_case_endings_and_articles_do_not_matter():
     found = BM25Retriever.from_texts(["L'indemnité de l'employé.", "Le congé parental."], language="fr")
     assert [d.page_content for d in found.invoke("INDEMNITES EMPLOYES")] == ["L'indemnité de l'employé."]
@@ -98,11 +64,6 @@ def test_each_document_and_query_in_its_own_language():
     assert mixed.invoke("When is a refund paid?")[0].page_content.startswith("The refunds")
     assert mixed.invoke("tva")[0].page_content == "TVA 5050"
     assert mixed.invoke("remboursement")[0].page_content.startswith("Les remboursements")
-
-
-def test_an_unknown_language_is_refused_with_the_known_ones():
-    with pytest.raises(InvalidInputError, match="Known are ar, ca"):
-        Analyser("xx")
 
 
 def test_a_heading_is_searched_and_not_shown():

@@ -22,7 +22,7 @@ from langchain_gptoss.chatbot.guard import (
     visible,
 )
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.text.sentences import sentences
+from langchain_gptoss.text.sentences import find_sentences
 
 TOKENS = [
     "<|start|>",
@@ -207,7 +207,7 @@ def test_neutralised_text_keeps_every_other_offset():
     assert len(safe) == len(text)
     assert "German" not in safe
     assert "Ignore" not in safe
-    kept = [(start, end) for start, end in sentences(text) if keeps(start, end)]
+    kept = [(start, end) for start, end in find_sentences(text) if keeps(start, end)]
     assert [text[start:end] for start, end in kept] == ["Été : 4,90 €.", "Retours gratuits."]
     assert [safe[start:end] for start, end in kept] == [text[start:end] for start, end in kept]
     assert neutralised(text, ()) == text
