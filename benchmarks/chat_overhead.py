@@ -41,11 +41,11 @@ def ours() -> float:
 
 def engine_alone() -> float:
     """Returns microseconds per token that the scripted engine and its stream cost by themselves."""
-    from langchain_gptoss.engine import Request
+    from langchain_gptoss.engine import GenerationRequest
 
     engine = ScriptedEngine([[5] * TOKENS])
     began = time.perf_counter()
-    count = sum(1 for _ in engine.start(Request(prompt_ids=(1,))))
+    count = sum(1 for _ in engine.submit(GenerationRequest(prompt_ids=(1,))))
     microseconds = (time.perf_counter() - began) / count * 1e6
     engine.close()
     return microseconds

@@ -54,16 +54,16 @@ class Ours(Runner):
         import torch
 
         torch.set_num_threads(job["threads"])
-        from langchain_gptoss.engine.registry import shared_engine
+        from langchain_gptoss.engine.registry import get_local_engine
 
-        self._engine = shared_engine(Path(job["checkpoint"]), device="cpu")
+        self._engine = get_local_engine(Path(job["checkpoint"]), device="cpu")
 
     def answer(self, prompt: list[int], tokens: int) -> Timing:
-        from langchain_gptoss.engine import Request, SamplingParams
+        from langchain_gptoss.engine import GenerationRequest, SamplingParams
 
         sampling = SamplingParams(temperature=0, max_tokens=tokens)
         began, times, ids = time.perf_counter(), [], []
-        for token_id in self._engine.start(Request(prompt_ids=tuple(prompt), sampling=sampling)):
+        for token_id in self._engine.submit(GenerationRequest(prompt_ids=tuple(prompt), sampling=sampling)):
             times.append(time.perf_counter())
             ids.append(token_id)
         return Timing(first=times[0] - began, rest=times[-1] - times[0], ids=ids)

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from langchain_gptoss.engine import Request, SamplingParams
-from langchain_gptoss.engine.registry import shared_engine
+from langchain_gptoss.engine import GenerationRequest, SamplingParams
+from langchain_gptoss.engine.registry import get_local_engine
 
 GOAL = 0.10
 
@@ -29,10 +29,10 @@ def measure(folder: Path, context: int) -> None:
     from langchain_gptoss.models.checkpoint import read_config
 
     plan = plan_checkpoint(folder, max_context=context)
-    engine = shared_engine(folder, max_context=context)
+    engine = get_local_engine(folder, max_context=context)
     loaded = peak()
     ids = tuple(random.Random(0).choices(range(int(read_config(folder)["vocab_size"]) - 1000), k=context - 8))
-    made = list(engine.start(Request(prompt_ids=ids, sampling=SamplingParams(max_tokens=8))))
+    made = list(engine.submit(GenerationRequest(prompt_ids=ids, sampling=SamplingParams(max_tokens=8))))
     engine.close()
     off = plan.memory.peak / peak() - 1
     print(

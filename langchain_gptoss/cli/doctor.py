@@ -70,10 +70,10 @@ def doctor(
 
 def this_machine() -> "Hardware":
     """Returns the probed hardware; the CPU kernel is compiled if it was not yet."""
-    from langchain_gptoss.engine.kernels.native import kernel_status
+    from langchain_gptoss.engine.kernels.native import get_kernel_status
     from langchain_gptoss.models.planning.hardware import CpuKernel, probe
 
-    status = kernel_status()
+    status = get_kernel_status()
     level: CpuKernel = next((known for known in get_args(CpuKernel) if known == status.level), "none")
     return probe(cpu_kernel=level, cpu_kernel_reason=status.why)
 

@@ -1,21 +1,15 @@
-"""Token ids in, token ids out: what runs a model, and a scripted engine for tests and examples."""
+"""Token ids in, token ids out: runs a model, or replays a script for tests and examples."""
 
-from langchain_gptoss.engine.base import (
-    Engine,
-    FinishReason,
-    Grammar,
-    Request,
-    SamplingParams,
-    TokenLogprobs,
-    TokenStream,
-)
+from langchain_gptoss.engine.base import Engine
+from langchain_gptoss.engine.request import GenerationRequest, Grammar, SamplingParams
 from langchain_gptoss.engine.runners.scripted import ScriptedEngine
+from langchain_gptoss.engine.token_stream import FinishReason, TokenLogprobs, TokenStream
 
 __all__ = [
     "Engine",
     "FinishReason",
+    "GenerationRequest",
     "Grammar",
-    "Request",
     "SamplingParams",
     "ScriptedEngine",
     "TokenLogprobs",

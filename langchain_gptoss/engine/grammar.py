@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from llguidance import LLMatcher, LLTokenizer
 
-from langchain_gptoss.engine.base import Grammar
+from langchain_gptoss.engine.request import Grammar
 from langchain_gptoss.errors import GptOssError, InvalidInputError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from langchain_gptoss._progress import bytes_bar
-from langchain_gptoss.engine.kernels.native import kernel_status
+from langchain_gptoss.engine.kernels.native import get_kernel_status
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint import read_config
@@ -27,7 +27,7 @@ def probe_machine(*, measure: bool = False, kernel: bool = True) -> Hardware:
     """
     if not kernel:
         return probe(measure=measure)
-    status = kernel_status()
+    status = get_kernel_status()
     return probe(cpu_kernel=status.level, cpu_kernel_reason=status.why, measure=measure)
 
 

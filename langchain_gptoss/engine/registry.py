@@ -12,7 +12,7 @@ _engines: dict[tuple[object, ...], Engine] = {}
 _local: list[tuple[Path, Plan, Engine]] = []
 
 
-def shared_engine(
+def get_local_engine(
     folder: Path,
     *,
     device: str | None = None,
@@ -53,7 +53,7 @@ def shared_engine(
         return engine
 
 
-def remote_engine(base_url: str, model: str, *, api_key: str | None, timeout: float, max_retries: int) -> Engine:
+def get_remote_engine(base_url: str, model: str, *, api_key: str | None, timeout: float, max_retries: int) -> Engine:
     """Returns the engine for a model on a server; everything that asks alike shares its connections.
 
     Raises:

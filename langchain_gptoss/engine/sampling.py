@@ -2,7 +2,8 @@
 
 import torch
 
-from langchain_gptoss.engine.base import SamplingParams, TokenLogprobs
+from langchain_gptoss.engine.request import SamplingParams
+from langchain_gptoss.engine.token_stream import TokenLogprobs
 
 
 class Sampler:

@@ -1,15 +1,16 @@
-"""The one thread that owns the model.
+"""The thread that owns the model.
 
-A generation is a generator that yields one token, alone or with its log-probabilities, or None for work without a
-token (a piece of the prompt), at each step, and returns why it ended. The scheduler gives every live generation one
-step in turn, so that a long prompt does not stop the others, and looks before each step whether somebody still listens.
+A generation is a generator. Each step yields one token, a token with its log-probabilities, or None for work without a
+token, such as one chunk of the prompt; the return value is the finish reason. The scheduler gives each active
+generation one step in turn, so that a long prompt does not block the others, and checks for cancellation before each
+step.
 """
 
 import queue
 import threading
 from collections.abc import Generator
 
-from langchain_gptoss.engine.base import FinishReason, TokenLogprobs, TokenStream
+from langchain_gptoss.engine.token_stream import FinishReason, TokenLogprobs, TokenStream
 from langchain_gptoss.errors import GptOssError
 
 Step = int | tuple[int, TokenLogprobs] | None
@@ -18,77 +19,83 @@ _Job = tuple[TokenStream, Generation]
 
 
 class Scheduler:
-    """Runs generations side by side on one thread, which starts with the first of them."""
+    """Runs generations in turn on one thread, which starts with the first generation."""
 
-    def __init__(self, name: str, *, max_live: int = 8) -> None:
-        """Takes the thread's name and how many generations may hold a KV cache at a time; further ones wait."""
-        self._name = name
-        self._max_live = max_live
-        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    def submit(self, generation: Generation, stream: TokenStream | None = None) -> TokenStream:
-        """Queues a generation; all of its code runs on the scheduler's thread.
+    def __init__(self, name: str, *, max_active: int = 8) -> None:
+        """Create the queue; the thread starts later.
 
         Args:
-            generation: Yields a token a step.
-            stream: Where its tokens go, if the generation itself has to know it; None makes one.
+            name: Name of the thread.
+            max_active: Maximum number of generations with a KV cache at one time; further ones wait.
+        """
+        self._name = name
+        self._max_active = max_active
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def submit(self, generation: Generation, stream: TokenStream | None = None) -> TokenStream:
+        """Queue a generation; all of its code runs on the scheduler's thread.
+
+        Args:
+            generation: The generation's steps.
+            stream: The stream that receives the tokens, if the generation needs it too; None creates one.
 
         Raises:
-            GptOssError: The scheduler was closed.
+            GptOssError: The scheduler is closed.
         """
         stream = stream or TokenStream()
         with self._lock:
-            if self._closed:
-                raise GptOssError("This model was closed. Create a new ChatGptOss to load it again.")
+            if self._is_closed:
+                raise GptOssError("This model was closed.", hint="Create a new ChatGptOss to load it again.")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-            self._waiting.put((stream, generation))
+            self._queue.put((stream, generation))
         return stream
 
     def close(self) -> None:
-        """Cancels every generation and waits for the step in progress."""
+        """Cancel every generation and wait for the step in progress."""
         with self._lock:
-            self._closed = True
-            self._waiting.put(None)
+            self._is_closed = True
+            self._queue.put(None)
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
     def _run(self) -> None:
-        live: list[_Job] = []
-        while not self._closed:
-            while len(live) < self._max_live and not (live and self._waiting.empty()):
-                job = self._waiting.get()
+        active: list[_Job] = []
+        while not self._is_closed:
+            while len(active) < self._max_active and not (active and self._queue.empty()):
+                job = self._queue.get()
                 if job is None:
                     break
-                live.append(job)
-            live = [job for job in live if self._closed or _step(*job)]  # those that close() overtakes are ended below
-        while not self._waiting.empty():
-            if (job := self._waiting.get()) is not None:
-                live.append(job)
-        for stream, _ in live:
+                active.append(job)
+            # After close() the remaining jobs stay in the list, and the loop below ends them.
+            active = [job for job in active if self._is_closed or _run_step(*job)]
+        while not self._queue.empty():
+            if (job := self._queue.get()) is not None:
+                active.append(job)
+        for stream, _ in active:
             stream.finish("cancelled")
 
 
-def _step(stream: TokenStream, generation: Generation) -> bool:
-    """Takes one step and returns whether there is another."""
+def _run_step(stream: TokenStream, generation: Generation) -> bool:
+    """Run one step of a generation; return False if it was the last one."""
     try:
-        if stream.cancelled:
+        if stream.is_cancelled:
             generation.close()
             return False
-        made = next(generation)
+        step = next(generation)
     except StopIteration as end:
         stream.finish(end.value)
         return False
-    except Exception as error:  # whatever it is, it belongs to the listener, and the others go on
+    except Exception as error:  # any error belongs to this stream; the other generations continue
         stream.fail(error)
         return False
-    if isinstance(made, tuple):
-        stream.put(*made)
-    elif made is not None:
-        stream.put(made)
+    if isinstance(step, tuple):
+        stream.put(*step)
+    elif step is not None:
+        stream.put(step)
     return True

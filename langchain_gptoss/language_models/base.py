@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, 
 from langchain_gptoss.chat_formats import ChatFormat, load_chat_format
 from langchain_gptoss.chat_formats.base import FREE, Delta, Mend, Task
 from langchain_gptoss.chat_formats.stop import StopFilter
-from langchain_gptoss.engine.base import Engine, Grammar, Request, SamplingParams, TokenLogprobs, TokenStream
-from langchain_gptoss.engine.registry import remote_engine, shared_engine
+from langchain_gptoss.engine import Engine, GenerationRequest, Grammar, SamplingParams, TokenLogprobs, TokenStream
+from langchain_gptoss.engine.registry import get_local_engine, get_remote_engine
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve
 from langchain_gptoss.models.checkpoint import locate
@@ -134,10 +134,10 @@ class GptOssModel(BaseModel):
         """The engine, shared by every model of this checkpoint in the process; loaded on first use."""
         if self.engine is None and self.base_url is not None:
             key = self.api_key.get_secret_value() if self.api_key else None
-            return remote_engine(
+            return get_remote_engine(
                 self.base_url, self.card.name, api_key=key, timeout=self.timeout, max_retries=self.max_retries
             )
-        return self.engine or shared_engine(
+        return self.engine or get_local_engine(
             self.checkpoint,
             device=self.device,
             dtype=self.dtype,
@@ -192,13 +192,13 @@ class GptOssModel(BaseModel):
         """
         sampling = self._sampling(options)
         stops = StopFilter(stop if stop is not None else self.stop or [])
-        request = Request(
+        request = GenerationRequest(
             prompt_ids=tuple(prompt_ids),
             sampling=sampling,
             stop_ids=self.format.stop_ids,
             grammar=self._grammar(task),
         )
-        return Turn(self.running_engine.start(request), self.format, stops, task, prompt_tokens=len(prompt_ids))
+        return Turn(self.running_engine.submit(request), self.format, stops, task, prompt_tokens=len(prompt_ids))
 
     def _grammar(self, task: Task) -> Grammar | None:
         if (constraint := self.format.constraint(task)) is None:

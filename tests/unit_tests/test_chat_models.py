@@ -15,7 +15,7 @@ from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 from pydantic import ValidationError
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.engine import Request, ScriptedEngine, TokenStream
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
 from langchain_gptoss.errors import ContextLengthError, GptOssError, InvalidInputError
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
@@ -40,8 +40,8 @@ class Engine(ScriptedEngine):
         super().__init__(*args, **kwargs)
         self.streams: list[TokenStream] = []
 
-    def start(self, request: Request) -> TokenStream:
-        self.streams.append(super().start(request))
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        self.streams.append(super().submit(request))
         return self.streams[-1]
 
 
@@ -146,7 +146,7 @@ def test_a_stop_string_across_tokens_ends_the_answer(make, stop):
     message = llm.invoke("Hello", stop=["never", stop])
     assert message.content == "Hello there, friend!".partition(stop)[0]
     assert message.response_metadata["finish_reason"] == "stop"
-    assert llm.engine.streams[0].cancelled
+    assert llm.engine.streams[0].is_cancelled
     assert message.usage_metadata["output_tokens"] <= len(ids_of(ANSWER))
 
 
@@ -285,7 +285,7 @@ def test_closing_the_stream_stops_the_generation(endless):
     stream = endless.stream("Go on")
     next(stream)
     stream.close()
-    assert endless.engine.streams[0].cancelled
+    assert endless.engine.streams[0].is_cancelled
     assert until_it_stands_still(endless.engine) < 500
 
 
@@ -293,7 +293,7 @@ async def test_closing_the_async_stream_stops_the_generation(endless):
     stream = endless.astream("Go on")
     await anext(stream)
     await stream.aclose()
-    assert endless.engine.streams[0].cancelled
+    assert endless.engine.streams[0].is_cancelled
     assert until_it_stands_still(endless.engine) < 500
 
 
@@ -312,7 +312,7 @@ async def test_cancelling_the_task_stops_the_generation(endless, way):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert endless.engine.streams[0].cancelled
+    assert endless.engine.streams[0].is_cancelled
     assert until_it_stands_still(endless.engine) < 1000
 
 
@@ -320,10 +320,10 @@ async def test_cancelling_the_task_while_the_answer_is_begun_stops_the_generatio
     may_start, entered = threading.Event(), threading.Event()
 
     class SlowToStart(Paced):
-        def start(self, request: Request) -> TokenStream:
+        def submit(self, request: GenerationRequest) -> TokenStream:
             entered.set()
             may_start.wait(10)
-            return super().start(request)
+            return super().submit(request)
 
     engine = SlowToStart([LONG])
     task = asyncio.create_task(ChatGptOss(model="gpt-oss-20b", engine=engine).ainvoke("Go on"))
@@ -336,7 +336,7 @@ async def test_cancelling_the_task_while_the_answer_is_begun_stops_the_generatio
     while not engine.streams:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
-    assert engine.streams[0].cancelled
+    assert engine.streams[0].is_cancelled
     assert until_it_stands_still(engine) < 500
     engine.close()
 
@@ -430,7 +430,7 @@ def test_making_a_model_loads_nothing(monkeypatch):
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("it was loaded")
 
-    monkeypatch.setattr("langchain_gptoss.language_models.base.shared_engine", loaded)
+    monkeypatch.setattr("langchain_gptoss.language_models.base.get_local_engine", loaded)
     monkeypatch.setattr("langchain_gptoss.language_models.base.locate", loaded)
     llm = ChatGptOss(model="gpt-oss-120b")
     assert "gpt-oss-120b" in repr(llm)

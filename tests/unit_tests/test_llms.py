@@ -9,7 +9,7 @@ import pytest
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import GptOssLLM
-from langchain_gptoss.engine import Request, ScriptedEngine, TokenStream
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
 
 HEADER = "<|channel|>final<|message|>"
@@ -26,8 +26,8 @@ class Engine(ScriptedEngine):
         super().__init__(*args, **kwargs)
         self.streams: list[TokenStream] = []
 
-    def start(self, request: Request) -> TokenStream:
-        self.streams.append(super().start(request))
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        self.streams.append(super().submit(request))
         return self.streams[-1]
 
 
@@ -141,7 +141,7 @@ async def test_a_prompt_that_cannot_be_begun_ends_those_that_were(make):
         llm.generate(["short", "long " * 60_000])
     with pytest.raises(ContextLengthError):
         await llm.agenerate(["short", "long " * 60_000])
-    assert [stream.cancelled for stream in llm.engine.streams] == [True, True]
+    assert [stream.is_cancelled for stream in llm.engine.streams] == [True, True]
 
 
 def test_closing_the_stream_stops_the_generation(make):
@@ -149,7 +149,7 @@ def test_closing_the_stream_stops_the_generation(make):
     stream = llm.stream("x")
     next(stream)
     stream.close()
-    assert llm.engine.streams[0].cancelled
+    assert llm.engine.streams[0].is_cancelled
 
 
 async def test_cancelling_the_task_stops_every_generation(make):
@@ -160,7 +160,7 @@ async def test_cancelling_the_task_stops_every_generation(make):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [stream.cancelled for stream in llm.engine.streams] == [True, True]
+    assert [stream.is_cancelled for stream in llm.engine.streams] == [True, True]
 
 
 def test_what_tells_it_apart(make):

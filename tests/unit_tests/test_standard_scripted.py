@@ -13,7 +13,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.engine import Request, ScriptedEngine, TokenStream
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 JOKE = {"setup": "Why was the cat sitting on the computer?", "punchline": "To keep an eye on the mouse!"}
@@ -33,10 +33,10 @@ class Speaker(ScriptedEngine):
     def __init__(self) -> None:
         super().__init__([])
 
-    def start(self, request: Request) -> TokenStream:
+    def submit(self, request: GenerationRequest) -> TokenStream:
         prompt = ENCODING.decode(request.prompt_ids)
         self._completions.append(ENCODING.encode(completion(prompt), allowed_special="all"))
-        return super().start(request)
+        return super().submit(request)
 
 
 def completion(prompt: str) -> str:

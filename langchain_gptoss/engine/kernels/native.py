@@ -276,7 +276,7 @@ def cpu_kernel() -> Kernel | None:
         return _loaded()[0]
 
 
-def kernel_status() -> KernelStatus:
+def get_kernel_status() -> KernelStatus:
     """Returns whether the CPU kernel can be had, compiled on first use."""
     with _lock:
         return _loaded()[1]

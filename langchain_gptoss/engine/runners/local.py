@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from langchain_gptoss.engine.base import Engine, Request, TokenStream
+from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.engine.grammar import GrammarMatcher, GrammarTokenizer
+from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.runners.native_decode import Past, decoder_of
 from langchain_gptoss.engine.sampling import Sampler, token_logprobs
 from langchain_gptoss.engine.scheduler import Generation, Scheduler, Step
+from langchain_gptoss.engine.token_stream import TokenStream
 from langchain_gptoss.errors import InvalidInputError
 
 # Large enough for full matrix speed. A second request waits for one piece; a cancelled one only for one layer of it.
@@ -63,9 +65,9 @@ class LocalEngine(Engine):
         """Prompt and answer together, in tokens."""
         return self._context_length
 
-    def start(self, request: Request) -> TokenStream:
-        """Begins a generation; see `Engine.start`."""
-        limit = request.token_limit(self._context_length)
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        """Begins a generation; see `Engine.submit`."""
+        limit = request.compute_token_limit(self._context_length)
         if request.grammar is not None and self._folder is None:
             raise InvalidInputError("This engine was made without a checkpoint folder, so it cannot follow a grammar.")
         stream = TokenStream()
@@ -78,13 +80,13 @@ class LocalEngine(Engine):
             hook.remove()
         self._model = self._decoder = None
 
-    def _generate(self, request: Request, limit: int, stream: TokenStream) -> Generation:
+    def _generate(self, request: GenerationRequest, limit: int, stream: TokenStream) -> Generation:
         try:
             return (yield from self._steps(request, limit, stream))
         except _LeftError:
             return "cancelled"
 
-    def _steps(self, request: Request, limit: int, stream: TokenStream) -> Generation:
+    def _steps(self, request: GenerationRequest, limit: int, stream: TokenStream) -> Generation:
         cache = DynamicCache(config=self._model.config)
         prompt = torch.tensor([request.prompt_ids], device=self._model.device)
         read, length = 0, prompt.shape[1]
@@ -106,7 +108,7 @@ class LocalEngine(Engine):
                 logits = self._decoded(token_id, cache, past, stream)
         return "length"
 
-    def _matcher(self, request: Request) -> GrammarMatcher | None:
+    def _matcher(self, request: GenerationRequest) -> GrammarMatcher | None:
         if request.grammar is None or self._folder is None:
             return None
         if self._grammar_tokenizer is None:
@@ -136,7 +138,7 @@ class LocalEngine(Engine):
         return logits
 
     def _look(self, *_: object) -> None:
-        if self._listener is not None and self._listener.cancelled:
+        if self._listener is not None and self._listener.is_cancelled:
             raise _LeftError
 
 
@@ -145,6 +147,6 @@ def _cache_name(model: Any) -> str:
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
-def _step(request: Request, logits: torch.Tensor, token_id: int) -> Step:
+def _step(request: GenerationRequest, logits: torch.Tensor, token_id: int) -> Step:
     count = request.sampling.logprobs
     return token_id if count is None else (token_id, token_logprobs(logits, token_id, count))

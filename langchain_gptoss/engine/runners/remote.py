@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx
 
-from langchain_gptoss.engine.base import Engine, FinishReason, Request, TokenStream
+from langchain_gptoss.engine.base import Engine
+from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.runners.server_protocols import Event, LlamaServer, Protocol, Vllm
+from langchain_gptoss.engine.token_stream import FinishReason, TokenStream
 from langchain_gptoss.errors import GptOssError, InvalidInputError, RemoteServerError
 
 _BUSY = frozenset({429, 503})
@@ -38,7 +40,7 @@ class _RemoteStream(TokenStream):
     def connected(self, response: httpx.Response) -> None:
         """Takes the connection to hang up."""
         self._hang_up = lambda: _hang_up(response)
-        if self.cancelled:
+        if self.is_cancelled:
             self._hang_up()
 
 
@@ -101,8 +103,8 @@ class RemoteEngine(Engine):
         """
         return self._server()[2]
 
-    def start(self, request: Request) -> TokenStream:
-        """Begins a generation; see `Engine.start`.
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        """Begins a generation; see `Engine.submit`.
 
         Raises:
             RemoteServerError: The server cannot be reached, does not have the model, or is of another kind.
@@ -110,7 +112,7 @@ class RemoteEngine(Engine):
         if self._closed:
             raise GptOssError("This model was closed. Create a new ChatGptOss to connect again.")
         protocol, model, context = self._server()
-        body = protocol.body(request, model, request.token_limit(context))
+        body = protocol.body(request, model, request.compute_token_limit(context))
         stream = _RemoteStream()
         self._streams.add(stream)
         threading.Thread(
@@ -125,16 +127,18 @@ class RemoteEngine(Engine):
             stream.cancel()
         self._client.close()
 
-    def _run(self, stream: _RemoteStream, protocol: Protocol, body: dict[str, Any], request: Request) -> None:
+    def _run(self, stream: _RemoteStream, protocol: Protocol, body: dict[str, Any], request: GenerationRequest) -> None:
         try:
             self._generate(stream, protocol, body, request)
         except Exception as error:
-            if not stream.cancelled:
+            if not stream.is_cancelled:
                 stream.fail(error if isinstance(error, GptOssError) else self._explained(error))
         finally:
             self._streams.discard(stream)
 
-    def _generate(self, stream: _RemoteStream, protocol: Protocol, body: dict[str, Any], request: Request) -> None:
+    def _generate(
+        self, stream: _RemoteStream, protocol: Protocol, body: dict[str, Any], request: GenerationRequest
+    ) -> None:
         with self._opened(stream, protocol, body) as response:
             stream.connected(response)
             finished: FinishReason | None = None
@@ -145,7 +149,7 @@ class RemoteEngine(Engine):
                     if token_id in request.stop_ids:
                         finished = finished or "stop"
                 finished = event.finish_reason or finished
-                if stream.cancelled:
+                if stream.is_cancelled:
                     return
             if finished is None:
                 raise RemoteServerError(f"{self._root} ended the answer without saying why. Ask again.")

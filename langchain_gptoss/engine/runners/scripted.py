@@ -1,15 +1,17 @@
-"""An engine that replays token ids: for tests, examples, and for seeing what a chat format makes of a token stream."""
+"""An engine that replays token ids: for tests and examples, and to inspect a chat format's output."""
 
 import threading
 from collections.abc import Iterable, Sequence
 
-from langchain_gptoss.engine.base import Engine, Request, TokenStream
+from langchain_gptoss.engine.base import Engine
+from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.scheduler import Generation, Scheduler
+from langchain_gptoss.engine.token_stream import TokenStream
 from langchain_gptoss.errors import GptOssError
 
 
 class ScriptedEngine(Engine):
-    """Replays one list of token ids for each call, in order.
+    """Replays one list of token ids per call, in order.
 
     Like a model, it stops after one of the request's stop ids and at the request's token limit.
 
@@ -24,13 +26,18 @@ class ScriptedEngine(Engine):
             assert ChatGptOss(model="gpt-oss-20b", engine=engine).invoke("Hello").content == "Hi"
 
     Attributes:
-        requests: What it was asked so far.
-        steps: How many tokens it has made in all.
+        requests: The requests so far.
+        steps: Total number of generated tokens.
     """
 
     def __init__(self, completions: Iterable[Sequence[int]], *, context_length: int = 131_072) -> None:
-        """Args: one list of token ids per call, and the context to report, in tokens."""
-        self.requests: list[Request] = []
+        """Prepare the completions.
+
+        Args:
+            completions: One list of token ids per call.
+            context_length: The context length to report, in tokens.
+        """
+        self.requests: list[GenerationRequest] = []
         self.steps = 0
         self._completions = [list(completion) for completion in completions]
         self._context_length = context_length
@@ -39,31 +46,32 @@ class ScriptedEngine(Engine):
 
     @property
     def context_length(self) -> int:
-        """Prompt and answer together, in tokens."""
+        """Length of the context in tokens, prompt and answer together."""
         return self._context_length
 
-    def start(self, request: Request) -> TokenStream:
-        """Begins the next completion.
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        """Start the next completion; see `Engine.submit`.
 
         Raises:
-            GptOssError: Every completion was replayed already.
+            GptOssError: All completions are used up.
         """
-        limit = request.token_limit(self._context_length)
+        limit = request.compute_token_limit(self._context_length)
         with self._lock:
             if len(self.requests) == len(self._completions):
                 raise GptOssError(
                     f"ScriptedEngine was called {len(self._completions) + 1} times and has {len(self._completions)} "
-                    "completions. Give it one list of token ids for each call."
+                    "completions.",
+                    hint="Pass one list of token ids for each call.",
                 )
             completion = self._completions[len(self.requests)]
             self.requests.append(request)
         return self._scheduler.submit(self._replay(completion, request, limit))
 
     def close(self) -> None:
-        """Ends every stream."""
+        """Cancel every stream."""
         self._scheduler.close()
 
-    def _replay(self, completion: list[int], request: Request, limit: int) -> Generation:
+    def _replay(self, completion: list[int], request: GenerationRequest, limit: int) -> Generation:
         for token_id in completion[:limit]:
             self.steps += 1
             yield token_id

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_gptoss.engine.base import FinishReason, Request, TokenLogprobs
+from langchain_gptoss.engine.request import GenerationRequest
+from langchain_gptoss.engine.token_stream import FinishReason, TokenLogprobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Protocol(ABC):
     path: str
 
     @abstractmethod
-    def body(self, request: Request, model: str, limit: int) -> dict[str, Any]:
+    def body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
         """Returns what is sent for a request of at most `limit` new tokens."""
 
     @abstractmethod
@@ -54,7 +55,7 @@ class LlamaServer(Protocol):
 
     path = "/completion"
 
-    def body(self, request: Request, model: str, limit: int) -> dict[str, Any]:
+    def body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
         """See `Protocol.body`."""
         sampling = request.sampling
         body: dict[str, Any] = {
@@ -102,7 +103,7 @@ class Vllm(Protocol):
 
     path = "/v1/completions"
 
-    def body(self, request: Request, model: str, limit: int) -> dict[str, Any]:
+    def body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
         """See `Protocol.body`."""
         sampling = request.sampling
         body: dict[str, Any] = {

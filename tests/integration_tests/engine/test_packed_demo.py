@@ -10,10 +10,10 @@ from langchain_core.messages import HumanMessage
 from safetensors.torch import load_file, save_file
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.engine import Request, SamplingParams, registry
+from langchain_gptoss.engine import GenerationRequest, SamplingParams, registry
 from langchain_gptoss.engine.kernels.mxfp4 import packed
-from langchain_gptoss.engine.kernels.native import kernel_status
-from langchain_gptoss.engine.registry import shared_engine
+from langchain_gptoss.engine.kernels.native import get_kernel_status
+from langchain_gptoss.engine.registry import get_local_engine
 from langchain_gptoss.models.demo import demo_model
 
 PROMPTS = ["Write a long story about a fox.", "What is the capital of France?"]
@@ -38,11 +38,11 @@ def packed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_200_greedy_tokens_are_the_same(packed_demo, prompt):
-    assert kernel_status().level != "none"
+    assert get_kernel_status().level != "none"
     ids = tuple(ChatGptOss(model=packed_demo).format.render([HumanMessage(prompt)]))
-    request = Request(prompt_ids=ids, sampling=SamplingParams(temperature=0, max_tokens=200))
+    request = GenerationRequest(prompt_ids=ids, sampling=SamplingParams(temperature=0, max_tokens=200))
     written = [
-        list(shared_engine(packed_demo, device="cpu", experts=experts, dtype="float32").start(request))
+        list(get_local_engine(packed_demo, device="cpu", experts=experts, dtype="float32").submit(request))
         for experts in ("packed", "unpacked")
     ]
     assert len(written[0]) == 200

@@ -24,7 +24,7 @@ from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import ChatGptOss, FaissStore, create_chatbot
 from langchain_gptoss.chatbot import ChatbotOutput
-from langchain_gptoss.engine import Request, ScriptedEngine
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine
 from langchain_gptoss.engine.scheduler import Generation
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.serve import ServerSettings, add_chatbot_routes, create_app
@@ -52,7 +52,7 @@ class Words(Embeddings):
 class SlowEngine(ScriptedEngine):
     """A scripted engine that takes its time, as a model does."""
 
-    def _replay(self, completion: list[int], request: Request, limit: int) -> Generation:
+    def _replay(self, completion: list[int], request: GenerationRequest, limit: int) -> Generation:
         replay = super()._replay(completion, request, limit)
         while True:
             time.sleep(0.01)

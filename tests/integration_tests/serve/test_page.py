@@ -18,7 +18,7 @@ from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from langchain_gptoss import ChatGptOss, FaissStore, create_chatbot
-from langchain_gptoss.engine import Request, ScriptedEngine, TokenStream
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
 from langchain_gptoss.engine.scheduler import Generation
 from langchain_gptoss.errors import GptOssError
 from langchain_gptoss.serve import create_app
@@ -56,7 +56,7 @@ class HeldEngine(ScriptedEngine):
         self.let_go, self.over = threading.Event(), threading.Event()
         self._tokens = tokens
 
-    def _replay(self, completion: list[int], request: Request, limit: int) -> Generation:
+    def _replay(self, completion: list[int], request: GenerationRequest, limit: int) -> Generation:
         replay = super()._replay(completion, request, limit)
         try:
             while True:
@@ -76,11 +76,11 @@ class FailingOnceEngine(ScriptedEngine):
 
     failed = False
 
-    def start(self, request: Request) -> TokenStream:
+    def submit(self, request: GenerationRequest) -> TokenStream:
         if not self.failed:
             self.failed = True
             raise GptOssError("the secret reason")
-        return super().start(request)
+        return super().submit(request)
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,7 @@ from langchain_gptoss import ChatGptOss, GptOssLLM
 from langchain_gptoss.chat_formats.base import ResponseFormat, Task, Tool
 from langchain_gptoss.chat_formats.constrain import harmony_constraint, template_constraint
 from langchain_gptoss.chat_formats.harmony import CONTROLS
-from langchain_gptoss.engine import Request, ScriptedEngine, TokenStream
-from langchain_gptoss.engine.base import TokenLogprobs
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenLogprobs, TokenStream
 from langchain_gptoss.errors import InvalidInputError
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
@@ -333,9 +332,9 @@ async def test_callbacks_of_completions_get_what_was_held_back():
 class Measured(ScriptedEngine):
     """Reports a log-probability with each token."""
 
-    def start(self, request: Request) -> TokenStream:
+    def submit(self, request: GenerationRequest) -> TokenStream:
         stream = TokenStream()
-        for token_id in super().start(request):
+        for token_id in super().submit(request):
             stream.put(token_id, TokenLogprobs(chosen=-0.5))
         stream.finish("stop")
         return stream

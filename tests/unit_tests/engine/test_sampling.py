@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from langchain_gptoss.engine.base import SamplingParams
+from langchain_gptoss.engine.request import SamplingParams
 from langchain_gptoss.engine.sampling import Sampler
 from langchain_gptoss.errors import GptOssError, InvalidInputError
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from langchain_core.exceptions import ContextOverflowError
 
-from langchain_gptoss.engine import Request, SamplingParams, ScriptedEngine
+from langchain_gptoss.engine import GenerationRequest, SamplingParams, ScriptedEngine
 from langchain_gptoss.engine.scheduler import Generation, Scheduler
 from langchain_gptoss.errors import ContextLengthError, GptOssError, InvalidInputError
 
@@ -128,7 +128,7 @@ def test_a_generation_that_fails_while_it_is_closed_leaves_the_thread_alive(sche
 
 
 def test_close_ends_everything_and_is_safe_twice():
-    scheduler = Scheduler("test-model", max_live=2)
+    scheduler = Scheduler("test-model", max_active=2)
     log = Log()
     streams = [scheduler.submit(log.generation(str(n), None)) for n in range(4)]  # two of them wait
     next(streams[0])
@@ -176,7 +176,7 @@ def test_close_before_anything_ran():
 
 
 def test_only_so_many_are_live_and_the_rest_follow():
-    scheduler = Scheduler("test-model", max_live=2)
+    scheduler = Scheduler("test-model", max_active=2)
     live = most = 0
 
     def counted() -> Generation:
@@ -193,9 +193,9 @@ def test_only_so_many_are_live_and_the_rest_follow():
     scheduler.close()
 
 
-def request(**options: object) -> Request:
+def request(**options: object) -> GenerationRequest:
     stop_ids = options.pop("stop_ids", frozenset())
-    return Request(prompt_ids=(1, 2, 3), sampling=SamplingParams(**options), stop_ids=stop_ids)
+    return GenerationRequest(prompt_ids=(1, 2, 3), sampling=SamplingParams(**options), stop_ids=stop_ids)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def engine() -> Iterator[ScriptedEngine]:
 
 
 def test_scripted_engine_replays_in_order(engine):
-    first, second = engine.start(request()), engine.start(request())
+    first, second = engine.submit(request()), engine.submit(request())
     assert (list(first), list(second)) == ([10, 11, 12, 13], [20, 21])
     assert (first.finish_reason, second.finish_reason) == ("stop", "stop")
     assert engine.steps == 6
@@ -214,27 +214,27 @@ def test_scripted_engine_replays_in_order(engine):
 
 
 def test_scripted_engine_ends_with_the_stop_token(engine):
-    stream = engine.start(request(stop_ids=frozenset({12, 99})))
+    stream = engine.submit(request(stop_ids=frozenset({12, 99})))
     assert list(stream) == [10, 11, 12]
     assert stream.finish_reason == "stop"
 
 
 @pytest.mark.parametrize(("max_tokens", "made"), [(1, 1), (3, 3), (4, 4)])
 def test_scripted_engine_keeps_to_max_tokens(engine, max_tokens, made):
-    stream = engine.start(request(max_tokens=max_tokens))
+    stream = engine.submit(request(max_tokens=max_tokens))
     assert len(list(stream)) == made
     assert stream.finish_reason == "length"
 
 
 def test_a_stop_token_at_the_limit_is_a_stop(engine):
-    stream = engine.start(request(max_tokens=2, stop_ids=frozenset({11})))
+    stream = engine.submit(request(max_tokens=2, stop_ids=frozenset({11})))
     assert list(stream) == [10, 11]
     assert stream.finish_reason == "stop"
 
 
 def test_the_context_ends_the_answer():
     engine = ScriptedEngine([list(range(50))], context_length=10)
-    stream = engine.start(request(max_tokens=40))
+    stream = engine.submit(request(max_tokens=40))
     assert len(list(stream)) == 7
     assert stream.finish_reason == "length"
     engine.close()
@@ -242,12 +242,12 @@ def test_the_context_ends_the_answer():
 
 @pytest.mark.parametrize(("length", "fits"), [(9, True), (10, False), (11, False)])
 def test_a_prompt_must_leave_room_for_a_token(engine, length, fits):
-    asked = Request(prompt_ids=tuple(range(length)))
+    asked = GenerationRequest(prompt_ids=tuple(range(length)))
     if fits:
-        assert len(list(engine.start(asked))) == 1
+        assert len(list(engine.submit(asked))) == 1
         return
     with pytest.raises(ContextLengthError, match=f"has {length} tokens .* holds 10") as caught:
-        engine.start(asked)
+        engine.submit(asked)
     assert isinstance(caught.value, ContextOverflowError)
     assert (caught.value.prompt_tokens, caught.value.context_length) == (length, 10)
     assert engine.requests == []
@@ -255,20 +255,20 @@ def test_a_prompt_must_leave_room_for_a_token(engine, length, fits):
 
 def test_an_empty_prompt_is_refused(engine):
     with pytest.raises(InvalidInputError, match="no tokens"):
-        engine.start(Request(prompt_ids=()))
+        engine.submit(GenerationRequest(prompt_ids=()))
 
 
 def test_one_call_too_many_is_said(engine):
-    engine.start(request())
-    engine.start(request())
+    engine.submit(request())
+    engine.submit(request())
     with pytest.raises(GptOssError, match="called 3 times and has 2 completions"):
-        engine.start(request())
+        engine.submit(request())
 
 
 def test_many_threads_get_one_completion_each():
     engine = ScriptedEngine([[n] for n in range(64)])
     answers: list[int] = []
-    threads = [threading.Thread(target=lambda: answers.extend(engine.start(request()))) for _ in range(64)]
+    threads = [threading.Thread(target=lambda: answers.extend(engine.submit(request()))) for _ in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -281,4 +281,4 @@ def test_a_closed_engine_refuses(engine):
     engine.close()
     engine.close()
     with pytest.raises(GptOssError, match="was closed"):
-        engine.start(request())
+        engine.submit(request())

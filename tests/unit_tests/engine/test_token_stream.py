@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from langchain_gptoss.engine.base import TokenStream
+from langchain_gptoss.engine.token_stream import TokenStream
 
 
 def produce(stream: TokenStream, ids: list[int], error: BaseException | None = None) -> threading.Thread:
@@ -75,7 +75,7 @@ def test_cancel_from_another_thread_wakes_a_sync_listener():
     timer = threading.Timer(0.05, stream.cancel)
     timer.start()
     assert list(stream) == []
-    assert stream.cancelled
+    assert stream.is_cancelled
     assert stream.finish_reason == "cancelled"
     timer.join()
 
@@ -114,8 +114,8 @@ def test_cancel_after_the_end_keeps_the_reason():
 
 def test_leaving_the_block_cancels():
     with TokenStream() as stream:
-        assert not stream.cancelled
-    assert stream.cancelled
+        assert not stream.is_cancelled
+    assert stream.is_cancelled
 
 
 def test_producer_survives_a_listener_whose_loop_was_closed():

@@ -17,7 +17,7 @@ from transformers import DynamicCache, GptOssConfig, GptOssForCausalLM, Mxfp4Con
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
-from langchain_gptoss.engine import Request, SamplingParams, weights
+from langchain_gptoss.engine import GenerationRequest, SamplingParams, weights
 from langchain_gptoss.engine.kernels import build
 from langchain_gptoss.engine.kernels import native as kernel
 from langchain_gptoss.engine.kernels import packed_experts as experts
@@ -297,8 +297,8 @@ def test_an_engine_on_packed_weights(packed_checkpoint):
     plan = plan_checkpoint(packed_checkpoint, device="cpu")
     assert (plan.experts, plan.dtype, plan.attention) == ("packed", "int8", "flash")
     engine = LocalEngine(load_model(packed_checkpoint, plan), context_length=plan.context)
-    request = Request(prompt_ids=(5, 9, 44), sampling=SamplingParams(temperature=0, max_tokens=30))
-    assert list(engine.start(request)) == list(engine.start(request))
+    request = GenerationRequest(prompt_ids=(5, 9, 44), sampling=SamplingParams(temperature=0, max_tokens=30))
+    assert list(engine.submit(request)) == list(engine.submit(request))
     engine.close()
 
 
@@ -356,12 +356,14 @@ def test_decode_is_for_packed_int8_models_alone(packed_checkpoint, int8_model, m
 
 
 def test_an_engine_writes_the_same_with_and_without_it(packed_checkpoint, int8_model, monkeypatch):
-    request = Request(prompt_ids=tuple(ids_of(21)[0].tolist()), sampling=SamplingParams(temperature=0, max_tokens=80))
+    request = GenerationRequest(
+        prompt_ids=tuple(ids_of(21)[0].tolist()), sampling=SamplingParams(temperature=0, max_tokens=80)
+    )
     written = []
     for decoder_of in (decode.decoder_of, lambda _: None):
         monkeypatch.setattr(local, "decoder_of", decoder_of)
         engine = LocalEngine(int8_model, context_length=512)
-        written.append(list(engine.start(request)))
+        written.append(list(engine.submit(request)))
         assert engine.steps == 80
         engine.close()
     assert written[0] == written[1]
@@ -435,11 +437,11 @@ def test_zig_compiles_it_too(empty_home, monkeypatch):
 
 def test_a_machine_without_a_compiler_runs_packed_models(packed_checkpoint, tmp_path):
     code = (
-        "import torch; from pathlib import Path; from langchain_gptoss.engine.registry import shared_engine;"
-        "from langchain_gptoss.engine import Request, SamplingParams;"
-        "from langchain_gptoss.engine.kernels.native import kernel_status; assert kernel_status().level == 'none';"
-        f"engine = shared_engine(Path({str(packed_checkpoint)!r}));"
-        "print(len(list(engine.start(Request(prompt_ids=(5, 6), sampling=SamplingParams(max_tokens=5))))))"
+        "import torch; from pathlib import Path; from langchain_gptoss.engine.registry import get_local_engine;"
+        "from langchain_gptoss.engine import GenerationRequest, SamplingParams;"
+        "from langchain_gptoss.engine.kernels.native import get_kernel_status; assert get_kernel_status().level == 'none';"
+        f"engine = get_local_engine(Path({str(packed_checkpoint)!r}));"
+        "print(len(list(engine.submit(GenerationRequest(prompt_ids=(5, 6), sampling=SamplingParams(max_tokens=5))))))"
     )
     bare = {key: value for key, value in os.environ.items() if key not in {"CC", "PATH"}}
     environment = bare | {"PATH": str(tmp_path), "GPTOSS_HOME": str(tmp_path), "PYTHONPATH": str(hide_zig(tmp_path))}
