@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.chat_formats.base import Task, Tool
+from langchain_gptoss.chat_formats.base import PromptOptions, Tool
 from langchain_gptoss.chat_formats.harmony import HarmonyFormat
 from langchain_gptoss.engine import ScriptedEngine
 
@@ -72,7 +72,7 @@ def rendering() -> float:
     chat_format, times = HarmonyFormat(), []
     for _ in range(20):
         began = time.perf_counter()
-        chat_format.render(messages[:50], Task(tools=tools))
+        chat_format.render(messages[:50], PromptOptions(tools=tools))
         times.append((time.perf_counter() - began) * 1e3)
     return statistics.median(times)
 

@@ -1,7 +1,8 @@
 """`ChatGptOss`: a GPT-OSS model on this machine as a LangChain chat model."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -16,12 +17,26 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import PrivateAttr
 
-from langchain_gptoss.chat_formats.base import Delta, ReasoningEffort, Task
-from langchain_gptoss.language_models.base import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, TurnEnd, begun, check_names
-from langchain_gptoss.language_models.structured_output import Method, structured
-from langchain_gptoss.language_models.tools import openai_tools, read_choice, read_format, read_tools, without_calls
+from langchain_gptoss.chat_formats.base import Delta, PromptOptions, ReasoningEffort
+from langchain_gptoss.language_models.generation import (
+    ChunkBuilder,
+    Generation,
+    GenerationEnd,
+    astream_chunks,
+    start_in_thread,
+    stream_chunks,
+)
+from langchain_gptoss.language_models.options import MODEL_CONFIG, SAMPLING_OPTIONS, GptOssModel, check_option_names
+from langchain_gptoss.language_models.structured_output import Method, build_structured_output
+from langchain_gptoss.language_models.tools import (
+    convert_to_openai_tools,
+    invalidate_calls,
+    read_response_format,
+    read_tool_choice,
+    read_tools,
+)
 
-_OPTIONS = SAMPLING | {
+_CALL_OPTIONS = SAMPLING_OPTIONS | {
     "model",
     "reasoning_effort",
     "include_reasoning",
@@ -32,8 +47,8 @@ _OPTIONS = SAMPLING | {
     "strict",
 }
 
-# Under output_version="v1" a tool call whose index is that of a content block merges into it; langchain-core 1.8 counts
-# blocks of text and reasoning from 0, and there may be many, such as thoughts between calls.
+# Under output_version="v1" a tool call merges into the content block with the same index. langchain-core 1.8 counts the
+# blocks of text and reasoning from 0, and there may be many of them, such as reasoning between calls.
 _FIRST_CALL_INDEX = 1000
 
 
@@ -48,11 +63,11 @@ class ChatGptOss(GptOssModel, BaseChatModel):
     Key init args:
         model: `"demo"`, `"gpt-oss-20b"`, `"gpt-oss-120b"`, a folder, or a hub id.
         temperature, top_p, top_k, seed: How tokens are sampled.
-        max_tokens: The longest answer.
+        max_tokens: Maximum length of the answer.
         stop: Strings that end an answer.
         reasoning_effort: `"low"`, `"medium"` or `"high"`, for models that reason.
-        device, dtype: Where the model runs and in which number type; chosen when not given.
-        base_url: Of a vLLM or llama.cpp server that runs the model instead of this machine.
+        device, dtype: Device and number type of the model; chosen automatically by default.
+        base_url: URL of a vLLM or llama.cpp server that runs the model instead of this machine.
 
     Instantiate:
         .. code-block:: python
@@ -81,7 +96,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         .. code-block:: python
 
             def get_weather(city: str) -> str:
-                '''Returns the weather in a city.'''
+                '''Return the weather in a city.'''
 
             llm.bind_tools([get_weather]).invoke("What is the weather in Nantes?").tool_calls
 
@@ -112,24 +127,24 @@ class ChatGptOss(GptOssModel, BaseChatModel):
     model_config = MODEL_CONFIG
 
     reasoning_effort: ReasoningEffort | None = None
-    """How long the model thinks before it answers; None: its own default, medium."""
+    """Amount of reasoning before the answer; None: the model's default, medium."""
     include_reasoning: bool = True
-    """False drops the reasoning; the model still thinks."""
+    """False leaves the reasoning out of the message; the model reasons all the same."""
     streaming: bool = False
-    """Accepted as in other chat models: `invoke` folds `stream` either way."""
+    """Accepted as in other chat models and without effect: `invoke` always folds `stream`."""
 
-    _others: dict[str, "ChatGptOss"] = PrivateAttr(default_factory=dict)
+    _models_by_name: dict[str, "ChatGptOss"] = PrivateAttr(default_factory=dict)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Forgets the models that calls asked for, which were made with the old value."""
+        """Set a field, and drop the models of earlier calls with `model=`, which have the old value."""
         super().__setattr__(name, value)
         if name in type(self).model_fields and self.__pydantic_private__:
-            self._others.clear()
+            self._models_by_name.clear()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """See `GptOssModel.model_copy`."""
+        """Return a copy; see `GptOssModel.model_copy`."""
         copied = super().model_copy(update=update, deep=deep)
-        copied._others = {}
+        copied._models_by_name = {}
         return copied
 
     @property
@@ -155,7 +170,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         return params
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Returns the model's own token ids of a text."""
+        """Return the token ids of a text in the model's own vocabulary."""
         return self.format.encode(text)
 
     def get_num_tokens_from_messages(
@@ -163,8 +178,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         messages: list[BaseMessage],
         tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
-        """Returns the exact length of the prompt that these messages and tools make, in tokens."""
-        return len(self.format.render(messages, self._task({"tools": tools})))
+        """Return the exact length in tokens of the prompt with these messages and tools."""
+        return len(self.format.render(messages, self._build_prompt_options({"tools": tools})))
 
     def bind_tools(
         self,
@@ -175,24 +190,24 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Returns this model with tools that it may call.
+        """Return this model with tools that it may call.
 
         Args:
             tools: Functions with type hints and a docstring, LangChain tools, Pydantic models, TypedDicts, or JSON
                 schemas.
             tool_choice: `"auto"` (or None), `"none"` (or False), `"any"` (or `"required"` or True), a tool's name, or
-                OpenAI's dict. A demanded call is held to the tool's schema.
-            parallel_tool_calls: False allows one call an answer.
-            strict: True holds every call to its schema while it is written.
+                OpenAI's dict. The arguments of a required call always follow the tool's schema.
+            parallel_tool_calls: False allows one call per answer.
+            strict: True enforces the schemas of all calls during generation.
             **kwargs: Further options of a call, such as `reasoning_effort`.
 
         Raises:
-            InvalidInputError: A tool that cannot be understood, or a choice that names none. Two tools of one name
-                are refused when the model is called.
+            InvalidInputError: A tool has an unknown form, or the choice names no tool. Two tools with the same name
+                are rejected when the model is called.
         """
-        written = openai_tools(tools, strict=strict)
-        read_choice(tool_choice, [tool["function"]["name"] for tool in written])
-        options: dict[str, Any] = {"tools": written, **kwargs}
+        converted = convert_to_openai_tools(tools, strict=strict)
+        read_tool_choice(tool_choice, [tool["function"]["name"] for tool in converted])
+        options: dict[str, Any] = {"tools": converted, **kwargs}
         if tool_choice is not None:
             options["tool_choice"] = tool_choice
         if parallel_tool_calls is not None:
@@ -208,20 +223,21 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Returns a runnable that answers with a value of a schema.
+        """Return a runnable that answers with a value of a schema.
 
         Args:
-            schema: A Pydantic model, v1 or v2, whose instances come back; or a TypedDict or a JSON schema, for dicts.
-            method: `"json_schema"` holds the answer to the schema while it is written; the reasoning before it stays
-                free. `"function_calling"` demands a tool call. `"json_mode"` holds the answer to JSON alone.
+            schema: A Pydantic model (v1 or v2), which gives instances; or a TypedDict or a JSON schema, which give
+                dicts.
+            method: `"json_schema"` enforces the schema during generation and leaves the reasoning before the answer
+                free. `"function_calling"` requires a tool call. `"json_mode"` enforces JSON of any schema.
             include_raw: True returns a dict with `raw`, `parsed` and `parsing_error`.
-            strict: False asks for the schema without holding the answer to it.
+            strict: False shows the schema to the model without enforcing it.
             **kwargs: Further options of a call, such as `reasoning_effort`.
 
         Raises:
-            InvalidInputError: An unknown method, or a schema that cannot be read.
+            InvalidInputError: The method is unknown, or the schema cannot be read.
         """
-        return structured(self, schema, kwargs, method=method, strict=strict, include_raw=include_raw)
+        return build_structured_output(self, schema, kwargs, method=method, strict=strict, include_raw=include_raw)
 
     def _generate(
         self,
@@ -230,7 +246,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._chunks(self._begin(messages, stop, kwargs), run_manager))
+        return generate_from_stream(stream_chunks(self._start(messages, stop, kwargs), run_manager))
 
     async def _agenerate(
         self,
@@ -239,15 +255,16 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        turn = await begun(self._begin, messages, stop, kwargs)
-        return await agenerate_from_stream(self._achunks(turn, run_manager))
+        builder = await start_in_thread(self._start, messages, stop, kwargs)
+        return await agenerate_from_stream(astream_chunks(builder, run_manager))
 
-    # Every way to a whole answer ends in these two, those that stream on the way too, as agents do.
+    # All calls for a whole answer pass these two methods, also those that stream on the way, as agents do.
+
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _strict(super()._generate_with_cache(*args, **kwargs))
+        return _invalidate_broken_calls(super()._generate_with_cache(*args, **kwargs))
 
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _strict(await super()._agenerate_with_cache(*args, **kwargs))
+        return _invalidate_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
 
     def _stream(
         self,
@@ -256,7 +273,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        yield from self._chunks(self._begin(messages, stop, kwargs), run_manager)
+        yield from stream_chunks(self._start(messages, stop, kwargs), run_manager)
 
     async def _astream(
         self,
@@ -265,98 +282,46 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        turn = await begun(self._begin, messages, stop, kwargs)
-        # Closed by hand: leaving an async generator does not leave the one inside it.
-        async with aclosing(self._achunks(turn, run_manager)) as chunks:
+        builder = await start_in_thread(self._start, messages, stop, kwargs)
+        # Closing an async generator does not close the one inside it.
+        async with aclosing(astream_chunks(builder, run_manager)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    def _chunks(self, turn: Turn, run_manager: CallbackManagerForLLMRun | None) -> Iterator[ChatGenerationChunk]:
-        with turn.stream as stream:
-            for token_id in stream:
-                for chunk in self._fed(turn, token_id):
-                    if run_manager:
-                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
-        for chunk in self._flushed(turn):
-            if run_manager:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-
-    async def _achunks(
-        self, turn: Turn, run_manager: AsyncCallbackManagerForLLMRun | None
-    ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        with turn.stream as stream:
-            async for token_id in stream:
-                for chunk in self._fed(turn, token_id):
-                    if run_manager:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
-        for chunk in self._flushed(turn):
-            if run_manager:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-
-    def _begin(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Turn:
-        check_names(options, _OPTIONS, "option")
+    def _start(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> "_MessageChunkBuilder":
+        check_option_names(options, _CALL_OPTIONS, kind="option")
         if (model := options.get("model", self.model)) != self.model:
             others = {name: value for name, value in options.items() if name != "model"}
-            return self._other(model)._begin(messages, stop, others)
-        task = self._task(options)
-        sampling = {name: value for name, value in options.items() if name in SAMPLING}
-        turn = self.begin(self.format.render(messages, task), stop, sampling, task)
-        turn.model, turn.shows_reasoning = self.card.name, options.get("include_reasoning", self.include_reasoning)
-        return turn
+            return self._get_other_model(model)._start(messages, stop, others)
+        prompt_options = self._build_prompt_options(options)
+        prompt_ids = self.format.render(messages, prompt_options)
+        sampling = {name: value for name, value in options.items() if name in SAMPLING_OPTIONS}
+        return _MessageChunkBuilder(
+            self.start_generation(prompt_ids, stop, sampling, prompt_options),
+            include_reasoning=options.get("include_reasoning", self.include_reasoning),
+        )
 
-    def _other(self, model: str) -> "ChatGptOss":
-        """Returns the same chat model for another model, as a call may ask for."""
-        if model not in self._others:
-            given = {name: getattr(self, name) for name in self.model_fields_set if name not in {"model", "profile"}}
-            self._others[model] = type(self)(**given, model=model)
-        return self._others[model]
+    def _get_other_model(self, model: str) -> "ChatGptOss":
+        """Return a chat model with the same options for another model, which a call may name."""
+        if model not in self._models_by_name:
+            fields = {name: getattr(self, name) for name in self.model_fields_set if name not in {"model", "profile"}}
+            self._models_by_name[model] = type(self)(**fields, model=model)
+        return self._models_by_name[model]
 
-    def _task(self, options: Mapping[str, Any]) -> Task:
+    def _build_prompt_options(self, options: Mapping[str, Any]) -> PromptOptions:
         strict = options.get("strict")
         tools = read_tools(options.get("tools"), strict=strict)
-        response_format, constrained = read_format(options.get("response_format"), strict=strict)
-        return Task(
+        response_format, is_enforced = read_response_format(options.get("response_format"), strict=strict)
+        return PromptOptions(
             reasoning_effort=options.get("reasoning_effort", self.reasoning_effort),
             tools=tools,
-            tool_choice=read_choice(options.get("tool_choice"), [tool.name for tool in tools]),
-            parallel=options.get("parallel_tool_calls") is not False,
+            tool_choice=read_tool_choice(options.get("tool_choice"), [tool.name for tool in tools]),
+            parallel_tool_calls=options.get("parallel_tool_calls") is not False,
             response_format=response_format,
-            constrained=constrained,
+            enforces_response_format=is_enforced,
         )
-
-    def _fed(self, turn: Turn, token_id: int) -> list[ChatGenerationChunk]:
-        deltas = turn.feed(token_id)
-        chunks = [_chunk(delta, turn) for delta in deltas if delta.kind != "reasoning" or turn.shows_reasoning]
-        return _with_logprobs(chunks, turn)
-
-    def _flushed(self, turn: Turn) -> Iterator[ChatGenerationChunk]:
-        deltas = [delta for delta in turn.flush() if delta.kind != "reasoning" or turn.shows_reasoning]
-        yield from _with_logprobs([_chunk(delta, turn) for delta in deltas], turn)
-        yield self._last_chunk(turn.end())
-
-    def _last_chunk(self, end: TurnEnd) -> ChatGenerationChunk:
-        usage = UsageMetadata(
-            input_tokens=end.prompt_tokens,
-            output_tokens=end.answer_tokens,
-            total_tokens=end.prompt_tokens + end.answer_tokens,
-            input_token_details={"cache_read": end.cached_tokens},
-            output_token_details={"reasoning": end.reasoning_tokens},
-        )
-        metadata: dict[str, Any] = {
-            "finish_reason": end.finish_reason,
-            "model_name": end.model,
-            "model_provider": "gptoss",
-        }
-        if end.mended:
-            metadata["mended"] = [{"found": mend.found, "assumed": mend.assumed} for mend in end.mended]
-        if end.broken_calls:
-            metadata["broken_calls"] = end.broken_calls
-        message = AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")
-        return ChatGenerationChunk(message=message, generation_info={"finish_reason": end.finish_reason})
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         card = self.card
@@ -381,36 +346,58 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         return profile
 
 
-def _chunk(delta: Delta, turn: Turn) -> ChatGenerationChunk:
-    if delta.kind == "reasoning":
-        message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": delta.text})
-    elif delta.kind == "tool_call":
+class _MessageChunkBuilder(ChunkBuilder[ChatGenerationChunk]):
+    """Chunks of a message."""
+
+    def __init__(self, generation: Generation, *, include_reasoning: bool) -> None:
+        super().__init__(generation)
+        self._include_reasoning = include_reasoning
+
+    def _build_chunk(self, delta: Delta) -> ChatGenerationChunk | None:
+        if delta.kind == "text":
+            return ChatGenerationChunk(message=AIMessageChunk(content=delta.text))
+        if delta.kind == "reasoning":
+            if not self._include_reasoning:
+                return None
+            message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": delta.text})
+            return ChatGenerationChunk(message=message)
         call = tool_call_chunk(
             name=delta.name,
             args=delta.text,
-            id=turn.call_id(delta.call) if delta.name else None,
-            index=_FIRST_CALL_INDEX + delta.call,
+            id=self.generation.get_call_id(delta.call_index) if delta.name else None,
+            index=_FIRST_CALL_INDEX + delta.call_index,
         )
-        message = AIMessageChunk(content="", tool_call_chunks=[call])
-    else:
-        message = AIMessageChunk(content=delta.text)
-    return ChatGenerationChunk(message=message)
+        return ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[call]))
+
+    def _build_last_chunk(self, end: GenerationEnd) -> ChatGenerationChunk:
+        usage = UsageMetadata(
+            input_tokens=end.prompt_tokens,
+            output_tokens=end.answer_tokens,
+            total_tokens=end.prompt_tokens + end.answer_tokens,
+            input_token_details={"cache_read": end.cached_tokens},
+            output_token_details={"reasoning": end.reasoning_tokens},
+        )
+        metadata: dict[str, Any] = {
+            "finish_reason": end.finish_reason,
+            "model_name": end.model_name,
+            "model_provider": "gptoss",
+        }
+        if end.repairs:
+            metadata["repairs"] = [asdict(repair) for repair in end.repairs]
+        if end.broken_calls:
+            metadata["broken_calls"] = end.broken_calls
+        message = AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")
+        return ChatGenerationChunk(message=message, generation_info={"finish_reason": end.finish_reason})
 
 
-def _with_logprobs(chunks: list[ChatGenerationChunk], turn: Turn) -> list[ChatGenerationChunk]:
-    if chunks and chunks[-1].text and (entries := turn.take_logprobs()):
-        chunks[-1].generation_info = {"logprobs": {"content": entries}}
-    return chunks
+def _invalidate_broken_calls(result: ChatResult) -> ChatResult:
+    """Return the result with calls whose arguments are not a JSON object among the invalid calls.
 
-
-def _strict(result: ChatResult) -> ChatResult:
-    """Returns the result with each call whose arguments are no JSON object among the invalid ones.
-
-    Adding up chunks, LangChain completes JSON that was cut off; a call that the token limit cut must not be made.
+    LangChain completes truncated JSON when it adds up chunks, but a call that the token limit cut must not be made.
     """
     for generation in result.generations:
         message = generation.message
-        broken = message.response_metadata.get("broken_calls")
-        if broken and isinstance(message, AIMessage):
-            generation.message = without_calls(message, broken)
+        broken_calls = message.response_metadata.get("broken_calls")
+        if broken_calls and isinstance(message, AIMessage):
+            generation.message = invalidate_calls(message, broken_calls)
     return result

@@ -1,6 +1,7 @@
-"""`GptOssLLM`: the same models behind LangChain's completion interface, text in and text out."""
+"""`GptOssLLM`: the models behind LangChain's completion interface, text in and text out."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, aclosing
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -8,11 +9,19 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
-from langchain_gptoss.language_models.base import MODEL_CONFIG, SAMPLING, GptOssModel, Turn, begun, check_names
+from langchain_gptoss.chat_formats.base import Delta
+from langchain_gptoss.language_models.generation import (
+    ChunkBuilder,
+    GenerationEnd,
+    astream_chunks,
+    start_in_thread,
+    stream_chunks,
+)
+from langchain_gptoss.language_models.options import MODEL_CONFIG, SAMPLING_OPTIONS, GptOssModel, check_option_names
 
 
 class GptOssLLM(GptOssModel, BaseLLM):
-    """Completes text with a GPT-OSS model on this machine; shares its engine with `ChatGptOss`.
+    """Text completion with a GPT-OSS model on this machine, on the same engine as `ChatGptOss`.
 
     Example:
         .. code-block:: python
@@ -25,9 +34,9 @@ class GptOssLLM(GptOssModel, BaseLLM):
     model_config = MODEL_CONFIG
 
     raw: bool = False
-    """True continues the prompt as it stands; False asks it as a user's message, which chat-trained models need."""
+    """True continues the prompt; False sends it as a user's message, which chat-trained models need."""
     echo: bool = False
-    """True puts the prompt before its completion."""
+    """True returns the prompt before its completion."""
 
     @property
     def _llm_type(self) -> str:
@@ -35,28 +44,34 @@ class GptOssLLM(GptOssModel, BaseLLM):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        # LangChain's cache knows a completion by these and its prompt, so everything that can alter one is there.
-        return self.model_dump(include={*SAMPLING, "model", "stop", "raw", "echo", "chat_format", "base_url", "dtype"})
+        # LangChain's cache identifies a completion by these values and the prompt, so all that affect it are here.
+        fields = {*SAMPLING_OPTIONS, "model", "stop", "raw", "echo", "chat_format", "base_url", "dtype"}
+        return self.model_dump(include=fields)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Returns the model's own token ids of a text."""
+        """Return the token ids of a text in the model's own vocabulary."""
         return self.format.encode(text)
 
     def generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
-        """See `BaseLLM.generate`. Sampling options of a call take the constructor's place, so that the cache sees them.
+        """Return completions; see `BaseLLM.generate`.
+
+        Sampling options of the call replace those of the constructor, so that LangChain's cache takes them into
+        account.
 
         Args:
             prompts: The prompts.
-            *args: As `BaseLLM.generate` has them.
-            **kwargs: The same, and options of this call.
+            *args: Arguments of `BaseLLM.generate`.
+            **kwargs: Arguments of `BaseLLM.generate`, and options of this call.
         """
-        own, others = _parted(kwargs)
-        return BaseLLM.generate(self.model_copy(update=own), prompts, *args, **others)
+        sampling, others = _split_sampling_options(kwargs)
+        return BaseLLM.generate(self.model_copy(update=sampling), prompts, *args, **others)
 
     async def agenerate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
-        """See `generate`."""
-        own, others = _parted(kwargs)
-        return await BaseLLM.agenerate(self.model_copy(update=own), prompts, *args, **others)
+        """Async version of `generate`."""
+        sampling, others = _split_sampling_options(kwargs)
+        return await BaseLLM.agenerate(self.model_copy(update=sampling), prompts, *args, **others)
+
+    # All prompts of a call start before the first answer is read, so that the engine runs them side by side.
 
     def _generate(
         self,
@@ -65,16 +80,9 @@ class GptOssLLM(GptOssModel, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        turns: list[Turn] = []
-        try:
-            for prompt in prompts:  # the engine runs them side by side
-                turns.append(self._begin(prompt, stop, kwargs))  # noqa: PERF401 (those begun end with the others)
-            return LLMResult(
-                generations=[[self._echoed(p, self._whole(t))] for p, t in zip(prompts, turns, strict=True)]
-            )
-        finally:
-            for turn in turns:
-                turn.stream.cancel()
+        with ExitStack() as running:
+            builders = [running.enter_context(self._start(prompt, stop, kwargs)) for prompt in prompts]
+            return self._build_result(prompts, [list(stream_chunks(builder)) for builder in builders])
 
     async def _agenerate(
         self,
@@ -83,15 +91,12 @@ class GptOssLLM(GptOssModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        turns: list[Turn] = []
-        try:
-            for prompt in prompts:
-                turns.append(await begun(self._begin, prompt, stop, kwargs))  # noqa: PERF401 (each is cancelled below)
-            wholes = [await self._awhole(turn) for turn in turns]
-            return LLMResult(generations=[[self._echoed(p, w)] for p, w in zip(prompts, wholes, strict=True)])
-        finally:
-            for turn in turns:
-                turn.stream.cancel()
+        with ExitStack() as running:
+            builders = [
+                running.enter_context(await start_in_thread(self._start, prompt, stop, kwargs)) for prompt in prompts
+            ]
+            answers = [[chunk async for chunk in astream_chunks(builder)] for builder in builders]
+            return self._build_result(prompts, answers)
 
     def _stream(
         self,
@@ -100,20 +105,10 @@ class GptOssLLM(GptOssModel, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        turn = self._begin(prompt, stop, kwargs)
+        builder = self._start(prompt, stop, kwargs)
         if self.echo:
             yield GenerationChunk(text=prompt)
-        with turn.stream as stream:
-            for token_id in stream:
-                for chunk in self._chunks(turn, token_id):
-                    if run_manager:
-                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
-        for chunk in _flushed(turn):
-            if run_manager:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-        yield GenerationChunk(text="", generation_info=_info(turn))
+        yield from stream_chunks(builder, run_manager)
 
     async def _astream(
         self,
@@ -122,75 +117,54 @@ class GptOssLLM(GptOssModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        turn = await begun(self._begin, prompt, stop, kwargs)
+        builder = await start_in_thread(self._start, prompt, stop, kwargs)
         if self.echo:
             yield GenerationChunk(text=prompt)
-        with turn.stream as stream:
-            async for token_id in stream:
-                for chunk in self._chunks(turn, token_id):
-                    if run_manager:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
-        for chunk in _flushed(turn):
-            if run_manager:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-        yield GenerationChunk(text="", generation_info=_info(turn))
+        # Closing an async generator does not close the one inside it.
+        async with aclosing(astream_chunks(builder, run_manager)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
-    def _chunks(self, turn: Turn, token_id: int) -> list[GenerationChunk]:
-        chunks = [GenerationChunk(text=delta.text) for delta in turn.feed(token_id) if delta.kind == "text"]
-        return _with_logprobs(chunks, turn)
+    def _start(self, prompt: str, stop: list[str] | None, options: dict[str, Any]) -> "_TextChunkBuilder":
+        check_option_names(options, SAMPLING_OPTIONS, kind="option")
+        prompt_ids = self.format.encode(prompt) if self.raw else self.format.render([HumanMessage(prompt)])
+        return _TextChunkBuilder(self.start_generation(prompt_ids, stop, options))
 
-    def _echoed(self, prompt: str, generation: Generation) -> Generation:
-        if self.echo:
-            generation.text = prompt + generation.text
-        return generation
-
-    def _whole(self, turn: Turn) -> Generation:
-        return _joined([chunk for token_id in turn.stream for chunk in self._chunks(turn, token_id)], turn)
-
-    async def _awhole(self, turn: Turn) -> Generation:
-        return _joined([chunk async for token_id in turn.stream for chunk in self._chunks(turn, token_id)], turn)
-
-    def _begin(self, prompt: str, stop: list[str] | None, options: dict[str, Any]) -> Turn:
-        check_names(options, SAMPLING, "option")
-        ids = self.format.encode(prompt) if self.raw else self.format.render([HumanMessage(prompt)])
-        return self.begin(ids, stop, options)
+    def _build_result(self, prompts: list[str], answers: list[list[GenerationChunk]]) -> LLMResult:
+        prefixes = prompts if self.echo else [""] * len(prompts)
+        generations = [[_merge_chunks(prefix, chunks)] for prefix, chunks in zip(prefixes, answers, strict=True)]
+        return LLMResult(generations=generations)
 
 
-def _parted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    own = {name: value for name, value in options.items() if name in SAMPLING}
-    return own, {name: value for name, value in options.items() if name not in SAMPLING}
+class _TextChunkBuilder(ChunkBuilder[GenerationChunk]):
+    """Chunks of a completion, without reasoning and tool calls."""
+
+    def _build_chunk(self, delta: Delta) -> GenerationChunk | None:
+        return GenerationChunk(text=delta.text) if delta.kind == "text" else None
+
+    def _build_last_chunk(self, end: GenerationEnd) -> GenerationChunk:
+        info = {
+            "finish_reason": end.finish_reason,
+            "input_tokens": end.prompt_tokens,
+            "output_tokens": end.answer_tokens,
+        }
+        return GenerationChunk(text="", generation_info=info)
 
 
-def _flushed(turn: Turn) -> list[GenerationChunk]:
-    chunks = [GenerationChunk(text=delta.text) for delta in turn.flush() if delta.kind == "text"]
-    return _with_logprobs(chunks, turn)
+def _split_sampling_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    sampling = {name: value for name, value in options.items() if name in SAMPLING_OPTIONS}
+    return sampling, {name: value for name, value in options.items() if name not in SAMPLING_OPTIONS}
 
 
-def _with_logprobs(chunks: list[GenerationChunk], turn: Turn) -> list[GenerationChunk]:
-    if chunks and (entries := turn.take_logprobs()):
-        chunks[-1].generation_info = {"logprobs": {"content": entries}}
-    return chunks
-
-
-def _info(turn: Turn) -> dict[str, Any]:
-    end = turn.end()
-    return {
-        "finish_reason": end.finish_reason,
-        "input_tokens": end.prompt_tokens,
-        "output_tokens": end.answer_tokens,
-    }
-
-
-def _joined(chunks: list[GenerationChunk], turn: Turn) -> Generation:
-    chunks += _flushed(turn)
-    info = _info(turn)
-    if entries := [entry for chunk in chunks for entry in _entries(chunk)]:
-        info["logprobs"] = {"content": entries}
-    return Generation(text="".join(chunk.text for chunk in chunks), generation_info=info)
-
-
-def _entries(chunk: GenerationChunk) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = (chunk.generation_info or {}).get("logprobs", {}).get("content", [])
-    return entries
+def _merge_chunks(prefix: str, chunks: list[GenerationChunk]) -> Generation:
+    *text_chunks, last_chunk = chunks
+    info: dict[str, Any] = dict(last_chunk.generation_info or {})
+    logprobs = [
+        entry
+        for chunk in text_chunks
+        if chunk.generation_info
+        for entry in chunk.generation_info["logprobs"]["content"]
+    ]
+    if logprobs:
+        info["logprobs"] = {"content": logprobs}
+    return Generation(text=prefix + "".join(chunk.text for chunk in text_chunks), generation_info=info)

@@ -18,8 +18,8 @@ from unittest.mock import patch
 from langchain_core.messages import BaseMessage, messages_from_dict
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
-from langchain_gptoss.chat_formats.base import ResponseFormat, Task, Tool
-from langchain_gptoss.chat_formats.harmony import HarmonyFormat, render
+from langchain_gptoss.chat_formats.base import PromptOptions, ResponseFormat, Tool
+from langchain_gptoss.chat_formats.harmony import HarmonyFormat, renderer
 
 FOLDER = Path(__file__).parents[1] / "tests" / "unit_tests" / "chat_formats" / "harmony" / "golden"
 DAY = datetime.date(2026, 2, 3)
@@ -35,18 +35,18 @@ def that_day() -> Iterator[None]:
         def today(cls) -> datetime.date:
             return DAY
 
-    with patch.object(render, "date", Date):
+    with patch.object(renderer, "date", Date):
         yield
 
 
-def read(shape: dict[str, Any]) -> tuple[list[BaseMessage], Task]:
+def read(shape: dict[str, Any]) -> tuple[list[BaseMessage], PromptOptions]:
     """Returns a file's conversation and task."""
-    options = dict(shape["task"])
+    options = dict(shape["options"])
     if "tools" in options:
         options["tools"] = tuple(Tool(**tool) for tool in options["tools"])
     if "response_format" in options:
         options["response_format"] = ResponseFormat(**options["response_format"])
-    return messages_from_dict(shape["messages"]), Task(**options)
+    return messages_from_dict(shape["messages"]), PromptOptions(**options)
 
 
 def prompt(shape: dict[str, Any]) -> tuple[list[str], list[int]]:

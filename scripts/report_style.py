@@ -34,11 +34,13 @@ VERBS = frozenset(
     contains continue contradict contradicts convert copy correct count cover covers create crop cut deal decide
     declare decline decode decompress decrypt dedent deduplicate define delay delegate delete deliver demand dequantize
     derive describe deserialize detach detect determine diff disable discard dispatch display divide do does draft drain
-    draw drop dump embed emit enable encode encrypt end enforce ensure enter enumerate escape estimate evaluate evict
+    draw drop dump embed emit enable encode encrypt end enforce enforces ensure enter enumerate escape estimate evaluate
+    evict
     examine exchange exclude execute exists exit expand expect explain export expose extend extract fail feed fetch fill
-    filter find finish fit fits fix flatten flush fold follow forget format forward free freeze fsync fuse gather
+    filter find finish fit fits fix flatten flush fold follow forbid forget format forward free freeze fsync fuse gather
     generate get give grade group grow guard guess halt handle has hash hide highlight hold holds identify ignore import
-    include includes index infer inherit initialize insert inspect install interleave interpret invert invoke is iterate
+    include includes index infer inherit initialize inline insert inspect install interleave interpret invalidate invert
+    invoke is iterate
     join judge keep kill label launch lay lead let lex limit link list listen load locate lock log look lower main make
     map mark mask match matches materialize matches measure merge migrate mirror mount move multiply must name narrow
     needs negotiate normalize note notice notify number observe offer omit open order overlaps override own pack pad

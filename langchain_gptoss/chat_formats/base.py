@@ -1,7 +1,7 @@
-"""The chat-format contract: messages become token ids, and token ids become text, reasoning and tool calls.
+"""The interface of chat formats: messages to token ids, and token ids to text, reasoning and tool calls.
 
-A chat format knows nothing of devices or engines. Rendering and parsing are pure; a parser never raises on what a
-model wrote.
+A chat format knows nothing about devices or engines. Rendering and parsing are pure functions of their input, and a
+parser accepts any model output without an error.
 """
 
 from abc import ABC, abstractmethod
@@ -16,45 +16,45 @@ ReasoningEffort = Literal["low", "medium", "high"]
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of what the model wrote.
+    """A piece of model output.
 
     Attributes:
-        kind: Part of the answer, of the reasoning, or of a tool call's arguments.
+        kind: Part of the answer, of the reasoning, or of the arguments of a tool call.
         text: The piece.
-        call: Which tool call of the answer it belongs to, from 0.
-        name: The tool's name, on the first piece of a call.
-        joint: Whether the model did not write it: it keeps two messages of one kind apart.
+        call_index: Position of the tool call in the answer, from 0.
+        name: Name of the tool, on the first piece of a call.
+        is_separator: True for the blank line between two messages of one kind, which the model did not write.
     """
 
     kind: Literal["text", "reasoning", "tool_call"]
     text: str
-    call: int = 0
+    call_index: int = 0
     name: str | None = None
-    joint: bool = False
+    is_separator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
-    """Something the model wrote against the format, and how it was read.
+class Repair:
+    """One place where the model broke the format, and the reading that the parser chose.
 
     Attributes:
-        found: What stood there, in words or as written.
-        assumed: What it was taken for.
+        found: The malformed output, quoted or described.
+        interpretation: The reading of it.
     """
 
     found: str
-    assumed: str
+    interpretation: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A tool the model may call.
+    """A tool that the model may call.
 
     Attributes:
-        name: Unique among the tools of a call.
-        description: What it does, for the model.
-        parameters: JSON schema of its arguments, an object.
-        strict: Whether the arguments are held to the schema while they are written; None: if the call is demanded.
+        name: Unique among the tools of one prompt.
+        description: Shown to the model.
+        parameters: JSON schema of the arguments, an object.
+        strict: True enforces the schema during generation, False does not, None does if the call is required.
     """
 
     name: str
@@ -65,12 +65,12 @@ class Tool:
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseFormat:
-    """What the answer has to be.
+    """The form of a JSON answer.
 
     Attributes:
-        name: Of the schema, for the model.
+        name: Name of the schema, shown to the model.
         schema: JSON schema of the whole answer.
-        description: Of the schema, for the model.
+        description: Description of the schema, shown to the model.
     """
 
     name: str
@@ -79,25 +79,25 @@ class ResponseFormat:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """What a prompt says besides its messages.
+class PromptOptions:
+    """The content of a prompt besides its messages.
 
     Attributes:
-        reasoning_effort: For models that reason; the others ignore it.
-        tools: The tools that are offered; their names differ.
-        tool_choice: `"auto"` leaves the model free, `"none"` forbids calls, `"any"` demands one, and a tool's name
-            demands a call of that tool.
-        response_format: What the answer has to be, where it is to be JSON.
-        parallel: Whether one answer may hold several calls.
-        constrained: Whether the answer is held to `response_format` while it is written.
+        reasoning_effort: Used by models that reason; ignored by all others.
+        tools: Tools with distinct names.
+        tool_choice: `"auto"` leaves the choice to the model, `"none"` forbids calls, `"any"` requires a call, and the
+            name of a tool requires a call of that tool.
+        response_format: Schema of the answer; None for free text.
+        parallel_tool_calls: True allows several calls in one answer.
+        enforces_response_format: True enforces `response_format` during generation.
     """
 
     reasoning_effort: ReasoningEffort | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     response_format: ResponseFormat | None = None
-    parallel: bool = True
-    constrained: bool = True
+    parallel_tool_calls: bool = True
+    enforces_response_format: bool = True
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:
@@ -108,81 +108,91 @@ class Task:
 
     @property
     def must_call(self) -> bool:
-        """Whether the answer has to be a tool call."""
+        """True if the answer must be a tool call."""
         return self.tool_choice not in {"auto", "none"}
 
-    def holds(self, tool: Tool) -> bool:
-        """Returns whether a call of this tool is held to its schema while it is written."""
+    @property
+    def enforced_schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema that the answer is forced to follow; None for an answer in free form."""
+        return self.response_format.schema if self.response_format and self.enforces_response_format else None
+
+    def enforces_arguments(self, tool: Tool) -> bool:
+        """Return True if calls of this tool are forced to follow its schema during generation."""
         return self.must_call if tool.strict is None else tool.strict
 
 
-FREE = Task()
+DEFAULT_OPTIONS = PromptOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constraint:
-    """What the answer's tokens must spell; see `engine.Grammar`, which has the same fields."""
+class AnswerGrammar:
+    """The grammar that the tokens of an answer must follow; `engine.Grammar` has the same fields.
+
+    Attributes:
+        lark: Grammar of the answer from its first token, in llguidance's Lark dialect.
+        json_schema: The schema, if the whole answer is one JSON value; else None.
+    """
 
     lark: str
     json_schema: Mapping[str, Any] | None = None
 
 
 class Parser(ABC):
-    """Reads one answer, token by token.
+    """Streaming parser of one answer.
 
     Attributes:
-        mended: What was read against the letter of the format, so far.
+        repairs: The malformed places so far, and their interpretation.
     """
 
     def __init__(self) -> None:
-        self.mended: list[Mend] = []
+        self.repairs: list[Repair] = []
 
     @abstractmethod
     def feed(self, token_id: int) -> list[Delta]:
-        """Returns what this token completes; often one delta, sometimes none."""
+        """Return the output that this token completes: often one delta, sometimes none."""
 
     @abstractmethod
     def flush(self) -> list[Delta]:
-        """Returns what was held back when the answer ended; call it once, last."""
+        """Return the output that was held back until the end of the answer; called once, last."""
 
 
 class ChatFormat(ABC):
-    """How one family of checkpoints writes conversations."""
+    """The notation in which a family of checkpoints writes conversations."""
 
     @property
     @abstractmethod
     def stop_ids(self) -> frozenset[int]:
-        """Tokens that end the assistant's turn."""
+        """Ids of the tokens that end the assistant's turn."""
 
     @abstractmethod
-    def render(self, messages: Sequence[BaseMessage], task: Task = FREE) -> list[int]:
-        """Returns the prompt's token ids, up to where the assistant's turn begins.
+    def render(self, messages: Sequence[BaseMessage], options: PromptOptions = DEFAULT_OPTIONS) -> list[int]:
+        """Return the token ids of a prompt, up to the start of the assistant's turn.
 
         Args:
-            messages: At least one. Their text is always text: what looks like a control token in it stays text.
-            task: What the prompt says besides.
+            messages: One or more messages. Names of control tokens in their text are encoded as ordinary text.
+            options: The rest of the prompt: tools, reasoning effort, response format.
 
         Raises:
-            InvalidInputError: No messages, or a message that this format cannot write.
+            InvalidInputError: There are no messages, or this format cannot express one of them.
         """
 
     @abstractmethod
     def parser(self, tools: Collection[str] = ()) -> Parser:
-        """Returns a parser for one answer, which reads calls of these tools and of no others."""
+        """Return a new parser for one answer, which accepts calls of the named tools only."""
 
     @abstractmethod
-    def constraint(self, task: Task) -> Constraint | None:
-        """Returns what the answer's tokens must spell for this task; None where the model is free."""
+    def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
+        """Return the grammar of the answer to a prompt with these options; None for an answer in free form."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Returns the token ids of plain text, without control tokens."""
+        """Return the token ids of plain text, without control tokens."""
 
     @abstractmethod
-    def token_bytes(self, token_id: int) -> bytes:
-        """Returns what a token spells, for reports of log-probabilities; a control token spells its name."""
+    def decode_token(self, token_id: int) -> bytes:
+        """Return the bytes of one token, for reports of log-probabilities; a control token gives its name."""
 
 
-def text_deltas(text: str | None) -> list[Delta]:
-    """Returns the text as one delta, or none when there is nothing in it."""
+def build_text_deltas(text: str | None) -> list[Delta]:
+    """Return the text as one delta, or an empty list for an empty text."""
     return [Delta("text", text)] if text else []

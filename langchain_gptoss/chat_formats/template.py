@@ -1,72 +1,47 @@
-"""A checkpoint with a chat template of its own: the demo model, and fine-tunes that do not speak harmony."""
+"""The chat format of checkpoints with a chat template: the demo model, and fine-tunes that do not speak harmony."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_gptoss.chat_formats.base import FREE, ChatFormat, Constraint, Parser, Task
-from langchain_gptoss.chat_formats.constrain import template_constraint
-from langchain_gptoss.chat_formats.harmony.codec import spelled
-from langchain_gptoss.chat_formats.messages import read
-from langchain_gptoss.chat_formats.prompted import TokenizerParser, turns
+from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, PromptOptions
+from langchain_gptoss.chat_formats.messages import read_messages
+from langchain_gptoss.chat_formats.tokenizer_format import TokenizerFormat
+from langchain_gptoss.chat_formats.tool_prompts import write_turns
 
-
-class TokenizerFormat(ChatFormat):
-    """What formats on a checkpoint's own tokenizer share."""
-
-    def __init__(self, tokenizer: Any, *, stop_ids: frozenset[int]) -> None:
-        """Takes a fast tokenizer, and the tokens that end a turn."""
-        self._tokenizer = tokenizer
-        self._stop_ids = stop_ids
-
-    @property
-    def stop_ids(self) -> frozenset[int]:
-        """Tokens that end the assistant's turn."""
-        return self._stop_ids
-
-    def parser(self, tools: Collection[str] = ()) -> Parser:
-        """See `ChatFormat.parser`."""
-        return TokenizerParser(self._tokenizer, tools)
-
-    def constraint(self, task: Task) -> Constraint | None:
-        """See `ChatFormat.constraint`."""
-        return template_constraint(task)
-
-    def encode(self, text: str) -> list[int]:
-        """See `ChatFormat.encode`."""
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return ids
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """See `ChatFormat.token_bytes`."""
-        token = self._tokenizer.convert_ids_to_tokens(token_id)
-        return spelled(token) if isinstance(token, str) else b""
+_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
 
 
 class TemplateFormat(TokenizerFormat):
-    """Renders with the chat template that the checkpoint's tokenizer carries."""
+    """Prompts rendered by the chat template of the checkpoint's tokenizer."""
 
     def __init__(self, tokenizer: Any, *, stop_ids: frozenset[int]) -> None:
-        """Takes a fast tokenizer with a chat template, and the tokens that end a turn."""
-        super().__init__(tokenizer, stop_ids=stop_ids)
-        # Not `all_special_tokens`: that leaves out control tokens that have no role such as bos or eos.
-        control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-        # The longest first, in case one begins another.
-        control.sort(key=len, reverse=True)
-        self._marked_apart = re.compile("|".join([*map(re.escape, control), "[\ue000\ue001]"]))
+        """Store the tokenizer and collect its control tokens.
 
-    def render(self, messages: Sequence[BaseMessage], task: Task = FREE) -> list[int]:
-        """See `ChatFormat.render`."""
+        Args:
+            tokenizer: A fast tokenizer of transformers with a chat template.
+            stop_ids: Ids of the tokens that end a turn.
+        """
+        super().__init__(tokenizer, stop_ids=stop_ids)
+        # `all_special_tokens` lacks the control tokens that have no role such as bos or eos.
+        control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        # The longest first, because one token may be the beginning of another.
+        control.sort(key=len, reverse=True)
+        self._reserved = re.compile("|".join([*map(re.escape, control), "[\ue000\ue001]"]))
+
+    def render(self, messages: Sequence[BaseMessage], options: PromptOptions = DEFAULT_OPTIONS) -> list[int]:
+        """Implement `ChatFormat.render`."""
         literals: list[str] = []
-        written = [
-            {"role": role, "content": self._marked(text, literals)} for role, text in turns(read(messages), task)
+        turns = [
+            {"role": role, "content": self._escape_control_tokens(text, literals)}
+            for role, text in write_turns(read_messages(messages), options)
         ]
-        prompt = self._tokenizer.apply_chat_template(written, tokenize=False, add_generation_prompt=True)
+        prompt = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         ids: list[int] = []
-        # Every second piece is a control token that somebody wrote as text: it is encoded as text.
-        for index, piece in enumerate(re.split("\ue000(\\d+)\ue001", prompt)):
+        # Every second piece is the number of a control token that stood in the text of a message.
+        for index, piece in enumerate(_PLACEHOLDER.split(prompt)):
             ids += self.encode(literals[int(piece)]) if index % 2 else self._encode_prompt(piece)
         return ids
 
@@ -74,11 +49,15 @@ class TemplateFormat(TokenizerFormat):
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _marked(self, text: str, literals: list[str]) -> str:
-        """Replaces control tokens in a message's text by numbered private-use marks, and those marks themselves too."""
+    def _escape_control_tokens(self, text: str, literals: list[str]) -> str:
+        """Return a text with control tokens and placeholder characters replaced by numbered placeholders.
 
-        def mark(match: re.Match[str]) -> str:
+        The tokenizer would encode them as real control tokens otherwise. A placeholder is a number between two
+        private-use characters; `literals` collects the replaced strings.
+        """
+
+        def replace(match: re.Match[str]) -> str:
             literals.append(match[0])
             return f"\ue000{len(literals) - 1}\ue001"
 
-        return self._marked_apart.sub(mark, text)
+        return self._reserved.sub(replace, text)

@@ -1,1 +1,1 @@
-"""The parts that `ChatGptOss` and `GptOssLLM` share: options, one generation, tools, structured output."""
+"""The parts that `ChatGptOss` and `GptOssLLM` share: options, generation, tools, structured output."""

@@ -1,4 +1,4 @@
-"""`with_structured_output`: what is bound to the model, and what reads its answer."""
+"""`with_structured_output`: the options bound to the model, and the parser of its answer."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,14 +17,13 @@ from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.language_models.tools import json_format, named, openai_tools
+from langchain_gptoss.language_models.tools import add_schema_name, build_response_format, convert_to_openai_tools
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
-_loads = partial(json.loads, strict=False)
 METHODS = ("json_schema", "function_calling", "json_mode")
 
 
-def structured(
+def build_structured_output(
     model: Any,
     schema: Mapping[str, Any] | type | None,
     options: Mapping[str, Any],
@@ -33,78 +32,104 @@ def structured(
     strict: bool | None,
     include_raw: bool,
 ) -> Runnable[LanguageModelInput, Any]:
-    """Returns a model that answers with the schema's value; see `ChatGptOss.with_structured_output`."""
+    """Return a runnable that answers with a value of the schema; see `ChatGptOss.with_structured_output`."""
     if method not in METHODS:
         raise InvalidInputError(f"method is {method!r}; it must be one of {', '.join(METHODS)}.")
     if schema is None and method != "json_mode":
-        raise InvalidInputError(f"method={method!r} needs a schema; only 'json_mode' works without one.")
-    bind, parser = _BINDERS[method](model, named(schema), strict)
-    bind = bind.bind(**options) if options else bind
+        raise InvalidInputError(f"method={method!r} needs a schema.", hint="Only 'json_mode' works without one.")
+    bound_model, parser = _BINDERS[method](model, add_schema_name(schema), strict)
+    bound_model = bound_model.bind(**options) if options else bound_model
     if not include_raw:
-        answer: Runnable[LanguageModelInput, Any] = bind | parser
-        return answer
-    parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=bind) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+        runnable: Runnable[LanguageModelInput, Any] = bound_model | parser
+        return runnable
+    parse = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+    report_failure = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=bound_model) | parse.with_fallbacks([report_failure], exception_key="parsing_error")
 
 
-def _by_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
-    (tool,) = openai_tools([schema], strict=strict)
+def _bind_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
+    (tool,) = convert_to_openai_tools([schema], strict=strict)
     name = tool["function"]["name"]
-    shown = {"kwargs": {"method": "function_calling", "strict": strict}, "schema": convert_to_json_schema(schema)}
-    bind = model.bind_tools([tool], tool_choice=name, ls_structured_output_format=shown)
-    if _is_model(schema):
-        return bind, PydanticToolsParser(tools=[schema], first_tool_only=True)
-    return bind, JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+    bound_model = model.bind_tools(
+        [tool], tool_choice=name, ls_structured_output_format=_describe_binding("function_calling", schema, strict)
+    )
+    if _is_pydantic_model(schema):
+        return bound_model, PydanticToolsParser(tools=[schema], first_tool_only=True)
+    return bound_model, JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
-def _by_schema(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
-    response_format = json_format(schema, strict=strict)
-    shown = {"kwargs": {"method": "json_schema", "strict": strict}, "schema": convert_to_json_schema(schema)}
-    return model.bind(response_format=response_format, ls_structured_output_format=shown), _reader(schema)
+def _bind_json_schema(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
+    bound_model = model.bind(
+        response_format=build_response_format(schema, strict=strict),
+        ls_structured_output_format=_describe_binding("json_schema", schema, strict),
+    )
+    return bound_model, _build_parser(schema)
 
 
-def _by_mode(model: Any, schema: Any, _: bool | None) -> tuple[Any, Any]:
-    shown = {"kwargs": {"method": "json_mode"}, "schema": None if schema is None else convert_to_json_schema(schema)}
-    bind = model.bind(response_format={"type": "json_object"}, ls_structured_output_format=shown)
-    return bind, _reader(schema)
+def _bind_json_mode(model: Any, schema: Any, _: bool | None) -> tuple[Any, Any]:
+    description = {
+        "kwargs": {"method": "json_mode"},
+        "schema": None if schema is None else convert_to_json_schema(schema),
+    }
+    bound_model = model.bind(response_format={"type": "json_object"}, ls_structured_output_format=description)
+    return bound_model, _build_parser(schema)
 
 
-def _reader(schema: Any) -> Any:
-    return _ModelReader(pydantic_object=schema) if _is_model(schema) else _JsonReader()
+def _describe_binding(method: Method, schema: Any, strict: bool | None) -> dict[str, Any]:
+    """Return the description of the output format that LangSmith shows."""
+    return {"kwargs": {"method": method, "strict": strict}, "schema": convert_to_json_schema(schema)}
 
 
-class _JsonReader(JsonOutputParser):
+def _build_parser(schema: Any) -> Any:
+    if _is_pydantic_model(schema):
+        return _CompletePydanticParser(pydantic_object=schema)
+    return _CompleteJsonParser()
+
+
+class _CompleteJsonParser(JsonOutputParser):
+    """JSON parser that rejects truncated answers."""
+
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Return the value of an answer; `partial` accepts the beginning of one."""
         _check_complete(result, partial)
         return super().parse_result(result, partial=partial)
 
 
-class _ModelReader(PydanticOutputParser[Any]):
+class _CompletePydanticParser(PydanticOutputParser[Any]):
+    """Pydantic parser that rejects truncated answers."""
+
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Return the value of an answer; `partial` accepts the beginning of one."""
         _check_complete(result, partial)
         return super().parse_result(result, partial=partial)
 
 
 def _check_complete(result: list[Generation], partial: bool) -> None:
-    """Checks a whole answer: LangChain's parsers complete JSON that was cut off, and its values are then wrong."""
+    """Check that an answer is complete JSON; LangChain's parsers would complete it with wrong values.
+
+    Raises:
+        OutputParserException: The answer is not complete JSON.
+    """
     if partial:
         return
     try:
-        parse_json_markdown(result[0].text.strip(), parser=_loads)
+        parse_json_markdown(result[0].text.strip(), parser=_parse_json)
     except ValueError as error:
         raise OutputParserException(
-            f"The answer is not whole JSON: {error}. Where it was cut off, raise max_tokens.",
+            f"The answer is not complete JSON: {error}. If it was cut off, raise max_tokens.",
             llm_output=result[0].text,
         ) from error
 
 
-def _is_model(schema: Any) -> bool:
+_parse_json = partial(json.loads, strict=False)
+
+
+def _is_pydantic_model(schema: Any) -> bool:
     return isinstance(schema, type) and is_basemodel_subclass(schema)
 
 
 _BINDERS: Mapping[str, Callable[[Any, Any, bool | None], tuple[Any, Any]]] = {
-    "function_calling": _by_function,
-    "json_schema": _by_schema,
-    "json_mode": _by_mode,
+    "function_calling": _bind_function,
+    "json_schema": _bind_json_schema,
+    "json_mode": _bind_json_mode,
 }

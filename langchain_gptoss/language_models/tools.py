@@ -1,4 +1,4 @@
-"""Tools, tool choices and response formats, from every shape that LangChain users write them in."""
+"""Tools, tool choices and response formats, read from all the forms in which LangChain users write them."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -12,103 +12,112 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_gptoss.chat_formats.base import ResponseFormat, Tool
 from langchain_gptoss.errors import InvalidInputError
 
-_OTHER_FORMS = {"function", "json_schema", "parameters", "input_schema", "toolSpec"}
+_WRAPPER_KEYS = {"function", "json_schema", "parameters", "input_schema", "toolSpec"}
 _SCHEMA_KEYS = {"type", "properties", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
 
 AnyTool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 
 
-def named(schema: Any) -> Any:
-    """Returns a JSON schema as `{"name": ..., "parameters": {...}}`; everything else as it is.
+def add_schema_name(schema: Any) -> Any:
+    """Return a bare JSON schema as `{"name": ..., "parameters": {...}}`; return other forms unchanged.
 
-    LangChain reads both, and of a bare schema it drops everything but `properties`: a union, a reference, a list.
+    LangChain reads both forms, but of a bare schema it keeps `properties` only and drops unions, references and lists.
     """
-    if not isinstance(schema, Mapping) or _OTHER_FORMS & schema.keys():
+    if not isinstance(schema, Mapping) or _WRAPPER_KEYS & schema.keys():
         return schema
     inner = schema.get("schema")  # OpenAI's {"name": ..., "schema": {...}}
-    outer, described = (schema, inner) if isinstance(inner, Mapping) else ({}, schema)
-    if ("name" in schema and not outer) or not _SCHEMA_KEYS & described.keys():
+    outer, body = (schema, inner) if isinstance(inner, Mapping) else ({}, schema)
+    if ("name" in schema and not outer) or not _SCHEMA_KEYS & body.keys():
         return schema
-    parameters = {key: value for key, value in described.items() if key not in {"title", "description"}}
-    name = outer.get("name") or described.get("title") or "answer"
-    description = outer.get("description") or described.get("description")
+    parameters = {key: value for key, value in body.items() if key not in {"title", "description"}}
+    name = outer.get("name") or body.get("title") or "answer"
+    description = outer.get("description") or body.get("description")
     return {"name": name, **({"description": description} if description else {}), "parameters": parameters}
 
 
-def openai_tools(tools: Sequence[AnyTool], *, strict: bool | None = None) -> list[dict[str, Any]]:
-    """Returns tools as OpenAI writes them, which is what LangChain passes on and traces show.
+def convert_to_openai_tools(tools: Sequence[AnyTool], *, strict: bool | None = None) -> list[dict[str, Any]]:
+    """Return tools in the form of OpenAI's API, which LangChain passes on and traces show.
 
     Raises:
-        InvalidInputError: One cannot be understood.
+        InvalidInputError: A tool has an unknown form, or runs on a provider's side.
     """
     converted = []
     for tool in tools:
         try:
-            converted.append(convert_to_openai_tool(_known(tool), strict=strict))
+            converted.append(convert_to_openai_tool(_add_tool_name(tool), strict=strict))
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise InvalidInputError(
-                f"{tool!r} is not a tool: {error}. Pass a function with type hints and a docstring, a LangChain tool, "
-                "a Pydantic model, a TypedDict, or a JSON schema."
+                f"{tool!r} is not a tool: {error}.",
+                hint="Pass a function with type hints and a docstring, a LangChain tool, a Pydantic model, a "
+                "TypedDict, or a JSON schema.",
             ) from error
         if not isinstance(converted[-1].get("function"), Mapping):
             raise InvalidInputError(
-                f"{tool!r} is a tool that its provider runs; gpt-oss models have none of these. Pass a function or a "
-                "LangChain tool that does the same."
+                f"{tool!r} is a tool that its provider runs, and gpt-oss models have no such tools.",
+                hint="Pass a function or a LangChain tool that does the same.",
             )
     return converted
 
 
-def _known(tool: AnyTool) -> AnyTool:
-    """Returns a tool as LangChain reads it whole: a schema with a title by its name, all others as they are."""
+def _add_tool_name(tool: AnyTool) -> AnyTool:
     is_schema = isinstance(tool, Mapping) and ("title" in tool or isinstance(tool.get("schema"), Mapping))
-    known: AnyTool = named(tool) if is_schema else tool
-    return known
+    with_name: AnyTool = add_schema_name(tool) if is_schema else tool
+    return with_name
 
 
 def read_tools(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -> tuple[Tool, ...]:
-    """Returns tools, as OpenAI writes them or in any shape that LangChain knows, for a chat format.
+    """Return tools in the form of chat formats.
 
     Args:
-        tools: The tools; `strict` counts for those that do not say it themselves.
-        strict: Whether calls are held to their schema while they are written.
+        tools: Tools in the form of OpenAI's API or in any form that LangChain knows.
+        strict: The default of `Tool.strict` for tools without a value of their own.
 
     Raises:
-        InvalidInputError: One cannot be understood, or two have one name.
+        InvalidInputError: A tool has an unknown form, or two tools have the same name.
     """
     if not tools:
         return ()
     if not all(isinstance(tool, Mapping) and isinstance(tool.get("function"), Mapping) for tool in tools):
-        tools = openai_tools(tools)
-    read = []
+        tools = convert_to_openai_tools(tools)
+    converted: list[Tool] = []
     for tool in tools:
-        function = tool["function"]  # type: ignore[index]
-        if not isinstance(name := function.get("name"), str) or not name:
-            raise InvalidInputError(f"A tool has no name: {dict(function)!r}. Give it one.")
-        parameters = function.get("parameters") or {"type": "object", "properties": {}}
-        if not isinstance(parameters, Mapping):
-            raise InvalidInputError(f"The parameters of {name!r} are {parameters!r}; they must be a JSON schema.")
-        description = function.get("description") or ""
-        held = strict if function.get("strict") is None else bool(function["strict"])
-        made = Tool(name=name, description=description, parameters=parameters, strict=held)
-        read += [made] if made not in read else []  # one tool twice is one tool
-    names = [tool.name for tool in read]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        converted_tool = _read_function(tool["function"], strict)  # type: ignore[index]
+        if converted_tool not in converted:  # the same tool twice is one tool
+            converted.append(converted_tool)
+    names = [tool.name for tool in converted]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInputError(
-            f"Two tools are called {doubled[0]!r}; the model could not tell them apart. Rename one."
+            f"Two tools are called {duplicates[0]!r}, and the model could not tell them apart.",
+            hint="Rename one of them.",
         )
-    return tuple(read)
+    return tuple(converted)
 
 
-def read_choice(choice: Any, names: Sequence[str]) -> str:
-    """Returns a tool choice as `"auto"`, `"none"`, `"any"` or a tool's name.
+def _read_function(function: Mapping[str, Any], strict: bool | None) -> Tool:
+    name = function.get("name")
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"A tool has no name: {dict(function)!r}.", hint="Give it a name.")
+    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    if not isinstance(parameters, Mapping):
+        raise InvalidInputError(f"The parameters of {name!r} are {parameters!r}; they must be a JSON schema.")
+    return Tool(
+        name=name,
+        description=function.get("description") or "",
+        parameters=parameters,
+        strict=strict if function.get("strict") is None else bool(function["strict"]),
+    )
+
+
+def read_tool_choice(choice: Any, names: Sequence[str]) -> str:
+    """Return a tool choice as `"auto"`, `"none"`, `"any"` or the name of a tool.
 
     Args:
-        choice: What OpenAI and LangChain accept: None, a bool, `"auto"`, `"none"`, `"any"`, `"required"`, a tool's
-            name, or a dict that names one.
-        names: Of the tools that are offered.
+        choice: A form that OpenAI or LangChain accepts: None, a bool, `"auto"`, `"none"`, `"any"`, `"required"`, the
+            name of a tool, or a dict that names one.
+        names: Names of the offered tools.
 
     Raises:
-        InvalidInputError: It names no tool that is offered, or demands a call where there are no tools.
+        InvalidInputError: The choice names no offered tool, or requires a call and no tools are offered.
     """
     if isinstance(choice, Mapping):
         function = choice.get("function")
@@ -119,44 +128,41 @@ def read_choice(choice: Any, names: Sequence[str]) -> str:
     if choice in {"auto", "none"} or choice in names:
         return str(choice)
     if choice != "any":
-        near = difflib.get_close_matches(str(choice), [*names, "auto", "none", "any"], n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise InvalidInputError(f"tool_choice is {choice!r}; the tools are {', '.join(names) or 'none'}.{meant}")
+        matches = difflib.get_close_matches(str(choice), [*names, "auto", "none", "any"], n=1)
+        hint = f"Did you mean {matches[0]!r}?" if matches else ""
+        raise InvalidInputError(f"tool_choice is {choice!r}; the tools are {', '.join(names) or 'none'}.", hint=hint)
     if not names:
-        raise InvalidInputError("tool_choice demands a call, and no tools are offered. Bind tools first.")
+        raise InvalidInputError("tool_choice requires a call, and no tools are offered.", hint="Bind tools first.")
     return "any"
 
 
-def json_format(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
-    """Returns a schema as OpenAI's `response_format`.
+def build_response_format(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
+    """Return a schema as `response_format` of OpenAI's API.
 
     Raises:
-        InvalidInputError: It cannot be read as a JSON schema.
+        InvalidInputError: The schema cannot be read as a JSON schema.
     """
     try:
-        converted = dict(convert_to_json_schema(named(schema)))
+        body = dict(convert_to_json_schema(add_schema_name(schema)))
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InvalidInputError(
-            f"{schema!r} cannot be read as a schema: {error}. Pass a Pydantic model, a TypedDict, or a JSON schema "
-            "with a title."
+            f"{schema!r} cannot be read as a schema: {error}.",
+            hint="Pass a Pydantic model, a TypedDict, or a JSON schema with a title.",
         ) from error
-    described = {"name": converted.pop("title", "answer"), "description": converted.pop("description", "")}
-    return {
-        "type": "json_schema",
-        "json_schema": {**described, "schema": converted, "strict": strict is not False},
-    }
+    names = {"name": body.pop("title", "answer"), "description": body.pop("description", "")}
+    return {"type": "json_schema", "json_schema": {**names, "schema": body, "strict": strict is not False}}
 
 
-def read_format(response_format: Any, *, strict: bool | None = None) -> tuple[ResponseFormat | None, bool]:
-    """Returns a `response_format` for a chat format, and whether the answer is held to it.
+def read_response_format(response_format: Any, *, strict: bool | None = None) -> tuple[ResponseFormat | None, bool]:
+    """Return a `response_format` in the form of chat formats, and True if it is enforced during generation.
 
     Args:
-        response_format: As OpenAI writes it (`{"type": "json_schema", ...}`, `{"type": "json_object"}`), a schema in
-            any of LangChain's shapes, or None.
-        strict: Whether the answer is held to it, where it does not say so itself; None means yes.
+        response_format: The form of OpenAI's API (`{"type": "json_schema", ...}`, `{"type": "json_object"}`), a schema
+            in any form that LangChain knows, or None.
+        strict: The default for a format without a value of its own; None enforces it.
 
     Raises:
-        InvalidInputError: It cannot be read.
+        InvalidInputError: The format cannot be read.
     """
     if response_format is None:
         return None, False
@@ -166,45 +172,48 @@ def read_format(response_format: Any, *, strict: bool | None = None) -> tuple[Re
     if kind == "json_object":
         return ResponseFormat(name="answer", schema={"type": "object"}, description="A JSON object."), True
     if kind != "json_schema":
-        response_format = json_format(response_format, strict=strict)
-    described = response_format.get("json_schema")
-    if not isinstance(described, Mapping) or not isinstance(described.get("schema"), Mapping):
+        response_format = build_response_format(response_format, strict=strict)
+    body = response_format.get("json_schema")
+    if not isinstance(body, Mapping) or not isinstance(body.get("schema"), Mapping):
         raise InvalidInputError(
             f"response_format is {response_format!r}; a 'json_schema' needs {{'json_schema': {{'name': ..., "
             "'schema': {...}}}."
         )
-    read = ResponseFormat(
-        name=str(described.get("name") or "answer"),
-        schema=described["schema"],
-        description=str(described.get("description") or ""),
+    converted = ResponseFormat(
+        name=str(body.get("name") or "answer"),
+        schema=body["schema"],
+        description=str(body.get("description") or ""),
     )
-    return read, described.get("strict", strict) is not False
+    return converted, body.get("strict", strict) is not False
 
 
-def without_calls(message: AIMessage, broken: Mapping[str, str]) -> AIMessage:
-    """Returns a message with some of its calls made invalid ones.
+def invalidate_calls(message: AIMessage, broken_calls: Mapping[str, str]) -> AIMessage:
+    """Return a message with some of its tool calls moved to `invalid_tool_calls`.
 
     Args:
-        message: Its content may be a string, or the blocks of `output_version="v1"`.
-        broken: The calls' arguments, as the model wrote them, by the calls' ids.
+        message: A message whose content is a string, or the blocks of `output_version="v1"`.
+        broken_calls: Arguments of the calls to move, as the model wrote them, by the ids of the calls.
     """
-    invalid = {
+    invalid_calls = {
         str(call["id"]): invalid_tool_call(
-            name=call["name"], args=broken[str(call["id"])], id=call["id"], error="The arguments are not a JSON object."
+            name=call["name"],
+            args=broken_calls[str(call["id"])],
+            id=call["id"],
+            error="The arguments are not a JSON object.",
         )
         for call in message.tool_calls
-        if call["id"] in broken
+        if call["id"] in broken_calls
     }
     content = message.content
     if isinstance(content, list):
         content = [
-            dict(invalid[block["id"]]) if isinstance(block, dict) and block.get("id") in invalid else block
+            dict(invalid_calls[block["id"]]) if isinstance(block, dict) and block.get("id") in invalid_calls else block
             for block in content
         ]
     return message.model_copy(
         update={
             "content": content,
-            "tool_calls": [call for call in message.tool_calls if call["id"] not in invalid],
-            "invalid_tool_calls": [*message.invalid_tool_calls, *invalid.values()],
+            "tool_calls": [call for call in message.tool_calls if call["id"] not in invalid_calls],
+            "invalid_tool_calls": [*message.invalid_tool_calls, *invalid_calls.values()],
         }
     )

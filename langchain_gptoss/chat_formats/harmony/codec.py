@@ -1,4 +1,4 @@
-"""Harmony's vocabularies: gpt-oss's own, which comes with `oss-harmony`, or any checkpoint's that has its controls."""
+"""Harmony's vocabularies: that of the published models, from `oss-harmony`, and that of any checkpoint."""
 
 import re
 from abc import ABC, abstractmethod
@@ -8,130 +8,117 @@ from typing import Any
 
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
+from langchain_gptoss.chat_formats.checkpoint_tokenizer import convert_token_to_bytes, encode_as_text
+
 START, MESSAGE, CHANNEL, CONSTRAIN = "<|start|>", "<|message|>", "<|channel|>", "<|constrain|>"
 END, RETURN, CALL = "<|end|>", "<|return|>", "<|call|>"
-CONTROLS = (START, MESSAGE, CHANNEL, CONSTRAIN, END, RETURN, CALL)
-_END_OF_TEXT = "<|endoftext|>"  # the published generation configs stop at it too
-# The library's time is quadratic in a run of one kind of characters (50,000 emoji: 14 s), and a million of them break
-# it. No word is as long as this.
-_LONGEST_RUN = 1024
-_OVERLONG = re.compile(
-    rf"[^\W\d_]{{{_LONGEST_RUN}}}|(?:[^\w\s]|_){{{_LONGEST_RUN}}}|\s{{{_LONGEST_RUN}}}|\S{{{8 * _LONGEST_RUN}}}"
+CONTROL_TOKENS = (START, MESSAGE, CHANNEL, CONSTRAIN, END, RETURN, CALL)
+_END_OF_TEXT = "<|endoftext|>"  # a stop token in the published generation configs
+# The library needs quadratic time for a run of one kind of characters (50,000 emoji: 14 s) and fails at a million.
+# No word is as long as this.
+_MAX_RUN_CHARACTERS = 1024
+_LONG_RUN = re.compile(
+    rf"[^\W\d_]{{{_MAX_RUN_CHARACTERS}}}|(?:[^\w\s]|_){{{_MAX_RUN_CHARACTERS}}}|\s{{{_MAX_RUN_CHARACTERS}}}"
+    rf"|\S{{{8 * _MAX_RUN_CHARACTERS}}}"
 )
 
 
 class Codec(ABC):
-    """Text and control tokens to ids, and back."""
+    """Conversion of text and control tokens to ids and back."""
 
     @property
     @abstractmethod
-    def controls(self) -> Mapping[str, int]:
-        """The ids of `CONTROLS`, and of the end of text where there is one."""
+    def control_ids(self) -> Mapping[str, int]:
+        """Ids of `CONTROL_TOKENS`, and of the end-of-text token if the vocabulary has one, by name."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Returns the ids of plain text; what looks like a control token in it stays text."""
+        """Return the token ids of a text; names of control tokens in it are encoded as ordinary text."""
 
     @abstractmethod
-    def token_bytes(self, token_id: int) -> bytes | None:
-        """Returns what a token spells; None for control tokens and for ids that the vocabulary lacks."""
+    def decode_token(self, token_id: int) -> bytes | None:
+        """Return the bytes of a token; None for control tokens and for ids outside the vocabulary."""
 
     @cached_property
-    def names(self) -> Mapping[int, str]:
-        """The controls by id."""
-        return {token_id: name for name, token_id in self.controls.items()}
+    def control_names(self) -> Mapping[int, str]:
+        """Names of the control tokens, by id."""
+        return {token_id: name for name, token_id in self.control_ids.items()}
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """`<|return|>`, `<|call|>` and `<|endoftext|>`; `<|end|>` only ends a message."""
-        return frozenset(self.controls[name] for name in (RETURN, CALL, _END_OF_TEXT) if name in self.controls)
+        """Ids of `<|return|>`, `<|call|>` and `<|endoftext|>`; `<|end|>` ends a message and not the turn."""
+        return frozenset(self.control_ids[name] for name in (RETURN, CALL, _END_OF_TEXT) if name in self.control_ids)
 
 
 class GptOssCodec(Codec):
-    """The published models' vocabulary (o200k with harmony's control tokens), without a checkpoint."""
+    """The vocabulary of the published models (o200k with harmony's control tokens), without a checkpoint."""
 
     def __init__(self) -> None:
         self._encoding: Any = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
-        self._spelled: dict[int, bytes | None] = {}  # asking the binding takes longer than all else per token
+        self._bytes_by_id: dict[int, bytes | None] = {}  # a call of the library takes longer than the rest of a token
 
     @cached_property
-    def controls(self) -> Mapping[str, int]:
-        """See `Codec.controls`."""
-        names = (*CONTROLS, _END_OF_TEXT)
+    def control_ids(self) -> Mapping[str, int]:
+        """Implement `Codec.control_ids`."""
+        names = (*CONTROL_TOKENS, _END_OF_TEXT)
         return {name: self._encoding.encode(name, allowed_special="all")[0] for name in names}
 
     def encode(self, text: str) -> list[int]:
-        """See `Codec.encode`."""
-        return [token_id for piece in _pieces(text) for token_id in self._encoding.encode(piece, disallowed_special=())]
+        """Implement `Codec.encode`."""
+        pieces = _split_long_runs(text)
+        return [token_id for piece in pieces for token_id in self._encoding.encode(piece, disallowed_special=())]
 
-    def token_bytes(self, token_id: int) -> bytes | None:
-        """See `Codec.token_bytes`."""
-        if token_id not in self._spelled:
-            self._spelled[token_id] = self._asked(token_id)
-        return self._spelled[token_id]
+    def decode_token(self, token_id: int) -> bytes | None:
+        """Implement `Codec.decode_token`."""
+        if token_id not in self._bytes_by_id:
+            self._bytes_by_id[token_id] = self._look_up_token(token_id)
+        return self._bytes_by_id[token_id]
 
-    def _asked(self, token_id: int) -> bytes | None:
+    def _look_up_token(self, token_id: int) -> bytes | None:
         if self._encoding.is_special_token(token_id):
             return None
         try:
             text: str = self._encoding.decode([token_id], errors="surrogateescape")
-        except Exception:  # the binding's own error type, for ids that are not in the vocabulary
+        except Exception:  # the library has no public error class for ids outside the vocabulary
             return None
         return text.encode("utf-8", errors="surrogateescape")
 
 
 class TokenizerCodec(Codec):
-    """A checkpoint's own tokenizer, byte-level, with harmony's control tokens among its special ones."""
+    """The byte-level vocabulary of a checkpoint's own tokenizer, with harmony's control tokens."""
 
     def __init__(self, tokenizer: Any) -> None:
-        """Takes a fast tokenizer."""
+        """Store a fast tokenizer of transformers."""
         self._tokenizer = tokenizer
-        self._specials = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self._special_ids = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
 
     @cached_property
-    def controls(self) -> Mapping[str, int]:
-        """See `Codec.controls`."""
+    def control_ids(self) -> Mapping[str, int]:
+        """Implement `Codec.control_ids`."""
         vocabulary = self._tokenizer.get_vocab()
-        return {name: vocabulary[name] for name in (*CONTROLS, _END_OF_TEXT) if name in vocabulary}
+        return {name: vocabulary[name] for name in (*CONTROL_TOKENS, _END_OF_TEXT) if name in vocabulary}
 
     def encode(self, text: str) -> list[int]:
-        """See `Codec.encode`."""
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return ids
+        """Implement `Codec.encode`."""
+        return encode_as_text(self._tokenizer, text)
 
-    def token_bytes(self, token_id: int) -> bytes | None:
-        """See `Codec.token_bytes`."""
-        token = None if token_id in self._specials else self._tokenizer.convert_ids_to_tokens(token_id)
-        return None if token is None else spelled(token)
+    def decode_token(self, token_id: int) -> bytes | None:
+        """Implement `Codec.decode_token`."""
+        token = None if token_id in self._special_ids else self._tokenizer.convert_ids_to_tokens(token_id)
+        return None if token is None else convert_token_to_bytes(token)
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Yields a text whole, or cut where a run of one kind of characters is longer than any word."""
+def _split_long_runs(text: str) -> Iterator[str]:
+    """Yield a text in pieces, divided inside runs of one kind of characters that are longer than any word."""
     begin = 0
-    if len(text) > _LONGEST_RUN:
-        for run in _OVERLONG.finditer(text):
+    if len(text) > _MAX_RUN_CHARACTERS:
+        for run in _LONG_RUN.finditer(text):
             yield text[begin : run.end()]
             begin = run.end()
     yield text[begin:]
 
 
-def spelled(token: str) -> bytes:
-    """Returns the bytes of a byte-level vocabulary's entry, each of whose characters stands for one byte."""
-    alphabet = _byte_of_character()
-    if all(character in alphabet for character in token):
-        return bytes(alphabet[character] for character in token)
-    return token.encode("utf-8")
-
-
 @cache
-def _byte_of_character() -> dict[str, int]:
-    """Returns GPT-2's alphabet: printable Latin-1 bytes stand for themselves, the others from U+0100 on."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in set(printable)]
-    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
-
-
-@cache
-def gpt_oss_codec() -> GptOssCodec:
-    """Returns the published models' codec, loaded once."""
+def load_gpt_oss_codec() -> GptOssCodec:
+    """Return the codec of the published models, loaded once."""
     return GptOssCodec()

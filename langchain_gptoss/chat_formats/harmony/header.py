@@ -1,7 +1,7 @@
-"""Reads the header of a harmony message, as the guide writes it and as models really emit it.
+"""Headers of harmony messages, as the guide defines them and as models really write them.
 
-About one header in twenty-five of gpt-oss-20b at temperature 1 is malformed: words too many, words missing, a control
-token in the wrong place. What can be told is told from the words that are there.
+About one header in twenty-five of gpt-oss-20b at temperature 1 is malformed: extra words, missing words, or a control
+token in the wrong place. The parser takes what it needs from the words that are there.
 """
 
 import re
@@ -14,74 +14,83 @@ from langchain_gptoss.chat_formats.harmony.codec import CHANNEL, CONSTRAIN
 Channel = Literal["analysis", "commentary", "final"]
 CHANNELS: tuple[Channel, ...] = ("analysis", "commentary", "final")
 
-# What the guide allows after `<|start|>`: the recipient before or after the channel, then the type of the content.
-_TO = r"(?: to=[^\s<]+)?"
-_REGULAR = re.compile(
-    rf"(?:assistant)?{_TO} ?{re.escape(CHANNEL)}(?:analysis|commentary|final){_TO}"
+# The guide allows after `<|start|>`: the recipient before or after the channel, then the content type.
+_RECIPIENT_FIELD = r"(?: to=[^\s<]+)?"
+_WELL_FORMED = re.compile(
+    rf"(?:assistant)?{_RECIPIENT_FIELD} ?{re.escape(CHANNEL)}(?:analysis|commentary|final){_RECIPIENT_FIELD}"
     rf" ?(?:{re.escape(CONSTRAIN)}\w+| ?json| ?code)? ?"
 )
-# Any of its words may still be cut by a token's end.
+# The end of the last token may cut any of the words.
 _BEGINNING = re.compile(
     r"(?:assistant|analysis|commentary|final)?\s*(?:t|to|to=[^\s<]*)?\s*(?:j|js|jso|json|c|co|cod|code)?\s*"
 )
 _RECIPIENT = re.compile(r"to=\s*(\S+)")
-_TYPES = frozenset({"json", "code", "text", "assistant"})
+_HEADER_WORD = re.compile(r"\s*(to=\S*|[A-Za-z]+)(?=\s|$)")
+_CONTENT_TYPES = frozenset({"json", "code", "text", "assistant"})
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a header says.
+    """The content of a header.
 
     Attributes:
-        channel: Where its message goes.
-        tool: The offered tool that it calls, or None.
-        regular: Whether it is as the guide has it.
-        assumed: How it was read, in words.
-        left: Words that belong to no header: text, where the header turns out to have been none.
+        channel: Channel of the message.
+        tool: Name of the offered tool that the message calls; None for other messages.
+        is_well_formed: True if the header follows the guide.
+        interpretation: The reading of the header, in words.
+        rest: Words that belong to no header: the text of a message without `<|message|>`.
     """
 
     channel: Channel
     tool: str | None
-    regular: bool
-    assumed: str
-    left: str
+    is_well_formed: bool
+    interpretation: str
+    rest: str
 
 
-def header(written: str, tools: Collection[str]) -> Header:
-    """Returns what a header says.
+def parse_header(header: str, tools: Collection[str]) -> Header:
+    """Return the content of a header.
 
     Args:
-        written: Everything between `<|start|>` and `<|message|>`, control tokens by name.
-        tools: The names of the tools that were offered.
+        header: The text between `<|start|>` and `<|message|>`, with control tokens by name.
+        tools: Names of the offered tools.
     """
-    found = _RECIPIENT.search(written.replace(CHANNEL, " ").replace(CONSTRAIN, " "))
-    recipient = found[1] if found and found[1] != "assistant" else None
-    tool = _offered(recipient, found.string[found.start(1) :], tools) if found and recipient else None
-    channel = _channel(written)
-    regular = bool(_REGULAR.fullmatch(written)) and (recipient is None or tool is not None)
+    match = _RECIPIENT.search(header.replace(CHANNEL, " ").replace(CONSTRAIN, " "))
+    recipient = match[1] if match and match[1] != "assistant" else None
+    tool = _find_tool(recipient, match.string[match.start(1) :], tools) if match and recipient else None
+    channel = _find_channel(header)
     if recipient and tool is None:
-        assumed = f"no tool {recipient!r} was offered: read as {'reasoning' if channel == 'analysis' else 'text'}"
+        kind = "reasoning" if channel == "analysis" else "text"
+        interpretation = f"{kind}, because no tool {recipient!r} was offered"
     elif tool:
-        assumed = f"a call of {tool}"
+        interpretation = f"a call of {tool}"
     else:
-        assumed = f"a message in the {channel or 'final'} channel"
-    return Header(channel or "final", tool, regular, assumed, _left(written))
+        interpretation = f"a message in the {channel or 'final'} channel"
+    return Header(
+        channel=channel or "final",
+        tool=tool,
+        is_well_formed=bool(_WELL_FORMED.fullmatch(header)) and (recipient is None or tool is not None),
+        interpretation=interpretation,
+        rest=_strip_header_words(header),
+    )
 
 
-def _channel(written: str) -> Channel | None:
-    """Returns the last channel that is named after a `<|channel|>`, or else anywhere."""
-    named = [_leading(part) for part in written.split(CHANNEL)[1:]]
-    words = [word for word in [*re.findall(r"[a-z]+", written.split(CHANNEL)[0]), *named] if word in CHANNELS]
-    last = next((word for word in reversed(named) if word in CHANNELS), None) or (words[-1] if words else None)
-    return next((channel for channel in CHANNELS if channel == last), None)
+def _find_channel(header: str) -> Channel | None:
+    """Return the last channel named after a `<|channel|>`, else the last one named before the first of them."""
+    before, *parts = header.split(CHANNEL)
+    for part in reversed(parts):
+        for channel in CHANNELS:
+            if part.lstrip().startswith(channel):
+                return channel
+    words = re.findall(r"[a-z]+", before)
+    return next((channel for word in reversed(words) for channel in CHANNELS if word == channel), None)
 
 
-def _leading(part: str) -> str:
-    return next((channel for channel in CHANNELS if part.lstrip().startswith(channel)), "")
+def _find_tool(recipient: str, rest: str, tools: Collection[str]) -> str | None:
+    """Return the offered tool that a recipient names.
 
-
-def _offered(recipient: str, rest: str, tools: Collection[str]) -> str | None:
-    """Returns the tool that a recipient names; `rest` is the header from there on, for names with spaces in them."""
+    `rest` is the header from the recipient on, because names of tools may contain spaces.
+    """
     for name in sorted((name for name in tools if " " in name), key=len, reverse=True):
         if re.match(rf"(?:functions\.)?{re.escape(name)}(?:\s|$)", rest):
             return name
@@ -91,22 +100,22 @@ def _offered(recipient: str, rest: str, tools: Collection[str]) -> str | None:
     return None
 
 
-def _left(written: str) -> str:
-    """Returns what remains of a header without its words: the text of a message that never had a `<|message|>`."""
-    text = written.rsplit(CHANNEL, 1)[-1].replace(CONSTRAIN, " ")
+def _strip_header_words(header: str) -> str:
+    """Return the text after the words of a header: the text of a message without `<|message|>`."""
+    text = header.rsplit(CHANNEL, 1)[-1].replace(CONSTRAIN, " ")
     while True:
-        word = re.match(r"\s*(to=\S*|[A-Za-z]+)(?=\s|$)", text)
-        if not word or not (word[1].startswith("to=") or word[1] in CHANNELS or word[1] in _TYPES):
-            left = text.strip()
-            cut = any(word.startswith(left) for word in (*CHANNELS, "to=", "assistant"))
-            return "" if cut else text.removeprefix(" ")
-        text = text[word.end() :]
+        match = _HEADER_WORD.match(text)
+        is_header_word = match and (match[1].startswith("to=") or match[1] in CHANNELS or match[1] in _CONTENT_TYPES)
+        if not match or not is_header_word:
+            rest = text.strip()
+            is_unfinished_word = any(word.startswith(rest) for word in (*CHANNELS, "to=", "assistant"))
+            return "" if is_unfinished_word else text.removeprefix(" ")
+        text = text[match.end() :]
 
 
-def may_begin_header(text: str) -> bool:
-    """Returns whether a text, where a message may begin, can still turn out to be part of a header."""
+def can_begin_header(text: str) -> bool:
+    """Return True if a text between two messages can still become a header."""
     words = text.lstrip()
-    starts = ("assistant", "to=", *CHANNELS)
-    if any(start.startswith(words) for start in starts):
+    if any(word.startswith(words) for word in ("assistant", "to=", *CHANNELS)):
         return True
     return bool(_BEGINNING.fullmatch(words))

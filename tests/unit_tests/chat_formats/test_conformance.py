@@ -20,8 +20,8 @@ from openai_harmony import Role
 from pydantic import Field
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.chat_formats.base import Task, Tool
-from langchain_gptoss.chat_formats.harmony import render
+from langchain_gptoss.chat_formats.base import PromptOptions, Tool
+from langchain_gptoss.chat_formats.harmony import renderer
 from langchain_gptoss.engine import ScriptedEngine
 from tests.unit_tests.chat_formats.harmony.reference import ENCODING, reference_ids
 
@@ -156,7 +156,7 @@ async def asked(way: str, llm: Runnable, messages: list[BaseMessage]) -> AIMessa
 
 def reference(messages: list[BaseMessage]) -> list[int]:
     tools = tuple(Tool(**written["function"]) for written in FUNCTIONS)
-    return reference_ids(messages, Task(tools=tools), "2026-02-03")
+    return reference_ids(messages, PromptOptions(tools=tools), "2026-02-03")
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +166,7 @@ def today(monkeypatch):
         def today(cls) -> datetime.date:
             return datetime.date(2026, 2, 3)
 
-    monkeypatch.setattr(render, "date", Date)
+    monkeypatch.setattr(renderer, "date", Date)
 
 
 def test_the_cases_are_the_published_number():
@@ -197,7 +197,7 @@ async def test_a_case(number, way):
     assert calling.content == ""
     assert calling.additional_kwargs["reasoning_content"] == thought(case)
     assert calling.response_metadata["finish_reason"] == "tool_calls"
-    assert "mended" not in calling.response_metadata
+    assert "repairs" not in calling.response_metadata
 
     result = TOOLS[case["tool"]].invoke(made)
     final = await asked(way, llm, [question, calling, result])

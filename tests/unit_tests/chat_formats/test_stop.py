@@ -6,14 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langchain_gptoss.chat_formats.stop import StopFilter
+from langchain_gptoss.chat_formats.stop_filter import StopFilter
 from langchain_gptoss.errors import InvalidInputError
 
 
 def shown(pieces: list[str], stops: list[str]) -> tuple[str, bool]:
     stop_filter = StopFilter(stops)
     text = "".join(stop_filter.feed(piece) for piece in pieces)
-    return text + stop_filter.flush(), stop_filter.stopped
+    return text + stop_filter.flush(), stop_filter.is_stopped
 
 
 def expected(pieces: list[str], stops: list[str]) -> tuple[str, bool]:
@@ -68,7 +68,7 @@ def test_text_is_held_back_no_longer_than_needed():
         "",
         "ST!",
     ]
-    assert not stop_filter.stopped
+    assert not stop_filter.is_stopped
 
 
 def test_nothing_passes_after_a_stop():

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from langchain_gptoss.chat_formats import load_chat_format
 from langchain_gptoss.chat_formats.harmony import HarmonyFormat
-from langchain_gptoss.chat_formats.harmony.codec import gpt_oss_codec
+from langchain_gptoss.chat_formats.harmony.codec import load_gpt_oss_codec
 from langchain_gptoss.chat_formats.plain import PlainFormat
 from langchain_gptoss.chat_formats.template import TemplateFormat
 from langchain_gptoss.errors import CheckpointError, InvalidInputError
@@ -173,7 +173,7 @@ def test_harmony_is_known_by_its_control_tokens(tmp_path):
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(alphabet)}
     vocabulary |= {f"filler{index}": index for index in range(len(vocabulary), 200_002)}
-    at = {token_id: token for token, token_id in gpt_oss_codec().controls.items()}
+    at = {token_id: token for token, token_id in load_gpt_oss_codec().control_ids.items()}
     vocabulary |= {at.get(index, f"filler{index}"): index for index in range(200_002, 200_020)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=CHATML).save_pretrained(tmp_path)

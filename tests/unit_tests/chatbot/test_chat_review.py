@@ -19,9 +19,9 @@ from pydantic import BaseModel
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from langchain_gptoss import ChatGptOss, GptOssLLM
-from langchain_gptoss.chat_formats.base import ResponseFormat, Task, Tool
-from langchain_gptoss.chat_formats.constrain import harmony_constraint, template_constraint
-from langchain_gptoss.chat_formats.harmony import CONTROLS
+from langchain_gptoss.chat_formats.answer_grammar import build_harmony_grammar, build_tagged_grammar
+from langchain_gptoss.chat_formats.base import PromptOptions, ResponseFormat, Tool
+from langchain_gptoss.chat_formats.harmony import CONTROL_TOKENS
 from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenLogprobs, TokenStream
 from langchain_gptoss.errors import InvalidInputError
 
@@ -255,7 +255,7 @@ def test_endless_runs_of_one_character_take_no_quadratic_time(unit):
     llm = model()
     text = unit * 100_000  # the library alone takes seconds to a minute, and panics at a million
     ids = llm.get_token_ids(text)
-    assert b"".join(llm.format.token_bytes(i) for i in ids).decode() == text
+    assert b"".join(llm.format.decode_token(i) for i in ids).decode() == text
 
 
 def test_copies_and_pickles():
@@ -371,8 +371,8 @@ SCHEMAS = {
 def test_schemas_of_every_shape_are_held(schema, way):
     described, value = SCHEMAS[schema]
     tool = Tool(name="f", parameters=described, strict=True if "strict" in way else None)
-    answer = Task(response_format=ResponseFormat(name="x", schema=described))
-    task = answer if "answer" in way else Task(tools=(tool,), tool_choice="auto" if "strict" in way else "f")
+    answer = PromptOptions(response_format=ResponseFormat(name="x", schema=described))
+    task = answer if "answer" in way else PromptOptions(tools=(tool,), tool_choice="auto" if "strict" in way else "f")
     call = f'{{"name": "f", "arguments": {value}}}'
     written = {
         "answer": f"<|channel|>final<|message|>{value}<|return|>",
@@ -381,22 +381,22 @@ def test_schemas_of_every_shape_are_held(schema, way):
         "template call": call,
         "template strict call": f"<tool_call>{call}</tool_call>",
     }[way]
-    constraint = template_constraint(task) if "template" in way else harmony_constraint(task, CONTROL_IDS)
+    constraint = build_tagged_grammar(task) if "template" in way else build_harmony_grammar(task, CONTROL_IDS)
     matcher = LLMatcher(TOKENIZER, LLMatcher.grammar_from_lark(constraint.lark))
     assert matcher.consume_tokens(BYTES.encode(written).ids), matcher.get_error()
 
 
 def byte_tokenizer() -> Tokenizer:
-    vocabulary = {token: i for i, token in enumerate([*CONTROLS, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    vocabulary = {token: i for i, token in enumerate([*CONTROL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in CONTROLS])
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in CONTROL_TOKENS])
     return tokenizer
 
 
 BYTES = byte_tokenizer()
-CONTROL_IDS = {token: BYTES.token_to_id(token) for token in CONTROLS}
+CONTROL_IDS = {token: BYTES.token_to_id(token) for token in CONTROL_TOKENS}
 TOKENIZER = LLTokenizer(BYTES.to_str(), eos_token=[CONTROL_IDS["<|return|>"], CONTROL_IDS["<|call|>"]])
 
 

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerFast
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.chat_formats.harmony import CONTROLS
+from langchain_gptoss.chat_formats.harmony import CONTROL_TOKENS
 from langchain_gptoss.engine.grammar import check_grammar
 from langchain_gptoss.engine.registry import close_all
 from langchain_gptoss.errors import InvalidInputError
@@ -20,7 +20,7 @@ from langchain_gptoss.errors import InvalidInputError
 def harmony_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint that speaks harmony at ids of its own: one byte a token, controls from 0."""
     folder = tmp_path_factory.mktemp("harmony") / "tiny-harmony"
-    special = [*CONTROLS, "<|endoftext|>"]
+    special = [*CONTROL_TOKENS, "<|endoftext|>"]
     vocabulary = {token: i for i, token in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -67,7 +67,7 @@ def test_a_fine_tune_s_own_vocabulary_speaks_harmony(tiny):
 def test_random_weights_keep_to_the_schema(tiny, seed):
     result = tiny.with_structured_output(SCHEMA, include_raw=True).invoke("Pick", seed=seed)
     raw = result["raw"]
-    assert "mended" not in raw.response_metadata
+    assert "repairs" not in raw.response_metadata
     if raw.response_metadata["finish_reason"] == "stop":
         assert result["parsed"], raw
         assert result["parsed"]["colour"] in {"red", "green"}

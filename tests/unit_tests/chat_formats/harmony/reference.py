@@ -18,12 +18,12 @@ from openai_harmony import (
     load_harmony_encoding,
 )
 
-from langchain_gptoss.chat_formats.base import Task, Tool
+from langchain_gptoss.chat_formats.base import PromptOptions, Tool
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
-def reference_ids(messages: Sequence[BaseMessage], task: Task, day: str) -> list[int]:
+def reference_ids(messages: Sequence[BaseMessage], task: PromptOptions, day: str) -> list[int]:
     """Returns the library's prompt. It knows neither response formats nor tool choices, and leaves them out."""
     system = SystemContent.new().with_conversation_start_date(day)
     system = system.with_reasoning_effort(ReasoningEffort[(task.reasoning_effort or "medium").upper()])

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
-from langchain_gptoss.chat_formats.base import Task
-from langchain_gptoss.chat_formats.harmony import CONTROLS, HarmonyFormat, render
-from langchain_gptoss.chat_formats.harmony.codec import gpt_oss_codec
+from langchain_gptoss.chat_formats.base import PromptOptions
+from langchain_gptoss.chat_formats.harmony import CONTROL_TOKENS, HarmonyFormat, renderer
+from langchain_gptoss.chat_formats.harmony.codec import load_gpt_oss_codec
 from langchain_gptoss.errors import InvalidInputError
 
 # From the published tokenizer.
@@ -55,11 +55,11 @@ def today(monkeypatch):
         def today(cls) -> datetime.date:
             return datetime.date(2026, 2, 3)
 
-    monkeypatch.setattr(render, "date", Date)
+    monkeypatch.setattr(renderer, "date", Date)
 
 
 def test_control_ids_are_the_published_ones():
-    assert gpt_oss_codec().controls == IDS
+    assert load_gpt_oss_codec().control_ids == IDS
     assert FORMAT.stop_ids == {200002, 200012, 199999}
 
 
@@ -82,12 +82,14 @@ def test_a_system_message_becomes_the_developer_message():
     ("effort", "written"), [("low", "low"), ("medium", "medium"), ("high", "high"), (None, "medium")]
 )
 def test_reasoning_effort(effort, written):
-    assert f"\nReasoning: {written}\n" in text_of(FORMAT.render([HumanMessage("x")], Task(reasoning_effort=effort)))
+    assert f"\nReasoning: {written}\n" in text_of(
+        FORMAT.render([HumanMessage("x")], PromptOptions(reasoning_effort=effort))
+    )
 
 
 def test_an_unknown_effort_is_named():
     with pytest.raises(InvalidInputError, match="reasoning_effort is 'max'; it must be one of low, medium, high"):
-        FORMAT.render([HumanMessage("x")], Task(reasoning_effort="max"))
+        FORMAT.render([HumanMessage("x")], PromptOptions(reasoning_effort="max"))
 
 
 def test_history_is_final_and_without_reasoning():
@@ -111,7 +113,7 @@ def test_added_up_chunks_are_written_like_messages():
     )
 
 
-@pytest.mark.parametrize("token", sorted(ENCODING.special_tokens_set)[:40] + list(CONTROLS))
+@pytest.mark.parametrize("token", sorted(ENCODING.special_tokens_set)[:40] + list(CONTROL_TOKENS))
 @pytest.mark.parametrize("kind", [HumanMessage, AIMessage, SystemMessage])
 def test_control_tokens_written_as_text_stay_text(kind, token):
     def controls(text: str) -> list[int]:
@@ -234,7 +236,7 @@ _PIECES = st.one_of(
 @settings(deadline=None, max_examples=400)
 def test_no_output_raises_or_shows_a_control_token(ids):
     for text in read(ids):
-        assert not any(token in text for token in CONTROLS)
+        assert not any(token in text for token in CONTROL_TOKENS)
 
 
 @given(
@@ -251,4 +253,4 @@ def test_no_text_of_a_message_is_lost(words):
     parser = FORMAT.parser()
     deltas = [delta for token_id in ids_of(f"{text}<|return|>") for delta in parser.feed(token_id)] + parser.flush()
     found = "".join(delta.text for delta in deltas)
-    assert found == text or (found == "" and [mend.found for mend in parser.mended] == [text]) or not text.strip()
+    assert found == text or (found == "" and [mend.found for mend in parser.repairs] == [text]) or not text.strip()

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
-from langchain_gptoss.chat_formats.base import Task, Tool
-from langchain_gptoss.chat_formats.harmony import CONTROLS, HarmonyFormat
-from langchain_gptoss.chat_formats.harmony.typescript import namespace
+from langchain_gptoss.chat_formats.base import PromptOptions, Tool
+from langchain_gptoss.chat_formats.harmony import CONTROL_TOKENS, HarmonyFormat
+from langchain_gptoss.chat_formats.harmony.typescript import write_namespace
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 FORMAT = HarmonyFormat()
@@ -38,15 +38,15 @@ def parsed(ids: list[int], tools: list[str] = NAMES) -> dict:
     """Returns what the parser makes of an answer."""
     parser = FORMAT.parser(tools)
     deltas = [delta for token_id in ids for delta in parser.feed(token_id)] + parser.flush()
-    made: dict = {"reasoning": "", "text": "", "calls": [], "mended": list(parser.mended)}
+    made: dict = {"reasoning": "", "text": "", "calls": [], "mended": list(parser.repairs)}
     for delta in deltas:
         if delta.kind != "tool_call":
             made[delta.kind] += delta.text
             continue
         if delta.name:
             made["calls"].append([delta.name, ""])
-        assert delta.call == len(made["calls"]) - 1
-        made["calls"][delta.call][1] += delta.text
+        assert delta.call_index == len(made["calls"]) - 1
+        made["calls"][delta.call_index][1] += delta.text
     return made
 
 
@@ -91,18 +91,18 @@ def test_types_keep_their_meaning(schema, written):
         "required": ["x"],
         "$defs": {"City": {**city, "required": ["name"]}},
     }
-    assert f"x: {written},\n" in namespace([Tool(name="f", parameters=parameters)])
+    assert f"x: {written},\n" in write_namespace([Tool(name="f", parameters=parameters)])
 
 
 def test_a_type_that_holds_itself_ends():
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
     parameters = {"type": "object", "properties": {"first": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
-    assert "any" in namespace([Tool(name="f", parameters=parameters)])
+    assert "any" in write_namespace([Tool(name="f", parameters=parameters)])
 
 
 def test_a_function_without_arguments():
     empty = Tool(name="now", parameters={"type": "object", "properties": {}})
-    assert "type now = () => any;" in namespace([empty])
+    assert "type now = () => any;" in write_namespace([empty])
 
 
 # ---- reading back
@@ -118,8 +118,8 @@ ARGUMENTS = st.dictionaries(
 def test_what_is_rendered_is_read_back(reasoning, text, arguments):
     calls = [] if arguments is None else [{"name": "get_weather", "args": arguments, "id": "1"}]
     message = AIMessage(text, tool_calls=calls, additional_kwargs={"reasoning_content": reasoning})
-    before = FORMAT.render([QUESTION], Task(tools=TOOLS))
-    after = FORMAT.render([QUESTION, message, *([RESULT] if calls else [])], Task(tools=TOOLS))
+    before = FORMAT.render([QUESTION], PromptOptions(tools=TOOLS))
+    after = FORMAT.render([QUESTION, message, *([RESULT] if calls else [])], PromptOptions(tools=TOOLS))
     made = parsed(turn(before, after))
     assert made["mended"] == []
     assert made["text"] == text
@@ -186,7 +186,7 @@ def test_real_output_is_read(completion, reasoning, text, calls, mended):
     made = parsed(ids_of(completion))
     assert (made["reasoning"], made["text"], made["calls"]) == (reasoning, text, calls)
     assert len(made["mended"]) == mended, made["mended"]
-    assert all(mend.found and mend.assumed for mend in made["mended"])
+    assert all(mend.found and mend.interpretation for mend in made["mended"])
 
 
 @pytest.mark.parametrize("completion", REAL)
@@ -205,8 +205,8 @@ def test_a_cut_at_any_token_gives_the_beginning(completion):
 def accounted(ids: list[int], made: dict) -> None:
     """Checks that every piece of text is in the answer, the reasoning, the calls, or the report of a mend."""
     told = made["reasoning"] + made["text"] + "".join(name + written for name, written in made["calls"])
-    told += "".join(mend.found + mend.assumed for mend in made["mended"])
-    for marker in CONTROLS:
+    told += "".join(mend.found + mend.interpretation for mend in made["mended"])
+    for marker in CONTROL_TOKENS:
         assert marker not in made["reasoning"] + made["text"] + "".join(written for _, written in made["calls"])
     text = ENCODING.decode([i for i in ids if not ENCODING.is_special_token(i)])
     for marker in MARKED:
@@ -279,6 +279,6 @@ def test_every_special_token_stays_text_wherever_it_is_written():
     def controls(ids: list[int]) -> list[int]:
         return [token_id for token_id in ids if ENCODING.is_special_token(token_id)]
 
-    assert controls(FORMAT.render(messages, Task(tools=(tool,)))) == controls(
-        FORMAT.render(plain, Task(tools=(Tool(name="now"),)))
+    assert controls(FORMAT.render(messages, PromptOptions(tools=(tool,)))) == controls(
+        FORMAT.render(plain, PromptOptions(tools=(Tool(name="now"),)))
     )

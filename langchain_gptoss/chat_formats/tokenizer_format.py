@@ -1,0 +1,150 @@
+"""The common part of the chat formats that use a checkpoint's own tokenizer and write tool calls between tags."""
+
+import json
+import re
+from collections.abc import Collection
+from typing import Any
+
+from tokenizers.decoders import DecodeStream
+
+from langchain_gptoss.chat_formats.answer_grammar import CALL_END, CALL_START, build_tagged_grammar
+from langchain_gptoss.chat_formats.base import (
+    AnswerGrammar,
+    ChatFormat,
+    Delta,
+    Parser,
+    PromptOptions,
+    Repair,
+    build_text_deltas,
+)
+from langchain_gptoss.chat_formats.checkpoint_tokenizer import convert_token_to_bytes, encode_as_text
+from langchain_gptoss.chat_formats.stop_filter import measure_overlap
+
+_NAME = re.compile(r'"name"\s*:\s*"([^"]+)"')
+_ARGUMENTS = re.compile(r'"arguments"\s*:\s*')
+
+
+class TokenizerFormat(ChatFormat):
+    """Base class of the chat formats on a checkpoint's own tokenizer."""
+
+    def __init__(self, tokenizer: Any, *, stop_ids: frozenset[int]) -> None:
+        """Store the tokenizer.
+
+        Args:
+            tokenizer: A fast tokenizer of transformers.
+            stop_ids: Ids of the tokens that end a turn.
+        """
+        self._tokenizer = tokenizer
+        self._stop_ids = stop_ids
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Ids of the tokens that end the assistant's turn."""
+        return self._stop_ids
+
+    def parser(self, tools: Collection[str] = ()) -> Parser:
+        """Implement `ChatFormat.parser`."""
+        return TokenizerParser(self._tokenizer, tools)
+
+    def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
+        """Implement `ChatFormat.build_grammar`."""
+        return build_tagged_grammar(options)
+
+    def encode(self, text: str) -> list[int]:
+        """Implement `ChatFormat.encode`."""
+        return encode_as_text(self._tokenizer, text)
+
+    def decode_token(self, token_id: int) -> bytes:
+        """Implement `ChatFormat.decode_token`."""
+        token = self._tokenizer.convert_ids_to_tokens(token_id)
+        return convert_token_to_bytes(token) if isinstance(token, str) else b""
+
+
+class TokenizerParser(Parser):
+    """Parser of text with tool calls between tags.
+
+    Control tokens are dropped, and an incomplete character is held back. If tools are offered, text that may be a call
+    is held back until that is decided.
+    """
+
+    def __init__(self, tokenizer: Any, tools: Collection[str] = ()) -> None:
+        """Create a parser of one answer.
+
+        Args:
+            tokenizer: A fast tokenizer of transformers.
+            tools: Names of the offered tools.
+        """
+        super().__init__()
+        self._backend = tokenizer.backend_tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+        self._tools = frozenset(tools)
+        self._pending = ""
+        self._has_output = False
+        self._call_count = 0
+
+    def feed(self, token_id: int) -> list[Delta]:
+        """Implement `Parser.feed`."""
+        text = self._stream.step(self._backend, token_id)
+        if not self._tools or not text:
+            return build_text_deltas(text)
+        self._pending += text
+        return self._release()
+
+    def flush(self) -> list[Delta]:
+        """Implement `Parser.flush`; an incomplete character at the end is dropped."""
+        pending, self._pending = self._pending, ""
+        if self._is_untagged_call(pending) or pending.lstrip().startswith(CALL_START):
+            return self._read_call(pending.strip().removeprefix(CALL_START), pending)
+        return build_text_deltas(pending)
+
+    def _release(self) -> list[Delta]:
+        """Return the decided part of the pending text."""
+        deltas: list[Delta] = []
+        while not self._is_untagged_call(self._pending):
+            start = self._pending.find(CALL_START)
+            if start < 0:
+                held_length = (
+                    measure_overlap(self._pending, CALL_START) if self._pending.strip() else len(self._pending)
+                )
+                text, self._pending = _split(self._pending, len(self._pending) - held_length)
+                self._has_output = self._has_output or bool(text.strip())
+                return deltas + build_text_deltas(text)
+            before, self._pending = _split(self._pending, start)
+            deltas += build_text_deltas(before if before.strip() else "")
+            self._has_output = True
+            end = self._pending.find(CALL_END)
+            if end < 0:
+                return deltas
+            tagged, self._pending = _split(self._pending, end + len(CALL_END))
+            deltas += self._read_call(tagged[len(CALL_START) : -len(CALL_END)], tagged)
+        return deltas
+
+    def _is_untagged_call(self, text: str) -> bool:
+        """Return True if the answer begins like a call without its tags."""
+        return not self._has_output and text.lstrip().startswith("{")
+
+    def _read_call(self, call: str, source: str) -> list[Delta]:
+        """Return the deltas of a call, or those of its source text if it names no offered tool."""
+        name, arguments = _parse_call(call)
+        if name not in self._tools:
+            if name or source.lstrip().startswith(CALL_START):
+                self.repairs.append(Repair(source.strip(), "text, because it calls no tool that was offered"))
+            return build_text_deltas(source)
+        index, self._call_count = self._call_count, self._call_count + 1
+        return [Delta("tool_call", "", index, name), Delta("tool_call", arguments, index)]
+
+
+def _parse_call(call: str) -> tuple[str, str]:
+    """Return the name and the arguments of a call; arguments that are not JSON are returned unchanged."""
+    try:
+        value = json.loads(call)
+    except ValueError:
+        name, arguments = _NAME.search(call), _ARGUMENTS.search(call)
+        return (name[1] if name else "", call[arguments.end() :].strip() if arguments else "")
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return "", ""
+    return value["name"], json.dumps(value.get("arguments") or {}, ensure_ascii=False)
+
+
+def _split(text: str, position: int) -> tuple[str, str]:
+    return text[:position], text[position:]

@@ -1,0 +1,286 @@
+"""One generation: token ids from the engine become deltas, and the drivers turn these into a stream of chunks.
+
+`Generation` is the same for sync and async. `stream_chunks` and `astream_chunks` differ only in the way in which they
+wait for the next token and call back.
+"""
+
+import asyncio
+import json
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
+from langchain_core.runnables import run_in_executor
+
+from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, ChatFormat, Delta, PromptOptions, Repair
+from langchain_gptoss.chat_formats.stop_filter import StopFilter
+from langchain_gptoss.engine import TokenLogprobs, TokenStream
+
+ChunkT = TypeVar("ChunkT", GenerationChunk, ChatGenerationChunk)
+BuilderT = TypeVar("BuilderT", bound="ChunkBuilder[Any]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationEnd:
+    """The end of an answer, with lengths in tokens.
+
+    Attributes:
+        finish_reason: `"stop"`, `"length"`, `"tool_calls"` or `"cancelled"`.
+        prompt_tokens: Length of the prompt.
+        cached_tokens: Length of the part of the prompt that came from the prefix cache.
+        answer_tokens: Length of the whole output.
+        reasoning_tokens: Length of the reasoning in it.
+        repairs: The malformed places in the output, and their interpretation.
+        broken_calls: Arguments of tool calls that are not a JSON object, by the ids of the calls.
+        model_name: Name of the model.
+    """
+
+    finish_reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    answer_tokens: int
+    reasoning_tokens: int
+    repairs: tuple[Repair, ...]
+    broken_calls: dict[str, str]
+    model_name: str
+
+
+class Generation:
+    """One answer in progress.
+
+    The caller moves the token ids from `tokens` to `feed` and calls `flush` after the last one.
+
+    Attributes:
+        tokens: The engine's stream of token ids.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenStream,
+        chat_format: ChatFormat,
+        stop_filter: StopFilter,
+        options: PromptOptions = DEFAULT_OPTIONS,
+        *,
+        prompt_tokens: int,
+        model_name: str,
+    ) -> None:
+        """Create a generation.
+
+        Args:
+            tokens: The engine's stream of token ids.
+            chat_format: The format that the output is written in.
+            stop_filter: The stop strings.
+            options: The options with which the prompt was rendered.
+            prompt_tokens: Length of the prompt in tokens.
+            model_name: Name of the model.
+        """
+        self.tokens = tokens
+        self._parser = chat_format.parser([tool.name for tool in options.callable_tools])
+        self._format = chat_format
+        self._call_ids: list[str] = []
+        self._call_arguments: list[str] = []
+        self._logprobs: list[tuple[TokenLogprobs, int]] = []
+        self._allows_parallel_calls = options.parallel_tool_calls
+        self._has_last_call = False
+        self._stop_filter = stop_filter
+        self._model_name = model_name
+        self._prompt_tokens = prompt_tokens
+        self._answer_tokens = 0
+        self._reasoning_tokens = 0
+
+    def cancel(self) -> None:
+        """Stop the engine within one token; without effect on an answer that has ended."""
+        self.tokens.cancel()
+
+    def get_call_id(self, index: int) -> str:
+        """Return the id of a tool call of this answer."""
+        while len(self._call_ids) <= index:
+            self._call_ids.append(f"call_{uuid.uuid4().hex[:24]}")
+        return self._call_ids[index]
+
+    def feed(self, token_id: int) -> list[Delta]:
+        """Return the output that this token completes; stop the engine at a stop string."""
+        self._answer_tokens += 1
+        deltas = self._parser.feed(token_id)
+        if deltas and deltas[-1].kind == "reasoning":
+            self._reasoning_tokens += 1
+        if self.tokens.logprobs is not None:
+            self._record_logprobs(self.tokens.logprobs, token_id, deltas)
+        return self._filter(deltas)
+
+    def flush(self) -> list[Delta]:
+        """Return the output that was held back; called after the last token."""
+        deltas = [] if self._stop_filter.is_stopped else self._filter(self._parser.flush())
+        text = self._stop_filter.flush()
+        return [*deltas, Delta("text", text)] if text else deltas
+
+    def take_logprobs(self) -> list[dict[str, Any]]:
+        """Return the log-probabilities of the answer's tokens since the last call, in the form of OpenAI's API."""
+        logprobs, self._logprobs = self._logprobs, []
+        return [format_logprobs(entry, token_id, self._format) for entry, token_id in logprobs]
+
+    def build_end(self) -> GenerationEnd:
+        """Return the end of the answer; called after `flush`."""
+        has_stopped = self._stop_filter.is_stopped or self._has_last_call
+        reason: str = "stop" if has_stopped else self.tokens.finish_reason or "cancelled"
+        return GenerationEnd(
+            finish_reason="tool_calls" if self._call_arguments and reason == "stop" else reason,
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=self.tokens.cached_tokens,
+            answer_tokens=self._answer_tokens,
+            reasoning_tokens=self._reasoning_tokens,
+            repairs=tuple(self._parser.repairs),
+            broken_calls={
+                self.get_call_id(index): arguments
+                for index, arguments in enumerate(self._call_arguments)
+                if not _is_json_object(arguments)
+            },
+            model_name=self._model_name,
+        )
+
+    def _filter(self, deltas: list[Delta]) -> list[Delta]:
+        """Return the deltas up to a stop string or a second call that is not allowed."""
+        filtered = []
+        for delta in deltas:
+            if delta.kind == "tool_call":
+                if delta.call_index and not self._allows_parallel_calls:
+                    self._has_last_call = True
+                    break
+                if delta.call_index == len(self._call_arguments):
+                    self._call_arguments.append("")
+                self._call_arguments[delta.call_index] += delta.text
+            if delta.kind != "text":
+                filtered.append(delta)
+            elif delta.is_separator and not self._stop_filter.is_stopped:
+                # The model did not write the separator, so a stop string may not contain any of it.
+                filtered.append(Delta("text", self._stop_filter.flush() + delta.text))
+            elif text := self._stop_filter.feed(delta.text):
+                filtered.append(delta if text == delta.text else Delta("text", text))
+        if self._stop_filter.is_stopped or self._has_last_call:
+            self.cancel()
+        return filtered
+
+    def _record_logprobs(self, logprobs: TokenLogprobs, token_id: int, deltas: list[Delta]) -> None:
+        if deltas and deltas[-1].kind != "text":
+            self._logprobs.clear()
+        elif deltas or _is_incomplete_character(self._format.decode_token(token_id)):
+            self._logprobs.append((logprobs, token_id))
+
+
+class ChunkBuilder(ABC, Generic[ChunkT]):
+    """Conversion of the output of one generation to LangChain chunks; a context manager that ends the generation.
+
+    Attributes:
+        generation: The generation.
+    """
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+
+    def __enter__(self) -> Self:
+        """Return the builder."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the engine if the answer has not ended."""
+        self.generation.cancel()
+
+    def feed(self, token_id: int | None) -> list[ChunkT]:
+        """Return the chunks that a token completes; None stands for the end of the tokens."""
+        if token_id is not None:
+            return self._build_chunks(self.generation.feed(token_id))
+        chunks = self._build_chunks(self.generation.flush())
+        chunks.append(self._build_last_chunk(self.generation.build_end()))
+        return chunks
+
+    def _build_chunks(self, deltas: list[Delta]) -> list[ChunkT]:
+        chunks = [chunk for delta in deltas if (chunk := self._build_chunk(delta)) is not None]
+        if chunks and chunks[-1].text and (logprobs := self.generation.take_logprobs()):
+            chunks[-1].generation_info = {"logprobs": {"content": logprobs}}
+        return chunks
+
+    @abstractmethod
+    def _build_chunk(self, delta: Delta) -> ChunkT | None:
+        """Return the chunk of a delta; None leaves the delta out."""
+
+    @abstractmethod
+    def _build_last_chunk(self, end: GenerationEnd) -> ChunkT:
+        """Return the chunk with the metadata of the whole answer."""
+
+
+def stream_chunks(
+    builder: ChunkBuilder[ChunkT], run_manager: CallbackManagerForLLMRun | None = None
+) -> Iterator[ChunkT]:
+    """Yield the chunks of a generation, and stop the engine when the caller stops reading."""
+    with builder:
+        tokens, has_tokens = iter(builder.generation.tokens), True
+        while has_tokens:
+            token_id = next(tokens, None)
+            has_tokens = token_id is not None
+            for chunk in builder.feed(token_id):
+                if run_manager:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+
+async def astream_chunks(
+    builder: ChunkBuilder[ChunkT], run_manager: AsyncCallbackManagerForLLMRun | None = None
+) -> AsyncGenerator[ChunkT, None]:
+    """Async version of `stream_chunks`."""
+    with builder:
+        tokens, has_tokens = aiter(builder.generation.tokens), True
+        while has_tokens:
+            token_id = await anext(tokens, None)
+            has_tokens = token_id is not None
+            for chunk in builder.feed(token_id):
+                if run_manager:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+
+async def start_in_thread(start: Callable[..., BuilderT], *arguments: Any) -> BuilderT:
+    """Return `start(*arguments)`, run on another thread, because loading and rendering would block the event loop.
+
+    If the caller is cancelled meanwhile, the generation is cancelled as soon as it starts.
+    """
+    starting = asyncio.ensure_future(run_in_executor(None, start, *arguments))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_cancel_generation)
+        raise
+
+
+def _cancel_generation(starting: "asyncio.Future[Any]") -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        starting.result().generation.cancel()
+
+
+def _is_incomplete_character(token_bytes: bytes) -> bool:
+    try:
+        token_bytes.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text or "{}"), dict)
+    except ValueError:
+        return False
+
+
+def format_logprobs(logprobs: TokenLogprobs, token_id: int, chat_format: ChatFormat) -> dict[str, Any]:
+    """Return the log-probabilities at one position in the form of OpenAI's API."""
+
+    def format_entry(token: int, logprob: float) -> dict[str, Any]:
+        token_bytes = chat_format.decode_token(token)
+        return {"token": token_bytes.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(token_bytes)}
+
+    top_entries = [format_entry(token, logprob) for token, logprob in logprobs.top]
+    return format_entry(token_id, logprobs.chosen) | {"top_logprobs": top_entries}

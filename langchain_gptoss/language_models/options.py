@@ -1,0 +1,244 @@
+"""The options of the chat model and the completion model, and the lazy loading of the model that they name."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from langchain_core.utils import secret_from_env
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, model_validator
+
+from langchain_gptoss.chat_formats import AnswerGrammar, ChatFormat, load_chat_format
+from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, PromptOptions
+from langchain_gptoss.chat_formats.stop_filter import StopFilter
+from langchain_gptoss.engine import Engine, GenerationRequest, Grammar, SamplingParams
+from langchain_gptoss.engine.registry import get_local_engine, get_remote_engine
+from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.language_models.generation import Generation
+from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve
+from langchain_gptoss.models.checkpoint import locate
+
+# The configuration of LangChain's base classes comes later and wins, so both model classes repeat this one.
+MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+SAMPLING_OPTIONS = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs", "top_logprobs"})
+
+_LOADED_PROPERTIES = ("card", "checkpoint", "format", "running_engine")
+# A new value of one of these fields makes the loaded properties invalid.
+_LOADING_FIELDS = frozenset(
+    {"model", "device", "dtype", "experts", "max_context", "chat_format"}
+    | {"base_url", "api_key", "timeout", "max_retries", "engine"}
+)
+
+
+class GptOssModel(BaseModel):
+    """The fields of both model classes and the loading of the model; a base class only."""
+
+    model_config = MODEL_CONFIG
+
+    model: str | Path = "gpt-oss-20b"
+    """A name in the catalogue (`"demo"`, `"gpt-oss-20b"`), a folder with a checkpoint, or a hub id."""
+    temperature: float | None = Field(default=None, ge=0)
+    """0 chooses the most likely token. None: the publisher's recommendation (1.0; 0 for the demo model)."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Samples from the most likely tokens only, whose probabilities add up to this share."""
+    top_k: int = Field(default=0, ge=0)
+    """Samples from this many of the most likely tokens only; 0 means all."""
+    seed: int | None = None
+    """Makes sampling repeatable on the same machine."""
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Maximum length of the answer in tokens, reasoning included; None: until the context is full."""
+    logprobs: bool = False
+    """Reports the log-probability of each token of the answer."""
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    """Also reports the log-probabilities of this many of the most likely tokens at each position."""
+    stop: list[str] | None = Field(default=None, alias="stop_sequences")
+    """Strings that end the answer and are not part of it."""
+    device: Literal["cuda", "cpu", "mps"] | None = None
+    """Device of the model; None: the fastest one with enough memory (`gptoss doctor` shows the plan)."""
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] | None = None
+    """Number type of the weights in memory, except packed experts; None: the best one for the device."""
+    experts: Literal["packed", "unpacked"] | None = None
+    """`"packed"` keeps MXFP4 experts as they are in the checkpoint; None: packed if the machine supports it."""
+    max_context: int | None = Field(default=None, gt=0)
+    """Maximum length of prompt and answer in tokens; None: as much as the model supports and memory allows."""
+    chat_format: ChatFormatName | None = None
+    """Notation of conversations; None: chosen by the checkpoint's tokenizer."""
+    base_url: str | None = None
+    """URL of a vLLM or llama.cpp server that runs the model (`"http://host:8000/v1"`); None: this machine."""
+    api_key: SecretStr | None = Field(default_factory=secret_from_env("GPTOSS_API_KEY", default=None))
+    """API key of the server, if it needs one; the default is the environment variable `GPTOSS_API_KEY`."""
+    timeout: float = Field(default=600.0, gt=0)
+    """Seconds to wait for data from the server."""
+    max_retries: int = Field(default=2, ge=0)
+    """Number of retries before the first token if the server is busy or cannot be reached."""
+    engine: Engine | None = Field(default=None, exclude=True, repr=False)
+    """An engine to use instead of the one that would be loaded; `ScriptedEngine` in tests."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_unknown_arguments(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            fields = cls.model_fields
+            known = set(fields) | {field.alias for field in fields.values() if field.alias}
+            check_option_names(values, known, kind="argument")
+        return values
+
+    @field_serializer("model")
+    def _serialize_model(self, model: str | Path) -> str:
+        return str(model)
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: a model is serialized as its options, without weights or engine."""
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The environment variables that replace secrets in a serialized model."""
+        return {"api_key": "GPTOSS_API_KEY"}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """The serialized form of `model`: a folder becomes an absolute path."""
+        return {"model": str(self.model.absolute()) if isinstance(self.model, Path) else self.model}
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """The catalogue's entry of the model."""
+        return resolve(self.model)
+
+    @cached_property
+    def checkpoint(self) -> Path:
+        """The checkpoint's folder; downloaded on first use."""
+        return locate(self.card)
+
+    @cached_property
+    def format(self) -> ChatFormat:
+        """The chat format; loaded on first use."""
+        name = self.chat_format or self.card.chat_format
+        if name is None and self.base_url is not None and not Path(self.card.source).is_dir():
+            raise InvalidInputError(
+                f"The chat format of {self.card.name!r} is not known.",
+                hint="Name it, as in chat_format='harmony', or pass a folder that holds its tokenizer as model=.",
+            )
+        return load_chat_format(None if name == "harmony" else self.checkpoint, name)
+
+    @cached_property
+    def running_engine(self) -> Engine:
+        """The engine, shared by all models of this checkpoint in the process; loaded on first use."""
+        if self.engine is None and self.base_url is not None:
+            key = self.api_key.get_secret_value() if self.api_key else None
+            return get_remote_engine(
+                self.base_url, self.card.name, api_key=key, timeout=self.timeout, max_retries=self.max_retries
+            )
+        return self.engine or get_local_engine(
+            self.checkpoint,
+            device=self.device,
+            dtype=self.dtype,
+            experts=self.experts,
+            max_context=self.max_context,
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; a new value that changes the loaded model unloads it."""
+        super().__setattr__(name, value)
+        if name in _LOADING_FIELDS:
+            self._unload()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Return the options only; an unpickled model loads what it needs again."""
+        state = super().__getstate__()
+        fields = {key: value for key, value in state["__dict__"].items() if key not in _LOADED_PROPERTIES}
+        return state | {"__dict__": fields}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy of the options that shares the loaded model."""
+        return self.model_copy()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy of the options that shares the loaded model, unless the update names another model."""
+        copied = super().model_copy(update=update, deep=False)
+        if _LOADING_FIELDS & (update or {}).keys():
+            copied._unload()
+        return copied
+
+    def _unload(self) -> None:
+        for name in _LOADED_PROPERTIES:
+            self.__dict__.pop(name, None)
+
+    def load(self) -> None:
+        """Download and load the model now, so that the first answer does not wait for it."""
+        _ = self.format, self.running_engine
+
+    def start_generation(
+        self,
+        prompt_ids: list[int],
+        stop: list[str] | None,
+        sampling: Mapping[str, Any],
+        options: PromptOptions = DEFAULT_OPTIONS,
+    ) -> Generation:
+        """Start to generate an answer.
+
+        Args:
+            prompt_ids: Token ids of the rendered prompt.
+            stop: Stop strings of this call; None means those of the constructor.
+            sampling: Sampling options of this call.
+            options: The options with which the prompt was rendered.
+
+        Raises:
+            InvalidInputError: A value is invalid, or the schema cannot be enforced.
+            ContextLengthError: The prompt does not fit into the context.
+        """
+        stop_filter = StopFilter(stop if stop is not None else self.stop or [])
+        grammar = self.format.build_grammar(options)
+        request = GenerationRequest(
+            prompt_ids=tuple(prompt_ids),
+            sampling=self._build_sampling_params(sampling),
+            stop_ids=self.format.stop_ids,
+            grammar=None if grammar is None else _check_grammar(grammar),
+        )
+        return Generation(
+            self.running_engine.submit(request),
+            self.format,
+            stop_filter,
+            options,
+            prompt_tokens=len(prompt_ids),
+            model_name=self.card.name,
+        )
+
+    def _build_sampling_params(self, overrides: Mapping[str, Any]) -> SamplingParams:
+        values: dict[str, Any] = {**{name: getattr(self, name) for name in SAMPLING_OPTIONS}, **overrides}
+        if "temperature" not in overrides and self.temperature is None:
+            values["temperature"] = self.card.temperature
+        has_logprobs, top_logprobs = values.pop("logprobs"), values.pop("top_logprobs")
+        if has_logprobs or top_logprobs is not None:
+            values["logprobs"] = top_logprobs or 0
+        return SamplingParams(**values)
+
+
+def _check_grammar(grammar: AnswerGrammar) -> Grammar:
+    from langchain_gptoss.engine.grammar import check_grammar  # imports torch
+
+    check_grammar(grammar.lark)
+    return Grammar(lark=grammar.lark, json_schema=grammar.json_schema)
+
+
+def check_option_names(names: Iterable[str], known_names: Iterable[str], *, kind: str) -> None:
+    """Check that all options are known, so that a misspelt one is not ignored.
+
+    Args:
+        names: Names of the given options.
+        known_names: Names of all options.
+        kind: The word for an option in the error message, such as `"argument"`.
+
+    Raises:
+        InvalidInputError: A name is unknown; the hint suggests the nearest known name.
+    """
+    known_names = sorted(known_names)
+    for name in names:
+        if name not in known_names:
+            matches = difflib.get_close_matches(str(name), known_names, n=1)
+            hint = f"Did you mean {matches[0]!r}?" if matches else f"Valid names are {', '.join(known_names)}."
+            raise InvalidInputError(f"Unknown {kind} {name!r}.", hint=hint)
