@@ -31,8 +31,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableLambda
 
 from langchain_gptoss import ChatGptOss, create_chatbot
-from langchain_gptoss.chatbot import steps
-from langchain_gptoss.chatbot.guard import Finding, OutputCheck, instructions_in
+from langchain_gptoss.chatbot.guard import Finding, OutputCheck, find_injections
+from langchain_gptoss.chatbot.steps import retrieval
 from langchain_gptoss.text.sentences import find_sentences
 from langchain_gptoss.text.words import extract_content_words
 
@@ -174,7 +174,7 @@ class Obedient(SimpleChatModel):
 class Blind(OutputCheck):
     """Finds nothing."""
 
-    def findings(self, text: str) -> tuple[Finding, ...]:
+    def find_violations(self, text: str) -> tuple[Finding, ...]:
         """Returns nothing."""
         return ()
 
@@ -183,8 +183,8 @@ class Blind(OutputCheck):
 def unguarded() -> Iterator[None]:
     """Takes the guard out of chatbots that answer meanwhile, to see what it does."""
     with (
-        patch.object(steps, "without_instructions", lambda passages: (list(passages), [])),
-        patch.object(steps, "output_check", lambda *_: Blind([])),
+        patch.object(retrieval, "blank_passage_injections", lambda passages: (list(passages), [])),
+        patch.object(retrieval, "build_output_check", lambda *_: Blind([])),
     ):
         yield
 
@@ -244,13 +244,13 @@ def rules_alone(data: Path) -> dict[str, Any]:
     report: dict[str, Any] = {}
     for half, name in enumerate(("seen", "unseen")):
         chosen = [(kind, text) for kind, number, text in attacks(data) if number % 2 == half]
-        found = Counter(kind for kind, text in chosen if instructions_in(text))
-        missed = Counter(kind for kind, text in chosen if not instructions_in(text))
+        found = Counter(kind for kind, text in chosen if find_injections(text))
+        missed = Counter(kind for kind, text in chosen if not find_injections(text))
         part: dict[str, Any] = {"attacks": len(chosen), "found": found.total(), "missed": dict(missed)}
         for corpus, texts in corpora(data).items():
             mine = texts[half::2]
             total = sum(1 for text in mine for _ in find_sentences(text))
-            part[corpus] = {"sentences": total, "taken for attacks": sum(len(instructions_in(text)) for text in mine)}
+            part[corpus] = {"sentences": total, "taken for attacks": sum(len(find_injections(text)) for text in mine)}
         report[name] = part
     return report
 

@@ -1,7 +1,7 @@
-"""Ready-made chatbots: retrieve, judge, answer, verify, cite."""
+"""Chatbots that answer from documents: retrieve, judge, answer, verify, cite."""
 
-from langchain_gptoss.chatbot.graph import Chatbot, create_chatbot
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
+from langchain_gptoss.chatbot.runnable import Chatbot, create_chatbot
 from langchain_gptoss.chatbot.sessions import Sessions, SessionSummary, open_checkpointer
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput, Citation, Source
 

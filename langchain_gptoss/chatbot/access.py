@@ -1,4 +1,4 @@
-"""Who may see which document: labels on documents, labels of the caller, and a filter before the search."""
+"""Access labels: documents carry labels, callers carry labels, and a filter keeps them apart before the search."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,53 +14,57 @@ PUBLIC = "public"
 
 
 class Access:
-    """Lets a caller find the documents that carry one of the caller's labels, or the label "public", and no others.
+    """Restricts callers to documents that share a label with them or carry the label "public".
 
-    A document without labels is found by nobody: what was forgotten stays hidden. The filter goes to the retriever,
-    so that what is forbidden is not even a candidate; what comes back is checked once more.
+    Unlabelled documents are hidden from everyone, so that a forgotten label exposes nothing. The retriever receives the
+    filter, so that other documents are not even candidates; its results are checked once more.
 
     Args:
-        field: The metadata field that holds a document's labels, a list of texts.
+        field: The metadata field that holds a document's labels, a list of strings.
 
     Raises:
-        InvalidInputError: The field has no name.
+        InvalidInputError: The name of the field is empty.
     """
 
     def __init__(self, field: str = "access") -> None:
         if not isinstance(field, str) or not field:
-            raise InvalidInputError(f"access is {field!r}; it must be the name of the metadata field with the labels.")
+            raise InvalidInputError(
+                f"access is {field!r}.", hint="Give the name of the metadata field that holds the labels."
+            )
         self.field = field
 
-    def check(self, retriever: BaseRetriever) -> None:
-        """Refuses a retriever that cannot be told what to leave out.
+    def check_retriever(self, retriever: BaseRetriever) -> None:
+        """Check that a retriever accepts a filter.
 
         Raises:
-            InvalidInputError: It takes no filter.
+            InvalidInputError: The retriever accepts no filter.
         """
         if not takes_filter(retriever):
             raise InvalidInputError(
-                f"{type(retriever).__name__} takes no filter, so that it would search documents that a caller may not "
-                "see. Use FaissStore.as_retriever(), BM25Retriever or HybridRetriever, or leave out access=."
+                f"{type(retriever).__name__} takes no filter, so it would search documents that a caller may not see.",
+                hint="Use FaissStore.as_retriever(), BM25Retriever or HybridRetriever, or leave out access=.",
             )
 
-    def filter(self, labels: Iterable[str]) -> dict[str, Any]:
-        """Returns the filter for a caller.
+    def build_filter(self, labels: Iterable[str]) -> dict[str, Any]:
+        """Return the metadata filter for a caller.
 
         Args:
             labels: The caller's labels.
 
         Raises:
-            InvalidInputError: The labels are not a list of texts.
+            InvalidInputError: The labels are not a list of strings.
         """
         if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
-            raise InvalidInputError(f"access_labels is {labels!r}; it must be a list of texts.")
+            raise InvalidInputError(f"access_labels is {labels!r}.", hint="Pass a list of strings.")
         return {"$or": [{self.field: {"$contains": label}} for label in sorted({*labels, PUBLIC})]}
 
-    def visible(self, documents: Sequence[Document], labels: Iterable[str]) -> list[Document]:
-        """Returns the documents that a caller may see, whatever a retriever made of the filter."""
-        kept = matcher(self.filter(labels))
-        return [document for document in documents if self._is_labelled(document.metadata) and kept(document.metadata)]
+    def select_visible(self, documents: Sequence[Document], labels: Iterable[str]) -> list[Document]:
+        """Return the documents that a caller may see. This holds even if a retriever ignores the filter."""
+        matches = matcher(self.build_filter(labels))
+        return [
+            document for document in documents if self._has_label_list(document.metadata) and matches(document.metadata)
+        ]
 
-    def _is_labelled(self, metadata: Mapping[str, Any]) -> bool:
-        # A text would be searched for a part of itself: "hr" must not open "through".
+    def _has_label_list(self, metadata: Mapping[str, Any]) -> bool:
+        # In a plain string "$contains" would match a part of it: "hr" must not open "through".
         return isinstance(metadata.get(self.field), list | tuple)

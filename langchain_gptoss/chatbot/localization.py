@@ -1,4 +1,4 @@
-"""What a chatbot says by itself, in each of its languages: of the domain's profile, or of none."""
+"""The chatbot's own texts in each of its languages, from the profile of a domain or from the defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from langchain_gptoss.domains import DomainProfile, available_languages, load_do
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voice:
-    """The texts of one language.
+class LocalizedTexts:
+    """The chatbot's texts in one language.
 
     Attributes:
         language: `"en"` or `"fr"`.
-        decline: Said where the documents do not answer.
-        refuse: Said where the policy refuses the question.
-        instructions: What the model is told of the domain, or empty.
-        disclaimer: What stands beside every answer, or empty.
+        decline: Sent if the documents do not answer the question.
+        refuse: Sent if the policy refuses the question.
+        instructions: The domain's instructions to the model, or empty.
+        disclaimer: Shown with every answer, or empty.
         profile: The domain's profile, or None.
     """
 
@@ -29,30 +29,30 @@ class Voice:
     profile: DomainProfile | None = None
 
 
-def voices_of(domain: str | Path | DomainProfile | None, language: str | None) -> Mapping[str, Voice]:
-    """Returns a chatbot's languages, the first of which is taken where a question is in none of them.
+def load_texts(domain: str | Path | DomainProfile | None, language: str | None) -> Mapping[str, LocalizedTexts]:
+    """Return a chatbot's texts by language. The first language is used for questions in other languages.
 
     Args:
-        domain: A ready-made domain, the path of a TOML file, a profile, or None for plain texts.
+        domain: The name of a built-in domain, the path of a TOML file, a profile, or None for the default texts.
         language: `"en"` or `"fr"`; None means every language of the domain.
 
     Raises:
-        InvalidInputError: There is no such domain or language, or its profile cannot be read.
+        InvalidInputError: The domain or the language does not exist, or the profile cannot be read.
     """
     if domain is None:
-        return {name: _plain(name) for name in ([language] if language else DECLINE)}
-    ready_made = isinstance(domain, str) and not domain.lower().endswith(".toml")
-    wanted = available_languages(str(domain)) if ready_made and language is None else (language,)
-    profiles = [load_domain(domain, language=each) for each in wanted]
-    return {profile.language: _of(profile) for profile in profiles}
+        return {name: _load_default_texts(name) for name in ([language] if language else DECLINE)}
+    is_built_in = isinstance(domain, str) and not domain.lower().endswith(".toml")
+    languages = available_languages(str(domain)) if is_built_in and language is None else (language,)
+    profiles = [load_domain(domain, language=name) for name in languages]
+    return {profile.language: _take_texts(profile) for profile in profiles}
 
 
-def _plain(language: str) -> Voice:
-    return Voice(language=language, decline=DECLINE[language], refuse=REFUSE[language])
+def _load_default_texts(language: str) -> LocalizedTexts:
+    return LocalizedTexts(language=language, decline=DECLINE[language], refuse=REFUSE[language])
 
 
-def _of(profile: DomainProfile) -> Voice:
-    return Voice(
+def _take_texts(profile: DomainProfile) -> LocalizedTexts:
+    return LocalizedTexts(
         language=profile.language,
         decline=profile.not_in_documents,
         refuse=profile.refusal,

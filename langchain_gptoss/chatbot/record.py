@@ -1,4 +1,4 @@
-"""What is said about an answer besides it: the metadata of the output, and the record in the audit log."""
+"""The metadata of an answer, and its record in the audit log."""
 
 from __future__ import annotations
 
@@ -8,56 +8,59 @@ from langchain_core.language_models.chat_models import BaseChatModel
 
 from langchain_gptoss.audit import AnswerRecord, RecordedPassage, provenance, sampling
 from langchain_gptoss.audit.records import text_hash
+from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
-from langchain_gptoss.chatbot.state import Run, Turn
+from langchain_gptoss.chatbot.state import AnswerState
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
 
-def metadata(llm: BaseChatModel, prompts: ChatbotPrompts, turn: Turn, run: Run) -> dict[str, Any]:
-    """Returns where an answer comes from: the model, the prompts, the domain, the session."""
-    profile = turn.voice.profile
+def build_metadata(llm: BaseChatModel, prompts: ChatbotPrompts, answer: AnswerState, caller: Caller) -> dict[str, Any]:
+    """Return the origin of an answer: model, prompts, domain, session, and findings of the guard rails."""
+    profile = answer.texts.profile
     version = prompts.version if profile is None else f"{prompts.version}+{profile.fingerprint[:16]}"
-    known = {
+    values = {
         "model": provenance(llm),
         "prompt_version": version,
         "domain": f"{profile.name}.{profile.language}" if profile else None,
-        "finish_reason": turn.finish_reason or None,
-        "session_id": run.session_id,
-        "guard": list(turn.findings) or None,
+        "finish_reason": answer.finish_reason or None,
+        "session_id": caller.session_id,
+        "guard": list(answer.findings) or None,
     }
-    return {name: value for name, value in known.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def record(llm: BaseChatModel, turn: Turn, run: Run, last: ChatbotChunk, labels_in: str) -> AnswerRecord:
-    """Returns what the audit log keeps of an answer.
+def build_record(
+    llm: BaseChatModel, answer: AnswerState, caller: Caller, chunk: ChatbotChunk, label_field: str
+) -> AnswerRecord:
+    """Return an answer's record for the audit log.
 
     Args:
         llm: The model.
-        turn: The question and what became of it.
-        run: Who asked.
-        last: The last piece of the output.
-        labels_in: The metadata field with the access labels, or empty.
+        answer: The final state of the answer.
+        caller: The user and the session.
+        chunk: The last chunk of the output.
+        label_field: The metadata field with the access labels, or empty.
     """
-    labels = {document.page_content: document.metadata.get(labels_in) for document in turn.documents}
+    labels = {document.page_content: document.metadata.get(label_field) for document in answer.documents}
     return AnswerRecord.of(
-        last,
-        user=run.user_id,
-        session=run.session_id,
-        question=turn.asked,
-        standalone_question=turn.standalone,
-        passages=[_passage(passage, labels.get(passage.text)) for passage in turn.found],
-        prompt_version=last.metadata["prompt_version"],
-        domain=last.metadata.get("domain"),
-        model=last.metadata["model"],
+        chunk,
+        user=caller.user_id,
+        session=caller.session_id,
+        question=answer.question,
+        standalone_question=answer.standalone_question,
+        passages=[_record_passage(passage, labels.get(passage.text)) for passage in answer.sources],
+        prompt_version=chunk.metadata["prompt_version"],
+        domain=chunk.metadata.get("domain"),
+        model=chunk.metadata["model"],
         sampling=sampling(llm),
-        answer=run.answer,
-        reasoning=turn.reasoning,
-        guard=list(turn.findings),
+        answer=answer.answer,
+        reasoning=answer.reasoning,
+        guard=list(answer.findings),
     )
 
 
-def _passage(passage: Passage, labels: Any) -> RecordedPassage:
+def _record_passage(passage: Passage, labels: Any) -> RecordedPassage:
     return RecordedPassage(
         source=passage.source,
         page=passage.page,

@@ -1,170 +1,157 @@
-"""What passes through the graph while one question is answered, and what LangGraph keeps of it between questions."""
+"""State and context of one answer: what the steps receive, return and write to."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from langchain_core.documents import Document
-from langchain_core.messages import BaseMessage, SystemMessage, convert_to_messages
+from langchain_core.messages import BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import UntrackedValue
-from langgraph.config import get_stream_writer
-from langgraph.runtime import get_runtime
 from typing_extensions import TypedDict
 
+from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.chatbot.grounding.answer_stream import Draft
 from langchain_gptoss.chatbot.grounding.passages import Passage
-from langchain_gptoss.chatbot.guard import clean_question
-from langchain_gptoss.chatbot.localization import Voice
-from langchain_gptoss.chatbot.sessions import ANONYMOUS
-from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput
-from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.chatbot.guard import Verdict
+from langchain_gptoss.chatbot.localization import LocalizedTexts
+from langchain_gptoss.chatbot.settings import ChatbotSettings
+from langchain_gptoss.chatbot.types import ChatbotChunk
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
-    """One question on its way to an answer; every step returns a new one.
+class AnswerState:
+    """One question on its way to an answer. Every step returns a new state.
 
     Attributes:
-        asked: The question, as it was asked.
-        history: The conversation before it.
-        questions: What is searched for, with weights: the question, and one that it follows.
-        standalone: The question, complete by itself.
-        voice: What the chatbot says by itself, in the question's language.
-        documents: What the retriever found.
-        found: The passages among it, as they stand in the documents.
-        passages: The same as the model may be shown, without instructions; empty where it is not asked.
-        draft: The answer in the making; None where none is attempted.
-        reason: Why it answers or declines.
-        held: What of the answer waits for a check of the whole.
-        fixed: What is said in place of an answer where the question is refused.
-        reasoning: What the model thought.
-        usage: Tokens read and written.
-        finish_reason: Why the model stopped, where it says.
-        findings: What the guards noticed, for the record.
+        question: The question of the user.
+        texts: The chatbot's own texts in the language of the question.
+        history: The conversation before the question.
+        queries: Texts to rank sentences by, with weights: the question, and the question that it follows.
+        standalone_question: The question, completed from the conversation.
+        documents: The documents that the retriever returned.
+        sources: The passages of these documents, with their original text.
+        passages: The same passages with prompt injections blanked; empty if the model is not asked.
+        answer_stream: Checks and cites the model's text; None if no answer is attempted.
+        answer: The text that was sent to the caller so far.
+        withheld: The text that waits until the whole answer is checked.
+        refusal: The text to send instead of an answer if a policy refuses; else empty.
+        reason: Why the chatbot answers or declines.
+        reasoning: The model's reasoning.
+        usage: Tokens read and written by the model.
+        finish_reason: Why the model stopped, if it says so.
+        findings: What the guard rails found, for the audit log.
+        timings: Seconds spent, by step.
     """
 
-    asked: str
-    voice: Voice
+    question: str
+    texts: LocalizedTexts
     history: Sequence[BaseMessage] = ()
-    questions: Sequence[tuple[str, float]] = ()
-    standalone: str = ""
+    queries: Sequence[tuple[str, float]] = ()
+    standalone_question: str = ""
     documents: Sequence[Document] = ()
-    found: Sequence[Passage] = ()
+    sources: Sequence[Passage] = ()
     passages: Sequence[Passage] = ()
-    draft: Draft | None = None
+    answer_stream: Draft | None = None
+    answer: str = ""
+    withheld: str = ""
+    refusal: str = ""
     reason: str = ""
-    held: str = ""
-    fixed: str = ""
     reasoning: str = ""
     usage: UsageMetadata | None = None
     finish_reason: str = ""
     findings: Sequence[str] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def refuse(self, subject: str, verdict: Verdict) -> AnswerState:
+        """Return a state that ends with the refusal of a policy.
+
+        Args:
+            subject: "question" or "answer".
+            verdict: The verdict of the policy.
+        """
+        return replace(
+            self,
+            standalone_question=self.standalone_question or self.question,
+            refusal=verdict.message or self.texts.refuse,
+            reason=f"Declined: the domain's policy refuses the {subject} ({verdict.category}).",
+            findings=[*self.findings, f"{subject} refused ({verdict.category}): {verdict.why}"],
+        )
 
 
-class State(TypedDict, total=False):
-    """The graph's channels. Only the conversation is kept by a checkpointer; a turn, with its passages, never is."""
+class GraphState(TypedDict, total=False):
+    """The graph's channels; a step returns those that it changes.
+
+    A checkpointer saves the conversation only. `answer_state`, with its passages, is never saved.
+    """
 
     messages: list[BaseMessage]
     summary: str
-    turn: Annotated[Turn, UntrackedValue]
+    answer_state: Annotated[AnswerState, UntrackedValue]
 
 
-@dataclass(kw_only=True)
-class Run:
-    """Who asks, and how the pieces of the answer get to them: LangGraph's context of one run.
+class Abandoned(Exception):  # noqa: N818 (not an error: the caller has left)
+    """The caller has stopped reading the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerWriter:
+    """Sends chunks of the output to the caller.
 
     Attributes:
-        user_id: The caller.
-        session_id: Their conversation, or None.
-        labels: What they may see.
-        emit: Takes the pieces; None hands them to LangGraph's own stream.
-        stopped: Set when nobody listens any more.
-        timings: Seconds spent, by step.
-        answer: What was shown of the answer so far.
+        send: Receives the chunks.
+        abandoned: Set when the caller has stopped reading.
     """
 
-    user_id: str = ANONYMOUS
-    session_id: str | None = None
-    labels: tuple[str, ...] = ()
-    emit: Callable[[ChatbotChunk], None] | None = None
-    stopped: threading.Event = field(default_factory=threading.Event)
-    timings: dict[str, float] = field(default_factory=dict)
-    answer: str = ""
+    send: Callable[[ChatbotChunk], None]
+    abandoned: threading.Event
+
+    def write(self, chunk: ChatbotChunk) -> None:
+        """Send a chunk.
+
+        Raises:
+            Abandoned: The caller has stopped reading.
+        """
+        self.check_abandoned()
+        self.send(chunk)
+
+    def check_abandoned(self) -> None:
+        """Raise `Abandoned` if the caller has stopped reading."""
+        if self.abandoned.is_set():
+            raise Abandoned
 
 
-class Stopped(Exception):  # noqa: N818 (no error: the listener has left)
-    """Nobody listens to the answer any more."""
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """LangGraph's context of one run.
 
-
-def current_run() -> Run:
-    """Returns the context of the run that a step belongs to."""
-    return get_runtime(Run).context
-
-
-def emit(**values: Any) -> None:
-    """Gives a piece of the output to whoever listens.
-
-    Raises:
-        Stopped: Nobody does.
+    Attributes:
+        caller: The user, the access labels and the session.
+        send: Receives the chunks of the output; None sends them to LangGraph's own stream.
+        abandoned: Set when the caller has stopped reading.
     """
-    run = current_run()
-    if run.stopped.is_set():
-        raise Stopped
-    run.answer += values.get("answer", "")
-    (run.emit or get_stream_writer())(ChatbotChunk(**values))
+
+    caller: Caller
+    send: Callable[[ChatbotChunk], None] | None = None
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
 
-def read_input(value: Any) -> tuple[str, list[BaseMessage], str | None]:
-    """Returns the question, the conversation before it, and the session.
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """What a step receives besides the state.
 
-    Raises:
-        InvalidInputError: There is no question, or another field that cannot be used.
+    Attributes:
+        settings: The parts and options of the chatbot.
+        caller: The user, the access labels and the session.
+        writer: Sends chunks of the output to the caller.
+        config: LangChain's configuration of the run, with its callbacks.
     """
-    if isinstance(value, ChatbotInput):
-        return _question(value.question), list(value.chat_history), value.session_id
-    value = {"question": value} if isinstance(value, str) else value
-    if not isinstance(value, dict):
-        return _question(None), [], None
-    if unknown := value.keys() - ChatbotInput.model_fields:
-        names = ", ".join(sorted(map(repr, unknown)))
-        raise InvalidInputError(f"The input holds {names}; known are {', '.join(ChatbotInput.model_fields)}.")
-    session_id = value.get("session_id")
-    if session_id is not None and not isinstance(session_id, str):
-        raise InvalidInputError(f"session_id is {session_id!r}; it must be a text.")
-    try:
-        history = convert_to_messages(value.get("chat_history") or [])
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise InvalidInputError(
-            f"chat_history cannot be read ({str(error).splitlines()[0]}). Pass LangChain messages, or pairs such as "
-            '("human", "...").'
-        ) from error
-    return _question(value.get("question")), history, session_id
 
-
-def _question(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError('The question is empty. Pass it as {"question": "..."}.')
-    return clean_question(value)
-
-
-def new_run(config: RunnableConfig, session_id: str | None, emit: Callable[[ChatbotChunk], None] | None) -> Run:
-    """Returns the context of a run, with the caller that `config["configurable"]` names.
-
-    Raises:
-        InvalidInputError: The caller cannot be read.
-    """
-    given = config.get("configurable") or {}
-    user_id, labels = given.get("user_id", ANONYMOUS), given.get("access_labels", ())
-    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
-        raise InvalidInputError(f"access_labels is {labels!r}; it must be a list of texts.")
-    return Run(user_id=user_id, session_id=session_id, labels=tuple(labels), emit=emit)
-
-
-def with_summary(summary: str, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Returns a conversation whose beginning is a summary."""
-    return [SystemMessage(summary), *messages] if summary else list(messages)
+    settings: ChatbotSettings
+    caller: Caller
+    writer: AnswerWriter
+    config: RunnableConfig

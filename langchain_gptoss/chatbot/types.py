@@ -1,6 +1,6 @@
-"""What a chatbot takes and gives: Pydantic models, so that LangServe and other frameworks know their shape.
+"""Input and output of a chatbot as Pydantic models, so that LangServe and other frameworks know their schema.
 
-Their fields can be read as keys too (`output["answer"]`): over HTTP they arrive as dicts, and the same code reads both.
+Their fields can be read as keys, too (`output["answer"]`), because over HTTP they arrive as dicts.
 """
 
 from typing import Any, Literal, Self
@@ -22,7 +22,7 @@ class _Value(BaseModel):
         return name in self.model_fields_set
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Returns a field that is set, as a dict would."""
+        """Return a field that is set, else the default, as a dict does."""
         return self[name] if name in self.model_fields_set else default
 
 
@@ -31,8 +31,8 @@ class ChatbotInput(_Value):
 
     Attributes:
         question: The question.
-        chat_history: The conversation before it, for a chatbot that keeps no sessions or a question outside of them.
-        session_id: The conversation to go on with, among those of the user; the chatbot must keep sessions.
+        chat_history: The conversation before the question, outside of sessions.
+        session_id: The user's conversation to continue; the chatbot must keep sessions.
     """
 
     question: str
@@ -41,17 +41,17 @@ class ChatbotInput(_Value):
 
 
 class Source(_Value):
-    """A passage that the answer was given to work with.
+    """A passage from which the answer is made.
 
     Attributes:
-        number: Its place among the passages, from 1.
-        source: The file, or what the retriever calls the origin.
-        heading: The headings above it, or empty.
+        number: Rank among the passages, from 1.
+        source: The file, or the origin that the retriever names.
+        heading: The headings above the passage, or empty.
         page: The page, or None.
-        start: Where it starts in the source's extracted text, in characters.
-        end: Where it ends.
+        start: Offset in the source's extracted text, in characters.
+        end: End offset.
         text: The passage, `source_text[start:end]`.
-        relevance: How near it is to the question, by the retriever; None where that does not say.
+        relevance: The retriever's score of relevance to the question, or None.
     """
 
     number: int
@@ -68,14 +68,14 @@ class Citation(_Value):
     """A span of a source that supports a sentence of the answer.
 
     Attributes:
-        number: As it stands in the answer, in brackets.
+        number: The number in brackets in the answer.
         claim: The answer's sentence.
         verdict: `"supported"` for a sentence of the model that the span supports, `"quoted"` for the span itself.
-        source: The file, or what the retriever calls the origin.
+        source: The file, or the origin that the retriever names.
         heading: The headings above the span, or empty.
         page: The page, or None.
-        start: Where the quote starts in the source's extracted text, in characters.
-        end: Where it ends.
+        start: Offset of the quote in the source's extracted text, in characters.
+        end: End offset.
         quote: The quoted text, `source_text[start:end]`.
     """
 
@@ -91,22 +91,22 @@ class Citation(_Value):
 
 
 class ChatbotOutput(_Value):
-    """What a chatbot gives.
+    """The output of a chatbot.
 
     Attributes:
-        sources: The passages that the answer was given to work with; empty when it declined before.
+        sources: The passages from which the answer is made; empty if the chatbot declined before asking the model.
         answer: The text, with numbers in brackets that point to `citations`.
-        reasoning: What the model thought before it answered, where it says.
+        reasoning: The model's reasoning, if it gives any.
         citations: The spans that support the answer.
-        unsupported: The answer's sentences that no passage supports, marked with [?] in it; empty under `strict=True`.
-        abstained: Whether it declined.
-        reason: Why it answered or declined, for people.
-        standalone_question: What was searched for: the question, completed from the conversation.
-        language: Of the chatbot's fixed texts, `"en"` or `"fr"`.
-        disclaimer: What the domain wants said beside every answer, or empty.
-        usage: Tokens read and written by the model; None where it was not asked.
+        unsupported: Sentences of the answer that no passage supports, marked with [?]; empty under `strict=True`.
+        abstained: True if the chatbot declined.
+        reason: Why it answered or declined, in words.
+        standalone_question: The question that was searched for, completed from the conversation.
+        language: Language of the chatbot's own texts, `"en"` or `"fr"`.
+        disclaimer: The domain's notice to show with every answer, or empty.
+        usage: Tokens read and written by the model; None if it was not asked.
         timings: Seconds spent, by step.
-        metadata: The model and its provenance, the domain, the prompt's version, and where the answer is recorded.
+        metadata: The model and its provenance, the domain, the version of the prompts, and the audit record.
     """
 
     sources: list[Source] = Field(default_factory=list)
@@ -125,27 +125,26 @@ class ChatbotOutput(_Value):
 
 
 class ChatbotChunk(ChatbotOutput):
-    """A piece of an output: `sources` come first, then pieces of `reasoning` and `answer`, then the rest.
+    """A part of an output: `sources` come first, then pieces of `reasoning` and `answer`, then the rest.
 
-    Pieces add up to the whole, as message chunks do. `model_fields_set` says what a piece holds, and only that is
-    written when it is serialised.
+    Chunks add up to the whole output, as message chunks do. `model_fields_set` names the fields of a chunk; only these
+    are serialized.
     """
 
     def __add__(self, other: "ChatbotChunk") -> Self:
-        values = self.values()
-        for name in other.model_fields_set:
-            value = getattr(other, name)
+        values = self.get_set_fields()
+        for name, value in other.get_set_fields().items():
             values[name] = values.get(name, "") + value if name in ("answer", "reasoning") else value
         return type(self).model_construct(set(values), **values)
 
-    def values(self) -> dict[str, Any]:
-        """Returns what this piece holds, by field."""
+    def get_set_fields(self) -> dict[str, Any]:
+        """Return the fields that this chunk sets."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
-    def whole(self) -> ChatbotOutput:
-        """Returns the output that this piece has become."""
-        return ChatbotOutput.model_construct(**self.values())
+    def to_output(self) -> ChatbotOutput:
+        """Return the sum of all chunks as an output."""
+        return ChatbotOutput.model_construct(**self.get_set_fields())
 
     @model_serializer(mode="wrap")
-    def _only_what_it_holds(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _serialize_set_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {name: value for name, value in serialize(self).items() if name in self.model_fields_set}

@@ -47,9 +47,9 @@ def make_chatbot(
     from langchain_gptoss.models.checkpoint import locate
 
     if options.get("domain"):
-        from langchain_gptoss.chatbot.localization import voices_of
+        from langchain_gptoss.chatbot.localization import load_texts
 
-        voices_of(options["domain"], options.get("language"))
+        load_texts(options["domain"], options.get("language"))
     documents = load_documents(docs) if docs is not None else []
     locate(card)
     if guard_model is not None:

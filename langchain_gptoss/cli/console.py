@@ -65,7 +65,7 @@ def show_answer(pieces: "Iterable[ChatbotOutput]") -> "ChatbotOutput":
         _show_citation(citation)
     if whole.disclaimer:
         note(f"\n{whole.disclaimer}")
-    output: ChatbotOutput = whole.whole()
+    output: ChatbotOutput = whole.to_output()
     return output
 
 

@@ -99,9 +99,9 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _title(domain: str | None, language: str | None) -> str:
-    from langchain_gptoss.chatbot.localization import voices_of
+    from langchain_gptoss.chatbot.localization import load_texts
 
-    profile = next(iter(voices_of(domain, language).values())).profile
+    profile = next(iter(load_texts(domain, language).values())).profile
     return profile.title if profile is not None else "langchain-gptoss"
 
 

@@ -83,7 +83,7 @@ class SafetyRule(_Values):
     def _compiled(self) -> tuple[re.Pattern[str], ...]:
         return tuple(re.compile(fold_pattern(pattern), re.IGNORECASE) for pattern in self.patterns)
 
-    def fits(self, text: str) -> bool:
+    def matches(self, text: str) -> bool:
         """Says whether the rule refuses this question."""
         plain = fold_for_rules(text)
         return any(pattern.search(plain) for pattern in self._compiled)
@@ -111,7 +111,7 @@ class SafetyPolicy(_Values):
         Returns:
             The rule, or `None`.
         """
-        return next((rule for rule in self.refuse if rule.fits(text)), None)
+        return next((rule for rule in self.refuse if rule.matches(text)), None)
 
 
 class DomainProfile(_Values):

@@ -55,19 +55,19 @@ def create_app(
     settings = settings or ServerSettings()
     # FastAPI's own pages of documentation load their scripts from another host.
     app = FastAPI(title=title, docs_url=None, redoc_url=None)
-    steps = chatbot.steps if isinstance(chatbot, Chatbot) else None
+    parts = chatbot.settings if isinstance(chatbot, Chatbot) else None
     add_chatbot_routes(app, chatbot)
-    llm = steps.llm if steps is not None and settings.chat_model else None
+    llm = parts.llm if parts is not None and settings.chat_model else None
     app.include_router(openai_routes(chatbot, llm))
     if llm is not None:
         app.include_router(model_routes(llm))
-    if steps is not None:
-        app.include_router(retriever_routes(steps.retriever, steps.access))
-        app.include_router(_document_routes(DocumentReader(steps.retriever, steps.access)))
+    if parts is not None:
+        app.include_router(retriever_routes(parts.retriever, parts.access))
+        app.include_router(_document_routes(DocumentReader(parts.retriever, parts.access)))
     if isinstance(chatbot, Chatbot) and chatbot.sessions is not None:
         app.include_router(_session_routes(chatbot.sessions))
     app.include_router(page_routes(chatbot, title=title, needs_key=settings.keys is not None))
-    app.include_router(_state_routes(lambda: _loaded(steps.llm if steps else None)))
+    app.include_router(_state_routes(lambda: _loaded(parts.llm if parts else None)))
     add_gate(app, settings, open_paths=_OPEN)
     # Else sse-starlette cuts LangServe's streams off at once; now they have the time of grace, and then the gate ends
     # them. It can be said for a whole process only.
@@ -201,7 +201,7 @@ def _session_routes(sessions: Sessions) -> APIRouter:
     @router.get("")
     async def listed(request: Request) -> list[dict[str, Any]]:
         """Lists the caller's conversations, the latest first."""
-        return [dataclasses.asdict(each) for each in await sessions.aof(user_of(request))]
+        return [dataclasses.asdict(each) for each in await sessions.alist(user_of(request))]
 
     @router.get("/{session_id:path}")
     async def exported(request: Request, session_id: str) -> dict[str, Any]:

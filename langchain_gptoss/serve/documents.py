@@ -52,10 +52,10 @@ class DocumentReader:
             return None
         filter: dict[str, Any] = {"source": source}
         if self._access is not None:
-            filter = {"$and": [filter, self._access.filter(labels)]}
+            filter = {"$and": [filter, self._access.build_filter(labels)]}
         found = await aask(self._chunks, _QUERY, k=_CHUNKS, filter=filter, callbacks=None)
         if self._access is not None:
-            found = self._access.visible(found, labels)
+            found = self._access.select_visible(found, labels)
         return _joined(source, found) if found else None
 
 

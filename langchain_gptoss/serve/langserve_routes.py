@@ -142,14 +142,14 @@ def retriever_routes(retriever: Any, access: Access | None) -> APIRouter:
         return list((config.get("configurable") or {}).get("access_labels") or [])
 
     def find(query: str, config: RunnableConfig) -> list[Document]:
-        filter = None if access is None else access.filter(labels(config))
+        filter = None if access is None else access.build_filter(labels(config))
         found = ask(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
-        return found if access is None else access.visible(found, labels(config))
+        return found if access is None else access.select_visible(found, labels(config))
 
     async def afind(query: str, config: RunnableConfig) -> list[Document]:
-        filter = None if access is None else access.filter(labels(config))
+        filter = None if access is None else access.build_filter(labels(config))
         found = await aask(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
-        return found if access is None else access.visible(found, labels(config))
+        return found if access is None else access.select_visible(found, labels(config))
 
     router = APIRouter()
     served = RunnableLambda(find, afunc=afind, name="gptoss_retriever")

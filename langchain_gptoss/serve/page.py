@@ -11,7 +11,7 @@ from langchain_core.runnables import Runnable
 
 from langchain_gptoss.audit import provenance
 from langchain_gptoss.chatbot import Chatbot
-from langchain_gptoss.chatbot.localization import Voice
+from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.serve.gate import PAGE_HEADERS
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -37,25 +37,25 @@ def page_routes(chatbot: Runnable[Any, Any], *, title: str, needs_key: bool) -> 
 
     @router.get("/assets/page/about.json")
     async def about() -> dict[str, Any]:
-        steps = chatbot.steps if isinstance(chatbot, Chatbot) else None
+        settings = chatbot.settings if isinstance(chatbot, Chatbot) else None
         return {
             "title": title,
             "needs_key": needs_key,
             "sessions": isinstance(chatbot, Chatbot) and chatbot.sessions is not None,
-            "provenance": provenance(steps.llm)["line"] if steps else "",
-            "languages": {voice.language: _about(voice) for voice in (steps.voices.values() if steps else ())},
+            "provenance": provenance(settings.llm)["line"] if settings else "",
+            "languages": {texts.language: _about(texts) for texts in (settings.texts.values() if settings else ())},
         }
 
     return router
 
 
-def _about(voice: Voice) -> dict[str, Any]:
-    profile = voice.profile
+def _about(texts: LocalizedTexts) -> dict[str, Any]:
+    profile = texts.profile
     return {
         "title": profile.title if profile else "",
         "description": profile.description if profile else "",
         "sample_questions": list(profile.sample_questions) if profile else [],
-        "disclaimer": voice.disclaimer,
+        "disclaimer": texts.disclaimer,
     }
 
 

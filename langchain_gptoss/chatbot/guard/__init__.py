@@ -1,18 +1,23 @@
-"""The guard rails of a chatbot, in one place: questions in, passages as quotations, answers out.
+"""Guard rails of the chatbot: clean questions, quoted passages, checked answers, policies.
 
-- `clean_question`: what comes in is a text that can be read.
-- `quoted`, `instructions_in`: retrieved text is content, and instructions in it are left out.
-- `OutputCheck`, `refused_calls`: an answer holds no link, command or call that no document holds.
-- `PolicyGuard`: questions and answers keep to the domain's policy.
+- `clean_question`: the question is readable text.
+- `find_injections`, `quote_passages`: retrieved text is content; instructions in it are left out.
+- `OutputCheck`, `find_tool_calls`: an answer contains no link, command or tool call from outside the passages.
+- `PolicyGuard`: questions and answers follow the domain's policy.
 
-docs/guard.md says what this stops, how often, and what it does not stop.
+docs/guard.md says what this stops, how often, and what its limitations are.
 """
 
-from langchain_gptoss.chatbot.guard.injection import Finding, instructions_in, neutralised, untouched
-from langchain_gptoss.chatbot.guard.output_checks import OutputCheck, refused_calls
+from langchain_gptoss.chatbot.guard.injection import Finding, blank_injections, find_injections
+from langchain_gptoss.chatbot.guard.output_checks import OutputCheck, find_tool_calls
 from langchain_gptoss.chatbot.guard.policy import PolicyGuard, PolicyRule, Verdict
-from langchain_gptoss.chatbot.guard.quotation import injected, quoted, shown
-from langchain_gptoss.chatbot.guard.sanitization import clean_question, defused, one_line, visible
+from langchain_gptoss.chatbot.guard.quotation import find_passage_injections, quote_passages, render_for_model
+from langchain_gptoss.chatbot.guard.sanitization import (
+    clean_question,
+    escape_control_tokens,
+    format_one_line,
+    sanitize_text,
+)
 
 __all__ = [
     "Finding",
@@ -20,15 +25,14 @@ __all__ = [
     "PolicyGuard",
     "PolicyRule",
     "Verdict",
+    "blank_injections",
     "clean_question",
-    "defused",
-    "injected",
-    "instructions_in",
-    "neutralised",
-    "one_line",
-    "quoted",
-    "refused_calls",
-    "shown",
-    "untouched",
-    "visible",
+    "escape_control_tokens",
+    "find_injections",
+    "find_passage_injections",
+    "find_tool_calls",
+    "format_one_line",
+    "quote_passages",
+    "render_for_model",
+    "sanitize_text",
 ]

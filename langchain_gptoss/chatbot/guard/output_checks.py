@@ -1,7 +1,6 @@
-"""What an answer must not hold: links, addresses, commands and codes from nowhere, tool calls, and the prompt itself.
+"""Checks of answers: no unknown links, addresses, commands or encoded text, no tool calls, no copy of the prompt.
 
-Whether a sentence is supported is the business of `citations`. These checks hold for every sentence, a supported one
-too, and need no model.
+They apply to every sentence, also to one that a passage supports, and need no model.
 """
 
 import re
@@ -10,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from langchain_core.messages import BaseMessage
 
 from langchain_gptoss.chatbot.guard.injection import Finding
-from langchain_gptoss.chatbot.guard.sanitization import control_tokens
-from langchain_gptoss.text.sentences import find_sentences
+from langchain_gptoss.chatbot.guard.sanitization import find_control_tokens
 
-_SHINGLE = 8  # as many words in a row that an answer shares with the prompt, and with no passage, were copied from it
+# An answer that shares this many words in a row with the prompt, and with no passage, copies the prompt.
+_SHINGLE_WORDS = 8
 
 _LINK = re.compile(
     r"""(?:\b(?:https?|ftp|file|data|javascript|vbscript):(?://)?|\bwww\.)[^\s<>"'”»)\]}]+"""
@@ -45,77 +44,68 @@ _WORD = re.compile(r"\w+")
 
 
 class OutputCheck:
-    """Checks the answers of one question, sentence by sentence or as a whole.
+    """Checks the answers to one question, sentence by sentence or as a whole.
 
     Kinds of its findings: `"link"`, `"email"`, `"markup"`, `"command"`, `"encoded"`, `"call"`, `"control"`, `"prompt"`.
     """
 
     def __init__(self, quotations: Iterable[str], *, prompt: str = "") -> None:
-        """Takes what may be repeated, and what may not.
+        """Create a check from the texts that an answer may and may not repeat.
 
         Args:
-            quotations: The passages as the model was shown them, without the instructions found in them, so that a
-                link from a planted sentence counts as unknown; and the user's question.
+            quotations: The passages as the model reads them, and the user's question. Links and commands in them may be
+                repeated; injections are already blanked, so that a link from a planted sentence counts as unknown.
             prompt: The instructions that the model was given, without the passages.
         """
-        self._known = "\n".join(quotations)
-        self._spaceless = _spaceless(self._known)
-        self._addresses = {_address(match[0]) for pattern in (_LINK, _EMAIL) for match in pattern.finditer(self._known)}
-        known = set(_shingles(self._known))
-        self._prompt = {shingle for shingle in _shingles(prompt) if shingle not in known}
+        self._quotations = "\n".join(quotations)
+        self._quotations_without_spaces = _remove_spaces(self._quotations)
+        self._addresses = {
+            _normalize_address(match[0]) for pattern in (_LINK, _EMAIL) for match in pattern.finditer(self._quotations)
+        }
+        quoted_shingles = set(_iterate_shingles(self._quotations))
+        self._prompt_shingles = {shingle for shingle in _iterate_shingles(prompt) if shingle not in quoted_shingles}
 
-    def findings(self, text: str) -> tuple[Finding, ...]:
-        """Returns what an answer must not hold, in order."""
-        found = [*self._unknown_addresses(text), *self._unknown_texts(text)]
-        found += [Finding(start, end, "control", text[start:end]) for start, end in control_tokens(text)]
-        found += [Finding(*match.span(), "call", match[0]) for match in _CALL.finditer(text)]
-        found += self._leaks(text)
-        return tuple(sorted(found, key=lambda finding: finding.start))
+    def find_violations(self, text: str) -> tuple[Finding, ...]:
+        """Return the parts of an answer that must not be shown, in order."""
+        findings = [*self._find_unknown_addresses(text), *self._find_unknown_texts(text), *self._find_prompt(text)]
+        findings += [Finding(start, end, "control", text[start:end]) for start, end in find_control_tokens(text)]
+        findings += [Finding(*match.span(), "call", match[0]) for match in _CALL.finditer(text)]
+        return tuple(sorted(findings, key=lambda finding: finding.start))
 
-    def cleaned(self, text: str) -> tuple[str, tuple[Finding, ...]]:
-        """Returns an answer without the sentences that hold a finding, and the findings."""
-        found = self.findings(text)
-        if not found:
-            return text, ()
-        kept = [
-            text[start:end]
-            for start, end in find_sentences(text)
-            if not any(finding.start < end and start < finding.end for finding in found)
-        ]
-        return " ".join(kept), found
-
-    def _unknown_addresses(self, text: str) -> Iterator[Finding]:
-        taken: list[tuple[int, int]] = []
+    def _find_unknown_addresses(self, text: str) -> Iterator[Finding]:
+        spans: list[tuple[int, int]] = []
         for kind, pattern in (("email", _EMAIL), ("link", _LINK)):
             for match in pattern.finditer(text):
                 start, end = match.start(), match.start() + len(match[0].rstrip(".,;:!?…"))
-                if any(a < end and start < b for a, b in taken):
+                if any(first < end and start < last for first, last in spans):
                     continue
-                taken.append((start, end))
-                if _address(match[0]) not in self._addresses:
+                spans.append((start, end))
+                if _normalize_address(match[0]) not in self._addresses:
                     yield Finding(start, end, kind, text[start:end])
 
-    def _unknown_texts(self, text: str) -> Iterator[Finding]:
+    def _find_unknown_texts(self, text: str) -> Iterator[Finding]:
         for kind, pattern in (("markup", _MARKUP), ("command", _COMMAND), ("encoded", _ENCODED)):
             for match in pattern.finditer(text):
-                if _spaceless(match[0].strip("`$#> \n")) not in self._spaceless:
+                if _remove_spaces(match[0].strip("`$#> \n")) not in self._quotations_without_spaces:
                     yield Finding(*match.span(), kind, match[0])
 
-    def _leaks(self, text: str) -> Iterator[Finding]:
-        found = list(_WORD.finditer(text)) if self._prompt else []
-        end = -1
-        for place in range(len(found) - _SHINGLE + 1):
-            window = found[place : place + _SHINGLE]
-            if tuple(match[0].lower() for match in window) in self._prompt and window[0].start() >= end:
-                end = window[-1].end()
-                yield Finding(window[0].start(), end, "prompt", text[window[0].start() : end])
+    def _find_prompt(self, text: str) -> Iterator[Finding]:
+        """Yield the parts that are copied from the prompt."""
+        words = list(_WORD.finditer(text)) if self._prompt_shingles else []
+        last_end = -1
+        for index in range(len(words) - _SHINGLE_WORDS + 1):
+            window = words[index : index + _SHINGLE_WORDS]
+            start, end = window[0].start(), window[-1].end()
+            if start >= last_end and tuple(word[0].lower() for word in window) in self._prompt_shingles:
+                last_end = end
+                yield Finding(start, end, "prompt", text[start:end])
 
 
-def refused_calls(message: BaseMessage) -> tuple[str, ...]:
-    """Returns the names of the tools that a model tried to call in an answer from documents.
+def find_tool_calls(message: BaseMessage) -> tuple[str, ...]:
+    """Return the names of the tools that a model tried to call.
 
-    The chatbot offers no tools, so there is nothing to call and nothing is: a message's text is the answer, what it
-    asks to be called is noted, and a message of calls alone is an answer without a word, which declines.
+    The chatbot offers no tools and makes no calls; it only records the attempt. A message with calls and no text is an
+    empty answer, so the chatbot declines.
     """
     calls = [
         *(getattr(message, "tool_calls", None) or ()),
@@ -125,15 +115,16 @@ def refused_calls(message: BaseMessage) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(call.get("name")) for call in calls if call.get("name")))
 
 
-def _address(text: str) -> str:
+def _normalize_address(text: str) -> str:
     text = text.lower().rstrip(".,;:!?…/")
     return re.sub(r"^(?:https?://|mailto:)?(?:www\.)?", "", text)
 
 
-def _spaceless(text: str) -> str:
+def _remove_spaces(text: str) -> str:
     return "".join(text.split())
 
 
-def _shingles(text: str) -> Iterator[tuple[str, ...]]:
-    found: Sequence[str] = _WORD.findall(text.lower())
-    yield from (tuple(found[place : place + _SHINGLE]) for place in range(len(found) - _SHINGLE + 1))
+def _iterate_shingles(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield every run of `_SHINGLE_WORDS` words."""
+    words: Sequence[str] = _WORD.findall(text.lower())
+    yield from (tuple(words[index : index + _SHINGLE_WORDS]) for index in range(len(words) - _SHINGLE_WORDS + 1))

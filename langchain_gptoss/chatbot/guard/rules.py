@@ -1,63 +1,125 @@
-"""What instructions to a model look like in English and French: patterns for `injection`.
+"""Rules that recognize instructions to a model; the patterns are in `patterns/en.toml` and `patterns/fr.toml`.
 
-They are matched on folded text: lower case, without accents, lookalike letters written in Latin. A document may tell
-its reader what to do ("Send the form to the town hall", "Run the following command"), so a verb in the imperative
-proves nothing. A pattern wants something besides that only a model is told: its answer, its instructions, its role, a
-request to write or to judge a text, or the marks of its chat format.
+They are matched on folded text: lower case, without accents, lookalike letters written in Latin. Documents tell their
+readers what to do ("Send the form to the town hall", "Run the following command"), so an imperative proves nothing. A
+pattern also requires something that only a model is told: its answer, its instructions, its role, a request to write or
+to judge a text, or the control tokens of its chat format.
 """
 
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Any, Literal
 
-from langchain_gptoss.chatbot.guard.english import ENGLISH, Kind
-from langchain_gptoss.chatbot.guard.french import FRENCH
+Kind = Literal["override", "role", "control", "answer", "task", "exfiltration", "tool", "address"]
 
-# Kinds after which the rest of the paragraph is what the writer wants said.
-STRONG: frozenset[Kind] = frozenset({"override", "role", "control", "address"})
+PARAGRAPH_KINDS: frozenset[Kind] = frozenset({"override", "role", "control", "address"})
+"""Kinds after which the rest of the paragraph counts as part of the injection."""
 
-# Where a sentence, a list item or a quotation begins, and what may stand before its verb.
-_BEGIN = re.compile(r"""(?:^|(?<=[.!?:;\n"“”«•*(\[])|(?<=[-–—] ))\s*""")
-_PREFIX = re.compile(
-    r"(?:(?:please|kindly|now|then|also|and|so|next|finally|instead|just|always|only|simply|first|you (?:must|should"
-    r"|will|have to|need to|are to|shall)|(?:can|could|will|would) you|make sure (?:to|you)|be sure to|i want you to"
-    r"|remember to|it is (?:important|essential) (?:to|that you)|merci de|veuillez|s'il (?:te|vous) plait|peux-tu"
-    r"|pouvez-vous|pourrais-tu|pourriez-vous|tu (?:dois|vas)|vous (?:devez|allez)|maintenant|ensuite|puis|et|alors"
-    r"|toujours|d'abord|enfin|n'oubliez? pas de|je veux que tu|il faut)[,:]?\s+|merci d'|n'oubliez? pas d')*"
-)
+LANGUAGES = ("en", "fr")
+# The beginning of a sentence, a list item or a quotation.
+_SENTENCE_START = re.compile(r"""(?:^|(?<=[.!?:;\n"“”«•*(\[])|(?<=[-–—] ))\s*""")
+_FRAGMENT = re.compile(r"\{\{(\w+)\}\}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A pattern, and what it is a sign of.
+    """A pattern of an instruction to a model.
 
     Attributes:
-        kind: Of the instruction.
-        pattern: What to look for.
-        needs: One of these stands in every text that the pattern matches; looking for them first saves time.
+        name: Name of the rule.
+        kind: Kind of the instruction.
+        pattern: Regular expression on folded text. With ^ it is tried where a sentence begins, else everywhere.
+        keywords: Words of which every match contains one; the pattern is tried only on texts with one of them, which
+            saves time. Empty for patterns with ^.
+        why: The reason for the rule.
+        example: A sentence that the rule finds.
     """
 
+    name: str
     kind: Kind
-    pattern: "re.Pattern[str]"
-    needs: tuple[str, ...]
+    pattern: str
+    keywords: tuple[str, ...]
+    why: str
+    example: str
+
+    @property
+    def begins_sentence(self) -> bool:
+        """True if the pattern is tried only where a sentence begins."""
+        return self.pattern.startswith("^")
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """The pattern, compiled at its first use."""
+        return re.compile(self.pattern.removeprefix("^"))
 
 
-_ALL = [
-    Rule(kind, re.compile(pattern.removeprefix("^")), tuple(needs)) for kind, pattern, *needs in [*ENGLISH, *FRENCH]
-]
-_FIRST = [rule for rule in _ALL if not rule.needs]
-_ANYWHERE = [rule for rule in _ALL if rule.needs]
+@dataclass(frozen=True, kw_only=True)
+class RuleSet:
+    """The rules of all languages.
+
+    Attributes:
+        sentence_rules: Rules that are tried where a sentence begins.
+        keyword_rules: Rules that are tried on texts with one of their keywords.
+        prefix: Words that may stand before the verb of a sentence, such as "please" or "you must".
+    """
+
+    sentence_rules: tuple[Rule, ...]
+    keyword_rules: tuple[Rule, ...]
+    prefix: re.Pattern[str]
 
 
-def matches(folded: str) -> Iterator[tuple[Kind, int, int]]:
-    """Yields what the rules find in a folded text: kind, start, end."""
-    for begin in _BEGIN.finditer(folded):
-        places = {begin.end(), _PREFIX.match(folded, begin.end()).end()}  # type: ignore[union-attr]  # it can be empty
-        for place in places:
-            for rule in _FIRST:
-                if match := rule.pattern.match(folded, place):
-                    yield rule.kind, begin.end(), match.end()
-    for rule in _ANYWHERE:
-        if any(word in folded for word in rule.needs):
-            for match in rule.pattern.finditer(folded):
+def find_matches(folded_text: str) -> Iterator[tuple[Kind, int, int]]:
+    """Yield kind, start and end of each match of the rules in a folded text."""
+    rules = load_rules()
+    for sentence in _SENTENCE_START.finditer(folded_text):
+        start = sentence.end()
+        prefix = rules.prefix.match(folded_text, start)
+        for offset in {start, prefix.end() if prefix else start}:
+            for rule in rules.sentence_rules:
+                if match := rule.regex.match(folded_text, offset):
+                    yield rule.kind, start, match.end()
+    for rule in rules.keyword_rules:
+        if any(keyword in folded_text for keyword in rule.keywords):
+            for match in rule.regex.finditer(folded_text):
                 yield rule.kind, *match.span()
+
+
+@cache
+def load_rules() -> RuleSet:
+    """Return the rules of all languages."""
+    tables = [_load_table(language) for language in LANGUAGES]
+    rules = [rule for table in tables for rule in _parse_rules(table)]
+    prefixes = "|".join(_join_lines(table["sentence_prefix"]) for table in tables)
+    return RuleSet(
+        sentence_rules=tuple(rule for rule in rules if rule.begins_sentence),
+        keyword_rules=tuple(rule for rule in rules if not rule.begins_sentence),
+        prefix=re.compile(f"(?:{prefixes})*"),
+    )
+
+
+def _load_table(language: str) -> dict[str, Any]:
+    file = files("langchain_gptoss.chatbot.guard").joinpath("patterns", f"{language}.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def _parse_rules(table: Mapping[str, Any]) -> Iterator[Rule]:
+    fragments = {name: _join_lines(text) for name, text in table["fragments"].items()}
+    for entry in table["rules"]:
+        pattern = _FRAGMENT.sub(lambda match: fragments[match[1]], _join_lines(entry["pattern"]))
+        yield Rule(
+            name=entry["name"],
+            kind=entry["kind"],
+            pattern=pattern,
+            keywords=tuple(entry.get("keywords", ())),
+            why=entry["why"],
+            example=entry["example"],
+        )
+
+
+def _join_lines(pattern: str) -> str:
+    """Return a pattern without the line breaks and the indentation that make it readable in the file."""
+    return "".join(line.strip() for line in pattern.splitlines())

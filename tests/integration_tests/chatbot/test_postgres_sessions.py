@@ -74,12 +74,12 @@ async def test_sessions_live_in_postgres(address):
     await bot.ainvoke({"question": QUESTION, "session_id": "a"}, bob)
     again = create_chatbot(llm, Fixed(), sessions=address)  # another server beside the first
     assert len(again.sessions.messages("ada", "a")) == 4
-    assert [each.session_id for each in await again.sessions.aof("bob")] == ["a"]
+    assert [each.session_id for each in await again.sessions.alist("bob")] == ["a"]
     await again.sessions.adelete("ada", "a")
-    assert bot.sessions.of("ada") == []
+    assert bot.sessions.list("ada") == []
     assert len(bot.sessions.messages("bob", "a")) == 2
-    for saver in (checkpointer, again.sessions.checkpointer):
-        saver.conn.close()
+    bot.sessions.close()
+    again.close()
 
 
 def test_a_database_that_is_not_there_is_said():

@@ -84,8 +84,7 @@ async def test_nothing_of_a_forbidden_document_comes_out(kind, labels, tmp_path)
     question = {"question": QUESTION, "session_id": "a"}
     events = [event async for event in bot.astream_events(question, config, version="v2")]
     outputs = [bot.invoke(question, config), await bot.ainvoke(question, config), *bot.stream(question, config)]
-    bot.sessions.checkpointer.conn.close()
-    bot.steps.audit.close()
+    bot.close()
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode(errors="replace")
     said = json.dumps([output.model_dump() for output in outputs])
     leaked = ("81,250", "board.md", "lost.md")
@@ -126,7 +125,7 @@ def test_labels_must_be_a_list_of_texts(labels):
 
 
 def test_the_filter():
-    assert Access("acl").filter(["b", "a", "b"]) == {
+    assert Access("acl").build_filter(["b", "a", "b"]) == {
         "$or": [{"acl": {"$contains": "a"}}, {"acl": {"$contains": "b"}}, {"acl": {"$contains": "public"}}]
     }
     with pytest.raises(InvalidInputError, match="name of the metadata field"):

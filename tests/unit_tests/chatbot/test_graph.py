@@ -18,7 +18,7 @@ from langchain_gptoss.chatbot import ChatbotInput
 from langchain_gptoss.chatbot.grounding.answer_stream import Draft
 from langchain_gptoss.chatbot.grounding.citations import supporting_span
 from langchain_gptoss.chatbot.grounding.passages import nearest_spans, passages_of, spans_of
-from langchain_gptoss.chatbot.history import with_earlier
+from langchain_gptoss.chatbot.history import expand_follow_up
 from langchain_gptoss.engine import ScriptedEngine
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
 
@@ -186,14 +186,14 @@ def test_a_follow_up_is_asked_with_the_question_before():
 
 def test_a_new_question_is_asked_alone():
     history = [HumanMessage("How much does standard delivery cost?")]
-    assert with_earlier("When can an opened laptop be returned?", history) == [
+    assert expand_follow_up("When can an opened laptop be returned?", history) == [
         ("When can an opened laptop be returned?", 1.0)
     ]
-    assert len(with_earlier("Et pour la livraison express ?", history)) == 2
-    assert len(with_earlier("How long does it take?", history)) == 2
-    assert with_earlier("and for express?", []) == [("and for express?", 1.0)]
+    assert len(expand_follow_up("Et pour la livraison express ?", history)) == 2
+    assert len(expand_follow_up("How long does it take?", history)) == 2
+    assert expand_follow_up("and for express?", []) == [("and for express?", 1.0)]
     chain = [*history, HumanMessage("and for express?")]
-    assert with_earlier("and abroad?", chain)[1][0] == "How much does standard delivery cost?"
+    assert expand_follow_up("and abroad?", chain)[1][0] == "How much does standard delivery cost?"
 
 
 def test_focus_shows_the_model_only_the_nearest_sentence():
@@ -272,10 +272,10 @@ async def test_every_mode_gives_the_same():
     assert without_timings(batched) == without_timings(whole)
     for pieces in (list(bot.stream(question)), [piece async for piece in bot.astream(question)]):
         total = functools.reduce(operator.add, pieces)
-        assert without_timings(total.whole()) == without_timings(whole)
+        assert without_timings(total.to_output()) == without_timings(whole)
     events = [event async for event in bot.astream_events(question, version="v2")]
     assert events[-1]["event"] == "on_chain_end"
-    assert without_timings(events[-1]["data"]["output"].whole()) == without_timings(whole)
+    assert without_timings(events[-1]["data"]["output"].to_output()) == without_timings(whole)
     names = {event["name"] for event in events}
     assert {"gptoss_chatbot", "retrieve", "judge", "answer", "verify", "cite", "ChatGptOss", "Fixed"} <= names
 

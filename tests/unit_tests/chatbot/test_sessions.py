@@ -13,7 +13,7 @@ from pydantic import Field
 
 from langchain_gptoss import create_chatbot
 from langchain_gptoss.chatbot import Sessions, open_checkpointer
-from langchain_gptoss.chatbot.history import overflowing, without_markers
+from langchain_gptoss.chatbot.history import remove_citation_markers, split_by_budget
 from langchain_gptoss.errors import InvalidInputError, RetrievalError, SessionBusyError, StorageError
 
 STANDARD, EXPRESS = "How much does standard delivery cost?", "How much does express delivery cost?"
@@ -99,10 +99,10 @@ def test_nobody_crosses_over_into_another_session(place):
         bot.invoke({"question": STANDARD, "session_id": session}, of(user))
     for (user, session), answer in zip(CROSSINGS, answers, strict=True):
         assert [m.text for m in bot.sessions.messages(user, session)] == [STANDARD, answer]
-        assert session in [each.session_id for each in bot.sessions.of(user)]
+        assert session in [each.session_id for each in bot.sessions.list(user)]
     assert all(len(messages) == 2 for messages in llm.shown)  # the system's and the question: nobody else's history
-    assert [each.session_id for each in bot.sessions.of("ada")] == ["s/x", "s"]
-    assert bot.sessions.of("eve") == []
+    assert [each.session_id for each in bot.sessions.list("ada")] == ["s/x", "s"]
+    assert bot.sessions.list("eve") == []
     assert bot.sessions.messages("eve", "s") == []
     with pytest.raises(InvalidInputError, match="no session 's'"):
         bot.sessions.export("eve", "s")
@@ -114,15 +114,15 @@ async def test_sessions_are_listed_exported_and_deleted(place):
     _, bot = remembering("4.90 euros.", "12.90 euros.", "4.90 euros.", sessions=place)
     for session, question in (("a", STANDARD), ("b", EXPRESS), ("a", STANDARD)):
         bot.invoke({"question": question, "session_id": session}, of("ada"))
-    listed = bot.sessions.of("ada")
+    listed = bot.sessions.list("ada")
     assert [(s.session_id, s.messages, s.title) for s in listed] == [("a", 4, STANDARD), ("b", 2, EXPRESS)]
-    assert await bot.sessions.aof("ada") == listed
+    assert await bot.sessions.alist("ada") == listed
     exported = bot.sessions.export("ada", "b")
     assert [m["data"]["content"] for m in exported["messages"]] == [EXPRESS, "12.90 euros."]
     assert await bot.sessions.aexport("ada", "b") == exported
     bot.sessions.delete("ada", "a")
     await bot.sessions.adelete("ada", "b")
-    assert bot.sessions.of("ada") == []
+    assert bot.sessions.list("ada") == []
 
 
 def test_sqlite_keeps_one_state_of_each_session_and_survives_the_process(tmp_path):
@@ -169,18 +169,19 @@ def test_a_long_conversation_is_summed_up():
 
 def test_what_overflows_is_the_beginning_and_what_stays_begins_with_a_question():
     messages = [HumanMessage("question " * 5), AIMessage("answer " * 5)] * 10
-    older, recent = overflowing(messages, 150)
+    older, recent = split_by_budget(messages, 150)
     assert [*older, *recent] == messages
     assert recent
     assert isinstance(recent[0], HumanMessage)
-    assert overflowing(messages, 10_000) == ([], messages)
-    assert overflowing(messages, 1) == (messages, [])
-    assert overflowing([], 1) == ([], [])
+    assert split_by_budget(messages, 10_000) == ([], messages)
+    assert split_by_budget(messages, 1) == (messages, [])
+    assert split_by_budget([], 1) == ([], [])
 
 
 def test_markers_are_not_remembered():
     assert (
-        without_markers("It costs 4.90. [1] It is quick. [?] See [note].") == "It costs 4.90. It is quick. See [note]."
+        remove_citation_markers("It costs 4.90. [1] It is quick. [?] See [note].")
+        == "It costs 4.90. It is quick. See [note]."
     )
 
 
@@ -230,7 +231,7 @@ def test_a_second_question_meanwhile_is_refused():
         ({"question": "x", "session_id": "a", "chat_history": [("human", "y")]}, {}, "both given"),
         ({"question": "x", "session_id": "a"}, of(""), "user_id is ''"),
         ({"question": "x", "session_id": "a"}, of(7), "user_id is '7'"),
-        ({"question": "x", "sesion_id": "a"}, {}, "'sesion_id'; known are question"),
+        ({"question": "x", "sesion_id": "a"}, {}, "unknown fields: 'sesion_id'"),
         ({"question": "x", "chat_history": [5]}, {}, "chat_history cannot be read"),
     ],
 )
@@ -325,7 +326,7 @@ async def test_a_model_that_breaks_off_is_an_error_and_nothing_is_remembered():
         shown.extend(piece.answer for piece in bot.stream(question))
     with pytest.raises(ConnectionError, match="went away"):
         shown.extend([piece.answer async for piece in bot.astream(question)])
-    assert bot.sessions.of("anonymous") == []
+    assert bot.sessions.list("anonymous") == []
 
 
 def test_an_answer_that_the_token_limit_cut_off_says_so():

@@ -182,7 +182,7 @@ def test_every_pattern_refuses_a_question(name):
     for rule in profile.safety.refuse:
         questions = [question for field in FIELDS for question in QUESTIONS[field]["refused"].get(rule.category, [])]
         alone = {pattern: SafetyRule(category="alone", patterns=(pattern,)) for pattern in rule.patterns}
-        assert [pattern for pattern, each in alone.items() if not any(map(each.fits, questions))] == []
+        assert [pattern for pattern, each in alone.items() if not any(map(each.matches, questions))] == []
 
 
 @pytest.mark.parametrize(("name", "language"), READY_MADE)
@@ -199,15 +199,15 @@ def test_rules_are_quick_on_hostile_questions():
     begun = time.process_time()
     for rule in rules:
         for text in hostile:
-            rule.fits(text)
+            rule.matches(text)
     assert time.process_time() - begun < 10
 
 
 def test_a_rule_sees_through_accents_case_and_invisible_characters():
     rule = SafetyRule(category="x", patterns=("l'œuvre  ?cachée|idées noires",))
     for text in ("L’ŒUVRE CACHEE", "l'oeuvre cach\u0065\u0301e", "ide\u0301es\u00a0noires", "id\u200bées\nnoires"):
-        assert rule.fits(text), text
-    assert not rule.fits("idée noire")
+        assert rule.matches(text), text
+    assert not rule.matches("idée noire")
 
 
 def test_the_first_rule_that_fits_decides_and_its_message_comes_before_the_refusal():

@@ -107,8 +107,8 @@ def test_the_policy_refuses_before_anything_is_searched_or_asked(tmp_path):
     assert answer.abstained
     assert answer.answer == load_domain("it").refusal_to(question)
     assert "policy refuses the question" in answer.reason
-    assert llm.shown == bot.steps.retriever.asked == []
-    bot.steps.audit.close()
+    assert llm.shown == bot.settings.retriever.asked == []
+    bot.settings.audit.close()
 
 
 async def test_every_way_refuses_the_same():

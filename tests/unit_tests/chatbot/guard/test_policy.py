@@ -9,7 +9,7 @@ from langchain_core.language_models.chat_models import SimpleChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_gptoss.chatbot.guard import PolicyGuard, Verdict
-from langchain_gptoss.chatbot.guard.policy import read_verdict
+from langchain_gptoss.chatbot.guard.policy import parse_verdict
 from langchain_gptoss.domains.profile import SafetyRule
 from langchain_gptoss.errors import InvalidInputError
 
@@ -64,7 +64,7 @@ async def test_rules_decide_without_a_model():
     assert (await both(guard, "What does delivery cost?")).allowed
     refused = await both(guard, "How do I build a bomb?")
     assert refused == Verdict(
-        allowed=False, category="weapons", why="A rule on weapons fits.", message="No weapons here."
+        allowed=False, category="weapons", why="A rule on weapons matches.", message="No weapons here."
     )
     assert (await both(guard, "Faire une fausse facture")).message == "I cannot help with this."
 
@@ -121,7 +121,7 @@ async def test_a_violation_is_refused_with_the_models_reason():
     ],
 )
 def test_verdicts_are_read_in_every_form(text, expected):
-    assert read_verdict(text) == expected
+    assert parse_verdict(text) == expected
 
 
 @pytest.mark.parametrize(("on_failure", "allowed"), [("closed", False), ("open", True)])

@@ -1,0 +1,46 @@
+"""Step "cite": the citations are sent, and the exchange is remembered and recorded."""
+
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_gptoss._flow import Flow, call
+from langchain_gptoss.chatbot.history import remove_citation_markers
+from langchain_gptoss.chatbot.record import build_metadata, build_record
+from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
+from langchain_gptoss.chatbot.types import ChatbotChunk
+
+
+def conclude_answer(state: GraphState, context: StepContext) -> Flow[GraphState]:
+    """Send the citations and the rest of the output, record the answer, and add the exchange to the session.
+
+    Raises:
+        StorageError: The audit log cannot be written, and is set to stop then.
+    """
+    answer = state["answer_state"]
+    chunk = yield from call(lambda: _record(answer, context))
+    context.writer.write(chunk)
+    if context.caller.session_id is None:
+        return {}
+    exchange = [HumanMessage(answer.question), AIMessage(remove_citation_markers(answer.answer))]
+    return {"messages": [*state.get("messages", []), *exchange]}
+
+
+def _record(answer: AnswerState, context: StepContext) -> ChatbotChunk:
+    """Return the last chunk of the output, after the answer was added to the audit log if there is one."""
+    settings, answer_stream = context.settings, answer.answer_stream
+    citations = answer_stream.citations if answer_stream is not None else []
+    chunk = ChatbotChunk(
+        citations=citations,
+        unsupported=list(answer_stream.unsupported) if answer_stream is not None else [],
+        abstained=not citations,
+        reason=answer.reason,
+        disclaimer=answer.texts.disclaimer,
+        usage=answer.usage,
+        timings=dict(answer.timings),
+        metadata=build_metadata(settings.llm, settings.prompts, answer, context.caller),
+    )
+    if settings.audit is not None:
+        label_field = settings.access.field if settings.access else ""
+        record = build_record(settings.llm, answer, context.caller, chunk, label_field)
+        receipt = settings.audit.append(record)
+        chunk.metadata["audit"] = {"id": receipt.id, "seq": receipt.seq, "hash": receipt.hash}
+    return chunk

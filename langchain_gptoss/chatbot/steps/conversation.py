@@ -1,0 +1,67 @@
+"""Step "condense": a follow-up question is completed, and a long conversation is summarized."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from langchain_core.messages import BaseMessage
+
+from langchain_gptoss._flow import Flow, call
+from langchain_gptoss.chatbot.history import expand_follow_up, format_conversation, split_by_budget
+from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
+from langchain_gptoss.retrievers.query_rewriting import Standalone, arewrite, rewrite
+
+_SUMMARY_WORDS = 150
+
+
+def condense_conversation(state: GraphState, context: StepContext) -> Flow[GraphState]:
+    """Complete a follow-up question, and summarize the part of the conversation that exceeds its budget."""
+    answer, changes, excess = _prepare_history(state, context)
+    if excess:
+        changes["summary"] = yield from _summarize(state.get("summary", ""), excess, context)
+    queries = expand_follow_up(answer.question, answer.history)
+    rewritten = None
+    if len(queries) > 1 and not context.settings.focus:
+        rewritten = yield from _rewrite(answer, context)
+    changes["answer_state"] = _apply_rewrite(answer, queries, rewritten, context)
+    return changes
+
+
+def _prepare_history(state: GraphState, context: StepContext) -> tuple[AnswerState, GraphState, list[BaseMessage]]:
+    """Return the answer state with its conversation, the changed channels, and the messages to summarize."""
+    answer, settings = state["answer_state"], context.settings
+    if context.caller.session_id is None:
+        return answer, {}, []
+    excess, recent = split_by_budget(state.get("messages", []), settings.history_tokens)
+    changes: GraphState = {"messages": recent} if excess else {}
+    # Models that read single sentences never see the conversation, so they need no summary of it.
+    return replace(answer, history=recent), changes, [] if settings.focus else excess
+
+
+def _summarize(summary: str, messages: Sequence[BaseMessage], context: StepContext) -> Flow[str]:
+    """Return a summary of the earlier summary and the messages after it."""
+    llm, config = context.settings.llm, context.config
+    conversation = "\n".join(filter(None, [summary, format_conversation(messages)]))
+    prompt = context.settings.prompts.summary.invoke({"conversation": conversation, "words": _SUMMARY_WORDS})
+    message = yield from call(lambda: llm.invoke(prompt, config), lambda: llm.ainvoke(prompt, config))
+    return str(message.text).strip()
+
+
+def _rewrite(answer: AnswerState, context: StepContext) -> Flow[Standalone]:
+    llm, config, prompt = context.settings.llm, context.config, context.settings.prompts.condense
+    rewritten = yield from call(
+        lambda: rewrite(llm, answer.question, answer.history, config, prompt=prompt),
+        lambda: arewrite(llm, answer.question, answer.history, config, prompt=prompt),
+    )
+    return rewritten
+
+
+def _apply_rewrite(
+    answer: AnswerState, queries: list[tuple[str, float]], rewritten: Standalone | None, context: StepContext
+) -> AnswerState:
+    """Return the answer state with the standalone question and the queries."""
+    if rewritten is None:
+        standalone_question = " ".join(text for text, _ in reversed(queries))
+    else:
+        standalone_question, queries = rewritten.question, [(rewritten.question, 1.0)]
+    texts = context.settings.select_texts(standalone_question)
+    return replace(answer, queries=queries, standalone_question=standalone_question, texts=texts)

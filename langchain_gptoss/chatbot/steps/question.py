@@ -1,0 +1,45 @@
+"""Step "check": the question fits the model's context and the domain's policy."""
+
+from dataclasses import replace
+
+from langchain_core.language_models.chat_models import BaseChatModel
+
+from langchain_gptoss._flow import Flow, call
+from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.chatbot.localization import LocalizedTexts
+from langchain_gptoss.chatbot.settings import ChatbotSettings
+from langchain_gptoss.chatbot.state import GraphState, StepContext
+from langchain_gptoss.chatbot.types import ChatbotChunk
+from langchain_gptoss.errors import ContextLengthError
+
+
+def check_question(state: GraphState, context: StepContext) -> Flow[GraphState]:
+    """Select the language of the question, and refuse the question if the domain's policy forbids it.
+
+    Raises:
+        ContextLengthError: The question does not fit into the model's context.
+    """
+    settings, answer = context.settings, state["answer_state"]
+    texts = yield from call(lambda: _read_question(settings, answer.question))
+    answer = replace(answer, texts=texts)
+    if policy := settings.policies.questions.get(texts.language):
+        verdict = yield from policy.judge(answer.question, context.config)
+        if not verdict.allowed:
+            answer = answer.refuse("question", verdict)
+            context.writer.write(
+                ChatbotChunk(sources=[], standalone_question=answer.standalone_question, language=texts.language)
+            )
+    return {"answer_state": answer}
+
+
+def _read_question(settings: ChatbotSettings, question: str) -> LocalizedTexts:
+    _check_length(settings.llm, question)
+    return settings.select_texts(question)
+
+
+def _check_length(llm: BaseChatModel, question: str) -> None:
+    # Checked here because retrievers cut long queries without an error.
+    if isinstance(llm, ChatGptOss):
+        length, context_length = len(llm.get_token_ids(question)), llm.running_engine.context_length
+        if length >= context_length:
+            raise ContextLengthError(length, context_length)

@@ -1,0 +1,115 @@
+"""Steps "retrieve" and "judge": passages are found, and it is decided if they can answer the question."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+
+from langchain_gptoss._flow import Flow, call
+from langchain_gptoss.chatbot.grounding.abstention import judge
+from langchain_gptoss.chatbot.grounding.answer_stream import Draft
+from langchain_gptoss.chatbot.grounding.passages import Passage, Span, nearest_spans, passages_of
+from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
+from langchain_gptoss.chatbot.settings import ChatbotSettings
+from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
+from langchain_gptoss.chatbot.types import ChatbotChunk, Source
+from langchain_gptoss.errors import GptOssError, RetrievalError
+from langchain_gptoss.retrievers.adapters import aask, ask
+
+
+def retrieve_documents(state: GraphState, context: StepContext) -> Flow[GraphState]:
+    """Query the retriever for documents that the caller may see.
+
+    Raises:
+        RetrievalError: The retriever failed.
+    """
+    answer, access, labels = state["answer_state"], context.settings.access, context.caller.access_labels
+    filter = access.build_filter(labels) if access else None
+    documents: list[Document] = []
+    for query in _list_queries(answer):
+        documents += yield from _query(query, filter, context)
+    if access:
+        documents = access.select_visible(documents, labels)
+    return {"answer_state": replace(answer, documents=documents)}
+
+
+def _query(query: str, filter: dict[str, Any] | None, context: StepContext) -> Flow[list[Document]]:
+    retriever, callbacks = context.settings.retriever, context.config.get("callbacks")
+    try:
+        documents = yield from call(
+            lambda: ask(retriever, query, k=None, filter=filter, callbacks=callbacks),
+            lambda: aask(retriever, query, k=None, filter=filter, callbacks=callbacks),
+        )
+    except GptOssError:
+        raise
+    except Exception as error:
+        raise RetrievalError(
+            f"{type(retriever).__name__} failed ({type(error).__name__}: {error}).",
+            hint="Check the index or the service behind it, and ask again.",
+        ) from error
+    return documents
+
+
+def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
+    """Decide if the passages can answer the question, and send the sources to the caller."""
+    answer = yield from call(lambda: _judge(state["answer_state"], context.settings))
+    sources = answer.sources if answer.answer_stream is not None else ()
+    context.writer.write(
+        ChatbotChunk(
+            sources=[_describe_source(passage) for passage in sources],
+            standalone_question=answer.standalone_question,
+            language=answer.texts.language,
+        )
+    )
+    return {"answer_state": answer}
+
+
+def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
+    """Return the answer state with its passages, and with an answer stream if the passages can answer."""
+    question, language = answer.standalone_question, answer.texts.language
+    sources = passages_of(answer.documents, limit=settings.max_passages * len(_list_queries(answer)))
+    passages, notes = blank_passage_injections(sources)
+    judgement = judge(question, passages, language=language, decline_below=settings.decline_below)
+    answer = replace(answer, sources=sources, reason=judgement.reason, findings=[*answer.findings, *notes])
+    if not judgement.answerable:
+        return answer
+    output_check = build_output_check(question, passages, answer.texts.instructions)
+    answer_stream = Draft(
+        question=question,
+        language=language,
+        spans=_select_statements(nearest_spans(answer.queries, passages, _find_embeddings(settings.retriever))),
+        strict=settings.strict,
+        brief=bool(settings.focus),
+        refuses=lambda sentence: bool(output_check.find_violations(sentence)),
+    )
+    return replace(answer, passages=passages, answer_stream=answer_stream)
+
+
+def _list_queries(answer: AnswerState) -> list[str]:
+    """Return the texts to search for: a follow-up alone, and together with the question that it follows."""
+    standalone_question = answer.standalone_question
+    return [standalone_question] if len(answer.queries) == 1 else [standalone_question, answer.question]
+
+
+def _select_statements(ranked: Sequence[tuple[Span, float]]) -> list[Span]:
+    """Return the spans that are no questions: a question supports nothing, and an attacker may have planted it."""
+    return [span for span, _ in ranked if not span.text.rstrip(" \"'”»)").endswith("?")]
+
+
+def _find_embeddings(retriever: BaseRetriever) -> Any:
+    return getattr(getattr(retriever, "vectorstore", None), "embeddings", None)
+
+
+def _describe_source(passage: Passage) -> Source:
+    return Source(
+        number=passage.number,
+        source=passage.source,
+        heading=passage.heading,
+        page=passage.page,
+        start=passage.start,
+        end=passage.start + len(passage.text),
+        text=passage.text,
+        relevance=passage.relevance,
+    )
