@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from langchain_gptoss.models.shapes import Shape, shape_of
+from langchain_gptoss.models.shapes import Shape, parse_shape
 
 NAMES = ("ours", "llama.cpp", "ik_llama.cpp")
 RUNNERS = Path(__file__).with_name("cpu_runners.py")
@@ -34,7 +34,7 @@ Figures = dict[str, Any]
 def main() -> None:
     """Measures, prints, and writes the raw figures where asked."""
     options = _options()
-    shape = shape_of(json.loads((options.checkpoint / "config.json").read_text(encoding="utf-8")))
+    shape = parse_shape(json.loads((options.checkpoint / "config.json").read_text(encoding="utf-8")))
     machine_job = {"runner": "machine", "threads": options.threads}
     limits = [run(machine_job, sys.executable)]
     rounds: dict[str, list[Figures]] = {name: [] for name in options.only}

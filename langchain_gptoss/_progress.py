@@ -1,4 +1,4 @@
-"""Progress for whoever waits: one bar by bytes, and other libraries' bars kept away while it says what is going on."""
+"""Progress bars: one bar that counts bytes, and functions that silence the bars of other libraries."""
 
 import os
 from collections.abc import Iterator
@@ -6,61 +6,63 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 
-class BytesBar(Protocol):
-    """A bar that counts bytes."""
+class ProgressBar(Protocol):
+    """A progress bar that counts bytes."""
 
     def update(self, n: int) -> object:
-        """Counts `n` more bytes; fewer where `n` is negative."""
+        """Add `n` bytes to the count; a negative `n` subtracts."""
 
     def set_description(self, desc: str) -> None:
-        """Says what is going on now."""
+        """Replace the text in front of the bar."""
 
 
 @contextmanager
-def bytes_bar(total: int, what: str, *, done: int = 0) -> Iterator[BytesBar]:
-    """Shows a progress bar by bytes on standard error (in a notebook: below the cell) inside the block.
+def show_progress(total_bytes: int, description: str, *, done_bytes: int = 0) -> Iterator[ProgressBar]:
+    """Show a progress bar on standard error, or below the cell in a notebook, while the block runs.
 
     Args:
-        total: Bytes in all.
-        what: What is going on, such as `"Loading gpt-oss-20b"`.
-        done: Bytes that were there before; they do not count for the speed that is shown.
+        total_bytes: Number of bytes at the end.
+        description: Text in front of the bar, such as `"Loading gpt-oss-20b"`.
+        done_bytes: Number of bytes that were there before; they do not count for the displayed speed.
 
     Yields:
-        The bar. It may be updated from one thread at a time.
+        The bar. Only one thread at a time may update it.
     """
     from tqdm.auto import tqdm
 
-    with tqdm(total=total, initial=done, desc=what, unit="B", unit_scale=True, leave=True) as bar:
-        yield bar
+    with tqdm(
+        total=total_bytes, initial=done_bytes, desc=description, unit="B", unit_scale=True, leave=True
+    ) as progress_bar:
+        yield progress_bar
 
 
 @contextmanager
-def without_transformers_bars() -> Iterator[None]:
-    """Silences transformers' progress bars inside the block, and puts them back as they were."""
+def silence_transformers_bars() -> Iterator[None]:
+    """Switch off the progress bars of transformers while the block runs."""
     from transformers.utils import logging
 
-    enabled = logging.is_progress_bar_enabled()
+    was_enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        if enabled:
+        if was_enabled:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def without_hub_bars() -> Iterator[None]:
-    """Silences the hub client's progress bars inside the block, and puts them back as they were."""
+def silence_hub_bars() -> Iterator[None]:
+    """Switch off the progress bars of huggingface_hub while the block runs."""
     from huggingface_hub import utils
 
-    bars: Any = utils  # it does not say which of its names are for others; its documentation does
+    hub_utils: Any = utils  # these functions are documented, but the module does not declare them as exported
 
-    # It warns, and does nothing, where the user's environment asks for its bars.
-    if bars.are_progress_bars_disabled() or os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS"):
+    # If the environment variable asks for bars, huggingface_hub only warns and keeps them.
+    if hub_utils.are_progress_bars_disabled() or os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS"):
         yield
         return
-    bars.disable_progress_bars()
+    hub_utils.disable_progress_bars()
     try:
         yield
     finally:
-        bars.enable_progress_bars()
+        hub_utils.enable_progress_bars()

@@ -13,9 +13,9 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss._optional import require
-from langchain_gptoss._progress import without_transformers_bars
+from langchain_gptoss._progress import silence_transformers_bars
 from langchain_gptoss.errors import DownloadError
-from langchain_gptoss.models.demo import demo_embeddings
+from langchain_gptoss.models.demo import fetch_demo_embeddings
 
 MULTILINGUAL = "intfloat/multilingual-e5-small"
 
@@ -81,14 +81,14 @@ def load_embeddings(
         MissingDependencyError: The extra `rag` is not installed.
     """
     if name == "demo-multilingual":
-        from langchain_gptoss.models.demo_multilingual_encoder import UniversalEmbeddings
+        from langchain_gptoss.models.demo_multilingual_encoder import UniversalSentenceEmbeddings
 
-        universal = UniversalEmbeddings()
+        universal = UniversalSentenceEmbeddings()
         universal.load()
         return universal
     model = {None: None, "demo": None, "multilingual": MULTILINGUAL}.get(name, name)
-    embeddings = _loaded(str(demo_embeddings()) if model is None else model, device)
-    found = prompts_of(model or "", getattr(embeddings._client, "prompts", None) or {})
+    embeddings = _loaded(str(fetch_demo_embeddings()) if model is None else model, device)
+    found = find_prompts(model or "", getattr(embeddings._client, "prompts", None) or {})
     query = found.query if query_prompt is None else query_prompt
     document = found.document if document_prompt is None else document_prompt
     if batch_size is None:
@@ -105,7 +105,7 @@ def _loaded(model: str, device: str | None) -> Any:
     require("sentence_transformers", extra="rag")
     make = require("langchain_huggingface", extra="rag").HuggingFaceEmbeddings
     try:
-        with without_transformers_bars():
+        with silence_transformers_bars():
             return make(model_name=model, model_kwargs={"device": device} if device else {})
     except OSError as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -115,7 +115,7 @@ def _loaded(model: str, device: str | None) -> Any:
         ) from error
 
 
-def prompts_of(model: str, own: dict[str, str]) -> Prompts:
+def find_prompts(model: str, own: dict[str, str]) -> Prompts:
     """Returns the prompts that a model needs.
 
     Args:

@@ -3,6 +3,7 @@
 GptOssError
 ├── ModelNotFoundError       no model has this name
 ├── CheckpointError          a folder or repository is not a checkpoint that can be loaded
+│   └── DamagedCheckpointError   its files are missing, truncated or altered
 ├── DownloadError            a file could not be fetched, or arrived truncated or altered
 ├── StorageError             the disk is full, or a folder cannot be written
 ├── GptOssMemoryError        the model does not fit into the free memory
@@ -65,6 +66,10 @@ class ModelNotFoundError(GptOssError):
 
 class CheckpointError(GptOssError):
     """A folder or a repository does not hold a checkpoint that can be loaded."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """Files of a checkpoint are missing, truncated or altered; copying or fetching them again may repair it."""
 
 
 class DownloadError(GptOssError):

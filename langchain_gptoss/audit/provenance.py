@@ -15,7 +15,7 @@ from typing import Any
 
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.catalog import ModelCard
-from langchain_gptoss.models.download import checksums as digests
+from langchain_gptoss.models.download import checksums
 
 _POLICY = "https://github.com/openai/gpt-oss/blob/main/USAGE_POLICY"
 _PUBLISHERS = {"openai": "OpenAI"}
@@ -43,7 +43,7 @@ def provenance(model: Any) -> dict[str, Any]:
     folder = None if server else _folder(card, model)
     known = dict(_of_folder(str(folder))) if folder is not None else {}
     if card.source == "demo" and not server:
-        from langchain_gptoss.models.demo import MODEL
+        from langchain_gptoss.models.demo_assets import MODEL
 
         known |= {"revision": MODEL.wheel.version, "checksum": MODEL.wheel.sha256, "checksum_of": "package"}
     values = {
@@ -114,7 +114,7 @@ def _folder(card: ModelCard, model: Any) -> Path | None:
     if isinstance(loaded, Path):
         return loaded
     if card.source == "demo":
-        from langchain_gptoss.models.demo import MODEL
+        from langchain_gptoss.models.demo_assets import MODEL
 
         return MODEL.path if MODEL.path.is_dir() else None
     if Path(card.source).is_absolute():
@@ -157,7 +157,7 @@ def _quantization(folder: Path) -> str | None:
 def _digest(folder: Path) -> str | None:
     """Returns one SHA-256 for all files, of those that the hub's cache or a file `SHA256SUMS` states."""
     try:
-        found = digests.known(folder)
+        found = checksums.read_checksums(folder)
     except (OSError, CheckpointError):
         return None
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(found.items()))

@@ -35,25 +35,25 @@ def make_chatbot(
         **options: As of `create_chatbot`.
     """
     from langchain_gptoss.errors import InvalidInputError
-    from langchain_gptoss.models.catalog import resolve
+    from langchain_gptoss.models.catalog import resolve_model
 
     if (docs is None) == (store is None):
         raise InvalidInputError("Give either --docs FOLDER or --store INDEX, which `gptoss index` makes.")
-    card = resolve(model)
+    card = resolve_model(model)
     if card.note:
         note(f"{card.name}: {card.note}")
 
     from langchain_gptoss.ingest import index_documents, load_documents, open_store
-    from langchain_gptoss.models.checkpoint import locate
+    from langchain_gptoss.models.checkpoint import locate_checkpoint
 
     if options.get("domain"):
         from langchain_gptoss.chatbot.localization import load_texts
 
         load_texts(options["domain"], options.get("language"))
     documents = load_documents(docs) if docs is not None else []
-    locate(card)
+    locate_checkpoint(card)
     if guard_model is not None:
-        locate(resolve(guard_model))
+        locate_checkpoint(resolve_model(guard_model))
     index = open_store(str(store)) if docs is None else index_documents(documents)
     if docs is not None:
         files = len({document.metadata["source"] for document in documents})

@@ -71,11 +71,11 @@ def doctor(
 def this_machine() -> "Hardware":
     """Returns the probed hardware; the CPU kernel is compiled if it was not yet."""
     from langchain_gptoss.engine.kernels.native import get_kernel_status
-    from langchain_gptoss.models.planning.hardware import CpuKernel, probe
+    from langchain_gptoss.models.planning.hardware import CpuKernel, probe_hardware
 
     status = get_kernel_status()
     level: CpuKernel = next((known for known in get_args(CpuKernel) if known == status.level), "none")
-    return probe(cpu_kernel=level, cpu_kernel_reason=status.why)
+    return probe_hardware(cpu_kernel=level, cpu_kernel_reason=status.why)
 
 
 def _cards() -> "list[ModelCard]":
@@ -100,11 +100,11 @@ def _shape_card(name: str) -> "ModelCard":
 
 def _card(reference: str) -> "ModelCard":
     """Returns a card with a shape, from the catalogue or from the config of a checkpoint that is on this machine."""
-    from langchain_gptoss.models.catalog import resolve
+    from langchain_gptoss.models.catalog import resolve_model
 
     if (name := reference.lower().removesuffix("shape").strip(" -")) in _SHAPES_ONLY:
         return _shape_card(name)
-    card = resolve(reference)
+    card = resolve_model(reference)
     if card.shape is None and (folder := _folder(card.source)) is not None:
         return replace(card, shape=_read_shape(folder))
     return card
@@ -123,7 +123,7 @@ def _folder(source: str) -> Path | None:
 def _read_shape(folder: Path) -> Any:
     from langchain_gptoss.errors import CheckpointError
     from langchain_gptoss.models.checkpoint import read_config
-    from langchain_gptoss.models.shapes import shape_of
+    from langchain_gptoss.models.shapes import parse_shape
 
     config = read_config(folder)
     if config.get("model_type") != "gpt_oss":
@@ -131,7 +131,7 @@ def _read_shape(folder: Path) -> Any:
             f"{str(folder)!r} is a checkpoint of the architecture {config.get('model_type')!r}; "
             "this package runs 'gpt_oss'."
         )
-    return shape_of(config)
+    return parse_shape(config)
 
 
 def _planned(
@@ -139,12 +139,12 @@ def _planned(
 ) -> "Plan | Refusal":
     """Returns a row's plan. In the table a wish may suit one model and not another, which is then said in its row."""
     from langchain_gptoss.errors import InvalidInputError
-    from langchain_gptoss.models.planning.plan import plan
+    from langchain_gptoss.models.planning.plan import make_plan
 
     if context is not None and card.shape is not None and not alone:
         context = min(context, card.shape.max_positions)
     try:
-        return plan(card, hardware, context=context, **wishes)
+        return make_plan(card, hardware, context=context, **wishes)
     except InvalidInputError as error:
         if alone:
             raise
@@ -169,9 +169,15 @@ def _described(hardware: "Hardware", plans: "Iterable[Plan | Refusal]") -> dict[
 
 def _described_plan(made: "Plan | Refusal") -> dict[str, Any]:
     if isinstance(made, Refusal):
-        return {"model": made.model, "fits": False, "why": [made.reason], "memory": {}}
+        return {"model": made.model, "fits": False, "reasons": [made.reason], "memory": {}}
     memory = asdict(made.memory) | {"total": made.memory.total, "peak": made.memory.peak}
-    head = {"model": made.model, "fits": made.fits, "needed": made.needed, "free": made.free}
+    demand = made.tightest_demand
+    head = {
+        "model": made.model,
+        "fits": made.fits,
+        "needed_bytes": demand.needed_bytes,
+        "free_bytes": demand.free_bytes,
+    }
     return head | asdict(made) | {"memory": memory}
 
 
@@ -215,7 +221,8 @@ def _show_table(plans: "Iterable[Plan | Refusal]") -> None:
             _indented(made.reason)
             continue
         weights = f"packed + {made.dtype}" if made.experts == "packed" else made.dtype
-        numbers = f"{made.context:,}", f"{made.needed / 1e9:.1f}", f"{made.free / 1e9:.1f}"
+        demand = made.tightest_demand
+        numbers = f"{made.context:,}", f"{demand.needed_bytes / 1e9:.1f}", f"{demand.free_bytes / 1e9:.1f}"
         typer.echo(_ROW.format(made.model, _where(made), weights, *numbers, _yes(made.fits)))
         _indented(_reason(made))
     typer.echo("\nOne plan in full: gptoss doctor --model NAME. A GB is 10^9 bytes.")
@@ -223,10 +230,11 @@ def _show_table(plans: "Iterable[Plan | Refusal]") -> None:
 
 def _reason(made: "Plan") -> str:
     if not made.fits:
-        lacking = _gb(made.needed - made.free)
-        short = f"{lacking} of memory" if made.where == "memory" else f"{lacking} on {made.where}"
+        demand = made.tightest_demand
+        lacking = _gb(demand.missing_bytes)
+        short = f"{lacking} of memory" if demand.name == "memory" else f"{lacking} on {demand.name}"
         return f"Short of {short}. Would do: {'; '.join(made.advice)}."
-    return f"{made.why[0]} {_estimate(made)}"
+    return f"{made.reasons[0]} {_estimate(made)}"
 
 
 def _estimate(made: "Plan") -> str:
@@ -244,15 +252,15 @@ def _show_plan(made: "Plan | Refusal") -> None:
     assert not isinstance(made, Refusal)  # one model alone raises instead
     typer.echo()
     typer.secho(f"{made.model}: {'fits' if made.fits else 'does not fit'}", bold=True)
-    for place in made.places:
-        _entry(place.name, f"{_gb(place.needed)} needed, {_gb(place.free)} free")
+    for demand in made.demands:
+        _entry(demand.name, f"{_gb(demand.needed_bytes)} needed, {_gb(demand.free_bytes)} free")
     _entry("speed", _estimate(made))
     typer.secho("\nMemory", bold=True)
     for field, name in _PARTS:
         typer.echo(f"  {name:<24}{_gb(getattr(made.memory, field)):>10}")
     typer.echo(f"  {'in all':<24}{_gb(made.memory.total):>10}")
     typer.echo(f"  {'peak while loading':<24}{_gb(made.memory.peak_loading):>10}")
-    for title, sentences in (("Why", made.why), ("What would do", made.advice)):
+    for title, sentences in (("Why", made.reasons), ("What would do", made.advice)):
         if sentences:
             typer.secho(f"\n{title}", bold=True)
         for sentence in sentences:

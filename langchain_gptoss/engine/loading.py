@@ -6,16 +6,16 @@ from typing import Any
 
 import torch
 
-from langchain_gptoss._progress import bytes_bar
+from langchain_gptoss._progress import show_progress
 from langchain_gptoss.engine.kernels.native import get_kernel_status
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint import read_config
-from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS, compute_width, prefill_tokens
-from langchain_gptoss.models.planning.hardware import Hardware, probe
-from langchain_gptoss.models.planning.plan import Plan, plan, require_fits
-from langchain_gptoss.models.safetensors_files import weight_files
-from langchain_gptoss.models.shapes import shape_of
+from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS, compute_activation_width, compute_prefill_tokens
+from langchain_gptoss.models.planning.hardware import Hardware, probe_hardware
+from langchain_gptoss.models.planning.plan import Plan, make_plan, require_fits
+from langchain_gptoss.models.safetensors_files import list_weight_files
+from langchain_gptoss.models.shapes import parse_shape
 
 
 def probe_machine(*, measure: bool = False, kernel: bool = True) -> Hardware:
@@ -26,9 +26,9 @@ def probe_machine(*, measure: bool = False, kernel: bool = True) -> Hardware:
         kernel: Whether to look for the CPU kernel, which is compiled on first use; only packed experts want it.
     """
     if not kernel:
-        return probe(measure=measure)
+        return probe_hardware(measure=measure)
     status = get_kernel_status()
-    return probe(cpu_kernel=status.level, cpu_kernel_reason=status.why, measure=measure)
+    return probe_hardware(cpu_kernel=status.level, cpu_kernel_reason=status.why, measure=measure)
 
 
 def plan_checkpoint(
@@ -45,20 +45,22 @@ def plan_checkpoint(
         InvalidInputError: Something that cannot work on any machine, or not on this one.
         GptOssMemoryError: It does not fit; says what is needed, what is free, and what would work.
     """
-    shape = shape_of(read_config(folder))
+    shape = parse_shape(read_config(folder))
     card = ModelCard(name=folder.name, source=str(folder), shape=shape)
     hardware = probe_machine(kernel=shape.checkpoint_experts == "mxfp4")
-    made = plan(card, hardware, context=max_context, device=device, dtype=dtype, experts=experts)
+    made = make_plan(card, hardware, context=max_context, device=device, dtype=dtype, experts=experts)
     require_fits(made)
     return made
 
 
 def piece_of(folder: Path, plan: Plan) -> Callable[[int], int]:
     """Returns how many tokens of a prompt can be read at once, by the number of tokens that are in the cache."""
-    shape = shape_of(read_config(folder))
-    width = compute_width(device=plan.device, dtype=plan.dtype, experts=plan.experts)
+    shape = parse_shape(read_config(folder))
+    width = compute_activation_width(device=plan.device, dtype=plan.dtype, experts=plan.experts)
     flash = plan.attention == "flash"
-    return lambda read: prefill_tokens(shape, min(read + PREFILL_TOKENS, plan.context), width=width, flash=flash)
+    return lambda read: compute_prefill_tokens(
+        shape, min(read + PREFILL_TOKENS, plan.context), width=width, flash=flash
+    )
 
 
 def load_model(folder: Path, plan: Plan) -> Any:
@@ -75,9 +77,9 @@ def load_model(folder: Path, plan: Plan) -> Any:
 
     if plan.device == "cpu" and torch.get_num_threads() > plan.threads:
         torch.set_num_threads(plan.threads)  # torch counts a machine's cores, and not those that a container may use
-    size = sum(file.stat().st_size for file in weight_files(folder))
+    size = sum(file.stat().st_size for file in list_weight_files(folder))
     try:
-        with bytes_bar(size, f"Loading {folder.name}") as bar:
+        with show_progress(size, f"Loading {folder.name}") as bar:
             return load_weights(folder, plan, bar.update)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():

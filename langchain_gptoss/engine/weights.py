@@ -19,7 +19,7 @@ from langchain_gptoss.engine.kernels.packed_experts import PACKED_NAMES, attach
 from langchain_gptoss.engine.runners import attention
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.planning.plan import Plan
-from langchain_gptoss.models.safetensors_files import StoredTensor, read_header, weight_files
+from langchain_gptoss.models.safetensors_files import StoredTensor, list_weight_files, read_header
 
 _AGAIN = "Copy or fetch the checkpoint again."
 _TORCH_TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "U8": torch.uint8}
@@ -70,7 +70,7 @@ def _skeleton(folder: Path, plan: Plan) -> Any:
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Yields every tensor of a checkpoint, mapped from its file; letting one go lets its memory go."""
-    for file in weight_files(folder):
+    for file in list_weight_files(folder):
         for name, stored in read_header(file).items():
             if stored.dtype not in _TORCH_TYPES:
                 raise CheckpointError(

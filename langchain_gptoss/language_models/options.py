@@ -16,8 +16,8 @@ from langchain_gptoss.engine import Engine, GenerationRequest, Grammar, Sampling
 from langchain_gptoss.engine.registry import get_local_engine, get_remote_engine
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.language_models.generation import Generation
-from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve
-from langchain_gptoss.models.checkpoint import locate
+from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve_model
+from langchain_gptoss.models.checkpoint import locate_checkpoint
 
 # The configuration of LangChain's base classes comes later and wins, so both model classes repeat this one.
 MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
@@ -107,12 +107,12 @@ class GptOssModel(BaseModel):
     @cached_property
     def card(self) -> ModelCard:
         """The catalogue's entry of the model."""
-        return resolve(self.model)
+        return resolve_model(self.model)
 
     @cached_property
     def checkpoint(self) -> Path:
         """The checkpoint's folder; downloaded on first use."""
-        return locate(self.card)
+        return locate_checkpoint(self.card)
 
     @cached_property
     def format(self) -> ChatFormat:

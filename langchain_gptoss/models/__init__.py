@@ -1,1 +1,1 @@
-"""Which model: catalog, shapes, checkpoint validation and the demo models."""
+"""Models: catalog, shapes, checkpoint validation and the demo models."""

@@ -89,7 +89,7 @@ _NO_1_0B = (
 )
 
 
-def resolve(reference: str | Path) -> ModelCard:
+def resolve_model(reference: str | Path) -> ModelCard:
     """Returns the card for a name, a hub id, or a folder.
 
     Args:
@@ -105,7 +105,7 @@ def resolve(reference: str | Path) -> ModelCard:
     if name == "gpt-oss-1.0b":
         raise ModelNotFoundError(_NO_1_0B)
     if name == "gpt-oss-3.6b":
-        card = resolve("gpt-oss-20b")
+        card = resolve_model("gpt-oss-20b")
         return ModelCard(**{**card.__dict__, "name": name, "note": _NOTE_3_6B})
     for card in CATALOG:
         if not isinstance(reference, Path) and (name == card.name or name in card.aliases):

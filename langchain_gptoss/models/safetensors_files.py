@@ -1,8 +1,8 @@
-"""The weight files of a checkpoint: what they declare, and whether they are whole, without reading the weights.
+"""Weight files of a checkpoint: read their headers and check that they are complete, without reading the weights.
 
-A safetensors file is eight bytes with the length of a header, the header (JSON), and the tensors one after the other
-(https://huggingface.co/docs/safetensors). The header says where every tensor begins and ends, so a truncated file, a
-web page or a pickle under a wrong name is found in a millisecond, however large the file.
+A safetensors file starts with eight bytes that give the length of the header, then follow the header (JSON) and the
+tensors (https://huggingface.co/docs/safetensors). The header says where every tensor begins and ends. So a truncated
+file, a web page or a pickle with a wrong name is found in a millisecond, however large the file is.
 """
 
 import json
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_gptoss.errors import CheckpointError
+from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError
 
 INDEX = "model.safetensors.index.json"
-# The format's own limit, of the reference implementation.
-_LONGEST_HEADER = 100_000_000
-_BITS = {
+# Limit of the format's reference implementation.
+_MAX_HEADER_BYTES = 100_000_000
+_DTYPE_BITS = {
     **dict.fromkeys(["F4"], 4),
     **dict.fromkeys(["F6_E2M3", "F6_E3M2"], 6),
     **dict.fromkeys(["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ"], 8),
@@ -27,7 +27,7 @@ _BITS = {
     **dict.fromkeys(["U32", "I32", "F32"], 32),
     **dict.fromkeys(["U64", "I64", "F64", "C64"], 64),
 }
-_OTHER_FORMATS = {
+_OTHER_FORMATS = {  # by the first bytes of a file
     b"PK\x03\x04": "a zip archive, as pickled PyTorch weights are",
     b"\x80": "a pickle",
     b"GGUF": "a GGUF file",
@@ -36,14 +36,10 @@ _OTHER_FORMATS = {
     b"<": "a web page",
     b"{": "a JSON file",
 }
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
-_PLAIN_NAME = re.compile(r"[^/\\:]+\.safetensors")
-_SHARD = re.compile(r".+-\d+-of-\d+\.safetensors")
-_AGAIN = "Copy or fetch the checkpoint again."
-
-
-class DamagedCheckpointError(CheckpointError):
-    """Files of a checkpoint are missing, truncated or altered: fetching them again may mend it."""
+_PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+_SAFE_NAME = re.compile(r"[^/\\:]+\.safetensors")
+_SHARD_NAME = re.compile(r".+-\d+-of-\d+\.safetensors")
+_COPY_AGAIN = "Copy or fetch the checkpoint again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +47,10 @@ class StoredTensor:
     """A tensor as a safetensors file declares it.
 
     Attributes:
-        dtype: The format's name of the type: `"BF16"`, `"U8"`, ...
-        shape: As in the file.
-        start: Where its bytes begin, counted from the beginning of the file.
-        end: Where they end.
+        dtype: Name of the type in the format: `"BF16"`, `"U8"`, ...
+        shape: Shape of the tensor.
+        start: Position of its first byte in the file.
+        end: Position after its last byte in the file.
     """
 
     dtype: str
@@ -64,59 +60,59 @@ class StoredTensor:
 
     @property
     def nbytes(self) -> int:
-        """Its size in the file, in bytes."""
+        """Size in the file, in bytes."""
         return self.end - self.start
 
     @property
     def count(self) -> int:
-        """How many numbers it has."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 
 def read_header(file: Path) -> dict[str, StoredTensor]:
-    """Returns the tensors that a safetensors file declares, in the order of their bytes, and checks the declaration.
+    """Return the tensors that a safetensors file declares, in the order of their bytes, after checking the header.
 
-    Every tensor's type and shape must give its bytes, the tensors must follow one another without a gap from the
-    header's end, and the file must end where the last one does.
+    The type and shape of every tensor must match its number of bytes, the tensors must follow one another without a
+    gap, and the file must end after the last tensor.
 
     Raises:
-        DamagedCheckpointError: It is no safetensors file, or it was cut off or altered.
+        DamagedCheckpointError: The file is not a safetensors file, or it is truncated or altered.
     """
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
-            begin = stream.read(32)
-            length = _header_length(begin, size)
+            header_bytes = _parse_header_length(stream.read(32), size)
             stream.seek(8)
-            declared = json.loads(stream.read(length), object_pairs_hook=_without_repetition)
-        tensors = _tensors(declared, 8 + length)
+            header = json.loads(stream.read(header_bytes), object_pairs_hook=_build_unique_dict)
+        tensors = _parse_header(header, 8 + header_bytes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedCheckpointError(
-            f"{str(file)!r} is not a readable safetensors file: {_reason(error)}. {_AGAIN}"
+            f"{str(file)!r} is not a readable safetensors file: {_describe_error(error)}.", hint=_COPY_AGAIN
         ) from error
-    end = max((tensor.end for tensor in tensors.values()), default=8 + length)
+    end = max((tensor.end for tensor in tensors.values()), default=8 + header_bytes)
     if size != end:
         raise DamagedCheckpointError(
-            f"{str(file)!r} has {size} bytes and its header declares {end}: it was cut off or altered. {_AGAIN}"
+            f"{str(file)!r} has {size} bytes and its header declares {end}: it is truncated or altered.",
+            hint=_COPY_AGAIN,
         )
     return tensors
 
 
-def _header_length(begin: bytes, size: int) -> int:
-    if len(begin) < 8:
+def _parse_header_length(first_bytes: bytes, size: int) -> int:
+    if len(first_bytes) < 8:
         raise ValueError(f"it has {size} bytes")
-    (length,) = struct.unpack("<Q", begin[:8])
-    # A header is a JSON object right after its length; what else the file may be is worth a word only if it is not.
-    if begin[8:9] != b"{" and (
-        other := next((what for mark, what in _OTHER_FORMATS.items() if begin[: len(mark)] == mark), "")
-    ):
-        raise ValueError(f"it is {other}")
-    if length > min(_LONGEST_HEADER, size - 8):
+    (length,) = struct.unpack("<Q", first_bytes[:8])
+    # A valid header starts with "{" after its length. Only without it can the file have another known format.
+    if first_bytes[8:9] != b"{":
+        for magic, description in _OTHER_FORMATS.items():
+            if first_bytes.startswith(magic):
+                raise ValueError(f"it is {description}")
+    if length > min(_MAX_HEADER_BYTES, size - 8):
         raise ValueError(f"its header would have {length} bytes")
     return int(length)
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"its header lacks {error}"
     if isinstance(error, RecursionError):
@@ -124,22 +120,23 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _build_unique_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dict of the pairs; a repeated key raises ValueError."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"its header holds {twice!r} twice")
-    return found
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"its header holds {repeated!r} twice")
+    return values
 
 
-def _tensors(declared: Any, data: int) -> dict[str, StoredTensor]:
-    if not isinstance(declared, dict):
+def _parse_header(header: Any, data_start: int) -> dict[str, StoredTensor]:
+    if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
-    declared.pop("__metadata__", None)
-    found = {name: _tensor(name, entry, data) for name, entry in declared.items()}
-    tensors = dict(sorted(found.items(), key=lambda item: (item[1].start, item[1].end)))
-    end = data
+    header.pop("__metadata__", None)
+    tensors = {name: _parse_entry(name, entry, data_start) for name, entry in header.items()}
+    tensors = dict(sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)))
+    end = data_start
     for name, tensor in tensors.items():
         if tensor.start != end:
             raise ValueError(f"the bytes of {name!r} do not follow those of the tensor before it")
@@ -147,38 +144,39 @@ def _tensors(declared: Any, data: int) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _tensor(name: str, entry: dict[str, Any], data: int) -> StoredTensor:
+def _parse_entry(name: str, entry: dict[str, Any], data_start: int) -> StoredTensor:
     start, end = entry["data_offsets"]
     dtype, shape = entry["dtype"], entry["shape"]
     if not all(type(number) is int and number >= 0 for number in (start, end, *shape)):
-        raise ValueError(f"shape or place of {name!r} are not whole numbers")
-    if dtype not in _BITS:
+        raise ValueError(f"shape or offsets of {name!r} are not whole numbers")
+    if dtype not in _DTYPE_BITS:
         raise ValueError(f"{name!r} has the unknown type {dtype!r}")
-    bits = math.prod(shape) * _BITS[dtype]
+    bits = math.prod(shape) * _DTYPE_BITS[dtype]
     if bits != 8 * (end - start):
         raise ValueError(f"{name!r} of type {dtype} and shape {shape} takes {bits / 8:g} bytes and has {end - start}")
-    return StoredTensor(dtype=dtype, shape=tuple(shape), start=data + start, end=data + end)
+    return StoredTensor(dtype=dtype, shape=tuple(shape), start=data_start + start, end=data_start + end)
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Returns the safetensors files that a checkpoint is made of; those that its index names may be missing.
+def list_weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a checkpoint. Files that its index names are listed even if they are missing.
 
     Raises:
-        CheckpointError: There are none, the index cannot be read, or it names something else than safetensors files.
+        CheckpointError: There are no such files, the index cannot be read, or it names files of another kind.
     """
     if (folder / INDEX).exists():
         return sorted({folder / name for name in _read_index(folder)[0].values()})
-    if found := sorted(folder.glob("*.safetensors")):
-        return found
-    others = ", ".join(sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))[:2])
-    pickles = f" (it has {others}, a pickle, which is never opened)" if others else ""
+    if files := sorted(folder.glob("*.safetensors")):
+        return files
+    pickle_names = ", ".join(sorted(file.name for pattern in _PICKLE_PATTERNS for file in folder.glob(pattern))[:2])
+    note = f" (it has {pickle_names}, a pickle, which is never opened)" if pickle_names else ""
     raise DamagedCheckpointError(
-        f"{str(folder)!r} has no *.safetensors files{pickles}. Pass a folder with config.json and *.safetensors files."
+        f"{str(folder)!r} has no *.safetensors files{note}.",
+        hint="Pass a folder with config.json and *.safetensors files.",
     )
 
 
 def _read_index(folder: Path) -> tuple[dict[str, str], Any]:
-    """Returns the index's map from tensors to files, and the bytes that it says they take in all, or None."""
+    """Return the index's map from tensor names to file names, and the total bytes that it states, or None."""
     file = folder / INDEX
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
@@ -186,72 +184,82 @@ def _read_index(folder: Path) -> tuple[dict[str, str], Any]:
         if not weight_map:
             raise ValueError("it names no files")
         if not all(isinstance(name, str) for name in weight_map.values()):
-            raise ValueError("its weight_map does not lead to file names")
+            raise ValueError("its weight_map holds something else than file names")
         total = metadata.get("total_size")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedCheckpointError(f"{str(file)!r} cannot be read: {error!r}. {_AGAIN}") from error
+        raise DamagedCheckpointError(f"{str(file)!r} cannot be read: {error!r}.", hint=_COPY_AGAIN) from error
     for name in sorted(set(weight_map.values())):
-        if not _PLAIN_NAME.fullmatch(name):
+        if not _SAFE_NAME.fullmatch(name):
             raise CheckpointError(
                 f"{str(file)!r} names {name!r}. An index may only name *.safetensors files beside it; nothing else is "
-                "ever opened. Save the checkpoint again with safetensors."
+                "ever opened.",
+                hint="Save the checkpoint again with safetensors.",
             )
     return weight_map, total
 
 
 def check_weights(folder: Path) -> dict[Path, dict[str, StoredTensor]]:
-    """Checks every weight file by its header, and all of them against the index.
+    """Check the header of every weight file, and that all files agree with the index.
 
     Returns:
-        The files that hold the weights, each with its tensors.
+        The weight files, each with its tensors.
 
     Raises:
-        DamagedCheckpointError: A file is missing, truncated or altered, or the index and the files do not agree.
-        CheckpointError: The index names something else than safetensors files.
+        DamagedCheckpointError: A file is missing, truncated or altered, or the index and the files disagree.
+        CheckpointError: The index names files that are not safetensors.
     """
-    files = weight_files(folder)
-    indexed = (folder / INDEX).exists()
-    if not indexed and (shard := next((file for file in files if _SHARD.fullmatch(file.name)), None)):
+    files = list_weight_files(folder)
+    has_index = (folder / INDEX).exists()
+    if not has_index and (shard := next((file for file in files if _SHARD_NAME.fullmatch(file.name)), None)):
         raise DamagedCheckpointError(
-            f"{str(folder)!r} lacks {INDEX!r}, which says which files belong with {shard.name!r}. {_AGAIN}"
+            f"{str(folder)!r} lacks {INDEX!r}, which lists the files that belong with {shard.name!r}.",
+            hint=_COPY_AGAIN,
         )
     for file in files:
         if not file.is_file():
-            raise DamagedCheckpointError(f"{str(folder)!r} lacks {file.name!r}, which its index names. {_AGAIN}")
+            raise DamagedCheckpointError(
+                f"{str(folder)!r} lacks {file.name!r}, which its index names.", hint=_COPY_AGAIN
+            )
     headers = {file: read_header(file) for file in files}
-    holders = _holders(folder, headers)
-    if indexed:
-        _check_index(folder, headers, holders)
+    file_names = _map_tensors_to_files(folder, headers)
+    if has_index:
+        _check_index(folder, headers, file_names)
     return headers
 
 
-def _holders(folder: Path, headers: Mapping[Path, Mapping[str, StoredTensor]]) -> dict[str, str]:
-    """Returns which file holds which tensor."""
-    holders: dict[str, str] = {}
+def _map_tensors_to_files(folder: Path, headers: Mapping[Path, Mapping[str, StoredTensor]]) -> dict[str, str]:
+    """Return the file name of each tensor."""
+    file_names: dict[str, str] = {}
     for file, tensors in headers.items():
         for name in tensors:
-            if name in holders:
+            if name in file_names:
                 raise DamagedCheckpointError(
-                    f"{str(folder)!r} holds {name!r} twice, in {holders[name]!r} and in {file.name!r}: its files are "
-                    f"not of one checkpoint. {_AGAIN}"
+                    f"{str(folder)!r} holds {name!r} twice, in {file_names[name]!r} and in {file.name!r}: its files do "
+                    "not belong to the same checkpoint.",
+                    hint=_COPY_AGAIN,
                 )
-            holders[name] = file.name
-    return holders
+            file_names[name] = file.name
+    return file_names
 
 
-def _check_index(folder: Path, headers: Mapping[Path, Mapping[str, StoredTensor]], holders: Mapping[str, str]) -> None:
-    weight_map, total = _read_index(folder)
-    wrong = "the index and the files are not of one checkpoint"
-    for name in sorted(weight_map.keys() | holders.keys()):
-        promised, found = weight_map.get(name), holders.get(name)
-        if promised != found:
-            place = f"in {found!r}" if found else "in no file"
-            said = f"in {promised!r}" if promised else "nowhere"
+def _check_index(
+    folder: Path, headers: Mapping[Path, Mapping[str, StoredTensor]], file_names: Mapping[str, str]
+) -> None:
+    weight_map, indexed_bytes = _read_index(folder)
+    conclusion = "the index and the files do not belong to the same checkpoint"
+    for name in sorted(weight_map.keys() | file_names.keys()):
+        indexed_name, actual_name = weight_map.get(name), file_names.get(name)
+        if indexed_name != actual_name:
+            actual_place = f"in {actual_name!r}" if actual_name else "in no file"
+            indexed_place = f"in {indexed_name!r}" if indexed_name else "nowhere"
             raise DamagedCheckpointError(
-                f"{str(folder)!r} holds {name!r} {place}, and its index has it {said}: {wrong}. {_AGAIN}"
+                f"{str(folder)!r} holds {name!r} {actual_place}, and its index has it {indexed_place}: {conclusion}.",
+                hint=_COPY_AGAIN,
             )
-    held = sum(tensor.nbytes for tensors in headers.values() for tensor in tensors.values())
-    if total is not None and total != held:
+    actual_bytes = sum(tensor.nbytes for tensors in headers.values() for tensor in tensors.values())
+    if indexed_bytes is not None and indexed_bytes != actual_bytes:
         raise DamagedCheckpointError(
-            f"The weights in {str(folder)!r} take {held} bytes, and its index says {total}: {wrong}. {_AGAIN}"
+            f"The weights in {str(folder)!r} take {actual_bytes} bytes, and its index says {indexed_bytes}: "
+            f"{conclusion}.",
+            hint=_COPY_AGAIN,
         )

@@ -1,4 +1,4 @@
-"""How large a gpt_oss model is, part by part, from the numbers in its configuration alone."""
+"""Shapes of gpt_oss models: the sizes in a configuration, and the weights and bytes of each part that follow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ from langchain_gptoss.errors import CheckpointError
 PACKED_BLOCK_WEIGHTS = 32
 PACKED_BLOCK_BYTES = 17
 
-_UNPACKED = ("bfloat16", "float16", "float32")
+_UNPACKED_DTYPES = ("bfloat16", "float16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The numbers that decide how much memory and arithmetic a gpt_oss model takes.
+    """Sizes of a gpt_oss model, from which its memory and arithmetic follow.
 
     Attributes:
         hidden_size: Width of the residual stream.
         intermediate_size: Width of one expert.
         layers: Number of layers.
-        experts: Experts in each layer.
-        experts_per_token: How many of them a token passes through.
-        heads: Query heads.
-        kv_heads: Key and value heads.
+        experts: Number of experts in each layer.
+        experts_per_token: Number of experts that each token passes through.
+        heads: Number of query heads.
+        kv_heads: Number of key and value heads.
         head_dim: Width of one head.
-        vocabulary: Number of tokens.
-        sliding_window: Tokens that a sliding layer looks back.
-        sliding_layers: How many of the layers slide; the others attend to everything.
-        tied_embeddings: Whether the output matrix is the embedding table.
-        max_positions: The longest context that the model was made for, in tokens.
-        checkpoint_experts: How the checkpoint stores the experts: `"mxfp4"`, `"bfloat16"`, `"float16"` or `"float32"`.
+        vocabulary: Number of tokens in the vocabulary.
+        sliding_window: Number of previous tokens that a sliding layer attends to.
+        sliding_layers: Number of sliding layers; the other layers attend to all tokens.
+        tied_embeddings: True if the output matrix is the embedding table.
+        max_positions: Longest context of the model, in tokens.
+        checkpoint_experts: Type of the experts in the checkpoint: `"mxfp4"`, `"bfloat16"`, `"float16"` or `"float32"`.
     """
 
     hidden_size: int
@@ -51,12 +51,12 @@ class Shape:
 
     @property
     def expert_weights(self) -> int:
-        """Weights of all experts' matrices (gate, up and down), without biases."""
+        """Weights in the matrices of all experts (gate, up and down), without biases."""
         return self.layers * self.experts * 3 * self.hidden_size * self.intermediate_size
 
     @property
     def active_expert_weights(self) -> int:
-        """Those of them that one token passes through."""
+        """Weights in the matrices of the experts that one token passes through."""
         return self.expert_weights * self.experts_per_token // self.experts
 
     @property
@@ -71,7 +71,7 @@ class Shape:
 
     @property
     def head_weights(self) -> int:
-        """Weights of an output matrix of its own; 0 where the embedding table serves."""
+        """Weights of a separate output matrix; 0 if the embedding table is used."""
         return 0 if self.tied_embeddings else self.embedding_weights
 
     @property
@@ -81,7 +81,7 @@ class Shape:
 
     @property
     def other_weights(self) -> int:
-        """Everything small: routers, norms, the biases of attention, sinks."""
+        """Weights of the small parts: routers, norms, the biases of attention, sinks."""
         router = self.experts * (self.hidden_size + 1)
         biases = self.head_dim * (self.heads + 2 * self.kv_heads) + self.hidden_size
         norms = 2 * self.hidden_size
@@ -89,7 +89,7 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """All weights."""
+        """Number of all weights."""
         return (
             self.expert_weights
             + self.expert_biases
@@ -101,7 +101,7 @@ class Shape:
 
     @property
     def active_parameters(self) -> int:
-        """Weights that one token multiplies with: its experts, attention, the output matrix; no table look-up."""
+        """Weights that are multiplied for one token: its experts, attention, the output matrix; not the table."""
         biases = self.expert_biases * self.experts_per_token // self.experts
         return (
             self.active_expert_weights + biases + self.attention_weights + self.other_weights + self.embedding_weights
@@ -109,89 +109,91 @@ class Shape:
 
     @property
     def packed_expert_bytes(self) -> int:
-        """Bytes of all experts' matrices in MXFP4; a row that is no multiple of 32 long is padded."""
-        gate_up = 2 * self.intermediate_size * _blocks(self.hidden_size)
-        down = self.hidden_size * _blocks(self.intermediate_size)
+        """Bytes of all experts' matrices in MXFP4; rows are padded to a multiple of 32 weights."""
+        gate_up = 2 * self.intermediate_size * _count_blocks(self.hidden_size)
+        down = self.hidden_size * _count_blocks(self.intermediate_size)
         return self.layers * self.experts * (gate_up + down) * PACKED_BLOCK_BYTES
 
-    def cache_bytes(self, tokens: int, *, width: int) -> int:
-        """Returns the size of one conversation's KV cache, in bytes.
+    def compute_cache_bytes(self, tokens: int, *, width: int) -> int:
+        """Return the size of one conversation's KV cache, in bytes.
 
         Args:
-            tokens: Its length. Full layers keep all of it, sliding layers their window.
+            tokens: Length of the conversation. Full layers store all of it, sliding layers only their window.
             width: Bytes per number.
         """
-        per_token = 2 * self.kv_heads * self.head_dim * width
-        kept = (self.layers - self.sliding_layers) * tokens + self.sliding_layers * min(tokens, self.sliding_window)
-        return per_token * kept
+        full_layers = self.layers - self.sliding_layers
+        positions = full_layers * tokens + self.sliding_layers * min(tokens, self.sliding_window)
+        return positions * 2 * self.kv_heads * self.head_dim * width
 
 
-def _blocks(row: int) -> int:
-    return -(-row // PACKED_BLOCK_WEIGHTS)
+def _count_blocks(row_weights: int) -> int:
+    return -(-row_weights // PACKED_BLOCK_WEIGHTS)
 
 
-def shape_of(config: Mapping[str, Any]) -> Shape:
-    """Returns the shape that a checkpoint's `config.json` describes.
+def parse_shape(config: Mapping[str, Any]) -> Shape:
+    """Return the shape that a checkpoint's `config.json` describes.
 
-    A key that is missing has the value that transformers' `GptOssConfig` gives it.
+    A missing key gets the default of transformers' `GptOssConfig`.
 
     Args:
         config: The parsed file.
 
     Raises:
-        CheckpointError: A value is not a positive whole number, or the weights are quantized other than in MXFP4.
+        CheckpointError: A value is not a positive whole number, or the weights have another quantization than MXFP4.
     """
-    layers = _positive(config, "num_hidden_layers", 36)
-    kinds = config.get("layer_types")
-    # GptOssConfig's default alternates, starting with a sliding layer.
-    sliding = (layers + 1) // 2 if kinds is None else sum(kind == "sliding_attention" for kind in kinds)
+    layers = _read_positive(config, "num_hidden_layers", 36)
+    layer_types = config.get("layer_types")
+    if layer_types is None:
+        sliding_layers = (layers + 1) // 2  # GptOssConfig's default alternates and starts with a sliding layer
+    else:
+        sliding_layers = sum(layer_type == "sliding_attention" for layer_type in layer_types)
     return Shape(
-        hidden_size=_positive(config, "hidden_size", 2880),
-        intermediate_size=_positive(config, "intermediate_size", 2880),
+        hidden_size=_read_positive(config, "hidden_size", 2880),
+        intermediate_size=_read_positive(config, "intermediate_size", 2880),
         layers=layers,
-        experts=_positive(config, "num_local_experts", 128),
-        experts_per_token=_positive(config, "num_experts_per_tok", 4),
-        heads=_positive(config, "num_attention_heads", 64),
-        kv_heads=_positive(config, "num_key_value_heads", 8),
-        head_dim=_positive(config, "head_dim", 64),
-        vocabulary=_positive(config, "vocab_size", 201_088),
-        sliding_window=_positive(config, "sliding_window", 128),
-        sliding_layers=sliding,
+        experts=_read_positive(config, "num_local_experts", 128),
+        experts_per_token=_read_positive(config, "num_experts_per_tok", 4),
+        heads=_read_positive(config, "num_attention_heads", 64),
+        kv_heads=_read_positive(config, "num_key_value_heads", 8),
+        head_dim=_read_positive(config, "head_dim", 64),
+        vocabulary=_read_positive(config, "vocab_size", 201_088),
+        sliding_window=_read_positive(config, "sliding_window", 128),
+        sliding_layers=sliding_layers,
         tied_embeddings=bool(config.get("tie_word_embeddings", False)),
-        max_positions=_positive(config, "max_position_embeddings", 131_072),
-        checkpoint_experts=_stored(config),
+        max_positions=_read_positive(config, "max_position_embeddings", 131_072),
+        checkpoint_experts=_read_expert_dtype(config),
     )
 
 
-def _positive(config: Mapping[str, Any], key: str, default: int) -> int:
+def _read_positive(config: Mapping[str, Any], key: str, default: int) -> int:
     value = config.get(key)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise CheckpointError(
-            f"config.json has {key} = {value!r}, which is not a positive whole number. "
-            "Copy or fetch the checkpoint again."
+            f"config.json has {key} = {value!r}, which is not a positive whole number.",
+            hint="Copy or fetch the checkpoint again.",
         )
     return value
 
 
-def _stored(config: Mapping[str, Any]) -> str:
-    """Returns how the experts are stored."""
+def _read_expert_dtype(config: Mapping[str, Any]) -> str:
     quantization = config.get("quantization_config")
     if quantization:
         method = quantization.get("quant_method") if isinstance(quantization, Mapping) else quantization
         if method != "mxfp4":
             raise CheckpointError(
                 f"config.json says that the weights are quantized as {method!r}; this package runs MXFP4 and "
-                f"unquantized weights ({', '.join(_UNPACKED)}). Use the checkpoint that it was made from."
+                f"unquantized weights ({', '.join(_UNPACKED_DTYPES)}).",
+                hint="Use the unquantized checkpoint that it was made from.",
             )
         return "mxfp4"
     dtype = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16").removeprefix("torch.")
-    return dtype if dtype in _UNPACKED else "bfloat16"
+    return dtype if dtype in _UNPACKED_DTYPES else "bfloat16"
 
 
-def _published(*, layers: int, experts: int) -> Shape:
-    # The configurations of openai/gpt-oss-20b and -120b differ in these two numbers only.
+def _build_published_shape(*, layers: int, experts: int) -> Shape:
+    # The configurations of openai/gpt-oss-20b and openai/gpt-oss-120b differ only in these two numbers.
     return Shape(
         hidden_size=2880,
         intermediate_size=2880,
@@ -204,8 +206,8 @@ def _published(*, layers: int, experts: int) -> Shape:
     )
 
 
-# The last two are not published: sizes that an article named. They keep the published vocabulary, so that the
-# published tokenizer fits them, and the published 32 experts of which 4 are active.
+# No checkpoints are published for the last two; an article named their sizes. They have the published vocabulary, so
+# that the published tokenizer fits, and like the published 20b model 32 experts of which 4 are active.
 SHAPES: Mapping[str, Shape] = {
     "demo": Shape(
         hidden_size=576,
@@ -220,8 +222,8 @@ SHAPES: Mapping[str, Shape] = {
         max_positions=8_192,
         checkpoint_experts="bfloat16",
     ),
-    "20b": _published(layers=24, experts=32),
-    "120b": _published(layers=36, experts=128),
+    "20b": _build_published_shape(layers=24, experts=32),
+    "120b": _build_published_shape(layers=36, experts=128),
     "1.0b": Shape(
         hidden_size=768,
         intermediate_size=768,

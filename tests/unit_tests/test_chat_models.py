@@ -431,7 +431,7 @@ def test_making_a_model_loads_nothing(monkeypatch):
         raise AssertionError("it was loaded")
 
     monkeypatch.setattr("langchain_gptoss.language_models.options.get_local_engine", loaded)
-    monkeypatch.setattr("langchain_gptoss.language_models.options.locate", loaded)
+    monkeypatch.setattr("langchain_gptoss.language_models.options.locate_checkpoint", loaded)
     llm = ChatGptOss(model="gpt-oss-120b")
     assert "gpt-oss-120b" in repr(llm)
     llm._get_ls_params()

@@ -14,8 +14,9 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+from langchain_gptoss._io import lock_path
 from langchain_gptoss.errors import StorageError
-from langchain_gptoss.models.download.cache_directory import home, lock, storage_errors
+from langchain_gptoss.models.download.cache_directory import cache_directory, translate_storage_errors
 
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-fno-math-errno", "-fvisibility=hidden", "-Wno-unknown-pragmas")
 _LONGEST = 180  # seconds that a compiler may take
@@ -36,11 +37,11 @@ def built_kernel() -> Path:
     source = Path(str(files("langchain_gptoss") / "engine" / "kernels" / "src"))
     text = b"".join(file.read_bytes() for file in sorted(source.glob("*.[ch]")))
     name = hashlib.sha256(text + repr((_FLAGS, platform.machine(), sys.platform)).encode()).hexdigest()[:16]
-    target = home() / "kernels" / f"experts-{name}.so"
+    target = cache_directory() / "kernels" / f"experts-{name}.so"
     if target.is_file():
         return target
     try:
-        with lock(target), storage_errors(target.parent):
+        with translate_storage_errors(target.parent), lock_path(target):
             if not target.is_file():
                 _compile(source / "kernel.c", target)
     except StorageError as error:

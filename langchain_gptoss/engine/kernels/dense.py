@@ -13,7 +13,7 @@ from torch import nn
 
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.engine.kernels.native import cpu_kernel
-from langchain_gptoss.models.planning.operating_system import cpu_flags, parse_fast_bfloat16
+from langchain_gptoss.models.planning.operating_system import parse_fast_bfloat16, read_cpu_flags
 
 _LARGEST = 127
 _FEW = 16  # up to this many tokens, the kernel multiplies int8 rows directly
@@ -26,7 +26,7 @@ def has_fast_bfloat16() -> bool:
 
     Where it does, many tokens meet int8 matrices in bfloat16, 2.4 times as fast; that rounds as the model was trained.
     """
-    return parse_fast_bfloat16(cpu_flags())
+    return parse_fast_bfloat16(read_cpu_flags())
 
 
 def quantized(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss._progress import BytesBar, bytes_bar
+from langchain_gptoss._progress import ProgressBar, show_progress
 from langchain_gptoss.ingest.lengths import Count, token_counter
 from langchain_gptoss.ingest.load import MAX_BYTES, Contents, Loader, Options, Source, options_of
 from langchain_gptoss.ingest.readers.formats import UnusableError
@@ -313,14 +313,14 @@ class _Meter:
         sizes = [candidate.entry.size for candidate in candidates]
         self._progress = Progress(0, len(sizes), 0, sum(sizes))
         self._tell = on_progress
-        self._bar: BytesBar | None = None
+        self._bar: ProgressBar | None = None
         self._stack = ExitStack()
         self._shares = 0.0
         self._bytes = 0.0
 
     def __enter__(self) -> Self:
         if self._tell is None and self._progress.files_total:
-            self._bar = self._stack.enter_context(bytes_bar(self._progress.bytes_total, "Indexing"))
+            self._bar = self._stack.enter_context(show_progress(self._progress.bytes_total, "Indexing"))
         return self
 
     def __exit__(self, *_: object) -> None:

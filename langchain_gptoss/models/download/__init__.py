@@ -1,1 +1,1 @@
-"""Where files come from: the model hub and the package index, with checksums and one cache directory."""
+"""Downloads: checkpoints from the model hub, wheels from the package index, checksums, the cache directory."""

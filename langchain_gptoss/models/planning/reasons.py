@@ -1,70 +1,74 @@
-"""The sentences of a plan: one reason for each decision, for people."""
+"""Sentences that explain a plan: one reason for each decision."""
 
 from langchain_gptoss.models.planning.footprint import WIDTHS
 from langchain_gptoss.models.planning.hardware import Hardware
 from langchain_gptoss.models.shapes import Shape
 
 
-def summary(experts: str, dtype: str) -> str:
-    """Returns how the weights are kept, in a few words."""
+def describe_weights(experts: str, dtype: str) -> str:
+    """Return the storage of the weights in a few words."""
     return f"experts packed, {dtype} beside them" if experts == "packed" else f"all in {dtype}"
 
 
-def device(
-    hardware: Hardware, *, device: str, gpus: tuple[int, ...], offload: bool, asked: bool, too_small: bool
+def explain_device(
+    hardware: Hardware, *, device: str, gpus: tuple[int, ...], offload: bool, is_requested: bool, gpu_is_too_small: bool
 ) -> str:
-    """Returns why the model runs there."""
-    if asked:
-        return f"On {device}, as asked."
+    """Return the reason for the device."""
+    if is_requested:
+        return f"On {device}, as requested."
     if device == "cuda":
         names = " and ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in hardware.gpus if gpu.index in gpus)
         if offload:
             return f"On {names}, with the experts in the machine's memory: the GPU has no room for them."
-        many = f"; no smaller number of GPUs holds it, so its layers are spread over {len(gpus)}" * (len(gpus) > 1)
-        return f"On {names}: a GPU is fastest{many}."
+        if len(gpus) == 1:
+            return f"On {names}: a GPU is fastest."
+        return (
+            f"On {names}: a GPU is fastest; no smaller number of GPUs has enough memory, so the layers are spread over "
+            f"{len(gpus)}."
+        )
     if device == "mps":
-        return "On the Apple GPU: it shares the machine's memory, and that has room for the unpacked weights."
-    if too_small:
+        return "On the Apple GPU: it shares the machine's memory, which has room for the unpacked weights."
+    if gpu_is_too_small:
         return "On the CPU: the GPU has too little free memory."
     return "On the CPU: torch finds no GPU here."
 
 
-def experts(shape: Shape, hardware: Hardware, *, device: str, experts: str, asked: bool) -> str:
-    """Returns why the experts are packed or not."""
-    asked_for = ", as asked" if asked else ""
+def explain_experts(shape: Shape, hardware: Hardware, *, device: str, experts: str, is_requested: bool) -> str:
+    """Return the reason why the experts are packed or unpacked."""
     if experts == "packed":
-        wide = shape.expert_weights * WIDTHS["bfloat16"]
+        bfloat16_bytes = shape.expert_weights * WIDTHS["bfloat16"]
         return (
-            f"Experts stay packed in MXFP4{asked_for}: {shape.packed_expert_bytes / 1e9:.1f} GB, "
-            f"where bfloat16 takes {wide / 1e9:.1f} GB."
+            f"Experts stay packed in MXFP4{', as requested' if is_requested else ''}: "
+            f"{shape.packed_expert_bytes / 1e9:.1f} GB instead of {bfloat16_bytes / 1e9:.1f} GB in bfloat16."
         )
     if shape.checkpoint_experts != "mxfp4":
-        return f"Experts are unpacked: the checkpoint holds them in {shape.checkpoint_experts}."
-    if asked:
-        return "Experts are unpacked, as asked."
+        return f"Experts are unpacked: the checkpoint stores them in {shape.checkpoint_experts}."
+    if is_requested:
+        return "Experts are unpacked, as requested."
     if device == "mps":
-        return "Experts are unpacked: there is no kernel for packed ones on Apple GPUs."
-    lacks = "these GPUs are older than compute capability 8.0" if hardware.has_triton else "triton is not installed"
-    return f"Experts are unpacked: packed ones need Triton, and {lacks}."
+        return "Experts are unpacked: there is no kernel for packed experts on Apple GPUs."
+    if hardware.has_triton:
+        return "Experts are unpacked: packed experts need compute capability 8.0, and these GPUs are older."
+    return "Experts are unpacked: packed experts need Triton, and triton is not installed."
 
 
-def dtype(hardware: Hardware, *, device: str, dtype: str, experts: str, asked: bool) -> str:
-    """Returns why the weights have this type."""
-    slow = device == "cpu" and experts == "unpacked" and dtype != "float32" and not hardware.fast_bfloat16
-    warning = f" This CPU has no instructions for {dtype}, so it will be slow." if slow else ""
-    if asked:
-        return f"Weights in {dtype}, as asked.{warning}"
+def explain_dtype(hardware: Hardware, *, device: str, dtype: str, experts: str, is_requested: bool) -> str:
+    """Return the reason for the type of the weights."""
+    is_slow = device == "cpu" and experts == "unpacked" and dtype != "float32" and not hardware.fast_bfloat16
+    warning = f" This CPU has no instructions for {dtype}, so it will be slow." if is_slow else ""
+    if is_requested:
+        return f"Weights in {dtype}, as requested.{warning}"
     if dtype == "int8":
-        return "Dense weights in int8 with a scale for every 32: decoding reads half of what bfloat16 would take."
+        return "Dense weights in int8 with a scale for every 32: decode reads half as many bytes as in bfloat16."
     if device != "cpu":
         return f"Weights in {dtype}, the checkpoint's own type."
     if dtype == "float32":
-        return "Weights in float32: the fastest type on most CPUs, and there is room for it."
-    return f"Weights in {dtype}: float32 has no room.{warning}"
+        return "Weights in float32: it is the fastest type on most CPUs, and there is enough memory."
+    return f"Weights in {dtype}: there is not enough memory for float32.{warning}"
 
 
-def kernel(hardware: Hardware, *, device: str, offload: bool, experts: str) -> tuple[str, ...]:
-    """Returns what multiplies with packed experts on the CPU, if something does."""
+def explain_kernel(hardware: Hardware, *, device: str, offload: bool, experts: str) -> tuple[str, ...]:
+    """Return the reason for the CPU kernel, or nothing if no experts are multiplied on the CPU."""
     if experts != "packed" or (device != "cpu" and not offload):
         return ()
     reason = f": {hardware.cpu_kernel_reason}" if hardware.cpu_kernel_reason else ""
@@ -73,19 +77,24 @@ def kernel(hardware: Hardware, *, device: str, offload: bool, experts: str) -> t
     return (f"The CPU kernel is {hardware.cpu_kernel}{reason}.",)
 
 
-def attention(kind: str) -> str:
-    """Returns why this attention."""
-    if kind == "flash":
-        return "Attention is torch's flash kernel, with the sinks applied to its result: scores take no memory."
-    return "Attention is eager: it knows attention sinks and needs no package that must be fetched."
+def explain_attention(attention: str) -> str:
+    """Return the reason for the implementation of attention."""
+    if attention == "flash":
+        return "Attention is torch's flash kernel, and the sinks are applied to its result: scores take no memory."
+    return "Attention is eager: it supports attention sinks and needs no package that must be downloaded."
 
 
-def context(shape: Shape, *, context: int, asked: bool, fits: bool) -> str:
-    """Returns why the context is that long."""
-    if asked:
-        return f"A context of {context:,} tokens, as asked."
+def explain_context(shape: Shape, *, context: int, is_requested: bool, fits: bool) -> str:
+    """Return the reason for the length of the context."""
+    if is_requested:
+        return f"A context of {context:,} tokens, as requested."
     if context == shape.max_positions:
-        return f"A context of {context:,} tokens, all that the model was made for."
+        return f"A context of {context:,} tokens, the model's maximum."
     if not fits:
-        return f"A context of {context:,} tokens, the shortest that is planned unasked."
-    return f"A context of {context:,} tokens: of {shape.max_positions:,} the longest, by halves, that has room."
+        return f"A context of {context:,} tokens, the shortest that is chosen automatically."
+    return f"A context of {context:,} tokens: the longest that fits, by halves of the model's {shape.max_positions:,}."
+
+
+def explain_threads(hardware: Hardware) -> str:
+    """Return the reason for the number of threads."""
+    return f"{hardware.threads} threads: {hardware.physical_cores} cores, {hardware.usable_cores} usable processors."

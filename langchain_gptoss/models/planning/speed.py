@@ -1,7 +1,7 @@
-"""A rough forecast of speed from memory bandwidth and arithmetic; an estimate, good to a factor of about two.
+"""Speed estimates from memory bandwidth and arithmetic, accurate to a factor of about two.
 
-The constants were measured on two cores of an AMD EPYC with 20 to 33 GB/s, or are published peak figures times the
-share of them that runs of this kind reach.
+The constants were measured on two cores of an AMD EPYC with 20 to 33 GB/s, or they are published peak values times the
+share that runs of this kind reach.
 """
 
 from dataclasses import dataclass
@@ -10,85 +10,108 @@ from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS, WIDTHS
 from langchain_gptoss.models.planning.hardware import Gpu, Hardware
 from langchain_gptoss.models.shapes import Shape
 
-_BANDWIDTH_UNKNOWN = 15.0  # GB/s: two channels of DDR4, as in a laptop, less what is lost
-_MPS_BANDWIDTH = 100.0  # GB/s: the smallest Apple chips have 68 to 120
+_DEFAULT_BANDWIDTH_GB_S = 15.0  # two channels of DDR4 in a laptop, minus losses
+_MPS_BANDWIDTH_GB_S = 100.0  # the smallest Apple chips have 68 to 120
 
-# Packed experts on the CPU: share of the bandwidth that decoding reaches, and GFLOP/s per core of prefill, measured
-# with benchmarks/cpu.py on two cores of an AMD EPYC with AVX-512 (AVX2 and plain C: the kernel alone, there as well).
+# Packed experts on the CPU, by kernel: share of the bandwidth that decode reaches, and GFLOP/s per core in prefill.
+# Measured with benchmarks/cpu.py on two cores of an AMD EPYC with AVX-512; for AVX2 and plain C only the kernel.
 _PACKED = {"avx512-vnni": (0.9, 180.0), "avx2": (0.75, 100.0), "portable": (0.1, 5.0), "none": (0.02, 5.0)}
-# Unpacked through transformers: the demo model's 147 and 9 tokens/s in float32, 7 and 3 in bfloat16 without
-# instructions for it.
+# The same for unpacked experts in transformers, from the demo model: prefill and decode at 147 and 9 tokens/s in
+# float32, and at 7 and 3 tokens/s in bfloat16 on a CPU without instructions for it.
 _UNPACKED, _SLOW_BFLOAT16 = (0.8, 16.0), (0.05, 0.75)
-_LAYER_SECONDS = {"cpu": 2e-3, "cuda": 4e-4, "mps": 1e-3}  # Python between the kernels of a layer
-_PACKED_LAYER_SECONDS = 1e-4  # on a CPU, where decode does not return to Python
+_LAYER_SECONDS = {"cpu": 2e-3, "cuda": 4e-4, "mps": 1e-3}  # time of Python between the kernels of a layer
+_PACKED_LAYER_SECONDS = 1e-4  # on a CPU, where decode runs in C
 
 _GPU_SHARE, _GPU_FLOP_SHARE = 0.6, 0.2
 # Dense bfloat16 TFLOP/s by compute capability, rounded down (NVIDIA's data sheets).
 _GPU_TFLOPS = (((9, 0), 900.0), ((8, 9), 150.0), ((8, 6), 70.0), ((8, 0), 300.0), ((7, 0), 50.0))
-_MPS_GFLOPS = 1500.0  # of the 2.6 to 27 TFLOP/s of Apple GPUs, the smallest at a bit more than half
+_DEFAULT_GPU_TFLOPS = 10.0
+_MPS_GFLOPS = 1500.0  # a bit more than half of 2.6 TFLOP/s; Apple GPUs have 2.6 to 27
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """An estimate in tokens per second, for one user and a short context.
+    """Estimated speed in tokens per second, for one user and a short context.
 
     Attributes:
-        prefill: Reading a prompt.
-        decode: Writing an answer.
+        prefill: Speed of reading a prompt.
+        decode: Speed of writing an answer.
     """
 
     prefill: float
     decode: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Rate:
-    """How fast a device reads weights (bytes/s) and computes (FLOP/s)."""
+    """Speed of a device: bytes of weights that it reads per second, and floating-point operations per second."""
 
-    bytes: float
-    flops: float
+    bytes_per_s: float
+    flop_per_s: float
 
 
-def speed_of(
+def estimate_speed(
     shape: Shape, hardware: Hardware, *, device: str, gpus: tuple[Gpu, ...], offload: bool, dtype: str, experts: str
 ) -> Speed:
-    """Returns the estimate for one way of running a model."""
-    packed = experts == "packed"
-    cpu = _cpu_rate(hardware, packed=packed, dtype=dtype)
-    dense_rate = _gpu_rate(gpus) if device == "cuda" else _mps_rate(hardware) if device == "mps" else cpu
-    expert_rate = cpu if offload else dense_rate
+    """Return the estimated speed of a model.
+
+    Args:
+        shape: Shape of the model.
+        hardware: The machine.
+        device: `"cuda"`, `"cpu"` or `"mps"`.
+        gpus: CUDA GPUs that hold the layers.
+        offload: True if the experts are on the CPU while the rest is on the GPUs.
+        dtype: Type of the dense weights, and of the experts if they are unpacked.
+        experts: `"packed"` or `"unpacked"`.
+    """
+    is_packed = experts == "packed"
+    cpu_rate = _estimate_cpu_rate(hardware, is_packed=is_packed, dtype=dtype)
+    if device == "cuda":
+        dense_rate = _estimate_gpu_rate(gpus)
+    else:
+        dense_rate = _estimate_mps_rate(hardware) if device == "mps" else cpu_rate
+    expert_rate = cpu_rate if offload else dense_rate
 
     dense_weights = shape.attention_weights + shape.other_weights
     dense_bytes = (dense_weights + shape.embedding_weights) * WIDTHS[dtype]
-    expert_bytes = shape.packed_expert_bytes if packed else shape.expert_weights * WIDTHS[dtype]
-    active = shape.experts_per_token / shape.experts
-    overhead = shape.layers * (_PACKED_LAYER_SECONDS if packed and device == "cpu" else _LAYER_SECONDS[device])
+    expert_bytes = shape.packed_expert_bytes if is_packed else shape.expert_weights * WIDTHS[dtype]
+    active_share = shape.experts_per_token / shape.experts
+    layer_s = _PACKED_LAYER_SECONDS if is_packed and device == "cpu" else _LAYER_SECONDS[device]
+    overhead_s = shape.layers * layer_s
 
-    decode = overhead + dense_bytes / dense_rate.bytes + active * expert_bytes / expert_rate.bytes
-    arithmetic = dense_weights / dense_rate.flops + shape.active_expert_weights / expert_rate.flops
-    # A piece of a prompt passes through nearly every expert, so all are read once per piece.
-    reading = overhead + dense_bytes / dense_rate.bytes + expert_bytes / expert_rate.bytes
-    prefill = max(2 * PREFILL_TOKENS * arithmetic, reading) / PREFILL_TOKENS
-    return Speed(prefill=_rounded(1 / prefill), decode=_rounded(1 / decode))
+    dense_read_s = dense_bytes / dense_rate.bytes_per_s
+    expert_read_s = expert_bytes / expert_rate.bytes_per_s
+    decode_s = overhead_s + dense_read_s + active_share * expert_read_s
+    multiply_s = dense_weights / dense_rate.flop_per_s + shape.active_expert_weights / expert_rate.flop_per_s
+    # The tokens of a chunk use nearly every expert, so all experts are read once per chunk.
+    chunk_read_s = overhead_s + dense_read_s + expert_read_s
+    prefill_s = max(2 * PREFILL_TOKENS * multiply_s, chunk_read_s) / PREFILL_TOKENS
+    return Speed(prefill=_round_to_two_digits(1 / prefill_s), decode=_round_to_two_digits(1 / decode_s))
 
 
-def _rounded(value: float) -> float:
-    """Returns two significant digits: more would pretend to know."""
+def _round_to_two_digits(value: float) -> float:
+    """Return a number with two significant digits; the estimate is not more accurate."""
     return float(f"{value:.2g}")
 
 
-def _cpu_rate(hardware: Hardware, *, packed: bool, dtype: str) -> _Rate:
-    share, gflops = _PACKED[hardware.cpu_kernel] if packed else _UNPACKED
-    if not packed and dtype != "float32" and not hardware.fast_bfloat16:
+def _estimate_cpu_rate(hardware: Hardware, *, is_packed: bool, dtype: str) -> _Rate:
+    share, gflops = _PACKED[hardware.cpu_kernel] if is_packed else _UNPACKED
+    if not is_packed and dtype != "float32" and not hardware.fast_bfloat16:
         share, gflops = _SLOW_BFLOAT16
-    return _Rate((hardware.bandwidth or _BANDWIDTH_UNKNOWN) * share * 1e9, gflops * hardware.threads * 1e9)
+    bandwidth_gb_s = hardware.bandwidth or _DEFAULT_BANDWIDTH_GB_S
+    return _Rate(bytes_per_s=bandwidth_gb_s * share * 1e9, flop_per_s=gflops * hardware.threads * 1e9)
 
 
-def _gpu_rate(gpus: tuple[Gpu, ...]) -> _Rate:
-    # Layers are spread, so the GPUs work one after another: the slowest counts.
-    flops = min(next((peak for least, peak in _GPU_TFLOPS if gpu.capability >= least), 10.0) for gpu in gpus)
-    return _Rate(min(gpu.bandwidth for gpu in gpus) * _GPU_SHARE * 1e9, flops * _GPU_FLOP_SHARE * 1e12)
+def _estimate_gpu_rate(gpus: tuple[Gpu, ...]) -> _Rate:
+    # The layers are spread over the GPUs, which work one after another, so the slowest GPU decides.
+    tflops = min(
+        next((peak for capability, peak in _GPU_TFLOPS if gpu.capability >= capability), _DEFAULT_GPU_TFLOPS)
+        for gpu in gpus
+    )
+    bandwidth_gb_s = min(gpu.bandwidth for gpu in gpus)
+    return _Rate(bytes_per_s=bandwidth_gb_s * _GPU_SHARE * 1e9, flop_per_s=tflops * _GPU_FLOP_SHARE * 1e12)
 
 
-def _mps_rate(hardware: Hardware) -> _Rate:
-    return _Rate(max(hardware.bandwidth, _MPS_BANDWIDTH) * _GPU_SHARE * 1e9, _MPS_GFLOPS * 1e9)
+def _estimate_mps_rate(hardware: Hardware) -> _Rate:
+    bandwidth_gb_s = max(hardware.bandwidth, _MPS_BANDWIDTH_GB_S)
+    return _Rate(bytes_per_s=bandwidth_gb_s * _GPU_SHARE * 1e9, flop_per_s=_MPS_GFLOPS * 1e9)

@@ -123,7 +123,7 @@ class DiskIndex(VectorIndex):
         self._fresh, self._base = fresh, base
         self._bits = _bits([] if base is None else [base._list_keys(number) for number in range(base.kind.lists)])
         self._in_file = 0 if base is None else len(base)  # without what has been deleted
-        self._limit = max(_FRESH_BYTES, int(machine.memory()[1] * _FRESH_SHARE))
+        self._limit = max(_FRESH_BYTES, int(machine.read_memory()[1] * _FRESH_SHARE))
 
     @classmethod
     def of(cls, index: VectorIndex) -> DiskIndex:

@@ -147,7 +147,7 @@ def is_too_large(size: int, held: int = 0) -> bool:
     """
     if size <= DISK_FROM:
         return False
-    free = machine.memory()[1]
+    free = machine.read_memory()[1]
     return free > 0 and size > DISK_SHARE * (free + held)
 
 

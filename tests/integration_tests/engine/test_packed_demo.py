@@ -14,7 +14,7 @@ from langchain_gptoss.engine import GenerationRequest, SamplingParams, registry
 from langchain_gptoss.engine.kernels.mxfp4 import packed
 from langchain_gptoss.engine.kernels.native import get_kernel_status
 from langchain_gptoss.engine.registry import get_local_engine
-from langchain_gptoss.models.demo import demo_model
+from langchain_gptoss.models.demo import fetch_demo_model
 
 PROMPTS = ["Write a long story about a fox.", "What is the capital of France?"]
 
@@ -22,7 +22,7 @@ PROMPTS = ["Write a long story about a fox.", "What is the capital of France?"]
 @pytest.fixture(scope="module")
 def packed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the demo model, laid out as the published checkpoints are."""
-    folder = Path(shutil.copytree(demo_model(), tmp_path_factory.mktemp("packed") / "demo-mxfp4"))
+    folder = Path(shutil.copytree(fetch_demo_model(), tmp_path_factory.mktemp("packed") / "demo-mxfp4"))
     weights = load_file(folder / "model.safetensors")
     for name in [name for name in weights if name.endswith(("gate_up_proj", "down_proj"))]:
         blocks, scales = packed(weights.pop(name).transpose(1, 2).contiguous())

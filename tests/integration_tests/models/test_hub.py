@@ -14,16 +14,19 @@ import pytest
 from huggingface_hub import constants
 
 from langchain_gptoss.errors import CheckpointError, DownloadError, StorageError
-from langchain_gptoss.models.catalog import resolve
-from langchain_gptoss.models.checkpoint import locate, verify
+from langchain_gptoss.models.catalog import resolve_model
+from langchain_gptoss.models.checkpoint import locate_checkpoint
 from langchain_gptoss.models.download import hub as hub_module
+from langchain_gptoss.models.download import hub_transfer
+from langchain_gptoss.models.download.checksums import verify_checksums
+from langchain_gptoss.models.download.hub_cache import RemoteFile, Snapshot
 from tests.integration_tests.models.hub_server import COMMIT, REPOSITORY, SHARDS, Hub, digest, write_checkpoint
 
 FIRST, SECOND = SHARDS
 LOCATE = (
-    "import sys; from langchain_gptoss.models.catalog import resolve\n"
-    "from langchain_gptoss.models.checkpoint import locate\n"
-    "print(locate(resolve(sys.argv[1])))\n"
+    "import sys; from langchain_gptoss.models.catalog import resolve_model\n"
+    "from langchain_gptoss.models.checkpoint import locate_checkpoint\n"
+    "print(locate_checkpoint(resolve_model(sys.argv[1])))\n"
 )
 
 
@@ -42,12 +45,12 @@ def cache(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(hub_module, "_PAUSE", 0.0)
+    monkeypatch.setattr(hub_transfer, "_FIRST_PAUSE_S", 0.0)
     return folder
 
 
-def fetch(*, verified: bool = False) -> Path:
-    return locate(resolve(REPOSITORY), verified=verified)
+def fetch(*, verify: bool = False) -> Path:
+    return locate_checkpoint(resolve_model(REPOSITORY), verify=verify)
 
 
 def is_whole(folder: Path, hub: Hub) -> bool:
@@ -74,7 +77,7 @@ def test_a_checkpoint_is_fetched_and_then_found_without_the_hub(hub, cache, capf
     assert {name for name, _ in hub.asked} == hub.files.keys()
     hub.close()
     assert fetch() == folder
-    assert set(verify(folder)) == hub.files.keys()
+    assert set(verify_checksums(folder)) == hub.files.keys()
 
 
 def test_other_programs_find_it_in_the_cache(hub, cache):
@@ -107,7 +110,7 @@ def test_a_server_that_knows_no_parts_starts_over(hub, cache):
 
 def test_a_connection_that_stays_cut_is_an_error_and_keeps_what_has_arrived(hub, cache):
     hub.cuts[FIRST] = [100_000, 0, 0, 0, 0, 0]
-    with pytest.raises(DownloadError, match=r"is not cached, and the hub cannot be reached: .*goes on from what has"):
+    with pytest.raises(DownloadError, match=r"is not cached, and the hub cannot be reached: .*continues the download"):
         fetch()
     assert [file.stat().st_size for file in leftovers(cache)] == [100_000]
     assert is_whole(fetch(), hub)
@@ -116,13 +119,13 @@ def test_a_connection_that_stays_cut_is_an_error_and_keeps_what_has_arrived(hub,
 
 
 def test_a_busy_server_is_asked_again(hub, cache, monkeypatch):
-    fetch_small = hub_module._fetch_small
+    fetch_small = hub_module._fetch_small_file
 
-    def then_busy(snapshot: hub_module.Snapshot, file: hub_module.RemoteFile) -> None:
+    def then_busy(snapshot: Snapshot, file: RemoteFile) -> None:
         fetch_small(snapshot, file)
         hub.busy = 3 if file.name == "model.safetensors.index.json" else 0
 
-    monkeypatch.setattr(hub_module, "_fetch_small", then_busy)
+    monkeypatch.setattr(hub_module, "_fetch_small_file", then_busy)
     assert is_whole(fetch(), hub)
     assert hub.asked_for(FIRST) == [0, 0, 0, 0]
 
@@ -140,17 +143,17 @@ def test_altered_bytes_are_fetched_again_once_and_then_said(hub, cache, name):
 
 def test_a_server_whose_file_is_shorter_than_published(hub, cache, monkeypatch):
     whole = hub.files[FIRST]
-    published = hub_module._published
+    published = hub_module._describe_repository
 
-    def shrinks(repository: str) -> hub_module.Snapshot:
+    def shrinks(repository: str) -> Snapshot:
         snapshot = published(repository)
         hub.files[FIRST] = whole[:300_000]
         return snapshot
 
-    monkeypatch.setattr(hub_module, "_published", shrinks)
+    monkeypatch.setattr(hub_module, "_describe_repository", shrinks)
     with pytest.raises(DownloadError, match=f"'{FIRST}' of '{REPOSITORY}' arrived altered twice"):
         fetch()
-    monkeypatch.setattr(hub_module, "_published", published)
+    monkeypatch.setattr(hub_module, "_describe_repository", published)
     hub.files[FIRST] = whole
     assert is_whole(fetch(), hub)
 
@@ -182,9 +185,9 @@ def test_one_altered_bit_in_a_shard_is_found_and_mended_when_asked_for(hub, cach
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert fetch() == folder  # no start hashes gigabytes
     with pytest.raises(CheckpointError, match=f"Altered in .*'{SECOND}'"):
-        verify(folder)
+        verify_checksums(folder)
     hub.asked.clear()
-    assert fetch(verified=True) == folder
+    assert fetch(verify=True) == folder
     assert is_whole(folder, hub)
     assert {asked for asked, _ in hub.asked} == {SECOND}
 
@@ -219,9 +222,9 @@ def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(hub, cach
 
 def test_a_model_that_the_hub_lacks(hub, cache):
     with pytest.raises(DownloadError, match="The hub has no model 'nobody/nothing'"):
-        locate(resolve("nobody/nothing"))
+        locate_checkpoint(resolve_model("nobody/nothing"))
     with pytest.raises(DownloadError, match="cannot be a model on the hub"):
-        locate(resolve("nobody/a--b"))
+        locate_checkpoint(resolve_model("nobody/a--b"))
 
 
 def test_a_disk_that_is_too_small_is_said_before(hub, cache, monkeypatch):
@@ -232,16 +235,16 @@ def test_a_disk_that_is_too_small_is_said_before(hub, cache, monkeypatch):
 
 
 def test_a_disk_that_gets_full_is_said_and_the_rest_is_fetched_later(hub, cache, monkeypatch):
-    receive = hub_module._receive
+    receive = hub_module.receive_file
 
-    def half(snapshot, file, stream, bar):
-        stream.write(hub.files[file.name][:100_000])
+    def half(url, size_bytes, stream, progress_bar):
+        stream.write(hub.files[url.rsplit("/", 1)[-1]][:100_000])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(hub_module, "_receive", half)
+    monkeypatch.setattr(hub_module, "receive_file", half)
     with pytest.raises(StorageError, match=r"no space left on device.*HF_HOME"):
         fetch()
-    monkeypatch.setattr(hub_module, "_receive", receive)
+    monkeypatch.setattr(hub_module, "receive_file", receive)
     assert is_whole(fetch(), hub)
     assert 100_000 in [*hub.asked_for(FIRST), *hub.asked_for("tokenizer.json")]
 
@@ -354,6 +357,6 @@ def test_a_whole_cache_works_offline_and_a_partial_one_says_what_it_lacks(hub, c
     (folder / SECOND).unlink()
     offline = process(hub, cache, HF_HUB_OFFLINE="1")
     said = offline.communicate(timeout=60)[1]
-    assert f"is cached, but not whole ('{folder}' lacks '{SECOND}'" in said
+    assert f"is cached, but not complete ('{folder}' lacks '{SECOND}'" in said
     assert "offline mode is enabled" in said
     assert hub.asked == []

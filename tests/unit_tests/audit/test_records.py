@@ -16,7 +16,7 @@ from langchain_gptoss.chatbot.types import ChatbotOutput, Citation, Source
 from langchain_gptoss.cli.audit import audit_app
 from langchain_gptoss.engine import ScriptedEngine
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.models.catalog import resolve
+from langchain_gptoss.models.catalog import resolve_model
 
 KEY = b"0123456789abcdef0123456789abcdef"
 PLACE = {"source": "returns.md", "heading": "Returns > Laptops", "page": 3, "start": 10, "end": 31}
@@ -37,7 +37,7 @@ OUTPUT = ChatbotOutput(
 
 def made(**more) -> AnswerRecord:
     values = {"question": "How long?", "user": "ada", "session": "s1", "prompt_version": "a1b2", "domain": "support"}
-    model = provenance(resolve("gpt-oss-20b"))
+    model = provenance(resolve_model("gpt-oss-20b"))
     return AnswerRecord.of(OUTPUT, **values, model=model, sampling={"temperature": 0.5}, **more)
 
 
@@ -76,7 +76,7 @@ def test_ids_sort_by_time_and_are_version_7():
 
 
 def test_provenance_of_a_published_model():
-    found = provenance(resolve("gpt-oss-20b"))
+    found = provenance(resolve_model("gpt-oss-20b"))
     assert found["id"] == "openai/gpt-oss-20b"
     assert found["licence"] == "Apache-2.0"
     assert found["line"].startswith("Built with gpt-oss-20b (OpenAI), Apache-2.0")
@@ -112,7 +112,7 @@ def test_provenance_of_the_hubs_cache_names_revision_and_files(tmp_path):
     folder = tmp_path / "snapshots" / ("0a" * 20)
     folder.mkdir(parents=True)
     (folder / "config.json").symlink_to(f"../../blobs/{blob.name}")
-    llm = SimpleNamespace(card=resolve("gpt-oss-20b"), checkpoint=folder)
+    llm = SimpleNamespace(card=resolve_model("gpt-oss-20b"), checkpoint=folder)
     found = provenance(llm)
     assert found["revision"] == "0a" * 20
     assert found["checksum"] == hashlib.sha256(f"{'ef' * 32}  config.json\n".encode()).hexdigest()

@@ -12,8 +12,9 @@ from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 from safetensors import safe_open
 from transformers import AutoTokenizer, GptOssConfig, GptOssForCausalLM, Mxfp4Config
 
-from langchain_gptoss.models.checkpoint import check, weight_files
-from langchain_gptoss.models.shapes import SHAPES, shape_of
+from langchain_gptoss.models.checkpoint import check_checkpoint
+from langchain_gptoss.models.safetensors_files import list_weight_files
+from langchain_gptoss.models.shapes import SHAPES, parse_shape
 from tests import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -48,7 +49,7 @@ def script(monkeypatch):
 
 def stored(folder):
     tensors = {}
-    for file in weight_files(folder):
+    for file in list_weight_files(folder):
         with safe_open(file, framework="pt") as shard:
             tensors |= {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118
     return tensors
@@ -84,8 +85,8 @@ def test_the_numbers_stay_near_one_through_all_layers(loaded):
 
 
 def test_the_files_are_as_long_as_their_headers_and_the_index_say(tiny):
-    check(tiny)
-    for file in weight_files(tiny):
+    check_checkpoint(tiny)
+    for file in list_weight_files(tiny):
         data = file.read_bytes()
         start = 8 + int.from_bytes(data[:8], "little")
         header = json.loads(data[8:start])
@@ -96,7 +97,7 @@ def test_the_files_are_as_long_as_their_headers_and_the_index_say(tiny):
     tensors = stored(tiny)
     assert index["weight_map"].keys() == tensors.keys()
     assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in tensors.values())
-    assert [file.name for file in weight_files(tiny)] == [f"model-0000{n}-of-00002.safetensors" for n in range(3)]
+    assert [file.name for file in list_weight_files(tiny)] == [f"model-0000{n}-of-00002.safetensors" for n in range(3)]
     for name, file in index["weight_map"].items():
         with safe_open(tiny / file, framework="pt") as shard:
             assert name in shard.keys()  # noqa: SIM118
@@ -105,7 +106,7 @@ def test_the_files_are_as_long_as_their_headers_and_the_index_say(tiny):
 @pytest.mark.parametrize("name", ["20b", "120b", "1.0b", "3.6b"])
 def test_a_shape_is_written_out_in_full(script, name):
     config = script.config_of(script.MADE[name])
-    assert shape_of(config) == SHAPES[name]
+    assert parse_shape(config) == SHAPES[name]
     read = GptOssConfig(**config)
     assert read.rope_parameters["rope_theta"] == 150000
     assert read.rope_parameters["factor"] == 32.0

@@ -100,7 +100,7 @@ def test_skipped_files_are_named(docs, monkeypatch, caplog):
     (docs / "empty.txt").touch()
     (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
     monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda: DeterministicFakeEmbedding(size=8))
-    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate", lambda _: None)
+    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda _: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
     cli_app.make_chatbot("demo", str(docs))
     for name in ("latin.md", "empty.txt", "broken.pdf"):

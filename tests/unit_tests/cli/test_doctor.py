@@ -74,9 +74,9 @@ def test_json_says_the_same(hardware):
     assert found["hardware"]["ram_free"] == hardware.ram_free
     assert [row["model"] for row in found["models"]] == ROWS
     for row in found["models"]:
-        assert row["fits"] == (row["needed"] <= row["free"]) == (not row["advice"])
+        assert row["fits"] == (row["needed_bytes"] <= row["free_bytes"]) == (not row["advice"])
         assert row["memory"]["total"] > row["memory"]["experts"] > 0
-        assert row["why"]
+        assert row["reasons"]
 
 
 def test_what_fits_differs_with_the_machine(monkeypatch):
@@ -94,7 +94,7 @@ def test_one_plan_in_full(monkeypatch, machine):
     use(machine, monkeypatch)
     result = run("--model", "gpt-oss-20b", "--context", "8192", "--users", "2")
     assert result.exit_code == 0
-    for part in ("KV cache", "peak while loading", "A context of 8,192 tokens, as asked.", "Estimate"):
+    for part in ("KV cache", "peak while loading", "A context of 8,192 tokens, as requested.", "Estimate"):
         assert part in result.stdout
     assert ("does not fit" in result.stdout) == ("What would do" in result.stdout) == (machine is SMALL)
     assert max(map(len, result.stdout.splitlines())) <= 80
@@ -171,6 +171,6 @@ def test_the_probe_is_told_of_the_kernel(monkeypatch):
     from langchain_gptoss.models.planning import hardware as module
 
     monkeypatch.setattr(kernel, "get_kernel_status", lambda: kernel.KernelStatus(level="portable", why="because"))
-    monkeypatch.setattr(module, "read_bandwidth", lambda **_: 10.0)
+    monkeypatch.setattr(module, "measure_bandwidth", lambda **_: 10.0)
     found = cli_doctor.this_machine()
     assert (found.cpu_kernel, found.cpu_kernel_reason) == ("portable", "because")

@@ -81,7 +81,7 @@ def test_watching_ends_with_ctrl_c(docs, tmp_path, monkeypatch):
 
 
 def test_asking_an_index(docs, tmp_path, monkeypatch):
-    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate", lambda _: None)
+    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda _: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
     made = {}
     monkeypatch.setattr("langchain_gptoss.chatbot.create_chatbot", lambda _, retriever: made.update(it=retriever))

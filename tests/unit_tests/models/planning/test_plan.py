@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError, InvalidInputError
-from langchain_gptoss.models import demo
-from langchain_gptoss.models.catalog import CATALOG, ModelCard, resolve
-from langchain_gptoss.models.planning.footprint import SCORES_BYTES, memory_of, prefill_tokens
+from langchain_gptoss.models.catalog import CATALOG, ModelCard, resolve_model
+from langchain_gptoss.models.demo_conversion import build_config
+from langchain_gptoss.models.planning.footprint import SCORES_BYTES, compute_prefill_tokens, estimate_memory
 from langchain_gptoss.models.planning.hardware import Gpu, Hardware
-from langchain_gptoss.models.planning.plan import SHORTEST_CONTEXT, Plan, plan, require_fits
-from langchain_gptoss.models.shapes import SHAPES, Shape, shape_of
+from langchain_gptoss.models.planning.plan import MIN_AUTOMATIC_CONTEXT, Plan, make_plan, require_fits
+from langchain_gptoss.models.shapes import SHAPES, Shape, parse_shape
 
 GB = 10**9
 
@@ -40,7 +40,7 @@ def machine(ram: float, *gpus: float, **changes: Any) -> Hardware:
 
 
 def planned(model: str, hardware: Hardware, **wishes: Any) -> Plan:
-    return plan(resolve(model), hardware, **wishes)
+    return make_plan(resolve_model(model), hardware, **wishes)
 
 
 # Shapes
@@ -68,10 +68,10 @@ def test_shapes_of_the_article(name, size):
 
 
 def test_the_cache_of_20b():
-    one, many = (SHAPES["20b"].cache_bytes(tokens, width=2) for tokens in (10_000, 10_001))
+    one, many = (SHAPES["20b"].compute_cache_bytes(tokens, width=2) for tokens in (10_000, 10_001))
     assert many - one == 24_576  # only the 12 full layers grow: keys and values of 8 heads of 64
     assert one - 10_000 * 24_576 == 128 * 24_576  # the windows of the 12 sliding layers
-    assert SHAPES["20b"].cache_bytes(100, width=2) == 100 * 2 * 24_576
+    assert SHAPES["20b"].compute_cache_bytes(100, width=2) == 100 * 2 * 24_576
 
 
 def test_rows_that_are_no_multiple_of_32_are_padded():
@@ -102,7 +102,7 @@ def config(shape: Shape, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["20b", "120b", "1.0b", "3.6b"])
 def test_shape_of_a_config(name):
-    assert shape_of(config(SHAPES[name])) == SHAPES[name]
+    assert parse_shape(config(SHAPES[name])) == SHAPES[name]
 
 
 def test_shape_of_the_demo_model_is_what_its_conversion_writes():
@@ -119,11 +119,11 @@ def test_shape_of_the_demo_model_is_what_its_conversion_writes():
     others = ("attention.layer_norm_rms_epsilon", "rope.freq_base")
     fields |= {f"llama.{name}": 1.0 for name in others}
     fields |= {f"tokenizer.ggml.{name}_token_id": 0 for name in ("bos", "eos", "padding")}
-    assert shape_of(demo._config(fields)) == SHAPES["demo"]
+    assert parse_shape(build_config(fields)) == SHAPES["demo"]
 
 
 def test_a_config_with_nothing_in_it_is_transformers_default():
-    assert shape_of({"model_type": "gpt_oss"}) == replace(SHAPES["120b"], checkpoint_experts="bfloat16")
+    assert parse_shape({"model_type": "gpt_oss"}) == replace(SHAPES["120b"], checkpoint_experts="bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_config_with_nothing_in_it_is_transformers_default():
     ],
 )
 def test_how_the_experts_are_stored(changes, stored):
-    assert shape_of(config(SHAPES["20b"], **changes)).checkpoint_experts == stored
+    assert parse_shape(config(SHAPES["20b"], **changes)).checkpoint_experts == stored
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_how_the_experts_are_stored(changes, stored):
 )
 def test_a_config_that_cannot_be(changes, message):
     with pytest.raises(CheckpointError, match=message):
-        shape_of(config(SHAPES["20b"], **changes))
+        parse_shape(config(SHAPES["20b"], **changes))
 
 
 def test_every_catalogued_model_has_a_shape_of_its_size():
@@ -200,7 +200,7 @@ def test_what_is_planned(model, hardware, expected):
     made = planned(model, hardware)
     assert (made.device, made.gpus, made.offload, made.experts, made.dtype, made.fits) == expected
     assert made.fits == (not made.advice)
-    assert all(sentence.endswith(".") for sentence in made.why)
+    assert all(sentence.endswith(".") for sentence in made.reasons)
 
 
 def test_it_is_pure():
@@ -216,7 +216,7 @@ def test_the_fewest_gpus_with_the_most_room_are_taken():
 def test_more_room_gives_a_longer_context():
     contexts = [planned("gpt-oss-20b", machine(ram)).context for ram in (12.6, 13.5, 16, 18, 30)]
     assert contexts == sorted(contexts)
-    assert contexts[0] == SHORTEST_CONTEXT
+    assert contexts[0] == MIN_AUTOMATIC_CONTEXT
     assert contexts[-1] == 131_072
 
 
@@ -260,7 +260,7 @@ def test_unpacked_takes_what_was_measured():
     [("demo", 2560, 1.23), ("demo", 8192, 1.52), ("1.0b", 2560, 1.24), ("3.6b", 2560, 2.79), ("20b", 2560, 12.45)],
 )
 def test_a_plan_takes_what_was_measured(shape, context, measured):
-    made = plan(SHAPES[shape], PC_24, context=context)
+    made = make_plan(SHAPES[shape], PC_24, context=context)
     assert made.memory.peak / GB == pytest.approx(measured, rel=0.1)
 
 
@@ -278,23 +278,23 @@ def test_a_cache_is_kept_in_the_type_of_the_arithmetic():
 def test_a_tied_table_is_there_once_or_copied_in_int8():
     tied = replace(SHAPES["1.0b"], tied_embeddings=True)
     way = {"device": "cpu", "gpus": 0, "experts": "packed", "context": 512, "users": 1}
-    kept, copied = (memory_of(tied, dtype=dtype, **way) for dtype in ("bfloat16", "int8"))
+    kept, copied = (estimate_memory(tied, dtype=dtype, **way) for dtype in ("bfloat16", "int8"))
     assert kept.dense < tied.embedding_weights < copied.dense
 
 
 @pytest.mark.parametrize("context", [1, 100, 512, 4096, 131_072])
 def test_pieces_of_a_prompt_shorten_with_the_context(context):
-    piece = prefill_tokens(SHAPES["20b"], context, width=4, flash=False)
+    piece = compute_prefill_tokens(SHAPES["20b"], context, width=4, flash=False)
     assert 1 <= piece <= min(context, 512)
     assert piece == 16 or piece * 3 * 64 * context * 4 <= SCORES_BYTES
-    assert prefill_tokens(SHAPES["20b"], context, width=4, flash=True) == min(context, 512)
+    assert compute_prefill_tokens(SHAPES["20b"], context, width=4, flash=True) == min(context, 512)
 
 
-def test_experts_beside_a_gpu_count_in_the_memory_of_the_machine():
+def test_experts_beside_a_gpu_count_in_the_estimate_memory_the_machine():
     made = planned("gpt-oss-20b", GPU_8, context=4096)
-    gpu, ram = made.places
-    assert ram.needed > made.memory.experts
-    assert gpu.needed < made.memory.peak - made.memory.experts
+    gpu, ram = made.demands
+    assert ram.needed_bytes > made.memory.experts
+    assert gpu.needed_bytes < made.memory.peak - made.memory.experts
     assert not planned("gpt-oss-20b", machine(9, 7.6)).fits
 
 
@@ -322,18 +322,18 @@ def test_what_is_asked_for_is_done(wishes, expected):
 def test_bfloat16_is_said_to_be_slow_where_it_is():
     slow = planned("demo", PC_24, dtype="bfloat16")
     fast = planned("demo", replace(PC_24, fast_bfloat16=True), dtype="bfloat16")
-    assert any("slow" in sentence for sentence in slow.why)
-    assert not any("slow" in sentence for sentence in fast.why)
+    assert any("slow" in sentence for sentence in slow.reasons)
+    assert not any("slow" in sentence for sentence in fast.reasons)
     assert slow.estimate.prefill < fast.estimate.prefill / 5
 
 
 def test_the_reason_names_what_is_missing():
     assert any(
-        "triton is not installed" in why for why in planned("gpt-oss-20b", replace(GPU_80, has_triton=False)).why
+        "triton is not installed" in why for why in planned("gpt-oss-20b", replace(GPU_80, has_triton=False)).reasons
     )
     no_kernel = replace(PC_24, cpu_kernel="none", cpu_kernel_reason="no compiler was found")
-    assert any("no compiler was found" in why for why in planned("gpt-oss-20b", no_kernel).why)
-    assert "too little" in planned("demo", machine(8, 0.1)).why[0]
+    assert any("no compiler was found" in why for why in planned("gpt-oss-20b", no_kernel).reasons)
+    assert "too little" in planned("demo", machine(8, 0.1)).reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -367,8 +367,8 @@ def test_packed_experts_on_a_gpu_need_triton():
 
 def test_a_card_without_a_shape_asks_for_its_config():
     with pytest.raises(InvalidInputError, match=r"config\.json"):
-        plan(ModelCard(name="a/b", source="a/b"), PC_24)
-    assert plan(SHAPES["1.0b"], PC_24).fits
+        make_plan(ModelCard(name="a/b", source="a/b"), PC_24)
+    assert make_plan(SHAPES["1.0b"], PC_24).fits
 
 
 # What does not fit
@@ -379,7 +379,9 @@ def test_an_error_says_needed_free_and_three_things_that_would_do():
     with pytest.raises(GptOssMemoryError) as caught:
         require_fits(made)
     message = str(caught.value)
-    assert message.startswith(f"gpt-oss-20b needs {made.needed / GB:.1f} GB of memory (experts packed")
+    assert message.startswith(
+        f"gpt-oss-20b needs {made.tightest_demand.needed_bytes / GB:.1f} GB of memory (experts packed"
+    )
     assert "14.6 GB are free" in message
     assert len(made.advice) == 3
     assert all(thing in message for thing in made.advice)
@@ -443,5 +445,5 @@ def test_the_estimate_of_the_demo_model():
 @pytest.mark.parametrize("hardware", [LAPTOP_8, GPU_8, GPU_2X80, MAC_96, OLD_GPU, machine(22, bandwidth=0.0)])
 def test_every_estimate_is_a_speed(hardware):
     for card in CATALOG:
-        estimate = plan(card, hardware).estimate
+        estimate = make_plan(card, hardware).estimate
         assert 0 < estimate.decode < estimate.prefill < math.inf
