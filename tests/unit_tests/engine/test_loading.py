@@ -115,7 +115,9 @@ def test_float32_where_it_fits_and_bfloat16_where_not(tiny_checkpoint, monkeypat
 
 def test_too_little_memory_is_said_before_loading(tiny_checkpoint, monkeypatch):
     with_memory(monkeypatch, 1000)
-    with pytest.raises(GptOssMemoryError, match=r"tiny-gpt-oss needs .* GB of memory .* are free.*would work") as caught:
+    with pytest.raises(
+        GptOssMemoryError, match=r"tiny-gpt-oss needs .* GB of memory .* are free.*would work"
+    ) as caught:
         plan_checkpoint(tiny_checkpoint, device="cpu")
     assert isinstance(caught.value, MemoryError)
     assert isinstance(caught.value, GptOssError)
