@@ -175,7 +175,7 @@ def build(mixture: Mixture, count: int, dimensions: int, index: str | None) -> t
     for start, vectors, buckets in mixture.pieces(count):
         chunks = documents(start, buckets)
         began = time.perf_counter()
-        store.add_embedded(chunks, vectors)
+        store.add_with_vectors(chunks, vectors)
         spent += seconds(began)
         if start // PIECE % 10 == 9:
             print(f"  {start + len(chunks):>9,} chunks, {spent:5.0f} s, {store.index_info.kind}", file=sys.stderr)
@@ -225,7 +225,7 @@ def measure_changes(store: FaissStore, mixture: Mixture) -> dict[str, float]:
         vectors, buckets = mixture.piece(10**9 + turn, 100)
         chunks = documents(10**9 + turn * 100, buckets)
         began = time.perf_counter()
-        ids = store.add_embedded(chunks, vectors)
+        ids = store.add_with_vectors(chunks, vectors)
         adds.append(seconds(began))
         began = time.perf_counter()
         store.delete(ids)

@@ -57,7 +57,8 @@ VERBS = frozenset(
     tell test throttle tie time tokenize toggle total touch trace track train transform translate transpose traverse
     treat trim truncate try turn unescape unify union unload unlock unpack unpermute unregister unwrap update upgrade
     upload upsert use uses validate verify view visit wait walk warm warn watch weigh widen will withdraw wrap write
-    silence yield zip""".split()
+    silence yield zip
+    enlarge intersect negate unpickle""".split()
 )
 OTHER_FIRST_WORDS = frozenset("from as to on with in at for by".split())  # from_texts, as_retriever, on_llm_start
 

@@ -8,7 +8,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.adapters import takes_filter
-from langchain_gptoss.vectorstores.metadata_match import matcher
+from langchain_gptoss.vectorstores.filters import compile_filter
 
 PUBLIC = "public"
 
@@ -60,7 +60,7 @@ class Access:
 
     def select_visible(self, documents: Sequence[Document], labels: Iterable[str]) -> list[Document]:
         """Return the documents that a caller may see. This holds even if a retriever ignores the filter."""
-        matches = matcher(self.build_filter(labels))
+        matches = compile_filter(self.build_filter(labels))
         return [
             document for document in documents if self._has_label_list(document.metadata) and matches(document.metadata)
         ]

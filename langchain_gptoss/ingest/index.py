@@ -63,7 +63,7 @@ def index_documents(
 
     embeddings = embeddings or _default_embeddings()
     store = FaissStore(embeddings)
-    store.add_embedded(chunks, embeddings.embed_documents([embedded_text(chunk) for chunk in chunks]))
+    store.add_with_vectors(chunks, embeddings.embed_documents([embedded_text(chunk) for chunk in chunks]))
     return store
 
 

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.fusion import RELEVANCE
-from langchain_gptoss.vectorstores.metadata_match import Filter, matcher
+from langchain_gptoss.vectorstores.filters import Filter, compile_filter
 from langchain_gptoss.vectorstores.qdrant import QdrantRetriever, is_qdrant
 
 
@@ -169,7 +169,7 @@ def _options(retriever: BaseRetriever, k: int | None, filter: Filter | None) -> 
 
 def _kept(found: list[Document], options: dict[str, Any], k: int | None, filter: Filter | None) -> list[Document]:
     if filter is not None and "filter" not in options:
-        agrees = matcher(filter)
+        agrees = compile_filter(filter)
         found = [document for document in found if agrees(document.metadata)]
     return found[:k]
 

@@ -20,7 +20,7 @@ from langchain_gptoss.retrievers.adapters import (
     checked_k,
 )
 from langchain_gptoss.retrievers.query_rewriting import HistoryInput, Standalone, arewrite, read_input, rewrite
-from langchain_gptoss.vectorstores.metadata_match import Filter
+from langchain_gptoss.vectorstores.filters import Filter
 
 
 class HistoryAwareRetriever(BaseRetriever):

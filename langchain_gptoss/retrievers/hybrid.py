@@ -23,8 +23,8 @@ from langchain_gptoss.retrievers.adapters import (
     relevance_of,
 )
 from langchain_gptoss.retrievers.fusion import Fusion, Side
-from langchain_gptoss.vectorstores.metadata_match import Filter
-from langchain_gptoss.vectorstores.query_cache import embedded_once
+from langchain_gptoss.vectorstores.filters import Filter
+from langchain_gptoss.vectorstores.query_cache import cache_query_vectors
 
 # Chosen on half of PIAF: twice the depth finds 0.002 more nDCG@10 of sides that tell, and takes 1.6 times as long.
 _DEPTH_TOLD, _DEPTH = 100, 200
@@ -76,7 +76,7 @@ class HybridRetriever(BaseRetriever):
         filter: Filter | None = None,
     ) -> list[Document]:
         by_ranks, depths = self.fusion == "ranks", self._depths(k)
-        with embedded_once():
+        with cache_query_vectors():
             found = [
                 ask(side, query, k=depth, filter=filter, callbacks=run_manager.get_child())
                 for side, depth in zip(self.retrievers, depths, strict=True)
@@ -97,7 +97,7 @@ class HybridRetriever(BaseRetriever):
         filter: Filter | None = None,
     ) -> list[Document]:
         by_ranks, depths = self.fusion == "ranks", self._depths(k)
-        with embedded_once():
+        with cache_query_vectors():
             calls = (
                 aask(side, query, k=depth, filter=filter, callbacks=run_manager.get_child())
                 for side, depth in zip(self.retrievers, depths, strict=True)

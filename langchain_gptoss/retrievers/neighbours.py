@@ -21,7 +21,7 @@ from langchain_gptoss.retrievers.adapters import (
 )
 from langchain_gptoss.retrievers.bm25 import BM25Retriever
 from langchain_gptoss.retrievers.fusion import distinct
-from langchain_gptoss.vectorstores.metadata_match import Filter, matcher
+from langchain_gptoss.vectorstores.filters import Filter, compile_filter
 
 # Between neighbours stands white space, or a heading that is in no chunk. A longer gap is something left out.
 _MAX_GAP = 300
@@ -215,7 +215,7 @@ class NeighbourRetriever(BaseRetriever):
         return k * (3 if self.section else self.before + self.after + 1)
 
     def _passages(self, found: Sequence[Document], k: int, filter: Filter | None) -> list[Document]:
-        agrees = matcher(filter) if filter is not None else None
+        agrees = compile_filter(filter) if filter is not None else None
 
         def chunks_of(hit: Document) -> list[Document]:
             chunks = self.chunks(str(hit.metadata.get("source")))

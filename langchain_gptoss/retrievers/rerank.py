@@ -20,7 +20,7 @@ from langchain_gptoss.retrievers.adapters import (
 )
 from langchain_gptoss.retrievers.fusion import distinct
 from langchain_gptoss.retrievers.relevance_scorers import Scorer, reordered, scorer_of
-from langchain_gptoss.vectorstores.metadata_match import Filter
+from langchain_gptoss.vectorstores.filters import Filter
 
 
 class RerankRetriever(BaseRetriever):

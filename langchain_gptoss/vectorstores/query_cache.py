@@ -1,7 +1,7 @@
-"""A query is embedded once, however many parts of a retriever want its vector.
+"""Cache of query vectors, so that a query is embedded once although several parts of a retriever need its vector.
 
-Searching and scoring are separate calls to a vector store, and embedding takes longer than both. What is remembered
-lives as long as one query of one retriever, and is seen by what that query calls, in threads and tasks too.
+Searching and scoring are separate calls to a vector store, and embedding takes longer than both. The cache lasts for
+one query of one retriever. It is visible to everything which that query calls, threads and tasks included.
 """
 
 from __future__ import annotations
@@ -12,41 +12,39 @@ from contextvars import ContextVar
 
 from langchain_core.embeddings import Embeddings
 
-# The model is kept beside the vector, so that its id is not given to another one meanwhile.
-_Known = dict[tuple[int, str], tuple[Embeddings, list[float]]]
-_KNOWN: ContextVar[_Known | None] = ContextVar("langchain_gptoss_query_vectors", default=None)
+# The model is kept beside the vector, so that its id is not given to another model meanwhile.
+_Cache = dict[tuple[int, str], tuple[Embeddings, list[float]]]
+_CACHE: ContextVar[_Cache | None] = ContextVar("langchain_gptoss_query_vectors", default=None)
 
 
 @contextmanager
-def embedded_once() -> Iterator[None]:
-    """Within it, `embed_query` asks a model about each query once."""
-    if _KNOWN.get() is not None:
+def cache_query_vectors() -> Iterator[None]:
+    """Within the block, embed each query once per embedding model."""
+    if _CACHE.get() is not None:
         yield
         return
-    token = _KNOWN.set({})
+    token = _CACHE.set({})
     try:
         yield
     finally:
-        _KNOWN.reset(token)
+        _CACHE.reset(token)
 
 
 def embed_query(embeddings: Embeddings, query: str) -> list[float]:
-    """Returns a query's vector."""
-    known = _KNOWN.get()
-    if known is None:
+    """Return the vector of a query."""
+    cache, key = _CACHE.get(), (id(embeddings), query)
+    if cache is None:
         return embeddings.embed_query(query)
-    key = (id(embeddings), query)
-    if key not in known:
-        known[key] = embeddings, embeddings.embed_query(query)
-    return known[key][1]
+    if key not in cache:
+        cache[key] = embeddings, embeddings.embed_query(query)
+    return cache[key][1]
 
 
 async def aembed_query(embeddings: Embeddings, query: str) -> list[float]:
-    """Returns a query's vector, by the model's own async method."""
-    known = _KNOWN.get()
-    if known is None:
+    """Async version of `embed_query`."""
+    cache, key = _CACHE.get(), (id(embeddings), query)
+    if cache is None:
         return await embeddings.aembed_query(query)
-    key = (id(embeddings), query)
-    if key not in known:
-        known[key] = embeddings, await embeddings.aembed_query(query)
-    return known[key][1]
+    if key not in cache:
+        cache[key] = embeddings, await embeddings.aembed_query(query)
+    return cache[key][1]

@@ -83,7 +83,6 @@ def test_every_package_is_in_the_table():
     assert {find_package(path) for path in MODULES} - {"__init__"} <= set(LINE_OF)
 
 
-@pytest.mark.xfail(reason="models.demo and vectorstores.faiss.index still import each other's partners")
 def test_modules_do_not_import_each_other_in_a_circle():
     """Checks lazy imports too. A package's `__init__` that only collects names does not count as a step."""
     imports = {

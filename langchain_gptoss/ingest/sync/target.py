@@ -79,10 +79,10 @@ class Target:
 
     def put(self, chunks: Sequence[Document]) -> None:
         """Embeds passages and adds them."""
-        if hasattr(self.store, "add_embedded"):
-            self.store.add_embedded(chunks, self._vectors(chunks))
-        elif _qdrant().takes_vectors(self.store):
-            _qdrant().put(self.store, chunks, self._vectors(chunks))
+        if hasattr(self.store, "add_with_vectors"):
+            self.store.add_with_vectors(chunks, self._vectors(chunks))
+        elif _qdrant().supports_vectors(self.store):
+            _qdrant().add_with_vectors(self.store, chunks, self._vectors(chunks))
         else:
             self.store.add_documents(list(chunks), ids=[chunk.id for chunk in chunks])
 
@@ -112,7 +112,7 @@ class Target:
         if not ids:
             return {}
         if self.folder is None and _qdrant().is_qdrant(self.store):
-            found: dict[str, Document] = _qdrant().stored(self.store, ids)
+            found: dict[str, Document] = _qdrant().get_documents(self.store, ids)
             return found
         return {str(document.id): document for document in self.store.get_by_ids(list(ids))}
 

@@ -20,7 +20,7 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.bm25.persistence import Saved, read_index, write_index
 from langchain_gptoss.retrievers.bm25.postings import Postings
 from langchain_gptoss.text.terms import TermAnalyser
-from langchain_gptoss.vectorstores.metadata_match import Filter, matcher
+from langchain_gptoss.vectorstores.filters import Filter, compile_filter
 
 if TYPE_CHECKING:
     from langchain_gptoss.retrievers.bm25.postings import Floats
@@ -163,7 +163,7 @@ class BM25Index:
         """
         if k < 1:
             raise InvalidInputError(f"k is {k} and must be at least 1.")
-        allowed = [matcher(filter_) for filter_ in filters if filter_ is not None]
+        allowed = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
         words = self._analyser.analyse_query(query)
         with self._lock:
             scores, limit = self._scores(words)
@@ -187,7 +187,7 @@ class BM25Index:
         Raises:
             InvalidInputError: A filter cannot be understood.
         """
-        allowed = [matcher(filter_) for filter_ in filters if filter_ is not None]
+        allowed = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
         words = self._analyser.analyse_query(query)
         with self._lock:
             scores, limit = self._scores(words)

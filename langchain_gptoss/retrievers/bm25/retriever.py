@@ -18,7 +18,7 @@ from langchain_gptoss.retrievers.adapters import (
 )
 from langchain_gptoss.retrievers.bm25.index import K1, B, BM25Index
 from langchain_gptoss.retrievers.fusion import RELEVANCE
-from langchain_gptoss.vectorstores.metadata_match import Filter
+from langchain_gptoss.vectorstores.filters import Filter
 
 
 class BM25Retriever(BaseRetriever):

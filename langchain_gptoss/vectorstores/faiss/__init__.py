@@ -1,1 +1,1 @@
-"""A vector store for one machine: FAISS for the vectors, SQLite for the documents, filters before the search."""
+"""`FaissStore`: a vector store for one machine, with FAISS for the vectors and SQLite for the documents."""

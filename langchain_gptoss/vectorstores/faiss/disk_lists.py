@@ -1,11 +1,11 @@
-"""Inverted lists that stay in a file, for a `FaissStore` whose vectors would take too much memory.
+"""Inverted lists that stay in a file, for a `FaissStore` whose vectors take too much memory.
 
-The file is the one that was saved, or a nameless one in the folder for temporary files; FAISS maps it and never writes
-to it. What is added lies in memory beside it, in an index that has learned the same; what is deleted is left out of
-searches. When either has become too much, file and memory are written together into another nameless file, list by
-list. So changes never touch what a reader reads, and a crash leaves nothing behind.
+The file is the saved one, or a nameless file in the folder for temporary files. FAISS maps it and never writes to it.
+Added vectors are kept in memory beside it, in an index with the same training; deleted ones are left out of searches.
+When either become too many, file and memory are written together into another nameless file, list by list. So a
+change never touches what a search reads, and a crash leaves nothing behind.
 
-A saved store looks the same wherever its lists were: as FAISS writes inverted lists from memory.
+A saved store has the same format wherever its lists were: the one in which FAISS writes inverted lists from memory.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from langchain_gptoss._optional import require
 from langchain_gptoss.errors import StorageError
-from langchain_gptoss.models.planning import operating_system as machine
-from langchain_gptoss.vectorstores.faiss.index import Kind, Metric, VectorIndex, can_map, is_too_large
-from langchain_gptoss.vectorstores.filters import Allowed
+from langchain_gptoss.models.planning import operating_system
+from langchain_gptoss.vectorstores.faiss.filter_index import AllowedKeys
+from langchain_gptoss.vectorstores.faiss.index import VectorIndex
+from langchain_gptoss.vectorstores.faiss.index_kinds import Kind
+from langchain_gptoss.vectorstores.similarity import Metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,72 +32,51 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
     Keys = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
+    Mask = NDArray[np.bool_]
     Bits = NDArray[np.uint8]
 
-Kept = Callable[["VectorIndex", "Keys"], "Flags | None"]
-"""Returns which of the keys in a list of an index are to be written; None means all."""
+KeySelector = Callable[["VectorIndex", "Keys"], "Mask | None"]
+"""Returns a mask of the keys in a list of an index that are written; None stands for all."""
 
-_FRESH_BYTES = 2**26  # in memory beside the file: at least so much,
-_FRESH_SHARE = 1 / 8  # or this part of the memory that is free
+# Vectors kept in memory beside the file take at most the larger of these two.
+MIN_ADDED_BYTES = 2**26
+ADDED_MEMORY_SHARE = 1 / 8  # of the free memory
 
 
-def read_index(path: Path, kind: Kind, metric: Metric, trained_on: int, asked: Kind | None) -> VectorIndex:
-    """Returns the index in a file whose SHA-256 has been checked, with its lists in memory or left in the file.
-
-    Args:
-        path: The file.
-        kind: The kind of index it holds.
-        metric: What is compared.
-        trained_on: How many vectors the store held when it was trained.
-        asked: What the user asked for; None leaves it to the file's size and the memory that is free.
+def map_index(file: IO[bytes], kind: Kind, metric: Metric, trained_on: int) -> VectorIndex:
+    """Return the index in an open file, with its lists left in the file. The file may be closed and deleted then.
 
     Raises:
-        ValueError: The file holds another kind of index.
-        RuntimeError: It holds none.
+        ValueError: The file contains another kind of index, or is shorter than its index says.
+        RuntimeError: The file contains no index, or cannot be mapped.
     """
-    kind, not_mapped = kind.in_memory, ""
-    if kind.lists and (asked.disk if asked is not None else is_too_large(path.stat().st_size)) and can_map():
-        try:
-            with path.open("rb") as file:
-                base = _mapped(file, kind, metric, trained_on)
-            return DiskIndex(_empty_like(base), base)
-        except RuntimeError as error:  # such as a network drive that maps nothing
-            not_mapped = f"{path.name} cannot be mapped ({error})"
-    index = VectorIndex.read(path, kind, metric, trained_on)
-    index.not_mapped = not_mapped
-    return index
-
-
-def _mapped(file: IO[bytes], kind: Kind, metric: Metric, trained_on: int) -> VectorIndex:
-    """Returns the index in an open file, with its lists left there; the file may be closed and lose its name."""
     faiss = require("faiss", extra="rag")
     file.seek(0)
     index = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP)
-    mapped = VectorIndex.checked(index, kind, metric, trained_on)
+    mapped = VectorIndex.validate(index, kind, metric, trained_on)
     lists = faiss.downcast_InvertedLists(index.invlists)
     _check_sizes(lists, index)
-    # Otherwise every search starts threads that read all of its lists before they are searched.
+    # Otherwise every search starts threads that read all of its lists first.
     lists.prefetch_nthread = 0
     return mapped
 
 
 def _check_sizes(lists: Any, index: Any) -> None:
-    """Refuses a file that is shorter than it says, since to read past its end ends the process.
+    """Reject a file that is shorter than its index says: reading past its end would kill the process.
 
     Raises:
-        ValueError: It is.
+        ValueError: The file is too short.
     """
-    entry = index.code_size + 8
+    entry_bytes = index.code_size + 8
     sizes = [lists.list_size(number) for number in range(index.nlist)]
     last = lists.lists.at(index.nlist - 1)
-    within = last.offset + sizes[-1] * entry <= lists.totsize and max(sizes) * entry <= lists.totsize
-    if not within or sum(sizes) != index.ntotal or lists.code_size != index.code_size or lists.nlist != index.nlist:
+    fits = last.offset + sizes[-1] * entry_bytes <= lists.totsize and max(sizes) * entry_bytes <= lists.totsize
+    if not fits or sum(sizes) != index.ntotal or lists.code_size != index.code_size or lists.nlist != index.nlist:
         raise ValueError("its lists are not as long as its index says")
 
 
-def _empty_like(index: VectorIndex) -> VectorIndex:
-    """Returns an empty index in memory that has learned what another has."""
+def copy_empty(index: VectorIndex) -> VectorIndex:
+    """Return an index in memory with the training of another index and without its vectors."""
     faiss = require("faiss", extra="rag")
     old = index._index
     quantizer = faiss.clone_index(old.quantizer)
@@ -111,149 +92,166 @@ def _empty_like(index: VectorIndex) -> VectorIndex:
 
 
 class DiskIndex(VectorIndex):
-    """Inverted lists in a file, and beside them, in memory, what has changed since.
+    """Inverted lists in a file, and in memory what changed since.
 
     Args:
-        fresh: Lists in memory.
-        base: Lists in a file, by the same quantizer; None if there are none yet.
+        added: Index in memory for vectors that are not in the file.
+        base: Index whose lists are in the file, with the same training; None without a file.
     """
 
-    def __init__(self, fresh: VectorIndex, base: VectorIndex | None = None) -> None:
-        super().__init__(fresh._index, replace(fresh.kind, disk=True), fresh.metric, fresh.trained_on)
-        self._fresh, self._base = fresh, base
-        self._bits = _bits([] if base is None else [base._list_keys(number) for number in range(base.kind.lists)])
-        self._in_file = 0 if base is None else len(base)  # without what has been deleted
-        self._limit = max(_FRESH_BYTES, int(machine.read_memory()[1] * _FRESH_SHARE))
+    def __init__(self, added: VectorIndex, base: VectorIndex | None = None) -> None:
+        super().__init__(added._index, replace(added.kind, disk=True), added.metric, added.trained_on)
+        self._added, self._base = added, base
+        # Keys in the file that are not deleted, and their number.
+        self._live_bits = _pack_list_keys(
+            [] if base is None else [base.get_list_keys(number) for number in range(base.kind.lists)]
+        )
+        self._live_count = 0 if base is None else len(base)
+        free_bytes = operating_system.read_memory()[1]
+        self._max_added_bytes = max(MIN_ADDED_BYTES, int(free_bytes * ADDED_MEMORY_SHARE))
 
     @classmethod
-    def of(cls, index: VectorIndex) -> DiskIndex:
-        """Returns an index with the same vectors, all of them in a file; the other stays as it is.
+    def copy_from(cls, index: VectorIndex) -> DiskIndex:
+        """Return an index with the same vectors, all of them in a file; the old index is unchanged.
 
         Raises:
-            StorageError: The disk for temporary files is full, or maps nothing.
+            StorageError: The disk for temporary files is full, or its files cannot be mapped.
         """
-        fresh = _empty_like(index)
-        return cls(fresh, _in_nameless_file(index, fresh)) if len(index) else cls(fresh)
+        empty = copy_empty(index)
+        return cls(empty, _write_nameless_file(index, empty)) if len(index) else cls(empty)
 
     def __len__(self) -> int:
-        return self._in_file + len(self._fresh)
+        return self._live_count + len(self._added)
 
-    def successor(self, count: int, asked: Kind | None) -> Kind | None:
-        """Returns the kind to change to, as for every index; the same kind if there is too much beside the file."""
-        return super().successor(count, asked) or (self.kind if self._is_full() else None)
+    @property
+    def added_count(self) -> int:
+        """Number of vectors in memory."""
+        return len(self._added)
+
+    @property
+    def file_count(self) -> int:
+        """Number of vectors in the file, deleted ones included."""
+        return 0 if self._base is None else len(self._base)
+
+    def choose_successor(self, count: int, requested: Kind | None) -> Kind | None:
+        """Return the kind to change to; the same kind if too much has changed beside the file."""
+        return super().choose_successor(count, requested) or (self.kind if self._is_full() else None)
 
     def _is_full(self) -> bool:
-        gone = 0 if self._base is None else len(self._base) - self._in_file
-        return gone > self._in_file or self.kind.size(len(self._fresh), self.dimension) > self._limit
+        added_bytes = self.kind.compute_size(len(self._added), self.dimension)
+        return self.file_count > 2 * self._live_count or added_bytes > self._max_added_bytes
 
-    def with_room(self) -> VectorIndex:
-        """Returns the index to add more vectors to: this one, or one that holds little in memory."""
-        return DiskIndex.of(self) if self._is_full() else self
+    def make_room(self) -> VectorIndex:
+        """Return the index to add more vectors to: this one, or one that has all its vectors in a file."""
+        return DiskIndex.copy_from(self) if self._is_full() else self
 
     def remove(self, keys: Keys) -> None:
-        """Removes vectors by key."""
+        """Remove vectors by key."""
         np = require("numpy", extra="rag")
-        there = self._are_in_file(keys)
-        gone = keys[there]
-        np.bitwise_and.at(self._bits, gone >> 3, ~(1 << (gone & 7)).astype(np.uint8))
-        self._in_file -= len(gone)
-        if not there.all():
-            self._fresh.remove(keys[~there])
+        is_in_file = self._find_in_file(keys)
+        deleted = keys[is_in_file]
+        np.bitwise_and.at(self._live_bits, deleted >> 3, ~(1 << (deleted & 7)).astype(np.uint8))
+        self._live_count -= len(deleted)
+        if not is_in_file.all():
+            self._added.remove(keys[~is_in_file])
 
-    def _are_in_file(self, keys: Keys) -> Flags:
+    def _find_in_file(self, keys: Keys) -> Mask:
+        """Return a mask of the keys that are in the file and not deleted."""
         np = require("numpy", extra="rag")
-        within = keys < 8 * len(self._bits)
-        there: Flags = np.zeros(len(keys), dtype=np.bool_)
-        there[within] = self._bits[keys[within] >> 3] >> (keys[within] & 7) & 1
-        return there
+        is_known = keys < 8 * len(self._live_bits)
+        is_in_file: Mask = np.zeros(len(keys), dtype=np.bool_)
+        is_in_file[is_known] = self._live_bits[keys[is_known] >> 3] >> (keys[is_known] & 7) & 1
+        return is_in_file
 
-    def _found(self, query: Vectors, k: int, allowed: Allowed | None, probes: int) -> tuple[Any, Any]:
+    def search_lists(self, query: Vectors, k: int, allowed: AllowedKeys | None, probes: int) -> tuple[Any, Any]:
+        """Return scores and keys from the nearest `probes` lists, in memory and in the file."""
         np = require("numpy", extra="rag")
-        found = [self._fresh._found(query, k, allowed, probes)] if len(self._fresh) else []
-        if self._base is not None and self._in_file:
-            if allowed is None and self._in_file < len(self._base):
-                allowed = Allowed(self._bits, self._in_file)
-            found.append(self._base._found(query, k, allowed, probes))
-        scores, keys = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        results = [self._added.search_lists(query, k, allowed, probes)] if len(self._added) else []
+        if self._base is not None and self._live_count:
+            if allowed is None and self._live_count < len(self._base):
+                allowed = AllowedKeys(self._live_bits, self._live_count)
+            results.append(self._base.search_lists(query, k, allowed, probes))
+        scores, keys = (np.concatenate(parts) for parts in zip(*results, strict=True))
         order = np.argsort(scores if self.metric == "l2" else -scores, kind="stable")
         order = np.concatenate([order[keys[order] >= 0], order[keys[order] < 0]])[:k]
         return scores[order], keys[order]
 
-    def vectors_of(self, keys: list[int], query: Vectors) -> Vectors:
-        """Returns vectors by key, as for every index."""
+    def get_vectors(self, keys: list[int], query: Vectors) -> Vectors:
+        """Return vectors by key."""
         np = require("numpy", extra="rag")
-        wanted = np.array(keys, dtype=np.int64)
-        there = self._are_in_file(wanted)
+        key_array = np.array(keys, dtype=np.int64)
+        is_in_file = self._find_in_file(key_array)
         vectors: Vectors = np.empty((len(keys), self.dimension), dtype=np.float32)
-        for index, chosen in ((self._base, there), (self._fresh, ~there)):
-            if index is not None and chosen.any():
-                vectors[chosen] = index.vectors_of(wanted[chosen].tolist(), query)
+        for index, rows in ((self._base, is_in_file), (self._added, ~is_in_file)):
+            if index is not None and rows.any():
+                vectors[rows] = index.get_vectors(key_array[rows].tolist(), query)
         return vectors
 
-    def keys(self) -> Keys:
-        """Returns all keys, in no order."""
+    def get_keys(self) -> Keys:
+        """Return all keys, in no particular order."""
         np = require("numpy", extra="rag")
-        in_file = np.flatnonzero(np.unpackbits(self._bits, bitorder="little"))
-        keys: Keys = np.concatenate([in_file, self._fresh.keys()])
+        file_keys = np.flatnonzero(np.unpackbits(self._live_bits, bitorder="little"))
+        keys: Keys = np.concatenate([file_keys, self._added.get_keys()])
         return keys
 
-    def chunks(self) -> Iterator[tuple[Keys, Vectors]]:
-        """Yields all keys and vectors, in no order."""
-        for keys, vectors in self._base.chunks() if self._base is not None else ():
-            there = self._are_in_file(keys)
-            if there.any():
-                yield keys[there], vectors[there]
-        yield from self._fresh.chunks()
+    def iterate_chunks(self) -> Iterator[tuple[Keys, Vectors]]:
+        """Yield all keys and vectors, in no particular order."""
+        for keys, vectors in self._base.iterate_chunks() if self._base is not None else ():
+            is_live = self._find_in_file(keys)
+            if is_live.any():
+                yield keys[is_live], vectors[is_live]
+        yield from self._added.iterate_chunks()
 
-    def _sample_into(self, sampled: Vectors, random: np.random.Generator) -> None:
-        fresh = -(-len(sampled) * len(self._fresh) // max(1, len(self)))
-        self._fresh._sample_into(sampled[:fresh], random)
+    def fill_sample(self, sample: Vectors, random: np.random.Generator) -> None:
+        """Fill an array with random vectors from memory and file."""
+        added = -(-len(sample) * len(self._added) // max(1, len(self)))
+        self._added.fill_sample(sample[:added], random)
         if self._base is not None:
-            self._base._sample_into(sampled[fresh:], random)  # among them what is deleted: it was alike
+            self._base.fill_sample(sample[added:], random)  # deleted vectors included: they train as well as others
 
     def write(self, path: Path) -> None:
-        """Writes the index as if its lists were in memory, without having them there."""
+        """Write the index as if its lists were in memory, without loading them."""
         with path.open("wb") as file:
             self.write_to(file)
 
     def write_to(self, file: IO[bytes]) -> None:
-        """Writes the index into an open file."""
-        parts = [part for part in (self._base, self._fresh) if part is not None]
-        _write_lists(file, parts, _empty_like(self._fresh), self._kept)
+        """Write the index into an open file."""
+        parts = [part for part in (self._base, self._added) if part is not None]
+        _write_lists(file, parts, copy_empty(self._added), self._select_live)
 
-    def _kept(self, part: VectorIndex, keys: Keys) -> Flags | None:
-        """Returns which of the keys in a list are still there; None means all."""
-        if part is self._fresh or self._base is None or self._in_file == len(self._base):
+    def _select_live(self, part: VectorIndex, keys: Keys) -> Mask | None:
+        """Return a mask of the keys of a list that are not deleted; None stands for all."""
+        if part is self._added or self.file_count == self._live_count:
             return None
-        return self._are_in_file(keys)
+        return self._find_in_file(keys)
 
-    def _why_there(self, asked: Kind | None) -> str:
-        if asked is not None and asked.disk:
+    def _explain_placement(self, requested: Kind | None) -> str:
+        if requested is not None and requested.disk:
             return "; the lists stay in a file"
-        size = self.kind.size(len(self), self.dimension) / 1e9
-        return f"; the lists stay in a file: {size:.1f} GB would have been more than half of the memory that was free"
+        size_gb = self.kind.compute_size(len(self), self.dimension) / 1e9
+        return f"; the lists stay in a file: {size_gb:.1f} GB are more than half of the memory that was free"
 
 
-def _bits(lists_of_keys: Sequence[Keys]) -> Bits:
-    """Returns one bit per key, as `Allowed` has them.
+def _pack_list_keys(lists_of_keys: Sequence[Keys]) -> Bits:
+    """Return one bit per key, as in `AllowedKeys`.
 
     Raises:
-        ValueError: A key is there twice, or is none.
+        ValueError: A key is negative or occurs twice.
     """
     np = require("numpy", extra="rag")
     stop = max((int(keys.max()) + 1 for keys in lists_of_keys if len(keys)), default=0)
-    there = np.zeros(stop, dtype=np.bool_)
+    mask = np.zeros(stop, dtype=np.bool_)
     for keys in lists_of_keys:
-        if len(keys) and (keys.min() < 0 or there[keys].any()):
-            raise ValueError("a key in its index is there twice, or is none")
-        there[keys] = True
-    bits: Bits = np.packbits(there, bitorder="little")
+        if len(keys) and (keys.min() < 0 or mask[keys].any()):
+            raise ValueError("a key of its index is negative or occurs twice")
+        mask[keys] = True
+    bits: Bits = np.packbits(mask, bitorder="little")
     return bits
 
 
-def _in_nameless_file(index: VectorIndex, empty: VectorIndex) -> VectorIndex:
-    """Returns an index with the same vectors, its lists in a file that is gone when nobody reads it any more."""
-    folder = scratch_folder()
+def _write_nameless_file(index: VectorIndex, empty: VectorIndex) -> VectorIndex:
+    """Return an index with the same vectors and its lists in a file that vanishes with the index."""
+    folder = choose_scratch_folder()
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             if isinstance(index, DiskIndex):
@@ -261,67 +259,71 @@ def _in_nameless_file(index: VectorIndex, empty: VectorIndex) -> VectorIndex:
             else:
                 _write_lists(file, [index], empty, lambda *_: None)
             file.flush()
-            return _mapped(file, empty.kind, empty.metric, empty.trained_on)
+            return map_index(file, empty.kind, empty.metric, empty.trained_on)
     except (OSError, RuntimeError) as error:
         raise StorageError(
-            f"The vectors could not be kept in a temporary file in {folder} ({error}). "
-            "Free some space, or let the environment variable SQLITE_TMPDIR name a folder with more."
+            f"The vectors cannot be written to a temporary file in {folder} ({error}).",
+            hint="Free some space, or set the environment variable SQLITE_TMPDIR to a folder with more.",
         ) from error
 
 
-def scratch_folder() -> str:
-    """Returns where temporary files go: where SQLite puts those of the documents, since /tmp may lie in memory."""
-    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp")
-    usable = (name for name in named if name and os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))
+def choose_scratch_folder() -> str:
+    """Return the folder for temporary files.
+
+    It is the one that SQLite uses for the documents, because /tmp may be in memory.
+    """
+    candidates = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp")
+    usable = (path for path in candidates if path and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
     return next(usable, tempfile.gettempdir())
 
 
-def _write_lists(file: IO[bytes], parts: Sequence[VectorIndex], empty: VectorIndex, kept: Kept) -> None:
-    """Writes several indexes of one quantizer as one, list by list, as FAISS's `write_index` writes inverted lists.
+def _write_lists(file: IO[bytes], parts: Sequence[VectorIndex], empty: VectorIndex, select: KeySelector) -> None:
+    """Write several indexes with one training as one index, list by list, in the format of FAISS's `write_index`.
 
     Args:
-        file: Where.
+        file: The file to write to.
         parts: The indexes.
-        empty: An index without vectors that has learned what they have.
-        kept: What of them.
+        empty: An index without vectors that has the same training.
+        select: Selects the keys of each list to write.
     """
     np, faiss = require("numpy", extra="rag"), require("faiss", extra="rag")
     index, lists = empty._index, empty.kind.lists
     sizes = np.zeros(lists, dtype=np.uint64)
     for number in range(lists):
         for part in parts:
-            keys = part._list_keys(number)
-            there = kept(part, keys)
-            sizes[number] += len(keys) if there is None else int(there.sum())
-    # The lists come last in the file: index.cpp's "ilar", the number of lists, the bytes of a vector, "full" with the
-    # size of each list or "sprs" with those that are not empty; then vectors and keys of each.
+            keys = part.get_list_keys(number)
+            mask = select(part, keys)
+            sizes[number] += len(keys) if mask is None else int(mask.sum())
+    # The lists come last in the file (faiss/impl/index_write.cpp): "ilar", the number of lists, the bytes of a vector,
+    # "full" with the size of each list or "sprs" with those that are not empty; then vectors and keys of each list.
     index.ntotal = int(sizes.sum())
     head = faiss.serialize_index(index).tobytes()
     index.ntotal = 0
     start = b"ilar" + struct.pack("<QQ", lists, index.code_size)
-    none = start + b"sprs" + struct.pack("<Q", 0)
-    if not head.endswith(none):
+    no_lists = start + b"sprs" + struct.pack("<Q", 0)
+    if not head.endswith(no_lists):
         raise StorageError(
-            f"FAISS {faiss.__version__} writes inverted lists in a way that is not known here, so that those in a file "
-            "cannot be written. Install faiss-cpu 1.15, or load the store with its lists in memory "
-            f"(index='IVF{lists},{empty.kind.codec}')."
+            f"FAISS {faiss.__version__} writes inverted lists in an unknown format, so lists in a file cannot be "
+            "saved.",
+            hint="Install faiss-cpu 1.15, or load the store with its lists in memory "
+            f"(index='IVF{lists},{empty.kind.codec}').",
         )
-    file.write(head[: -len(none)] + start + b"full" + struct.pack("<Q", lists) + sizes.astype("<u8").tobytes())
+    file.write(head[: -len(no_lists)] + start + b"full" + struct.pack("<Q", lists) + sizes.astype("<u8").tobytes())
     for number in range(lists):
-        entries = [_entries(part, number, kept) for part in parts]
+        entries = [_read_entries(part, number, select) for part in parts]
         file.writelines(codes for codes, _ in entries)
         file.writelines(keys for _, keys in entries)
 
 
-def _entries(part: VectorIndex, number: int, kept: Kept) -> tuple[bytes, bytes]:
-    """Returns the encoded vectors and the keys of a list."""
+def _read_entries(part: VectorIndex, number: int, select: KeySelector) -> tuple[bytes, bytes]:
+    """Return the encoded vectors and the keys of one list."""
     faiss = require("faiss", extra="rag")
-    keys = part._list_keys(number)
+    keys = part.get_list_keys(number)
     if not len(keys):
         return b"", b""
     size = part._index.code_size
     codes = faiss.rev_swig_ptr(part._index.invlists.get_codes(number), len(keys) * size).reshape(len(keys), size)
-    there = kept(part, keys)
-    if there is not None:
-        codes, keys = codes[there], keys[there]
+    mask = select(part, keys)
+    if mask is not None:
+        codes, keys = codes[mask], keys[mask]
     return codes.tobytes(), keys.tobytes()

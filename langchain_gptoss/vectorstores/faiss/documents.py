@@ -1,8 +1,8 @@
-"""The documents of a `FaissStore`, in SQLite: texts stay on disk, and only the few that are found are read.
+"""The documents of a `FaissStore` in SQLite: texts stay on disk, and only those of the results are read.
 
-One table, `documents(key, id, metadata, text)`. The key is the document's number in the FAISS index; it is never used
-again. Metadata is JSON. The database is a temporary file of this process, which SQLite keeps in memory while it is
-small; a saved store is a copy of it. Text that is not valid Unicode (lone surrogates) is kept as bytes.
+There is one table, `documents(key, id, metadata, text)`. The key is the number of the document in the FAISS index and
+is never used again. Metadata is JSON. The database is a temporary file of this process, which SQLite keeps in memory
+while it is small; a saved store is a copy of it. Text that is not valid Unicode (lone surrogates) is stored as bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import errno
 import json
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -37,31 +38,31 @@ CREATE TABLE IF NOT EXISTS documents (
 );
 CREATE INDEX IF NOT EXISTS documents_by_id ON documents (id);
 """
-_CACHE_KIB = 32_768
-_AT_ONCE = 500
-_ROWS_AT_ONCE = 4096
-_PAGES_AT_ONCE = 4096
+CACHE_SIZE_KIB = 32_768
+MAX_QUERY_VALUES = 500
+BATCH_ROWS = 4096
+BACKUP_PAGES = 4096
 
 
-def row_of(id_: str, text: str, metadata: Mapping[str, Any]) -> Row:
-    """Returns a document as it is stored.
+def make_row(id_: str, text: str, metadata: Mapping[str, Any]) -> Row:
+    """Return a document as it is stored.
 
     Raises:
-        InvalidInputError: The metadata is not JSON.
+        InvalidInputError: The metadata cannot be written as JSON.
     """
     try:
-        written = json.dumps(metadata, ensure_ascii=False)
-        if isinstance(_storable(written), bytes):
-            written = json.dumps(metadata)
+        metadata_json = json.dumps(metadata, ensure_ascii=False)
+        if isinstance(_encode(metadata_json), bytes):
+            metadata_json = json.dumps(metadata)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
-            f"The metadata of document {id_!r} cannot be kept as JSON ({error}). "
-            "Keep to text, numbers, true and false, lists and dicts."
+            f"The metadata of document {id_!r} cannot be written as JSON ({error}).",
+            hint="Use strings, numbers, true and false, lists and dicts.",
         ) from error
-    return _storable(id_), written, _storable(text)
+    return _encode(id_), metadata_json, _encode(text)
 
 
-def _storable(text: str) -> str | bytes:
+def _encode(text: str) -> str | bytes:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -69,40 +70,45 @@ def _storable(text: str) -> str | bytes:
     return text
 
 
-def _text(stored: str | bytes) -> str:
+def _decode(stored: str | bytes) -> str:
     return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogatepass")
 
 
-class Records:
-    """Documents by key. May be used from several threads at once: each statement is short and holds a lock."""
+class DocumentTable:
+    """Documents by key.
+
+    Thread-safe: each statement is short and holds a lock. The database is closed when the object is garbage-collected.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        # Nothing here outlives the process, so nothing has to survive a crash.
-        for pragma in ("journal_mode = MEMORY", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
+        weakref.finalize(self, self._database.close)
+        # The database does not outlive the process, so it does not have to survive a crash.
+        for pragma in ("journal_mode = MEMORY", "synchronous = OFF", f"cache_size = -{CACHE_SIZE_KIB}"):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(_SCHEMA)
 
     def insert(self, first_key: int, rows: Iterable[Row]) -> int:
-        """Inserts rows under consecutive keys, in pieces, so that readers come in between.
+        """Insert rows under consecutive keys, in batches, so that other threads can read between them.
 
         Returns:
-            The key after the last.
+            The key after the last one.
 
         Raises:
             StorageError: The disk for temporary files is full.
         """
         rows, key = iter(rows), first_key
-        while piece := list(islice(rows, _ROWS_AT_ONCE)):
-            with self._transaction() as database:
-                numbered = ((number, *row) for number, row in enumerate(piece, key))
+        while batch := list(islice(rows, BATCH_ROWS)):
+            with self._begin() as database:
+                numbered = ((number, *row) for number, row in enumerate(batch, key))
                 database.executemany("INSERT INTO documents VALUES (?, ?, ?, ?)", numbered)
-            key += len(piece)
+            key += len(batch)
         return key
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _begin(self) -> Iterator[sqlite3.Connection]:
+        """Run the block in a transaction."""
         try:
             with self._lock:
                 self._database.execute("BEGIN")
@@ -115,57 +121,58 @@ class Records:
                     raise
         except sqlite3.OperationalError as error:
             raise StorageError(
-                f"The documents could not be kept in a temporary file ({error}). "
-                "Free some space, or let the environment variable SQLITE_TMPDIR name a folder with more."
+                f"The documents cannot be written to a temporary file ({error}).",
+                hint="Free some space, or set the environment variable SQLITE_TMPDIR to a folder with more.",
             ) from error
 
     def delete(self, keys: Iterable[int]) -> None:
-        """Deletes rows by key."""
-        with self._transaction() as database:
+        """Delete rows by key."""
+        with self._begin() as database:
             database.executemany("DELETE FROM documents WHERE key = ?", ((key,) for key in keys))
 
     def delete_from(self, key: int) -> None:
-        """Deletes the rows from a key on."""
-        with self._transaction() as database:
+        """Delete all rows whose key is not below `key`."""
+        with self._begin() as database:
             database.execute("DELETE FROM documents WHERE key >= ?", (key,))
 
-    def keys_of(self, ids: Sequence[str]) -> dict[str, list[int]]:
-        """Returns the keys under each of some ids; an id without any is left out."""
-        found: dict[str, list[int]] = {}
-        for id_, key in self._among("id", [_storable(id_) for id_ in ids], "id, key"):
-            found.setdefault(_text(id_), []).append(key)
-        return found
+    def find_keys(self, ids: Sequence[str]) -> dict[str, list[int]]:
+        """Return the keys of each id; unknown ids are left out."""
+        keys_by_id: dict[str, list[int]] = {}
+        for id_, key in self._select("id, key", "id", [_encode(id_) for id_ in ids]):
+            keys_by_id.setdefault(_decode(id_), []).append(key)
+        return keys_by_id
 
-    def documents(self, keys: Sequence[int]) -> dict[int, Document]:
-        """Returns documents by key."""
-        rows = self._among("key", keys, "key, id, metadata, text")
+    def load_documents(self, keys: Sequence[int]) -> dict[int, Document]:
+        """Return documents by key; unknown keys are left out."""
+        rows = self._select("key, id, metadata, text", "key", keys)
         return {
-            key: Document(id=_text(id_), page_content=_text(text), metadata=json.loads(metadata))
+            key: Document(id=_decode(id_), page_content=_decode(text), metadata=json.loads(metadata))
             for key, id_, metadata, text in rows
         }
 
-    def _among(self, column: str, values: Sequence[Any], selected: str) -> Iterator[tuple[Any, ...]]:
-        for start in range(0, len(values), _AT_ONCE):
-            piece = values[start : start + _AT_ONCE]
-            marks = ", ".join("?" * len(piece))
+    def _select(self, selected: str, column: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield the selected columns of the rows in which a column has one of some values."""
+        for start in range(0, len(values), MAX_QUERY_VALUES):
+            batch = values[start : start + MAX_QUERY_VALUES]
+            marks = ", ".join("?" * len(batch))
             with self._lock:
                 rows = self._database.execute(
-                    f"SELECT {selected} FROM documents WHERE {column} IN ({marks})", piece
+                    f"SELECT {selected} FROM documents WHERE {column} IN ({marks})", batch
                 ).fetchall()
             yield from rows
 
-    def metadata(self, start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yields key and metadata of the documents with keys from `start` up to `stop`."""
+    def iterate_metadata(self, start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield key and metadata of the documents with keys from `start` up to, not including, `stop`."""
         statement = "SELECT key, metadata FROM documents WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
         while start < stop:
             with self._lock:
-                rows = self._database.execute(statement, (start, stop, _ROWS_AT_ONCE)).fetchall()
+                rows = self._database.execute(statement, (start, stop, BATCH_ROWS)).fetchall()
             for key, metadata in rows:
                 yield key, json.loads(metadata)
-            start = rows[-1][0] + 1 if len(rows) == _ROWS_AT_ONCE else stop
+            start = rows[-1][0] + 1 if len(rows) == BATCH_ROWS else stop
 
-    def keys(self) -> Keys:
-        """Returns all keys, in order."""
+    def list_keys(self) -> Keys:
+        """Return all keys in ascending order."""
         np = require("numpy", extra="rag")
         with self._lock:
             rows = self._database.execute("SELECT key FROM documents ORDER BY key")
@@ -173,39 +180,39 @@ class Records:
         return keys
 
     def write(self, path: Path) -> None:
-        """Copies the documents into a database at a path where nothing is yet. Readers may come in between.
+        """Copy the documents into a new database file. Other threads can read between its steps.
 
         Args:
-            path: An absolute path.
+            path: An absolute path at which no file exists.
 
         Raises:
             OSError: The disk is full or the path cannot be written.
         """
         path.touch(exist_ok=False)
         try:
-            with contextlib.closing(_opened(path, "rw")) as copy:
+            with contextlib.closing(_open_file(path, "rw")) as copy:
                 copy.execute("PRAGMA journal_mode = OFF")
                 copy.execute("PRAGMA synchronous = OFF")  # the caller syncs the file
-                self._database.backup(copy, pages=_PAGES_AT_ONCE)
+                self._database.backup(copy, pages=BACKUP_PAGES)
         except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            raise OSError(errno.ENOSPC if full else errno.EIO, f"SQLite: {error}", str(path)) from error
+            is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            raise OSError(errno.ENOSPC if is_full else errno.EIO, f"SQLite: {error}", str(path)) from error
 
     def read(self, path: Path) -> None:
-        """Takes over the documents of a database whose SHA-256 has been checked.
+        """Replace the documents by those in a database file whose SHA-256 was verified.
 
         Raises:
-            ValueError: It is not a database, or another.
+            ValueError: The file is not a database of documents.
         """
         try:
-            with contextlib.closing(_opened(path, "ro")) as saved:
+            with contextlib.closing(_open_file(path, "ro")) as saved:
                 saved.execute("SELECT key, id, metadata, text FROM documents LIMIT 1").fetchall()
                 saved.backup(self._database)
         except sqlite3.Error as error:
             raise ValueError(f"its documents cannot be read ({error})") from error
 
 
-def _opened(path: Path, mode: str) -> sqlite3.Connection:
-    # A saved file never changes: SQLite needs no locks, and read-only places allow none.
-    fixed = "&immutable=1" if mode == "ro" else ""
-    return sqlite3.connect(f"{path.as_uri()}?mode={mode}{fixed}", uri=True)
+def _open_file(path: Path, mode: str) -> sqlite3.Connection:
+    # A saved file never changes, so SQLite needs no locks; read-only places do not allow any.
+    options = "&immutable=1" if mode == "ro" else ""
+    return sqlite3.connect(f"{path.as_uri()}?mode={mode}{options}", uri=True)

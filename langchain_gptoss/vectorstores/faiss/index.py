@@ -1,24 +1,27 @@
-"""The vectors of a `FaissStore`: which FAISS index holds them, and why.
+"""The FAISS index with the vectors of a `FaissStore`, addressed by key.
 
-An exact index while there are few vectors, 8 bits per number when there are more, inverted lists when scanning
-everything would take too long, and those in a file when they would take too much memory (`_faiss_disk`). Nothing here
-is thread-safe: the store says who may call what, when.
+Nothing here is thread-safe: `core.py` decides which calls may run at the same time.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_gptoss._optional import require
-from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.models.planning import operating_system as machine
-from langchain_gptoss.vectorstores.filters import Allowed
+from langchain_gptoss.vectorstores.faiss.filter_index import AllowedKeys
+from langchain_gptoss.vectorstores.faiss.index_kinds import (
+    MAX_GROWTH,
+    IndexInfo,
+    Kind,
+    can_map_lists,
+    choose_kind,
+    is_too_large_for_memory,
+)
+from langchain_gptoss.vectorstores.similarity import Metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,203 +30,90 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
     Keys = NDArray[np.int64]
 
-Metric = Literal["cosine", "inner_product", "l2"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
-
-EXACT_UP_TO = 20_000
-SCAN_UP_TO = 65_536
-GROWTH = 4
-DISK_FROM = 2**28  # bytes; less is not worth a look at the machine's memory
-DISK_SHARE = 0.5  # a change of kind holds the old index and the new one at once
-_LOOK_EVERY = 16_384
-_TO_LEARN_SQ8 = 256
-_PER_LIST = 40  # FAISS warns below 39 training vectors per list
-_DISTANCES = 24_576
-_CHUNK = 16_384
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of FAISS index: `lists` inverted lists (0 means none), each vector as `codec`, `disk` if in a file."""
-
-    lists: int
-    codec: Literal["Flat", "SQ8"]
-    disk: bool = False
-
-    def __str__(self) -> str:
-        return f"IVF{self.lists},{self.codec}{',disk' if self.disk else ''}" if self.lists else self.codec
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Returns the kind that FAISS's factory calls so; `,disk` after inverted lists keeps them in a file.
-
-        Raises:
-            InvalidInputError: It is none that vectors can be deleted from one by one.
-        """
-        match = re.fullmatch(r"(?:IVF([1-9]\d{0,6}),)?(Flat|SQ8)(,disk)?", text) if isinstance(text, str) else None
-        if match is None or (match[3] and not match[1]):
-            raise InvalidInputError(
-                f"index is {text!r}. Known are 'Flat', 'SQ8', 'IVF<lists>,SQ8' and 'IVF<lists>,Flat', such as "
-                "'IVF4096,SQ8', the last two also with ',disk' at the end; leave it out and the size decides."
-            )
-        return cls(int(match[1] or 0), "SQ8" if match[2] == "SQ8" else "Flat", bool(match[3]))
-
-    @property
-    def in_memory(self) -> Kind:
-        """The same kind with its lists in memory."""
-        return replace(self, disk=False)
-
-    @property
-    def rank(self) -> int:
-        """Its place in the order in which a growing store goes through the kinds."""
-        return 2 + self.disk if self.lists else int(self.codec == "SQ8")
-
-    @property
-    def vectors_to_learn(self) -> int:
-        """How many vectors it has to see before it can be built."""
-        return max(self.lists * _PER_LIST, _TO_LEARN_SQ8 if self.codec == "SQ8" else 0)
-
-    def size(self, count: int, dimension: int) -> int:
-        """Returns the bytes that vectors take, with their keys."""
-        return count * (dimension * (1 if self.codec == "SQ8" else 4) + 8)
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexInfo:
-    """What a store searches with.
-
-    Attributes:
-        kind: As FAISS's factory calls it: "Flat", "SQ8", "IVF4096,SQ8"; "IVF4096,SQ8,disk" where the lists are in a
-            file.
-        why: Why this kind.
-        count: How many vectors.
-        dimension: Their length; None before the first.
-        metric: "cosine", "inner_product" or "l2".
-        trained_on: How many vectors the store held when the index was trained; 0 where nothing is trained.
-    """
-
-    kind: str
-    why: str
-    count: int
-    dimension: int | None
-    metric: Metric
-    trained_on: int
-
-
-def wanted_kind(count: int, asked: Kind | None) -> tuple[Kind, str]:
-    """Returns the kind for a number of vectors, and why.
-
-    Args:
-        count: The number of vectors.
-        asked: What the user asked for; None leaves it to the size.
-    """
-    if asked is not None and count >= asked.vectors_to_learn:
-        return asked, "asked for"
-    too_few = f"; {asked} needs {asked.vectors_to_learn:,} vectors to be trained" if asked is not None else ""
-    if count <= EXACT_UP_TO:
-        return Kind(0, "Flat"), f"up to {EXACT_UP_TO:,} vectors are searched exactly{too_few}"
-    if count <= SCAN_UP_TO or asked is not None:
-        return Kind(0, "SQ8"), f"more than {EXACT_UP_TO:,} vectors are kept in 8 bits per number, and all read{too_few}"
-    # They have to serve until the store is GROWTH times as large: 4 sqrt(n) lists for twice its size, if it has the
-    # vectors to learn them from.
-    lists = 2 ** int(math.log2(min(4 * math.sqrt(2 * count), count / _PER_LIST)))
-    return Kind(lists, "SQ8"), (
-        f"more than {SCAN_UP_TO:,} vectors would take too long to read all; a search reads the nearest lists"
-    )
-
-
-def can_map() -> bool:
-    """Returns whether FAISS can leave inverted lists in a file, here."""
-    # A file that is open has a path there, whatever the alphabet of its own.
-    return hasattr(require("faiss", extra="rag"), "OnDiskInvertedLists") and os.path.isdir("/dev/fd")
-
-
-def is_too_large(size: int, held: int = 0) -> bool:
-    """Returns whether lists of a size, in bytes, had better stay in a file.
-
-    Args:
-        size: Their size.
-        held: What the index takes already, which does not count as free.
-    """
-    if size <= DISK_FROM:
-        return False
-    free = machine.read_memory()[1]
-    return free > 0 and size > DISK_SHARE * (free + held)
+MEMORY_CHECK_INTERVAL = 16_384  # vectors added between two looks at the free memory
+MIN_DISTANCES = 24_576  # distances that a search in inverted lists computes
+CHUNK_VECTORS = 16_384
 
 
 class VectorIndex:
-    """A FAISS index of one kind, by key.
+    """A FAISS index of one kind.
 
     Args:
         index: The FAISS index.
         kind: Its kind.
-        metric: What is compared.
-        trained_on: How many vectors the store held when it was trained.
+        metric: How vectors are compared.
+        trained_on: Number of vectors in the store when it was trained.
     """
 
     def __init__(self, index: Any, kind: Kind, metric: Metric, trained_on: int) -> None:
         self._index, self.kind, self.metric, self.trained_on = index, kind, metric, trained_on
-        self.not_mapped = ""
-        """Why it was read into memory, though it should have stayed in a file."""
+        self.not_mapped_reason = ""
+        """Why the lists were read into memory although they should stay in a file."""
 
     @classmethod
-    def trained(cls, kind: Kind, metric: Metric, sample: Vectors, count: int) -> Self:
-        """Returns an empty index.
+    def train(cls, kind: Kind, metric: Metric, sample: Vectors, count: int) -> Self:
+        """Return a trained index without vectors.
 
         Args:
             kind: Its kind.
-            metric: What is compared; for cosine the vectors are of length 1.
-            sample: Vectors to learn from, as `sample_size` says.
-            count: How many vectors the store holds.
+            metric: How vectors are compared; for "cosine" the vectors have length 1.
+            sample: Vectors to train with, of shape (sample size, dimension).
+            count: Number of vectors in the store.
         """
         faiss = require("faiss", extra="rag")
         code = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
         index = faiss.index_factory(sample.shape[1], str(kind), code)
         if kind.codec == "SQ8":
-            # Vectors to come may lie a little outside of what the sample spans.
+            # Later vectors may lie a little outside of the range of the sample.
             index.sq.rangestat_arg = 0.05
         if not index.is_trained:
             index.train(sample)
         if not kind.lists:
             index = faiss.IndexIDMap2(index)
-        return cls(index, kind, metric, count if kind.vectors_to_learn else 0)
+        return cls(index, kind, metric, count if kind.min_training_vectors else 0)
 
     @property
     def dimension(self) -> int:
-        """The length of a vector."""
+        """Length of a vector."""
         return int(self._index.d)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def successor(self, count: int, asked: Kind | None) -> Kind | None:
-        """Returns the kind to change to before the store has `count` vectors, or None.
+    def choose_successor(self, count: int, requested: Kind | None) -> Kind | None:
+        """Return the kind to change to before the store has `count` vectors, or None to keep this index.
 
-        A store that shrinks keeps its kind: what 8 bits have lost does not come back.
+        A store that shrinks keeps its kind, because a change cannot restore what 8 bits have lost.
         """
-        kind = self._wanted(count, asked)
-        outgrown = self._is_outgrown(count)
-        if asked is None and kind.disk and self.kind.lists and not outgrown:
+        kind = self._choose_kind(count, requested)
+        is_outgrown = self.is_outgrown(count)
+        if requested is None and kind.disk and self.kind.lists and not is_outgrown:
             kind = replace(self.kind, disk=True)
         if kind == self.kind:
-            return kind if outgrown else None
-        higher = kind.rank > self.kind.rank or (outgrown and kind.rank == self.kind.rank)
-        return kind if higher or (asked is not None and kind.in_memory == asked.in_memory) else None
+            return kind if is_outgrown else None
+        is_higher = kind.rank > self.kind.rank or (is_outgrown and kind.rank == self.kind.rank)
+        is_requested = requested is not None and kind.in_memory == requested.in_memory
+        return kind if is_higher or is_requested else None
 
-    def _is_outgrown(self, count: int) -> bool:
-        return 0 < self.trained_on * GROWTH < count
+    def is_outgrown(self, count: int) -> bool:
+        """Return True if the index was trained on too few vectors for a store with `count` vectors."""
+        return 0 < self.trained_on * MAX_GROWTH < count
 
-    def _wanted(self, count: int, asked: Kind | None) -> Kind:
-        kind, _ = wanted_kind(count, asked)
-        if asked is not None or not kind.lists:
-            return replace(kind, disk=kind.disk and can_map())
-        # How much memory is free is not worth a look for every vector that comes.
-        look = not self.kind.disk and count // _LOOK_EVERY > len(self) // _LOOK_EVERY and can_map()
-        size, held = kind.size(count, self.dimension), self.kind.size(len(self), self.dimension)
-        return replace(kind, disk=self.kind.disk or (look and is_too_large(size, held)))
+    def _choose_kind(self, count: int, requested: Kind | None) -> Kind:
+        kind, _ = choose_kind(count, requested)
+        if requested is not None or not kind.lists:
+            return replace(kind, disk=kind.disk and can_map_lists())
+        is_check_due = count // MEMORY_CHECK_INTERVAL > len(self) // MEMORY_CHECK_INTERVAL
+        if self.kind.disk or not is_check_due or not can_map_lists():
+            return replace(kind, disk=self.kind.disk)
+        size_bytes, own_bytes = kind.compute_size(count, self.dimension), kind.compute_size(len(self), self.dimension)
+        return replace(kind, disk=is_too_large_for_memory(size_bytes, own_bytes))
 
-    def lists_of(self, vectors: Vectors) -> Keys | None:
-        """Returns the list of each vector, which takes most of the time of adding; searches may go on meanwhile."""
+    def assign_lists(self, vectors: Vectors) -> Keys | None:
+        """Return the inverted list of each vector, or None without lists.
+
+        This is the slow part of adding vectors. Searches may run at the same time.
+        """
         if not self.kind.lists:
             return None
         faiss = require("faiss", extra="rag")
@@ -231,44 +121,51 @@ class VectorIndex:
         return lists
 
     def add(self, vectors: Vectors, keys: Keys, lists: Keys | None = None) -> None:
-        """Adds vectors; `lists` are those of `lists_of`, where they are known."""
+        """Add vectors.
+
+        Args:
+            vectors: The vectors, of shape (count, dimension).
+            keys: One key per vector.
+            lists: The result of `assign_lists`, if it is known.
+        """
         if not self.kind.lists:
             self._index.add_with_ids(vectors, keys)
             return
         faiss = require("faiss", extra="rag")
-        lists = self.lists_of(vectors) if lists is None else lists
+        lists = self.assign_lists(vectors) if lists is None else lists
         pointer = faiss.swig_ptr
         self._index.add_core(len(vectors), pointer(vectors), pointer(keys), pointer(lists))
 
     def remove(self, keys: Keys) -> None:
-        """Removes vectors by key."""
+        """Remove vectors by key."""
         self._index.remove_ids(keys)
 
-    def search(self, query: Vectors, k: int, allowed: Allowed | None) -> tuple[list[int], list[float]]:
-        """Returns keys and scores, nearest first.
+    def search(self, query: Vectors, k: int, allowed: AllowedKeys | None) -> tuple[list[int], list[float]]:
+        """Return the keys and scores of the nearest vectors, nearest first.
 
         Args:
-            query: One row.
-            k: How many.
-            allowed: Which keys may be found; None means all.
+            query: The query, of shape (1, dimension).
+            k: Number of results, at most.
+            allowed: The keys that may be returned; None allows all.
         """
-        among = len(self) if allowed is None else allowed.count
-        k = min(k, among)
+        candidate_count = len(self) if allowed is None else allowed.count
+        k = min(k, candidate_count)
         if k == 0:
             return [], []
-        probes = self._probes(k, among)
-        scores, keys = self._found(query, k, allowed, probes)
+        probes = self._choose_probes(k, candidate_count)
+        scores, keys = self.search_lists(query, k, allowed, probes)
         if probes < self.kind.lists and (keys < 0).any():
-            scores, keys = self._found(query, k, allowed, self.kind.lists)
-        there = keys >= 0
-        return keys[there].tolist(), scores[there].tolist()
+            scores, keys = self.search_lists(query, k, allowed, self.kind.lists)
+        is_result = keys >= 0
+        return keys[is_result].tolist(), scores[is_result].tolist()
 
-    def _probes(self, k: int, among: int) -> int:
-        """Returns how many lists to read, so that about as many distances are computed whatever the filter lets by."""
-        distances = max(_DISTANCES, 64 * k)
-        return max(1, min(self.kind.lists, math.ceil(self.kind.lists * distances / max(among, 1))))
+    def _choose_probes(self, k: int, candidate_count: int) -> int:
+        """Return the number of lists to read, so that a filter does not lower the number of distances computed."""
+        distances = max(MIN_DISTANCES, 64 * k)
+        return max(1, min(self.kind.lists, math.ceil(self.kind.lists * distances / max(candidate_count, 1))))
 
-    def _found(self, query: Vectors, k: int, allowed: Allowed | None, probes: int) -> tuple[Any, Any]:
+    def search_lists(self, query: Vectors, k: int, allowed: AllowedKeys | None, probes: int) -> tuple[Any, Any]:
+        """Return scores and keys from the nearest `probes` lists as FAISS does: key -1 where results are missing."""
         faiss = require("faiss", extra="rag")
         options: dict[str, Any] = {}
         if allowed is not None:
@@ -280,36 +177,42 @@ class VectorIndex:
         scores, keys = self._index.search(query, k, params=params)
         return scores[0], keys[0]
 
-    def vectors_of(self, keys: list[int], query: Vectors) -> Vectors:
-        """Returns vectors by key, those that a search for `query` has found; approximate in 8 bits."""
+    def get_vectors(self, keys: list[int], query: Vectors) -> Vectors:
+        """Return vectors by key; approximate if they are stored in 8 bits.
+
+        Args:
+            keys: Keys of vectors in the index.
+            query: Lists near this vector are read first; the query with which the keys were found makes it fast.
+        """
         np, faiss = require("numpy", extra="rag"), require("faiss", extra="rag")
-        wanted = np.array(keys, dtype=np.int64)
+        key_array = np.array(keys, dtype=np.int64)
         if not self.kind.lists:
-            vectors: Vectors = self._index.reconstruct_batch(wanted)
+            vectors: Vectors = self._index.reconstruct_batch(key_array)
             return vectors
-        # An inverted file does not know where a key is; it is in one of the lists nearest to the query.
+        # An inverted file does not know which list holds a key.
         vectors = np.empty((len(keys), self.dimension), dtype=np.float32)
-        row_of, missing = {key: row for row, key in enumerate(keys)}, len(keys)
+        row_by_key, missing = {key: row for row, key in enumerate(keys)}, len(keys)
         for number in faiss.downcast_index(self._index.quantizer).assign(query, self.kind.lists)[0].tolist():
-            there = self._list_keys(number)
-            for offset in np.flatnonzero(np.isin(there, wanted)).tolist():
-                vectors[row_of[int(there[offset])]] = self._of_list(number, [offset])[0]
+            list_keys = self.get_list_keys(number)
+            for offset in np.flatnonzero(np.isin(list_keys, key_array)).tolist():
+                vectors[row_by_key[int(list_keys[offset])]] = self._decode_list(number, [offset])[0]
                 missing -= 1
             if not missing:
                 break
         return vectors
 
-    def keys(self) -> Keys:
-        """Returns all keys, in no order."""
+    def get_keys(self) -> Keys:
+        """Return all keys, in no particular order."""
         np, faiss = require("numpy", extra="rag"), require("faiss", extra="rag")
         if not self.kind.lists:
             keys: Keys = faiss.vector_to_array(self._index.id_map)
             return keys
-        parts = [self._list_keys(number) for number in range(self.kind.lists)]
+        parts = [self.get_list_keys(number) for number in range(self.kind.lists)]
         keys = np.concatenate([np.empty(0, dtype=np.int64), *parts])
         return keys  # noqa: RET504
 
-    def _list_keys(self, number: int) -> Keys:
+    def get_list_keys(self, number: int) -> Keys:
+        """Return the keys in one inverted list."""
         np, faiss = require("numpy", extra="rag"), require("faiss", extra="rag")
         inverted = self._index.invlists
         keys: Keys = np.empty(inverted.list_size(number), dtype=np.int64)
@@ -317,96 +220,71 @@ class VectorIndex:
             faiss.memcpy(faiss.swig_ptr(keys), inverted.get_ids(number), keys.nbytes)
         return keys
 
-    def chunks(self) -> Iterator[tuple[Keys, Vectors]]:
-        """Yields all keys and vectors, in no order."""
+    def iterate_chunks(self) -> Iterator[tuple[Keys, Vectors]]:
+        """Yield all keys and vectors, in no particular order."""
         if not self.kind.lists:
-            keys = self.keys()
-            for start in range(0, len(keys), _CHUNK):
-                count = min(_CHUNK, len(keys) - start)
+            keys = self.get_keys()
+            for start in range(0, len(keys), CHUNK_VECTORS):
+                count = min(CHUNK_VECTORS, len(keys) - start)
                 yield keys[start : start + count], self._index.index.reconstruct_n(start, count)
             return
         for number in range(self.kind.lists):
-            keys = self._list_keys(number)
+            keys = self.get_list_keys(number)
             if len(keys):
-                yield keys, self._of_list(number, range(len(keys)))
+                yield keys, self._decode_list(number, range(len(keys)))
 
-    def _of_list(self, number: int, offsets: Any) -> Vectors:
+    def _decode_list(self, number: int, offsets: Any) -> Vectors:
         np, faiss = require("numpy", extra="rag"), require("faiss", extra="rag")
         vectors: Vectors = np.empty((len(offsets), self.dimension), dtype=np.float32)
         for row, offset in enumerate(offsets):
             self._index.reconstruct_from_offset(number, int(offset), faiss.swig_ptr(vectors[row]))
         return vectors
 
-    def _sample_into(self, sampled: Vectors, random: np.random.Generator) -> None:
-        """Fills an array with vectors chosen at random."""
+    def fill_sample(self, sample: Vectors, random: np.random.Generator) -> None:
+        """Fill an array of shape (sample size, dimension) with random vectors of the index."""
         np = require("numpy", extra="rag")
-        chosen = np.sort(random.choice(len(self), len(sampled), replace=False))
+        positions = np.sort(random.choice(len(self), len(sample), replace=False))
         if not self.kind.lists:
-            for row, place in enumerate(chosen):
-                sampled[row] = self._index.index.reconstruct(int(place))
+            for row, position in enumerate(positions):
+                sample[row] = self._index.index.reconstruct(int(position))
             return
         sizes = [self._index.invlists.list_size(number) for number in range(self.kind.lists)]
         ends = np.cumsum(sizes)
-        cuts = np.searchsorted(chosen, ends)
+        cuts = np.searchsorted(positions, ends)
         for number, (size, end) in enumerate(zip(sizes, ends, strict=True)):
             rows = slice(cuts[number - 1] if number else 0, cuts[number])
-            sampled[rows] = self._of_list(number, chosen[rows] - (end - size))
+            sample[rows] = self._decode_list(number, positions[rows] - (end - size))
 
-    def with_room(self) -> VectorIndex:
-        """Returns the index to add more vectors to: this one, or one with the same that takes less memory."""
+    def make_room(self) -> VectorIndex:
+        """Return the index to add more vectors to: this one, or one with the same vectors that takes less memory."""
         return self
 
-    def grown(self, kind: Kind, coming: Vectors) -> VectorIndex:
-        """Returns an index of another kind with the same vectors; this one stays as it is.
-
-        Args:
-            kind: The other kind.
-            coming: Vectors that will be added next: it learns from them too.
-        """
-        if kind.disk and kind.in_memory == self.kind.in_memory and not self._is_outgrown(len(self) + len(coming)):
-            return _on_disk(self)
-        np = require("numpy", extra="rag")
-        random = np.random.default_rng(0)
-        count = len(self) + len(coming)
-        share = min(1.0, sample_size(kind) / count)
-        own = math.ceil(len(self) * share)
-        learned = np.empty((own + math.ceil(len(coming) * share), self.dimension), dtype=np.float32)
-        self._sample_into(learned[:own], random)
-        learned[own:] = coming[random.choice(len(coming), len(learned) - own, replace=False)]
-        other = VectorIndex.trained(kind.in_memory, self.metric, learned, count)
-        del learned
-        if kind.disk:
-            other = _on_disk(other)
-        for keys, vectors in self.chunks():
-            other = other.with_room()
-            other.add(vectors, keys)
-        return other
-
     def write(self, path: Path) -> None:
-        """Writes the index, through Python's own file: FAISS takes no path in another alphabet on every system."""
+        """Write the index to a file."""
         faiss = require("faiss", extra="rag")
+        # FAISS does not take paths in every alphabet on every system, so Python opens the file.
         with path.open("wb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
     @classmethod
     def read(cls, path: Path, kind: Kind, metric: Metric, trained_on: int) -> Self:
-        """Returns the index in a file whose SHA-256 has been checked.
+        """Return the index in a file whose SHA-256 was verified.
 
         Raises:
-            ValueError: The file holds another kind of index.
-            RuntimeError: It holds none.
+            ValueError: The file contains another kind of index.
+            RuntimeError: The file contains no index.
         """
         faiss = require("faiss", extra="rag")
         with path.open("rb") as file:
             index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
-        return cls.checked(index, kind, metric, trained_on)
+        return cls.validate(index, kind, metric, trained_on)
 
     @classmethod
-    def checked(cls, index: Any, kind: Kind, metric: Metric, trained_on: int) -> Self:
-        """Returns an index that comes from a file.
+    def validate(cls, index: Any, kind: Kind, metric: Metric, trained_on: int) -> Self:
+        """Return a FAISS index from a file as a `VectorIndex`.
 
         Raises:
-            ValueError: It is of another kind.
+            ValueError: The index is of another kind or metric.
         """
         faiss = require("faiss", extra="rag")
         code = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
@@ -422,51 +300,22 @@ class VectorIndex:
             raise ValueError("its index is not the one its manifest describes")
         return cls(index, kind, metric, trained_on)
 
-    def info(self, asked: Kind | None) -> IndexInfo:
-        """Returns what it is and why."""
-        kind, why = wanted_kind(len(self), asked)
+    def describe(self, requested: Kind | None) -> IndexInfo:
+        """Return the kind of the index and the reason for it."""
+        kind, reason = choose_kind(len(self), requested)
         if kind.in_memory != self.kind.in_memory:
-            why = f"chosen when the store was of another size, and kept until it has grown {GROWTH} times"
+            reason = f"chosen when the store had another size, and kept until it has grown {MAX_GROWTH} times"
         return IndexInfo(
             kind=str(self.kind),
-            why=why + self._why_there(asked),
+            why=reason + self._explain_placement(requested),
             count=len(self),
             dimension=self.dimension,
             metric=self.metric,
             trained_on=self.trained_on,
         )
 
-    def _why_there(self, asked: Kind | None) -> str:
-        """Returns why the lists are in memory or in a file, where that needs a word."""
-        refused = asked is not None and asked.disk and self.kind.lists > 0 and not can_map()
-        reason = self.not_mapped or ("FAISS cannot leave them in a file on this system" if refused else "")
+    def _explain_placement(self, requested: Kind | None) -> str:
+        """Return why the lists are in memory or in a file, or an empty string if no reason is needed."""
+        is_refused = requested is not None and requested.disk and self.kind.lists > 0 and not can_map_lists()
+        reason = self.not_mapped_reason or ("FAISS cannot leave them in a file on this system" if is_refused else "")
         return f"; the lists are in memory: {reason}" if reason else ""
-
-
-def _on_disk(index: VectorIndex) -> VectorIndex:
-    from langchain_gptoss.vectorstores.faiss.disk_lists import DiskIndex  # which builds on this module
-
-    return DiskIndex.of(index)
-
-
-def sample_size(kind: Kind) -> int:
-    """Returns from how many vectors a kind learns."""
-    return max(kind.lists * _PER_LIST, 50_000)
-
-
-def first_index(asked: Kind | None, metric: Metric, coming: Vectors) -> VectorIndex:
-    """Returns an empty index that has learned from the first vectors of a store."""
-    kind, _ = wanted_kind(len(coming), asked)
-    disk = kind.disk if asked is not None else is_too_large(kind.size(len(coming), coming.shape[1]))
-    np = require("numpy", extra="rag")
-    chosen = coming
-    if len(coming) > (size := sample_size(kind)):
-        chosen = coming[np.sort(np.random.default_rng(0).choice(len(coming), size, replace=False))]
-    index = VectorIndex.trained(kind.in_memory, metric, np.ascontiguousarray(chosen), len(coming))
-    return _on_disk(index) if kind.lists and disk and can_map() else index
-
-
-def empty_info(metric: Metric, asked: Kind | None) -> IndexInfo:
-    """Returns the information on a store without vectors."""
-    kind, why = wanted_kind(0, asked)
-    return IndexInfo(kind=str(kind), why=why, count=0, dimension=None, metric=metric, trained_on=0)

@@ -1,11 +1,8 @@
-"""How a `FaissStore` lies on disk: two parts and a manifest that names them.
+"""The files of a saved `FaissStore`: two parts and a manifest that names them.
 
-A part is written under a new name, which holds the beginning of its SHA-256; the manifest is replaced last, in one
-rename. So there is at any time one manifest whose parts are complete, and a crash leaves at most files that nobody
-names, which the next save removes. Nothing of FAISS or SQLite is known here.
-
-Format 1, written by the first versions, is three files with fixed names in a folder that was replaced as a whole. It
-is still read.
+A part is written under a new name, which contains the beginning of its SHA-256. The manifest is replaced last, in one
+rename. So at any time the parts of the manifest are complete. A crash leaves at most files that no manifest names; the
+next save removes them. This module knows nothing of FAISS and SQLite.
 """
 
 from __future__ import annotations
@@ -16,41 +13,39 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from langchain_core.embeddings import Embeddings
 
+from langchain_gptoss._io import lock_path, open_replacement_folder, sync_to_disk, write_atomically
 from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
 
-FORMAT = 2
+FORMAT = 1
 INDEX, DOCUMENTS, MANIFEST = "index", "documents", "manifest.json"
 SUFFIXES: Mapping[str, str] = {INDEX: ".faiss", DOCUMENTS: ".sqlite"}
-_FORMAT_1_PARTS: Mapping[str, str] = {INDEX: "index.faiss", DOCUMENTS: "documents.jsonl"}
-_NEW = ".new"
-_OURS = re.compile(
-    r"(index-[0-9a-f]{16}\.faiss|documents-[0-9a-f]{16}\.sqlite|(index\.faiss|documents\.sqlite)\.new(-journal)?"
-    r"|manifest\.json(\.new)?|index\.faiss|documents\.jsonl)"
+LOCK_TIMEOUT_S = 60.0
+_NEW_SUFFIX = ".new"
+_OWN_FILE = re.compile(
+    r"index-[0-9a-f]{16}\.faiss|documents-[0-9a-f]{16}\.sqlite|(index\.faiss|documents\.sqlite)\.new(-journal)?"
+    r"|manifest\.json|\.partial-manifest\.json-.*"
 )
-_LEFT_BY_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_LOCK_SECONDS = 60.0
+_DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
-Writer = Callable[[Path], None]
-"""Writes a part at a path where nothing is yet."""
+PartWriter = Callable[[Path], None]
+"""Writes a part to a path at which no file exists."""
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A store on disk that has been checked.
+class SavedStore:
+    """A store on disk that has passed all checks.
 
     Attributes:
-        folder: Where it is.
-        manifest: What its manifest says.
-        paths: Where its parts are, by role.
+        folder: Folder of the store.
+        manifest: Content of its manifest.
+        paths: Paths of its parts, by role (`INDEX` and `DOCUMENTS`).
     """
 
     folder: Path
@@ -58,297 +53,237 @@ class Saved:
     paths: Mapping[str, Path]
 
 
-def model_name(embedding: Embeddings) -> str | None:
-    """Returns the name of an embedding model, where it tells."""
+def get_model_name(embedding: Embeddings) -> str | None:
+    """Return the name of an embedding model, or None if it has none."""
     names = (getattr(embedding, attribute, None) for attribute in ("model_name", "model"))
     return next((name for name in names if isinstance(name, str)), None)
 
 
-def _sibling(folder: Path, role: str) -> Path:
-    return folder.with_name(f".{folder.name}.{role}")
-
-
-def save_folder(folder: Path, writers: Mapping[str, Writer], manifest: Mapping[str, Any]) -> bytes:
-    """Saves a store in place of the one that is there, or leaves that one.
+def save_store(folder: Path, writers: Mapping[str, PartWriter], manifest: Mapping[str, Any]) -> bytes:
+    """Replace the store in a folder, or create the folder. If saving fails, the old store is unchanged.
 
     Args:
-        folder: Where; an absolute path.
-        writers: What writes each part.
-        manifest: What the manifest says besides the format and the parts.
+        folder: An absolute path.
+        writers: The writer of each part, by role.
+        manifest: Content of the manifest, without the format and the parts.
 
     Returns:
         The manifest as written.
 
     Raises:
-        InvalidInputError: The folder holds other files.
-        IndexStoreError: Another process holds it.
+        InvalidInputError: The folder contains other files.
+        IndexStoreError: Another process has locked the folder for too long.
         StorageError: The disk is full, or the folder cannot be written.
     """
     try:
-        _refuse_foreign(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            _clear_leftovers(folder)
-            # A new folder takes its name when it is complete, so that where there is a folder there is a store.
-            place = folder if folder.exists() else _sibling(folder, "new")
-            place.mkdir(exist_ok=True)
-            try:
-                written = _write_store(place, writers, manifest)
-                if place != folder:
-                    os.replace(place, folder)
-                _sync_folder(folder.parent)
-                return written
-            finally:
-                if place != folder:
-                    shutil.rmtree(place, ignore_errors=True)
+        _check_folder(folder)
+        with _lock_folder(folder):
+            if folder.exists():
+                return _write_store(folder, writers, manifest)
+            # A new folder gets its name when it is complete, so every folder contains a store.
+            with open_replacement_folder(folder) as new_folder:
+                written = _write_store(new_folder, writers, manifest)
+            sync_to_disk(folder.parent)
+            return written
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why, what = ("the disk is full", "Free some space") if full else (str(error), "Check its permissions")
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason, advice = ("the disk is full", "Free some space") if is_full else (str(error), "Check its permissions")
         raise StorageError(
-            f"The index could not be saved in {folder}: {why}. {what}, or choose another folder."
+            f"The index cannot be saved in {folder}: {reason}.", hint=f"{advice}, or choose another folder."
         ) from error
 
 
-def _write_store(place: Path, writers: Mapping[str, Writer], manifest: Mapping[str, Any]) -> bytes:
-    _remove_all_but(place, _named(_manifest_bytes(place)))
+def _write_store(folder: Path, writers: Mapping[str, PartWriter], manifest: Mapping[str, Any]) -> bytes:
+    _remove_unnamed_files(folder)
     try:
-        parts = {role: _write_part(place, role, write) for role, write in writers.items()}
-        _sync_folder(place)
+        parts = {role: _write_part(folder, role, write) for role, write in writers.items()}
+        sync_to_disk(folder)
         written = json.dumps({"format": FORMAT, **manifest, "parts": parts}, indent=2).encode()
-        _replace_manifest(place, written)
+        write_atomically(folder / MANIFEST, written)
         return written
     finally:
-        with contextlib.suppress(OSError):  # what cannot be removed now goes with the next save
-            _remove_all_but(place, _named(_manifest_bytes(place)))
+        with contextlib.suppress(OSError):  # the next save removes what cannot be removed now
+            _remove_unnamed_files(folder)
 
 
 def is_saved_as(folder: Path, manifest: bytes) -> bool:
-    """Returns whether a folder holds what an earlier save has written: the same manifest, and parts of its sizes."""
+    """Return True if a folder still contains the result of an earlier save: its manifest, and parts of its sizes."""
     try:
         parts = json.loads(manifest)["parts"].values()
-        sizes = all((folder / part["file"]).stat().st_size == part["bytes"] for part in parts)
-        return sizes and _manifest_bytes(folder) == manifest
+        is_complete = all((folder / part["file"]).stat().st_size == part["bytes"] for part in parts)
+        return is_complete and _read_manifest(folder) == manifest
     except OSError:
         return False
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Keeps files of somebody's from being mixed with an index."""
+def _check_folder(folder: Path) -> None:
+    """Reject a folder with unrelated user files."""
     if folder.exists():
-        others = {path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name)} - _LEFT_BY_DESKTOPS
-        if others:
+        names = {path.name for path in folder.iterdir() if not _OWN_FILE.fullmatch(path.name)} - _DESKTOP_FILES
+        if names:
             raise InvalidInputError(
-                f"The folder {folder} holds other files ({', '.join(sorted(others)[:3])}). "
-                "Choose a new or an empty folder for the index."
+                f"The folder {folder} contains other files ({', '.join(sorted(names)[:3])}).",
+                hint="Choose a new or an empty folder for the index.",
             )
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(_sibling(folder, "lock"), timeout=_LOCK_SECONDS):
-            yield
-    except Timeout:
-        raise IndexStoreError(
-            f"The index in {folder} is locked by another process, for more than {_LOCK_SECONDS:g} seconds. "
-            "Wait until it has saved or loaded, or end it."
-        ) from None
+def _lock_folder(folder: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock_path(folder, timeout_s=LOCK_TIMEOUT_S))
+        except TimeoutError:
+            raise IndexStoreError(
+                f"The index in {folder} has been locked by another process for more than {LOCK_TIMEOUT_S:g} seconds.",
+                hint="Wait until it has saved or loaded, or end it.",
+            ) from None
+        yield
 
 
-def _undo_swap(folder: Path) -> None:
-    """Puts back what a save of format 1 had set aside when it was cut short."""
-    old = _sibling(folder, "old")
-    if not folder.exists() and old.exists():
-        os.replace(old, folder)
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Removes what a save that was cut short has left beside the folder. The caller holds the lock."""
-    _undo_swap(folder)
-    for leftover in (_sibling(folder, "old"), _sibling(folder, "new")):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-
-
-def _manifest_bytes(folder: Path) -> bytes:
+def _read_manifest(folder: Path) -> bytes:
     try:
         return (folder / MANIFEST).read_bytes()
     except FileNotFoundError:
         return b""
 
 
-def _named(manifest: bytes) -> set[str]:
-    """Returns the files that belong to a manifest, itself included."""
-    if not manifest:
-        return set()
+def _list_named_files(manifest: bytes) -> set[str]:
+    """Return the names of the files that belong to a manifest, its own included."""
     try:
         parts = json.loads(manifest)["parts"].values()
         return {MANIFEST} | {str(part["file"]) for part in parts}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {MANIFEST, *_FORMAT_1_PARTS.values()}
+        return {MANIFEST}
 
 
-def _remove_all_but(folder: Path, kept: set[str]) -> None:
+def _remove_unnamed_files(folder: Path) -> None:
+    """Remove files that a save has made and the present manifest does not name."""
+    named = _list_named_files(_read_manifest(folder))
     for path in folder.iterdir():
-        if _OURS.fullmatch(path.name) and path.name not in kept:
+        if _OWN_FILE.fullmatch(path.name) and path.name not in named:
             path.unlink()
 
 
-def _write_part(folder: Path, role: str, write: Writer) -> dict[str, Any]:
-    fresh = folder / f"{role}{SUFFIXES[role]}{_NEW}"
+def _write_part(folder: Path, role: str, write: PartWriter) -> dict[str, Any]:
+    """Write one part and return its entry in the manifest."""
+    # Not `_io.open_replacement`: the final name depends on the content.
+    new_path = folder / f"{role}{SUFFIXES[role]}{_NEW_SUFFIX}"
     try:
-        write(fresh)
-        _sync_file(fresh)
-        digest = _sha256(fresh)
+        write(new_path)
+        sync_to_disk(new_path)
+        digest = _hash_file(new_path)
         path = folder / f"{role}-{digest[:16]}{SUFFIXES[role]}"
-        os.replace(fresh, path)
+        os.replace(new_path, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
+            new_path.unlink(missing_ok=True)
         raise
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
 
 
-def _replace_manifest(folder: Path, data: bytes) -> None:
-    fresh = folder / f"{MANIFEST}{_NEW}"
-    fresh.write_bytes(data)
-    _sync_file(fresh)
-    os.replace(fresh, folder / MANIFEST)
-    _sync_folder(folder)
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
-def opened_folder(folder: Path, embedding: Embeddings) -> Iterator[Saved]:
-    """Opens a saved store: it is checked, and no save replaces it while it is read.
+def open_store(folder: Path, embedding: Embeddings) -> Iterator[SavedStore]:
+    """Check a saved store and yield it; no save replaces it during the block.
 
     Args:
-        folder: Where it is; an absolute path.
-        embedding: The embedding model that it must have been made with.
+        folder: An absolute path.
+        embedding: The embedding model of the store.
 
     Raises:
-        IndexStoreError: It is missing, damaged, newer than this version, made with another embedding model, or held
-            by another process.
+        IndexStoreError: The store is missing, damaged, newer than this version, made with another embedding model, or
+            locked by another process.
     """
     try:
-        with _reading(folder):
-            manifest = _checked_manifest(folder, (folder / MANIFEST).read_bytes())
+        with _lock_out_savers(folder):
+            manifest = _parse_manifest(folder, (folder / MANIFEST).read_bytes())
             _check_model(folder, manifest, embedding)
-            paths = {role: folder / part["file"] for role, part in manifest["parts"].items()}
+            paths = {role: folder / manifest["parts"][role]["file"] for role in (INDEX, DOCUMENTS)}
             for role, path in paths.items():
                 _check_part(folder, path, manifest["parts"][role])
-            yield Saved(folder, manifest, paths)
+            yield SavedStore(folder, manifest, paths)
     except (FileNotFoundError, NotADirectoryError) as error:
         name = Path(error.filename).name
         if name != MANIFEST:
-            raise damaged(folder, f"{name} is missing") from None
+            raise build_damage_error(folder, f"{name} is missing") from None
         raise IndexStoreError(
-            f"There is no saved index in {folder}. Check the path, or index and save first."
+            f"There is no saved index in {folder}.", hint="Check the path, or index and save first."
         ) from None
     except OSError as error:
-        raise IndexStoreError(f"The index in {folder} cannot be read ({error}). Check its permissions.") from error
+        raise IndexStoreError(
+            f"The index in {folder} cannot be read ({error}).", hint="Check its permissions."
+        ) from error
 
 
 @contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Keeps savers out while a store is read, as far as the place lets us: a read-only one has no savers."""
+def _lock_out_savers(folder: Path) -> Iterator[None]:
+    """Hold the lock of a store during the block. A store in a read-only place needs none."""
     with contextlib.ExitStack() as stack:
-        if (folder / MANIFEST).exists() or _sibling(folder, "old").exists():
+        if (folder / MANIFEST).exists():
             with contextlib.suppress(OSError):
-                stack.enter_context(_locked(folder))
-                _undo_swap(folder)
+                stack.enter_context(_lock_folder(folder))
         yield
 
 
-def damaged(folder: Path, why: str) -> IndexStoreError:
-    """Returns the error for a store that is not as it was saved."""
-    return IndexStoreError(f"The index in {folder} is damaged: {why}. Build the index again, or restore a copy.")
+def build_damage_error(folder: Path, reason: str) -> IndexStoreError:
+    """Return the error for a store that is not as it was saved."""
+    return IndexStoreError(
+        f"The index in {folder} is damaged: {reason}.", hint="Build the index again, or restore a copy."
+    )
 
 
-def _checked_manifest(folder: Path, data: bytes) -> dict[str, Any]:
-    """Returns a manifest in the form of this version, whatever version wrote it."""
+def _parse_manifest(folder: Path, data: bytes) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(data)
         version = manifest["format"]
-        if version == 1:
-            manifest = _from_format_1(manifest)
-        elif isinstance(version, int) and version > FORMAT:
+        if isinstance(version, int) and version > FORMAT:
             raise IndexStoreError(
-                f"The index in {folder} has format {version} and this version reads up to format {FORMAT}. "
-                "Upgrade langchain-gptoss, or build the index again."
+                f"The index in {folder} has format {version}, and this version reads up to format {FORMAT}.",
+                hint="Upgrade langchain-gptoss, or build the index again.",
             )
-        elif version != FORMAT or not all(_is_part(role, manifest["parts"][role]) for role in (INDEX, DOCUMENTS)):
+        if version != FORMAT or not all(_is_valid_part(role, manifest["parts"][role]) for role in (INDEX, DOCUMENTS)):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise damaged(folder, f"{MANIFEST} is not a manifest") from None
+        raise build_damage_error(folder, f"{MANIFEST} is not a manifest") from None
     return manifest
 
 
-def _is_part(role: str, part: Mapping[str, Any]) -> bool:
+def _is_valid_part(role: str, part: Mapping[str, Any]) -> bool:
     # The name must not lead out of the folder.
-    return part["file"] == f"{role}-{part['sha256'][:16]}{SUFFIXES[role]}" and bool(_OURS.fullmatch(part["file"]))
-
-
-def _from_format_1(old: Mapping[str, Any]) -> dict[str, Any]:
-    hashes = dict(old["sha256"])
-    parts = {role: {"file": name, "sha256": hashes[name]} for role, name in _FORMAT_1_PARTS.items()}
-    if old["metric"] != "cosine":
-        raise ValueError
-    return {
-        "format": 1,
-        "metric": "cosine",
-        "dimension": old["dimension"],
-        "count": old["count"],
-        "embedding_model": old.get("embedding_model"),
-        "index": {"kind": "Flat", "asked": None, "trained_on": 0},
-        "parts": parts,
-    }
+    return part["file"] == f"{role}-{part['sha256'][:16]}{SUFFIXES[role]}" and bool(_OWN_FILE.fullmatch(part["file"]))
 
 
 def _check_part(folder: Path, path: Path, part: Mapping[str, Any]) -> None:
     size = path.stat().st_size
     if (expected := part.get("bytes", size)) != size:
-        raise damaged(folder, f"{path.name} is not what was saved ({size} bytes instead of {expected})")
-    if _sha256(path) != part["sha256"]:
-        raise damaged(folder, f"{path.name} is not what was saved (its SHA-256 differs)")
+        raise build_damage_error(folder, f"{path.name} is not what was saved ({size} bytes instead of {expected})")
+    if _hash_file(path) != part["sha256"]:
+        raise build_damage_error(folder, f"{path.name} is not what was saved (its SHA-256 differs)")
 
 
 def _check_model(folder: Path, manifest: Mapping[str, Any], embedding: Embeddings) -> None:
-    saved, given = manifest.get("embedding_model"), model_name(embedding)
-    if saved and given and saved != given:
+    saved_name, name = manifest.get("embedding_model"), get_model_name(embedding)
+    if saved_name and name and saved_name != name:
         raise IndexStoreError(
-            f"The index in {folder} was made with the embedding model {saved} and {given} was given. "
-            f"Load it with {saved}, or build the index again."
+            f"The index in {folder} was made with the embedding model {saved_name}, and {name} was given.",
+            hint=f"Load it with {saved_name}, or build the index again.",
         )
 
 
 def check_dimension(folder: Path, manifest: Mapping[str, Any], embedding: Embeddings) -> None:
-    """Embeds one text to see whether the model makes vectors of the store's dimension.
+    """Embed one text, to check that the model makes vectors of the store's dimension.
 
     Raises:
-        IndexStoreError: It does not.
+        IndexStoreError: The dimensions differ.
     """
     dimension = manifest.get("dimension")
     if dimension is not None and dimension != (length := len(embedding.embed_query("dimension"))):
         raise IndexStoreError(
-            f"The index in {folder} holds vectors of {dimension} dimensions and the embedding model "
-            f"makes {length}. Load it with the embedding model it was made with, or build the index again."
+            f"The index in {folder} contains vectors of {dimension} dimensions, and the embedding model makes "
+            f"{length}.",
+            hint="Load it with the embedding model it was made with, or build the index again.",
         )

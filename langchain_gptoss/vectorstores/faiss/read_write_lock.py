@@ -1,4 +1,4 @@
-"""Many readers or one writer: a FAISS index may be searched from many threads, but not while it changes."""
+"""A lock for many readers or one writer: FAISS indexes can be searched from many threads, but not while they change."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from collections.abc import Iterator
 
 
 class ReadWriteLock:
-    """Held by any number of readers or by one writer.
+    """A lock for any number of readers or one writer.
 
-    A writer that waits goes before readers that come after it, so that it is not starved. Neither side is re-entrant:
-    no code of the user may run under this lock.
+    A waiting writer has precedence over readers that come after it, so that readers cannot keep it out forever. The
+    lock is not re-entrant, so no user code may run while it is held.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._readers = 0
-        self._waiting = 0
-        self._written = False
+        self._reader_count = 0
+        self._waiting_writer_count = 0
+        self._has_writer = False
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """Keeps writers out."""
+    def lock_reading(self) -> Iterator[None]:
+        """Keep writers out during the block."""
         with self._changed:
-            while self._written or self._waiting:
+            while self._has_writer or self._waiting_writer_count:
                 self._changed.wait()
-            self._readers += 1
+            self._reader_count += 1
         try:
             yield
         finally:
             with self._changed:
-                self._readers -= 1
-                if not self._readers:
+                self._reader_count -= 1
+                if not self._reader_count:
                     self._changed.notify_all()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Keeps everybody else out."""
+    def lock_writing(self) -> Iterator[None]:
+        """Keep readers and other writers out during the block."""
         with self._changed:
-            self._waiting += 1
+            self._waiting_writer_count += 1
             try:
-                while self._written or self._readers:
+                while self._has_writer or self._reader_count:
                     self._changed.wait()
-                self._written = True
+                self._has_writer = True
             finally:
-                self._waiting -= 1
-                if not self._written:
+                self._waiting_writer_count -= 1
+                if not self._has_writer:
                     self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
-                self._written = False
+                self._has_writer = False
                 self._changed.notify_all()

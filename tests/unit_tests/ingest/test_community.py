@@ -75,7 +75,7 @@ def assert_complete(chunks: list[Document], place: Path) -> None:
 
 
 def held(store) -> list[Document]:
-    return [document for documents, _ in store.embedded() for document in documents]
+    return [document for documents, _ in store.iterate_with_vectors() for document in documents]
 
 
 def test_loaders_are_indexed_with_everything_a_citation_needs(place):

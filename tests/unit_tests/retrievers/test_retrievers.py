@@ -30,7 +30,7 @@ from langchain_gptoss.retrievers import (
 )
 from langchain_gptoss.retrievers.fusion import Fusion, Side, distinct
 from langchain_gptoss.vectorstores import FaissStore
-from langchain_gptoss.vectorstores.metadata_match import matcher
+from langchain_gptoss.vectorstores.filters import compile_filter
 
 TEXTS = [f"Shipping to zone {n} costs {n} euros." for n in range(12)]
 DOCUMENTS = [Document(id=f"d{n}", page_content=text, metadata={"n": n}) for n, text in enumerate(TEXTS)]
@@ -366,7 +366,7 @@ async def test_depth_does_not_change_scores_of_words_and_vectors(filter_):
     assert len(found) == 3
     assert {d.id: d.metadata["relevance_score"] for d in found} == pytest.approx({d.id: mean[d.id] for d in found})
     if filter_ is not None:
-        agrees = matcher(filter_)
+        agrees = compile_filter(filter_)
         assert all(agrees(d.metadata) for d in found)
 
 
@@ -392,7 +392,7 @@ def test_relevance_of_vectors_where_there_are_none_or_in_a_file():
     store = FaissStore(EMBEDDING, index="IVF4,SQ8,disk")
     store.add_texts([f"text {n}" for n in range(300)], ids=[str(n) for n in range(300)])
     if store.index_info.kind.endswith("disk"):
-        assert store.scores_of("query", ["1"]) == {}
+        assert store.score_documents("query", ["1"]) == {}
 
 
 async def test_sync_and_async_agree_and_callbacks_see_every_step():

@@ -1,4 +1,4 @@
-"""What the tests of FaissStore share: embeddings that need no model, filled stores, brute force as the judge."""
+"""Shared by the tests of vector stores: embeddings without a model, filled stores, and brute force to compare with."""
 
 import hashlib
 import re
@@ -15,8 +15,8 @@ EMBEDDING = DeterministicFakeEmbedding(size=SIZE)
 METRICS = ("cosine", "inner_product", "l2")
 
 
-class Named(Embeddings):
-    """Words hashed into a few dimensions, under a model name."""
+class WordEmbeddings(Embeddings):
+    """Hashes words into a few dimensions, under a model name."""
 
     def __init__(self, model_name: str, size: int = SIZE) -> None:
         self.model_name, self.size = model_name, size
@@ -31,36 +31,42 @@ class Named(Embeddings):
         return [self.embed_query(text) for text in texts]
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
+def normalize(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors scaled to length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def filled(count: int, *, seed: int = 0, **options) -> tuple[FaissStore, dict[str, np.ndarray]]:
+def fill_store(count: int, *, seed: int = 0, **options) -> tuple[FaissStore, dict[str, np.ndarray]]:
+    """Return a store with random vectors and the metadata `group`, and the vectors by id."""
     vectors = np.random.default_rng(seed).normal(size=(count, SIZE))
     store = FaissStore(EMBEDDING, **options)
     documents = [Document(id=f"d{i}", page_content=f"text {i}", metadata={"group": i % 7}) for i in range(count)]
-    store.add_embedded(documents, vectors)
+    store.add_with_vectors(documents, vectors)
     return store, {document.id: vector for document, vector in zip(documents, vectors, strict=True)}
 
 
-def brute_force(
+def search_by_brute_force(
     vectors: dict[str, np.ndarray], query: list[float], k: int, metric: str = "cosine"
 ) -> list[tuple[str, float]]:
-    target = np.array(query)
-    scores = {
-        "cosine": lambda vector: float(unit(vector) @ unit(target)),
-        "inner_product": lambda vector: float(vector @ target),
-        "l2": lambda vector: float(np.linalg.norm(vector - target)),
-    }[metric]
-    found = [(id_, scores(vector)) for id_, vector in vectors.items()]
-    return sorted(found, key=lambda item: item[1] if metric == "l2" else -item[1])[:k]
+    """Return the ids and scores of the k nearest vectors, nearest first."""
+    matrix, target = np.array(list(vectors.values())), np.array(query)
+    if metric == "l2":
+        scores = np.linalg.norm(matrix - target, axis=1)
+        order = np.argsort(scores, kind="stable")[:k]
+    else:
+        scores = normalize(matrix) @ normalize(target) if metric == "cosine" else matrix @ target
+        order = np.argsort(-scores, kind="stable")[:k]
+    ids = list(vectors)
+    return [(ids[row], float(scores[row])) for row in order]
 
 
-def assert_same(found: list[tuple[Document, float]], expected: list[tuple[str, float]]) -> None:
-    assert [document.id for document, _ in found] == [id_ for id_, _ in expected]
-    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-4)
+def assert_same_results(results: list[tuple[Document, float]], expected: list[tuple[str, float]]) -> None:
+    """Check ids and scores of a search."""
+    assert [document.id for document, _ in results] == [id_ for id_, _ in expected]
+    assert [score for _, score in results] == pytest.approx([score for _, score in expected], abs=1e-4)
 
 
-def overlap(found: list[tuple[Document, float]], expected: list[tuple[str, float]]) -> float:
-    ids = {document.id for document, _ in found}
+def compute_overlap(results: list[tuple[Document, float]], expected: list[tuple[str, float]]) -> float:
+    """Return the share of the expected ids that a search has returned."""
+    ids = {document.id for document, _ in results}
     return len(ids & {id_ for id_, _ in expected}) / max(1, len(expected))

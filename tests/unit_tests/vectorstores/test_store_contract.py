@@ -1,4 +1,4 @@
-"""What every chain may expect of a vector store, asked of FaissStore and of Qdrant in the same words."""
+"""Behaviour that every chain relies on, checked for FaissStore and for Qdrant."""
 
 import logging
 import uuid
@@ -30,12 +30,19 @@ from langchain_gptoss.retrievers import (
 )
 from langchain_gptoss.retrievers.adapters import as_retriever
 from langchain_gptoss.vectorstores import FaissStore
-from langchain_gptoss.vectorstores.metadata_match import matcher
-from langchain_gptoss.vectorstores.qdrant import QdrantRetriever, as_stored, is_qdrant, put, qdrant_filter
-from tests.unit_tests.vectorstores.store_helpers import Named, unit
+from langchain_gptoss.vectorstores.filters import compile_filter
+from langchain_gptoss.vectorstores.qdrant import (
+    QdrantRetriever,
+    add_with_vectors,
+    is_qdrant,
+    restore_document,
+    translate_filter,
+)
+from tests import scale
+from tests.unit_tests.vectorstores.store_helpers import WordEmbeddings, normalize
 
 SIZE = 64
-MODEL = Named("words", SIZE)
+MODEL = WordEmbeddings("words", SIZE)
 KINDS = ("faiss", "qdrant memory", "qdrant folder")
 Make = Callable[..., VectorStore]
 
@@ -74,7 +81,7 @@ FILTERS = [
 ]
 
 
-def qdrant(location: str | Path, documents: list[Document] = DOCUMENTS, model=MODEL) -> QdrantVectorStore:
+def open_qdrant(location: str | Path, documents: list[Document] = DOCUMENTS, model=MODEL) -> QdrantVectorStore:
     client = QdrantClient(":memory:") if location == ":memory:" else QdrantClient(path=str(location))
     size = len(model.embed_query("x"))
     client.create_collection("c", vectors_config=models.VectorParams(size=size, distance=models.Distance.COSINE))
@@ -88,15 +95,15 @@ def qdrant(location: str | Path, documents: list[Document] = DOCUMENTS, model=MO
 def make(request, tmp_path) -> Iterator[Make]:
     opened = []
 
-    def made(kind: str, documents: list[Document] = DOCUMENTS) -> VectorStore:
+    def make_store(kind: str, documents: list[Document] = DOCUMENTS) -> VectorStore:
         if kind == "faiss":
             store = FaissStore(MODEL)
             store.add_documents(documents)
             return store
-        opened.append(qdrant(":memory:" if "memory" in kind else tmp_path / f"q{len(opened)}", documents))
+        opened.append(open_qdrant(":memory:" if "memory" in kind else tmp_path / f"q{len(opened)}", documents))
         return opened[-1]
 
-    yield made
+    yield make_store
     for store in opened:
         store.client.close()
 
@@ -106,30 +113,30 @@ def store(request, make) -> VectorStore:
     return make(request.param)
 
 
-def plain(found: list[Document]) -> list[tuple[str, str, dict]]:
-    """Returns documents with ids as all stores can give them."""
+def simplify(documents: list[Document]) -> list[tuple[str, str, dict]]:
+    """Return id, text and metadata of documents, with ids in one form."""
     return [
         (uuid.UUID(str(document.id)).hex, document.page_content, document.metadata)
-        for document in map(as_stored, found)
+        for document in map(restore_document, documents)
     ]
 
 
-def texts(found: list[Document]) -> list[str]:
-    return [document.page_content for document in found]
+def get_texts(documents: list[Document]) -> list[str]:
+    return [document.page_content for document in documents]
 
 
-def nearest(query: str, filter=None) -> list[tuple[str, float]]:
-    agrees = matcher(filter or {})
-    target = unit(np.array(MODEL.embed_query(query)))
+def search_by_brute_force(query: str, filter=None) -> list[tuple[str, float]]:
+    agrees = compile_filter(filter or {})
+    target = normalize(np.array(MODEL.embed_query(query)))
     scores = {
-        text: float(unit(np.array(MODEL.embed_query(text))) @ target)
+        text: float(normalize(np.array(MODEL.embed_query(text))) @ target)
         for text, metadata in zip(TEXTS, METADATAS, strict=True)
         if agrees(metadata)
     }
     return sorted(scores.items(), key=lambda item: -item[1])
 
 
-def assert_nearest(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> None:
+def assert_results(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> None:
     assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-5)
     assert dict(found) == pytest.approx(dict(expected), abs=1e-5)
 
@@ -137,70 +144,71 @@ def assert_nearest(found: list[tuple[str, float]], expected: list[tuple[str, flo
 # The store itself
 
 
-def test_documents_come_back_as_they_went_in(store):
-    assert sorted(plain(store.get_by_ids(IDS))) == sorted(plain(DOCUMENTS))
+def test_documents_are_returned_unchanged(store):
+    assert sorted(simplify(store.get_by_ids(IDS))) == sorted(simplify(DOCUMENTS))
     assert store.get_by_ids([uuid.uuid4().hex]) == []
-    assert texts(store.get_by_ids(IDS[2:3])) == TEXTS[2:3]
+    assert get_texts(store.get_by_ids(IDS[2:3])) == TEXTS[2:3]
 
 
 def test_adding_an_id_again_replaces_its_document(store):
     given = store.add_documents([Document("Something else", metadata={"v": 2})], ids=IDS[:1])
     assert [uuid.UUID(id_).hex for id_ in given] == IDS[:1]
-    assert plain(store.get_by_ids(IDS[:1])) == [(IDS[0], "Something else", {"v": 2})]
+    assert simplify(store.get_by_ids(IDS[:1])) == [(IDS[0], "Something else", {"v": 2})]
     assert len(store.similarity_search(QUERY, k=50)) == len(TEXTS)
-    assert TEXTS[0] not in texts(store.similarity_search(TEXTS[0], k=50))
+    assert TEXTS[0] not in get_texts(store.similarity_search(TEXTS[0], k=50))
 
 
-def test_ids_are_made_where_none_are_given(store):
+def test_missing_ids_are_generated(store):
     ids = store.add_texts(["new one", "new two"], [{"n": 1}, {"n": 2}])
     assert len(set(ids)) == 2
-    assert sorted(texts(store.get_by_ids(ids))) == ["new one", "new two"]
+    assert sorted(get_texts(store.get_by_ids(ids))) == ["new one", "new two"]
 
 
-def test_deleted_documents_are_gone_and_a_missing_id_is_no_error(store):
+def test_deleted_documents_are_gone_and_unknown_ids_are_ignored(store):
     assert store.delete([*IDS[:2], uuid.uuid4().hex])
     assert store.get_by_ids(IDS[:2]) == []
-    assert sorted(texts(store.similarity_search(QUERY, k=50))) == sorted(TEXTS[2:])
+    assert sorted(get_texts(store.similarity_search(QUERY, k=50))) == sorted(TEXTS[2:])
 
 
 @pytest.mark.parametrize("k", [1, 3, 50])
-def test_search_returns_the_nearest_with_their_cosine(store, k):
+def test_search_returns_the_nearest_documents_with_their_cosine(store, k):
     found = [(document.page_content, score) for document, score in store.similarity_search_with_score(QUERY, k=k)]
-    assert_nearest(found, nearest(QUERY)[:k])
-    assert texts(store.similarity_search(QUERY, k=k)) == [text for text, _ in found]
+    assert_results(found, search_by_brute_force(QUERY)[:k])
+    assert get_texts(store.similarity_search(QUERY, k=k)) == [text for text, _ in found]
     by_vector = store.similarity_search_by_vector(MODEL.embed_query(QUERY), k=k)
-    assert texts(by_vector) == [text for text, _ in found]
+    assert get_texts(by_vector) == [text for text, _ in found]
 
 
-async def test_search_without_waiting(store):
+async def test_async_search(store):
     found = await store.asimilarity_search_with_score(QUERY, k=3)
-    assert_nearest([(document.page_content, score) for document, score in found], nearest(QUERY)[:3])
+    assert_results([(document.page_content, score) for document, score in found], search_by_brute_force(QUERY)[:3])
 
 
 @pytest.mark.filterwarnings("ignore:Relevance scores must be between")  # 1.00000001 of Qdrant's
-def test_relevance_is_between_0_and_1_and_higher_is_nearer(store):
+def test_relevance_is_between_0_and_1_and_higher_for_nearer_documents(store):
     scores = [score for _, score in store.similarity_search_with_relevance_scores(QUERY, k=50)]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 + 1e-6 for score in scores)
     assert store.similarity_search_with_relevance_scores(TEXTS[1], k=1)[0][1] == pytest.approx(1)
 
 
-def test_diverse_documents(store):
+def test_diverse_documents_are_near_the_query(store):
     store.add_texts([f"{TEXTS[1]} {word}" for word in ("a", "b", "c", "d")])
-    found = texts(store.max_marginal_relevance_search(TEXTS[1], k=3, fetch_k=10))
+    found = get_texts(store.max_marginal_relevance_search(TEXTS[1], k=3, fetch_k=10))
     assert len(set(found)) == 3
     assert found[0] == TEXTS[1]
-    assert set(found) <= set(texts(store.similarity_search(TEXTS[1], k=10)))
+    assert set(found) <= set(get_texts(store.similarity_search(TEXTS[1], k=10)))
 
 
-def test_langchain_qdrant_takes_lambda_mult_for_its_opposite(make):
-    """It hands LangChain's 1, "only near", to Qdrant as a diversity of 1; docs/scaling.md says so."""
+def test_langchain_qdrant_reverses_lambda_mult(make):
+    """It passes LangChain's 1 ("only near") to Qdrant as a diversity of 1; see docs/scaling.md."""
     orders = {}
     for kind in KINDS[:2]:
         store = make(kind)
         store.add_texts([f"{TEXTS[1]} {word}" for word in ("a", "b", "c")])
         orders[kind] = [
-            texts(store.max_marginal_relevance_search(TEXTS[1], k=3, fetch_k=9, lambda_mult=mult)) for mult in (0.99, 0)
+            get_texts(store.max_marginal_relevance_search(TEXTS[1], k=3, fetch_k=9, lambda_mult=mult))
+            for mult in (0.99, 0)
         ]
     near, diverse = orders["faiss"]
     assert sum(text.startswith(TEXTS[1]) for text in near) == 3
@@ -208,32 +216,34 @@ def test_langchain_qdrant_takes_lambda_mult_for_its_opposite(make):
     assert [sum(text.startswith(TEXTS[1]) for text in found) == 3 for found in orders["qdrant memory"]] == [False, True]
 
 
-def test_langchains_own_retriever(store):
+def test_retriever_of_langchain(store):
     found = store.as_retriever(search_kwargs={"k": 2}).invoke(QUERY)
-    assert texts(found) == [text for text, _ in nearest(QUERY)[:2]]
+    assert get_texts(found) == [text for text, _ in search_by_brute_force(QUERY)[:2]]
 
 
 # Retrievers over it
 
 
-class Shout:
+class CapitalsReranker:
     """Scores a passage by its capital letters."""
 
     def predict(self, pairs: list[tuple[str, str]]) -> list[float]:
         return [sum(letter.isupper() for letter in text) / len(text) for _, text in pairs]
 
 
-def retrievers(store: VectorStore) -> dict[str, object]:
+def build_retrievers(store: VectorStore) -> dict[str, object]:
     chunks = BM25Retriever.from_documents(DOCUMENTS)
     rewriter = GenericFakeChatModel(messages=iter([AIMessage("How much does express delivery cost?")] * 9))
     return {
         "store": as_retriever(store),
         "hybrid": HybridRetriever(retrievers=[chunks, store], k=4),
         "ranks": HybridRetriever(retrievers=[chunks, store], k=4, fusion="ranks"),
-        "reranked": RerankRetriever(retriever=store, reranker=Shout(), k=4),
+        "reranked": RerankRetriever(retriever=store, reranker=CapitalsReranker(), k=4),
         "neighbours": NeighbourRetriever(retriever=store, chunks=chunks, k=3),
         "conversation": HistoryAwareRetriever(retriever=store, llm=rewriter, k=3),
-        "stacked": RerankRetriever(retriever=HybridRetriever(retrievers=[chunks, store]), reranker=Shout(), k=4),
+        "stacked": RerankRetriever(
+            retriever=HybridRetriever(retrievers=[chunks, store]), reranker=CapitalsReranker(), k=4
+        ),
         "diverse": as_retriever(store.as_retriever(search_type="mmr", search_kwargs={"k": 2, "fetch_k": 6})),
         "sure": as_retriever(
             store.as_retriever(search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.3})
@@ -241,15 +251,15 @@ def retrievers(store: VectorStore) -> dict[str, object]:
     }
 
 
-NAMES = list(retrievers(FaissStore(MODEL)))
+NAMES = list(build_retrievers(FaissStore(MODEL)))
 FOLLOW_UP = {
     "question": "And how much does express cost?",
     "chat_history": [HumanMessage("How much does delivery cost?"), AIMessage("4.90 euros.")],
 }
 
 
-def same(ours: list[Document], theirs: list[Document], *, ordered: bool = True) -> None:
-    one, other = plain(ours), plain(theirs)
+def assert_same_documents(ours: list[Document], theirs: list[Document], *, ordered: bool = True) -> None:
+    one, other = simplify(ours), simplify(theirs)
     if not ordered:  # equally near ones come in any order
         one, other = sorted(one, key=lambda found: found[0]), sorted(other, key=lambda found: found[0])
     assert [found[:2] for found in one] == [found[:2] for found in other]
@@ -262,31 +272,31 @@ def same(ours: list[Document], theirs: list[Document], *, ordered: bool = True) 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("number", [None, *range(len(FILTERS))])
-async def test_the_same_retriever_finds_the_same_on_every_store(make, name, number):
+async def test_retrievers_return_the_same_on_every_store(make, name, number):
     options = {} if number is None else {"filter": FILTERS[number]}
     if name != "diverse":
         options["k"] = 5
     given = FOLLOW_UP if name == "conversation" else QUERY
     results = []
     for kind in KINDS[:2]:
-        retriever = retrievers(make(kind))[name]
+        retriever = build_retrievers(make(kind))[name]
         results.append(retriever.invoke(given, **options))
-        same(results[-1], await retriever.ainvoke(given, **options))
-    same(*results)
+        assert_same_documents(results[-1], await retriever.ainvoke(given, **options))
+    assert_same_documents(*results)
     if number is not None:
-        agrees = matcher(FILTERS[number])
+        agrees = compile_filter(FILTERS[number])
         assert all(agrees(document.metadata) for document in results[0])
     if name in ("store", "hybrid", "sure") and number is None:
         assert all("relevance_score" in document.metadata for document in results[1])
 
 
-def test_relevance_means_the_same_on_every_store(store):
+def test_relevance_is_the_same_on_every_store(store):
     found = as_retriever(store).invoke(QUERY, k=6)
-    assert_nearest([(d.page_content, d.metadata["relevance_score"]) for d in found], nearest(QUERY))
+    assert_results([(d.page_content, d.metadata["relevance_score"]) for d in found], search_by_brute_force(QUERY))
     assert not any(name.startswith("_") for document in found for name in document.metadata)
 
 
-def test_qdrants_own_filters_are_handed_on(make):
+def test_filters_of_qdrant_are_passed_on(make):
     store = make("qdrant memory")
     own = models.Filter(must=[models.FieldCondition(key="metadata.lang", match=models.MatchValue(value="fr"))])
     assert len(as_retriever(store).invoke(QUERY, filter=own)) == 2
@@ -300,7 +310,7 @@ def test_qdrants_own_filters_are_handed_on(make):
     ("distance", "metric"),
     [(models.Distance.DOT, "inner_product"), (models.Distance.EUCLID, "l2"), (models.Distance.COSINE, "cosine")],
 )
-def test_relevance_of_other_distances(distance, metric):
+def test_relevance_for_other_distances(distance, metric):
     client = QdrantClient(":memory:")
     client.create_collection("d", vectors_config=models.VectorParams(size=SIZE, distance=distance))
     theirs = QdrantVectorStore(client, "d", MODEL, distance=distance, metadata_payload_key="about it")
@@ -309,7 +319,7 @@ def test_relevance_of_other_distances(distance, metric):
     ours.add_documents(DOCUMENTS)
     for filter in (None, {"lang": "fr"}):
         options = {} if filter is None else {"filter": filter}
-        same(
+        assert_same_documents(
             as_retriever(ours).invoke("free pickup in stores", k=6, **options),
             as_retriever(theirs).invoke("free pickup in stores", k=6, **options),
             ordered=False,
@@ -361,13 +371,13 @@ ANY_FILTER = st.recursive(
 
 @pytest.fixture(scope="module")
 def two_stores() -> Iterator[tuple[FaissStore, QdrantVectorStore]]:
-    small = Named("small", 4)
-    theirs = qdrant(":memory:", [], small)
+    small = WordEmbeddings("small", 4)
+    theirs = open_qdrant(":memory:", [], small)
     yield FaissStore(small), theirs
     theirs.client.close()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scale(200), deadline=None)
 @example(  # a key with dots goes before a path
     metadatas=[{"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}}, {"a.b": None, "a": {"b": 2}}],
     filters=[{"a.b": 2}, {"a.b": {"$gt": 1}}, {"a.b": {"$ne": 1}}, {"a.b": {"$exists": True}}],
@@ -391,36 +401,36 @@ def two_stores() -> Iterator[tuple[FaissStore, QdrantVectorStore]]:
     ],
 )
 @given(metadatas=st.lists(METADATA, min_size=1, max_size=12), filters=st.lists(ANY_FILTER, min_size=1, max_size=8))
-def test_a_filter_means_the_same_everywhere(two_stores, metadatas, filters):
+def test_filter_matches_the_same_documents_in_every_store(two_stores, metadatas, filters):
     ours, theirs = two_stores
     ids = [uuid.UUID(int=number + 1).hex for number in range(len(metadatas))]
     documents = [Document(id=i, page_content="x", metadata=m) for i, m in zip(ids, metadatas, strict=True)]
     ours.delete()
     theirs.client.delete("c", models.Filter())
-    ours.add_embedded(documents, [[1.0, 0, 0, 0]] * len(ids))
-    put(theirs, documents, [[1.0, 0, 0, 0]] * len(ids))
+    ours.add_with_vectors(documents, [[1.0, 0, 0, 0]] * len(ids))
+    add_with_vectors(theirs, documents, [[1.0, 0, 0, 0]] * len(ids))
     for filter in filters:
-        agrees = matcher(filter)
+        agrees = compile_filter(filter)
         expected = {id_ for id_, metadata in zip(ids, metadatas, strict=True) if agrees(metadata)}
-        there = theirs.similarity_search("x", k=50, filter=qdrant_filter(filter))
+        there = theirs.similarity_search("x", k=50, filter=translate_filter(filter))
         assert {uuid.UUID(document.metadata["_id"]).hex for document in there} == expected
         assert {document.id for document in ours.similarity_search("x", k=50, filter=filter)} == expected
 
 
 @pytest.mark.parametrize("filter", [{"a": {"$exists": True}}, {"a": {"$ne": 5}}, {"a": {"$nin": [5]}}])
-def test_an_empty_list_is_a_missing_field_for_qdrant(filter):
-    store = qdrant(":memory:", [Document("x", id=IDS[0], metadata={"a": []})])
-    assert matcher(filter)({"a": []})
-    assert store.similarity_search("x", filter=qdrant_filter(filter)) == []
+def test_qdrant_treats_an_empty_list_as_missing(filter):
+    store = open_qdrant(":memory:", [Document("x", id=IDS[0], metadata={"a": []})])
+    assert compile_filter(filter)({"a": []})
+    assert store.similarity_search("x", filter=translate_filter(filter)) == []
     store.client.close()
 
 
 @pytest.mark.parametrize(
     ("filter", "message"),
     [
-        (lambda metadata: True, "filter is a function, which Qdrant cannot be asked for"),
+        (lambda metadata: True, "filter is a function, which Qdrant does not support"),
         ("lang = 'fr'", "filter is a str"),
-        ({"date": {"$gte": "2024-05-31"}}, "compare texts by their order, which it cannot do. Store a number"),
+        ({"date": {"$gte": "2024-05-31"}}, "compare strings by their order, which it does not support. Store a number"),
         ({"tags": ["a", "b"]}, "compare with a whole list"),
         ({"where": {"$in": [{"page": 3}]}}, "compare with a whole dict"),
         ({"n": float("nan")}, "compare with NaN"),
@@ -431,19 +441,19 @@ def test_an_empty_list_is_a_missing_field_for_qdrant(filter):
         ({"lang": {"$regex": "f.*"}}, r"Unknown filter operator '\$regex'"),
     ],
 )
-def test_filters_that_qdrant_cannot_be_asked_for(make, filter, message):
+def test_filters_that_qdrant_does_not_support_are_rejected(make, filter, message):
     with pytest.raises(InvalidInputError, match=message):
-        qdrant_filter(filter)
+        translate_filter(filter)
     if not isinstance(filter, str):
         with pytest.raises(InvalidInputError, match=message):
             as_retriever(make("qdrant memory")).invoke(QUERY, filter=filter)
 
 
-def test_parts_of_texts_need_a_client_that_knows_them(monkeypatch):
+def test_contains_needs_a_client_with_substring_matches(monkeypatch):
     monkeypatch.delattr(models, "MatchSubstring")
-    assert qdrant_filter({"a": "b"})
+    assert translate_filter({"a": "b"})
     with pytest.raises(InvalidInputError, match="Update qdrant-client"):
-        qdrant_filter({"a": {"$contains": "b"}})
+        translate_filter({"a": {"$contains": "b"}})
 
 
 # Indexing into it
@@ -458,24 +468,24 @@ def docs(tmp_path) -> Path:
     return folder
 
 
-def quietly(_: object) -> None:
-    """Takes progress."""
+def ignore_progress(_: object) -> None:
+    """Ignore progress reports."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_store_is_kept_in_step_with_a_folder(make, kind, docs, tmp_path, caplog):
+def test_sync_updates_every_store(make, kind, docs, tmp_path, caplog):
     store, rows = make(kind, []), tmp_path / "rows.sqlite"
     caplog.set_level(logging.WARNING)
 
     def run():
-        return sync_documents(docs, store, manifest=rows, on_progress=quietly)
+        return sync_documents(docs, store, manifest=rows, on_progress=ignore_progress)
 
-    def held() -> list[tuple[str, str]]:
+    def list_indexed() -> list[tuple[str, str]]:
         found = as_retriever(store).invoke(QUERY, k=50)
         return sorted((document.metadata["source"], document.page_content) for document in found)
 
     assert run().added == ("a.md", "b.md")
-    assert [source for source, _ in held()] == ["a.md", "a.md", "b.md"]
+    assert [source for source, _ in list_indexed()] == ["a.md", "a.md", "b.md"]
     first = as_retriever(store).invoke("Fast", k=1)[0]
     assert TEXTS[1] in first.page_content  # the heading was embedded with it
     assert first.metadata["relevance_score"] > 0.2
@@ -486,22 +496,22 @@ def test_a_store_is_kept_in_step_with_a_folder(make, kind, docs, tmp_path, caplo
     (docs / "b.md").unlink()
     report = run()
     assert (report.changed, report.removed) == (("a.md",), ("b.md",))
-    assert len(held()) == 1
-    assert TEXTS[2] in held()[0][1]
+    assert len(list_indexed()) == 1
+    assert TEXTS[2] in list_indexed()[0][1]
     only = as_retriever(store).invoke(QUERY, k=1)[0]
     store.delete([only.id])
     assert len(check_index(store, docs, manifest=rows).differences) == 1
-    assert check_index(store, docs, manifest=rows, mend=True, on_progress=quietly).mended
-    assert len(held()) == 1
+    assert check_index(store, docs, manifest=rows, mend=True, on_progress=ignore_progress).mended
+    assert len(list_indexed()) == 1
     assert not caplog.messages
 
 
 # Moving to it
 
 
-def test_a_store_is_moved_without_embedding_again(make):
+def test_documents_move_to_qdrant_without_embedding_again(make):
     ours, theirs = make("faiss"), make("qdrant memory", [])
-    for documents, vectors in ours.embedded(batch_size=4):
+    for documents, vectors in ours.iterate_with_vectors(batch_size=4):
         points = [
             models.PointStruct(
                 id=document.id,
@@ -512,7 +522,7 @@ def test_a_store_is_moved_without_embedding_again(make):
         ]
         theirs.client.upsert("c", points)
     for filter in FILTERS:
-        same(
+        assert_same_documents(
             as_retriever(ours).invoke(QUERY, k=6, filter=filter), as_retriever(theirs).invoke(QUERY, k=6, filter=filter)
         )
 
@@ -520,21 +530,22 @@ def test_a_store_is_moved_without_embedding_again(make):
 # A chatbot over it
 
 
-def scripted(*answers: str) -> ChatGptOss:
+def build_scripted_model(*answers: str) -> ChatGptOss:
     encoding = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
     ids = [encoding.encode(f"<|channel|>final<|message|>{a}<|return|>", allowed_special="all") for a in answers]
     return ChatGptOss(model="gpt-oss-20b", engine=ScriptedEngine(ids))
 
 
-def test_the_same_chatbot_answers_on_every_store(store):
+def test_chatbot_answers_on_every_store(store):
     chunks = BM25Retriever.from_documents(DOCUMENTS)
     bot = create_chatbot(
-        scripted("Express delivery costs 12.90 euros [1]."), HybridRetriever(retrievers=[chunks, store], k=4)
+        build_scripted_model("Express delivery costs 12.90 euros [1]."),
+        HybridRetriever(retrievers=[chunks, store], k=4),
     )
     answer = bot.invoke({"question": QUERY})
     assert "12.90 euros" in answer["answer"]
 
 
-def test_the_same_chatbot_declines_on_every_store(store):
-    bot = create_chatbot(scripted("Express delivery costs 12.90 euros [1]."), as_retriever(store))
+def test_chatbot_abstains_on_every_store(store):
+    bot = create_chatbot(build_scripted_model("Express delivery costs 12.90 euros [1]."), as_retriever(store))
     assert "12.90" not in bot.invoke({"question": "Who won the football world cup in 1998?"})["answer"]

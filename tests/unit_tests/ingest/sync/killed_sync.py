@@ -19,7 +19,7 @@ from tests.unit_tests.ingest.sync_helpers import Hashed
 PLACES = {
     "put": (manifest.Manifest, "put"),
     "remove": (manifest.Manifest, "remove"),
-    "add": (FaissStore, "add_embedded"),
+    "add": (FaissStore, "add_with_vectors"),
     "delete": (FaissStore, "delete"),
     "save": (FaissStore, "save"),
     "replace": (os, "replace"),

@@ -365,7 +365,7 @@ def test_a_check_finds_every_difference_and_mends_it(docs, place, tmp_path):
     store = FaissStore.load(place / "store", Hashed())
     store.delete([entries["cut.md"].chunk_ids[0]])
     (wrong,) = store.get_by_ids([entries["altered.md"].chunk_ids[0]])
-    store.add_embedded([Document(id=wrong.id, page_content="forged", metadata=wrong.metadata)], [[1.0] * 8])
+    store.add_with_vectors([Document(id=wrong.id, page_content="forged", metadata=wrong.metadata)], [[1.0] * 8])
     store.save(place / "store")
     expected = {
         "altered.md": "1 of its 2 passages are not what was indexed",
@@ -384,7 +384,7 @@ def test_a_check_finds_every_difference_and_mends_it(docs, place, tmp_path):
 def test_passages_of_no_file_and_a_damaged_store_are_built_anew(docs, place, tmp_path):
     run(docs, place)
     store = FaissStore.load(place / "store", Hashed())
-    store.add_embedded([Document(page_content="stray")], [[1.0] * 8])
+    store.add_with_vectors([Document(page_content="stray")], [[1.0] * 8])
     store.save(place / "store")
     assert looked(place, docs) == {"": "it holds 1 passages that belong to no file"}
     write(docs / "d.md", "four")

@@ -1,4 +1,4 @@
-"""The index inside FaissStore: which kind, brute force as the judge for each, growth, and readers beside writers."""
+"""The FAISS index of FaissStore: its kind, its results compared with brute force, growth, concurrent reads."""
 
 import asyncio
 import threading
@@ -10,24 +10,25 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_gptoss.vectorstores import FaissStore
-from langchain_gptoss.vectorstores.faiss import core as _faiss_core
-from langchain_gptoss.vectorstores.faiss import index as _faiss_index
-from langchain_gptoss.vectorstores.faiss.index import Kind, VectorIndex, wanted_kind
+from langchain_gptoss.vectorstores.faiss import core, index_kinds
+from langchain_gptoss.vectorstores.faiss import index as index_module
+from langchain_gptoss.vectorstores.faiss.index import VectorIndex
+from langchain_gptoss.vectorstores.faiss.index_kinds import Kind, choose_kind
 from langchain_gptoss.vectorstores.faiss.read_write_lock import ReadWriteLock
 from tests.unit_tests.vectorstores.store_helpers import (
     EMBEDDING,
     METRICS,
     SIZE,
-    Named,
-    assert_same,
-    brute_force,
-    filled,
-    overlap,
+    WordEmbeddings,
+    assert_same_results,
+    compute_overlap,
+    fill_store,
+    search_by_brute_force,
 )
 
 
 @pytest.mark.parametrize(
-    ("count", "asked", "expected", "why"),
+    ("count", "requested", "expected", "reason"),
     [
         (0, None, "Flat", "searched exactly"),
         (20_000, None, "Flat", "up to 20,000 vectors are searched exactly"),
@@ -44,16 +45,16 @@ from tests.unit_tests.vectorstores.store_helpers import (
         (320, "IVF8,Flat", "IVF8,Flat", "asked for"),
     ],
 )
-def test_the_size_decides_and_says_why(count, asked, expected, why):
-    kind, reason = wanted_kind(count, asked and Kind.parse(asked))
+def test_kind_is_chosen_by_size_with_a_reason(count, requested, expected, reason):
+    kind, full_reason = choose_kind(count, requested and Kind.parse(requested))
     assert str(kind) == expected
-    assert why in reason
+    assert reason in full_reason
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", ["Flat", "SQ8", "IVF16,Flat", "IVF16,SQ8"])
-def test_every_kind_finds_what_brute_force_finds(kind, metric):
-    store, vectors = filled(800, metric=metric, index=kind)
+def test_every_kind_agrees_with_brute_force(kind, metric):
+    store, vectors = fill_store(800, metric=metric, index=kind)
     assert store.index_info.kind == kind
     random = np.random.default_rng(1)
     for step in range(3):
@@ -62,22 +63,22 @@ def test_every_kind_finds_what_brute_force_finds(kind, metric):
         vectors = {id_: vector for id_, vector in vectors.items() if id_ not in gone}
         changed = [*sorted(vectors)[step::9], f"new{step}"]
         fresh = random.normal(size=(len(changed), SIZE))
-        store.add_embedded([Document(id=i, page_content=i, metadata={"group": int(i[-1])}) for i in changed], fresh)
+        store.add_with_vectors([Document(id=i, page_content=i, metadata={"group": int(i[-1])}) for i in changed], fresh)
         vectors |= dict(zip(changed, fresh, strict=True))
     groups = {d.id: d.metadata["group"] for d in store.get_by_ids(list(vectors))}
     inside = {id_: vector for id_, vector in vectors.items() if groups[id_] in (1, 2)}
     assert len(store) == len(vectors)
-    for text in "abcdefgh":
+    for text in "abcd":
         query = EMBEDDING.embed_query(text)
         for filter, candidates in ((None, vectors), ({"group": {"$in": [1, 2]}}, inside)):
             found = store.similarity_search_with_score(text, 20, filter=filter)
-            expected = brute_force(candidates, query, 20, metric)
+            expected = search_by_brute_force(candidates, query, 20, metric)
             scores = [score for _, score in found]
             assert scores == sorted(scores, reverse=metric != "l2")
             if kind.endswith("Flat"):
-                assert_same(found, expected)
+                assert_same_results(found, expected)
             else:
-                assert overlap(found, expected) >= 0.85
+                assert compute_overlap(found, expected) >= 0.85
                 assert scores == pytest.approx([score for _, score in expected], abs=0.1, rel=0.05)
     assert len(store.similarity_search("a", 5000)) == len(vectors)
     assert len(store.similarity_search("a", 5000, filter={"group": {"$in": [1, 2]}})) == len(inside)
@@ -86,62 +87,62 @@ def test_every_kind_finds_what_brute_force_finds(kind, metric):
 
 @pytest.fixture
 def small_limits(monkeypatch):
-    monkeypatch.setattr(_faiss_index, "EXACT_UP_TO", 100)
-    monkeypatch.setattr(_faiss_index, "SCAN_UP_TO", 3000)
-    monkeypatch.setattr(_faiss_index, "_TO_LEARN_SQ8", 100)
-    monkeypatch.setattr(_faiss_index, "_PER_LIST", 4)
-    monkeypatch.setattr(_faiss_index, "_DISTANCES", 700)
+    monkeypatch.setattr(index_kinds, "MAX_EXACT_VECTORS", 20)
+    monkeypatch.setattr(index_kinds, "MAX_SCANNED_VECTORS", 600)
+    monkeypatch.setattr(index_kinds, "MIN_TRAINING_VECTORS_SQ8", 100)
+    monkeypatch.setattr(index_kinds, "MIN_TRAINING_VECTORS_PER_LIST", 4)
+    monkeypatch.setattr(index_module, "MIN_DISTANCES", 700)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_store_grows_through_the_kinds_and_shrinks_through_none(small_limits):
+def test_growing_store_changes_its_kind_and_shrinking_store_keeps_it(small_limits):
     random = np.random.default_rng(0)
     store, vectors, seen = FaissStore(EMBEDDING), {}, []
-    for start in range(0, 14_000, 500):
-        fresh = random.normal(size=(500, SIZE))
-        ids = [f"d{i}" for i in range(start, start + 500)]
+    for start in range(0, 2800, 100):
+        fresh = random.normal(size=(100, SIZE))
+        ids = [f"d{i}" for i in range(start, start + 100)]
         documents = [Document(id=i, page_content=i, metadata={"even": int(i[1:]) % 2 == 0}) for i in ids]
-        store.add_embedded(documents, fresh)
+        store.add_with_vectors(documents, fresh)
         vectors |= dict(zip(ids, fresh, strict=True))
         info = store.index_info
         seen.append((info.kind, info.trained_on))
-        assert info.count == start + 500
+        assert info.count == start + 100
         assert info.trained_on == 0 or info.count <= 4 * info.trained_on
         query = EMBEDDING.embed_query("q")
         found = store.similarity_search_with_score("q", 10)
-        assert overlap(found, brute_force(vectors, query, 10)) >= 0.7
-    assert list(dict.fromkeys(seen)) == [("SQ8", 500), ("SQ8", 2500), ("IVF256,SQ8", 3500)]
+        assert compute_overlap(found, search_by_brute_force(vectors, query, 10)) >= 0.7
+    assert list(dict.fromkeys(seen)) == [("SQ8", 100), ("SQ8", 500), ("IVF128,SQ8", 700)]
     assert "reads the nearest lists" in store.index_info.why or "kept until" in store.index_info.why
-    store.delete([f"d{i}" for i in range(50, 14_000)])
-    assert store.index_info.kind == "IVF256,SQ8"
+    store.delete([f"d{i}" for i in range(50, 2800)])
+    assert store.index_info.kind == "IVF128,SQ8"
     assert "kept until it has grown" in store.index_info.why
     rest = {id_: vectors[id_] for id_ in list(vectors)[:50]}
-    assert overlap(store.similarity_search_with_score("q", 10), brute_force(rest, query, 10)) >= 0.8
+    assert compute_overlap(store.similarity_search_with_score("q", 10), search_by_brute_force(rest, query, 10)) >= 0.8
     assert len(store.similarity_search("q", 99, filter={"even": True})) == 25
 
 
-def test_few_matches_are_found_even_in_the_last_list(small_limits):
-    store, _ = filled(2000, index="IVF64,SQ8")
+def test_few_matches_are_found_in_the_farthest_lists(small_limits):
+    store, _ = fill_store(2000, index="IVF64,SQ8")
     store.add_texts([f"rare {i}" for i in range(5)], [{"rare": True}] * 5)
     assert len(store.similarity_search("q", 5, filter={"rare": True})) == 5
     assert len(store.similarity_search("q", 2005)) == 2005
 
 
 def test_vectors_survive_a_change_of_kind(tmp_path):
-    store, vectors = filled(600, index="IVF8,SQ8", metric="l2")
+    store, vectors = fill_store(600, index="IVF8,SQ8", metric="l2")
     store.save(tmp_path / "i")
     for kind in ("Flat", "SQ8", "IVF4,Flat", "IVF8,SQ8"):
         loaded = FaissStore.load(tmp_path / "i", EMBEDDING, index=kind)
         loaded.add_texts(["x"], ids=["x"])
         assert loaded.index_info.kind == kind
         found = [hit for hit in loaded.similarity_search_with_score("q", 20) if hit[0].id != "x"]
-        expected = brute_force(vectors, EMBEDDING.embed_query("q"), 19, "l2")
-        assert overlap(found, expected) >= 0.85
+        expected = search_by_brute_force(vectors, EMBEDDING.embed_query("q"), 19, "l2")
+        assert compute_overlap(found, expected) >= 0.85
 
 
-def test_a_batch_becomes_visible_in_pieces_and_never_twice(monkeypatch):
-    monkeypatch.setattr(_faiss_core, "_PIECE", 10)
-    store, _ = filled(200)
+def test_replaced_batch_is_never_seen_twice_or_missing(monkeypatch):
+    monkeypatch.setattr(core, "PIECE_VECTORS", 10)
+    store, _ = fill_store(200)
     ids = [f"d{i}" for i in range(200)]
     seen, done = [], threading.Event()
 
@@ -153,7 +154,7 @@ def test_a_batch_becomes_visible_in_pieces_and_never_twice(monkeypatch):
     with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(read) for _ in range(3)]
         for turn in range(5):
-            store.add_embedded(
+            store.add_with_vectors(
                 [Document(id=i, page_content=f"turn {turn}") for i in ids],
                 np.random.default_rng(turn).normal(size=(200, SIZE)),
             )
@@ -164,23 +165,24 @@ def test_a_batch_becomes_visible_in_pieces_and_never_twice(monkeypatch):
     assert {d.page_content for d in store.similarity_search("q", 500)} == {"turn 4"}
 
 
-@pytest.mark.parametrize("slow", ["lists_of", "grown", "write"])
+@pytest.mark.parametrize("slow", ["assign_lists", "convert_index", "write"])
 def test_readers_do_not_wait_for_a_long_write(slow, monkeypatch, tmp_path):
-    store, _ = filled(300, index="SQ8")
-    usual, began, release = getattr(VectorIndex, slow), threading.Event(), threading.Event()
+    store, _ = fill_store(300, index="SQ8")
+    owner = core if slow == "convert_index" else VectorIndex
+    original, began, release = getattr(owner, slow), threading.Event(), threading.Event()
 
-    def waiting(self, *arguments):
+    def wait_and_call(*arguments):
         began.set()
         assert release.wait(30)
-        return usual(self, *arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(VectorIndex, slow, waiting)
+    monkeypatch.setattr(owner, slow, wait_and_call)
     with ThreadPoolExecutor(2) as pool:
         if slow == "write":
             write = pool.submit(store.save, tmp_path / "i")
         else:
             documents = [Document(page_content="new")] * 1000
-            write = pool.submit(store.add_embedded, documents, np.random.default_rng(5).normal(size=(1000, SIZE)))
+            write = pool.submit(store.add_with_vectors, documents, np.random.default_rng(5).normal(size=(1000, SIZE)))
         assert began.wait(30)
         other = pool.submit(store.similarity_search, "q", 400)
         assert len(other.result(timeout=30)) == 300
@@ -190,14 +192,14 @@ def test_readers_do_not_wait_for_a_long_write(slow, monkeypatch, tmp_path):
         write.result(timeout=30)
 
 
-def test_a_write_that_fails_leaves_the_store_as_it_was(monkeypatch):
-    store, _ = filled(300)
+def test_failed_write_leaves_the_store_unchanged(monkeypatch):
+    store, _ = fill_store(300)
     before = store.similarity_search_with_score("q", 400)
 
-    def failing(*_):
+    def fail(*_):
         raise MemoryError("no more memory")
 
-    monkeypatch.setattr(VectorIndex, "lists_of", failing)
+    monkeypatch.setattr(VectorIndex, "assign_lists", fail)
     with pytest.raises(MemoryError, match="no more memory"):
         store.add_texts(["a", "b"], ids=["d1", "new"])
     monkeypatch.undo()
@@ -207,39 +209,47 @@ def test_a_write_that_fails_leaves_the_store_as_it_was(monkeypatch):
     assert len(store.similarity_search("q", 400, filter={"group": 1})) == 44
 
 
-class Slow(Named):
-    """Takes its time in the thread that calls it."""
+class WaitingEmbeddings(WordEmbeddings):
+    """Blocks the thread that calls it until the event loop releases it."""
+
+    def __init__(self) -> None:
+        super().__init__("waiting")
+        self.release = threading.Event()
 
     def embed_query(self, text):
-        time.sleep(0.3)
+        assert self.release.wait(30)
         return super().embed_query(text)
 
 
 async def test_async_search_does_not_block_the_loop():
-    store = FaissStore.from_texts(["a", "b"], Slow("slow"))
-    longest, began = 0.0, time.perf_counter()
+    model = WaitingEmbeddings()
+    model.release.set()
+    store = FaissStore.from_texts(["a", "b"], model)
+    model.release.clear()
     task = asyncio.gather(*(store.asimilarity_search("a") for _ in range(4)), store.aadd_texts(["c", "d"]))
-    while not task.done():
-        await asyncio.sleep(0.001)
-        longest, began = max(longest, time.perf_counter() - began), time.perf_counter()
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+    model.release.set()  # by the event loop, which would be stuck if the searches blocked it
     await task
-    assert longest < 0.2
     assert len(store) == 4
 
 
-def test_the_lock_lets_readers_share_and_writers_not():
-    lock, inside, most = ReadWriteLock(), [], []
+def test_lock_is_shared_by_readers_and_exclusive_for_writers():
+    lock, inside, together = ReadWriteLock(), [], threading.Barrier(2)
 
     def read(_: int) -> None:
-        with lock.reading():
+        with lock.lock_reading():
             inside.append("r")
             time.sleep(0.005)
-            most.append(len(inside))
             assert "w" not in inside
             inside.pop()
 
+    def read_together() -> None:
+        with lock.lock_reading():
+            together.wait(30)
+
     def write(_: int) -> None:
-        with lock.writing():
+        with lock.lock_writing():
             assert inside == []
             inside.append("w")
             time.sleep(0.002)
@@ -249,4 +259,5 @@ def test_the_lock_lets_readers_share_and_writers_not():
         jobs = [pool.submit(write if turn % 5 == 0 else read, turn) for turn in range(60)]
         for job in jobs:
             job.result(timeout=30)
-    assert max(most) > 1
+        for job in [pool.submit(read_together) for _ in range(2)]:
+            job.result(timeout=30)

@@ -1,4 +1,4 @@
-"""Saved FaissStores: round trips, older and newer formats, tampering, full disks, and kill -9 at every step."""
+"""Saved FaissStores: round trips, newer formats, altered files, full disks, and kills at every step."""
 
 import errno
 import hashlib
@@ -12,33 +12,38 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
 from filelock import FileLock
 from langchain_core.documents import Document
 
+from langchain_gptoss import _io
 from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
 from langchain_gptoss.vectorstores import FaissStore
-from langchain_gptoss.vectorstores.faiss import core as _faiss_core
-from langchain_gptoss.vectorstores.faiss import persistence as _faiss_files
-from tests import ROOT
-from tests.unit_tests.vectorstores.store_helpers import EMBEDDING, METRICS, SIZE, Named, assert_same, filled
+from langchain_gptoss.vectorstores.faiss import core, persistence
+from tests import ROOT, scale
+from tests.unit_tests.vectorstores.store_helpers import (
+    EMBEDDING,
+    METRICS,
+    SIZE,
+    WordEmbeddings,
+    fill_store,
+)
 
 ROLES = ("index", "documents")
 
 
-def names(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     return sorted(re.sub(r"-[0-9a-f]{16}", "", path.name) for path in folder.iterdir())
 
 
-def part(folder: Path, role: str) -> Path:
+def find_part(folder: Path, role: str) -> Path:
     manifest = json.loads((folder / "manifest.json").read_text())
     return folder / manifest["parts"][role]["file"]
 
 
 def assert_intact(folder: Path) -> None:
-    assert names(folder) == ["documents.sqlite", "index.faiss", "manifest.json"]
+    assert list_names(folder) == ["documents.sqlite", "index.faiss", "manifest.json"]
     assert [path.name for path in folder.parent.iterdir() if path != folder] == [f".{folder.name}.lock"]
 
 
@@ -48,7 +53,7 @@ def test_save_and_load(tmp_path, name):
     texts = ["un\u2028deux\r\nthree", "日本語", "lone \ud800 surrogate"]
     metadatas = [{"é": [1, {"n": None}]}, {"page": 2}, {}]
     documents = [Document(id=i, page_content=t, metadata=m) for i, t, m in zip("abc", texts, metadatas, strict=True)]
-    store.add_embedded(documents, np.eye(SIZE)[:3])
+    store.add_with_vectors(documents, np.eye(SIZE)[:3])
     store.delete(["b"])
     store.save(tmp_path / name)
     loaded = FaissStore.load(tmp_path / name, EMBEDDING)
@@ -68,8 +73,8 @@ def test_save_and_load(tmp_path, name):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", ["Flat", "SQ8", "IVF8,SQ8", "IVF8,Flat"])
-def test_every_kind_comes_back_as_it_was(tmp_path, kind, metric):
-    store, _ = filled(400, metric=metric, index=kind)
+def test_every_kind_is_restored(tmp_path, kind, metric):
+    store, _ = fill_store(400, metric=metric, index=kind)
     store.delete([f"d{i}" for i in range(0, 400, 3)])
     store.save(tmp_path / "i")
     loaded = FaissStore.load(tmp_path / "i", EMBEDDING)
@@ -82,7 +87,7 @@ def test_every_kind_comes_back_as_it_was(tmp_path, kind, metric):
     assert loaded.get_by_ids(["d1"])[0].page_content == "x"
 
 
-def test_an_empty_store_can_be_saved(tmp_path):
+def test_empty_store_can_be_saved(tmp_path):
     FaissStore(EMBEDDING).save(tmp_path / "i")
     loaded = FaissStore.load(tmp_path / "i", EMBEDDING)
     assert len(loaded) == 0
@@ -90,14 +95,14 @@ def test_an_empty_store_can_be_saved(tmp_path):
     assert loaded.add_texts(["a"], ids=["a"]) == ["a"]
 
 
-def test_a_store_that_has_not_changed_writes_nothing(tmp_path, monkeypatch):
-    store, _ = filled(5)
+def test_unchanged_store_is_not_written_again(tmp_path, monkeypatch):
+    store, _ = fill_store(5)
     store.save(tmp_path / "i")
-    monkeypatch.setattr(_faiss_core, "save_folder", lambda *_: pytest.fail("was written again"))
+    monkeypatch.setattr(core, "save_store", lambda *_: pytest.fail("was written again"))
     store.save(tmp_path / "i")
     monkeypatch.undo()
     store.save(tmp_path / "copy")
-    part(tmp_path / "copy", "index").unlink()
+    find_part(tmp_path / "copy", "index").unlink()
     store.save(tmp_path / "copy")
     store.delete(["d1"])
     store.save(tmp_path / "copy")
@@ -108,102 +113,42 @@ def test_a_store_that_has_not_changed_writes_nothing(tmp_path, monkeypatch):
 def test_save_follows_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
-    filled(3)[0].save(tmp_path / "link")
+    fill_store(3)[0].save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert len(FaissStore.load(tmp_path / "real", EMBEDDING)) == 3
 
 
-def test_save_never_touches_a_folder_of_other_files(tmp_path):
+def test_save_rejects_a_folder_with_other_files(tmp_path):
     (tmp_path / "thesis.md").write_text("years of work")
     with pytest.raises(InvalidInputError, match=r"thesis\.md"):
-        filled(3)[0].save(tmp_path)
+        fill_store(3)[0].save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.md"]
-
-
-def write_format_1(folder: Path, store: FaissStore, vectors: dict[str, np.ndarray], **changes) -> None:
-    """Writes a store as the first versions did."""
-    index = faiss.IndexIDMap2(faiss.IndexFlatIP(SIZE))
-    rows = []
-    for key, (id_, vector) in enumerate(vectors.items(), 10):
-        index.add_with_ids(np.float32(vector / np.linalg.norm(vector))[None], np.array([key]))
-        document = store.get_by_ids([id_])[0]
-        rows.append({"key": key, "id": id_, "page_content": document.page_content, "metadata": document.metadata})
-    lines = b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-    files = {"index.faiss": faiss.serialize_index(index).tobytes(), "documents.jsonl": lines}
-    manifest = {
-        "format": 1,
-        "metric": "cosine",
-        "dimension": SIZE,
-        "count": len(rows),
-        "embedding_model": None,
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in {**files, "manifest.json": json.dumps(manifest | changes).encode()}.items():
-        (folder / name).write_bytes(data)
-
-
-def test_format_1_is_read_and_becomes_format_2(tmp_path):
-    store, vectors = filled(30)
-    write_format_1(tmp_path / "i", store, vectors)
-    loaded = FaissStore.load(tmp_path / "i", EMBEDDING)
-    expected = store.similarity_search_with_score("q", 9, filter={"group": 2})
-    assert_same(loaded.similarity_search_with_score("q", 9, filter={"group": 2}), [(d.id, s) for d, s in expected])
-    loaded.add_texts(["changed"], ids=["d3"])
-    loaded.save(tmp_path / "i")
-    assert_intact(tmp_path / "i")
-    again = FaissStore.load(tmp_path / "i", EMBEDDING)
-    assert len(again) == 30
-    assert again.get_by_ids(["d3"])[0].page_content == "changed"
-
-
-def test_format_1_is_checked_too(tmp_path):
-    store, vectors = filled(3)
-    for changes, message in (
-        ({"metric": "l2"}, "not a manifest"),
-        ({"sha256": {}}, "not a manifest"),
-        ({"count": 99}, "do not belong together"),
-        ({"embedding_model": "one"}, "made with the embedding model one"),
-    ):
-        write_format_1(tmp_path / "i", store, vectors, **changes)
-        with pytest.raises(IndexStoreError, match=message):
-            FaissStore.load(tmp_path / "i", EMBEDDING if "embedding_model" not in changes else Named("two"))
-    write_format_1(tmp_path / "i", store, vectors)
-    (tmp_path / "i" / "documents.jsonl").write_bytes(b"{}")
-    with pytest.raises(IndexStoreError, match=r"documents\.jsonl is not what was saved"):
-        FaissStore.load(tmp_path / "i", EMBEDDING)
-
-
-def test_a_save_of_format_1_that_was_cut_short_is_put_back(tmp_path):
-    store, vectors = filled(3)
-    write_format_1(tmp_path / ".i.old", store, vectors)
-    assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 3
 
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("harm", ["altered", "truncated", "longer", "empty"])
-def test_harmed_parts_are_refused_before_they_are_read(tmp_path, role, harm, monkeypatch):
-    filled(5)[0].save(tmp_path / "i")
-    path = part(tmp_path / "i", role)
+def test_altered_parts_are_rejected_before_they_are_read(tmp_path, role, harm, monkeypatch):
+    fill_store(5)[0].save(tmp_path / "i")
+    path = find_part(tmp_path / "i", role)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     intact = path.read_bytes()
     path.write_bytes({"altered": data, "truncated": intact[:-1], "longer": intact + b"x", "empty": b""}[harm])
-    monkeypatch.setattr(_faiss_core, "_restore", lambda *_: pytest.fail("was opened"))
+    monkeypatch.setattr(core.StoreCore, "restore", lambda *_: pytest.fail("was opened"))
     with pytest.raises(IndexStoreError, match=rf"{path.name} is not what was saved.*Build the index again"):
         FaissStore.load(tmp_path / "i", EMBEDDING)
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_missing_parts(tmp_path, role):
-    filled(5)[0].save(tmp_path / "i")
-    path = part(tmp_path / "i", role)
+def test_missing_part_is_named(tmp_path, role):
+    fill_store(5)[0].save(tmp_path / "i")
+    path = find_part(tmp_path / "i", role)
     path.unlink()
     with pytest.raises(IndexStoreError, match=f"{path.name} is missing"):
         FaissStore.load(tmp_path / "i", EMBEDDING)
 
 
-def test_missing_store_leaves_no_trace(tmp_path):
+def test_loading_a_missing_store_creates_no_files(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
     for place in ("nowhere", "no/where", "file", "empty"):
@@ -215,8 +160,8 @@ def test_missing_store_leaves_no_trace(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 3}, "format 3 .*Upgrade langchain-gptoss"),
-        ({"format": "2"}, "not a manifest"),
+        ({"format": 2}, "format 2, .*Upgrade langchain-gptoss"),
+        ({"format": "1"}, "not a manifest"),
         ({"metric": "dot"}, "metric is 'dot'"),
         ({"metric": "l2"}, "not the one its manifest describes"),
         ({"parts": {}}, "not a manifest"),
@@ -231,8 +176,8 @@ def test_missing_store_leaves_no_trace(tmp_path):
         ({"dimension": None}, "do not belong together"),
     ],
 )
-def test_manifest_that_does_not_fit(tmp_path, change, message):
-    filled(5)[0].save(tmp_path / "i")
+def test_manifest_that_does_not_match_the_parts_is_rejected(tmp_path, change, message):
+    fill_store(5)[0].save(tmp_path / "i")
     path = tmp_path / "i" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(IndexStoreError, match=message):
@@ -240,22 +185,22 @@ def test_manifest_that_does_not_fit(tmp_path, change, message):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{", "\xff", "[" * 100_000])
-def test_manifest_that_is_none(tmp_path, text):
-    filled(5)[0].save(tmp_path / "i")
+def test_damaged_manifest_is_rejected_and_replaced(tmp_path, text):
+    fill_store(5)[0].save(tmp_path / "i")
     (tmp_path / "i" / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(IndexStoreError, match="damaged"):
         FaissStore.load(tmp_path / "i", EMBEDDING)
-    filled(6)[0].save(tmp_path / "i")
+    fill_store(6)[0].save(tmp_path / "i")
     assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 6
     assert_intact(tmp_path / "i")
 
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("data", [b"nonsense", b"", b"IxMp" + b"\xff" * 64, b"SQLite format 3\0" + b"\xff" * 900])
-def test_parts_that_hash_well_and_are_nonsense(tmp_path, role, data):
-    filled(5)[0].save(tmp_path / "i")
+def test_invalid_parts_with_a_correct_hash_are_rejected(tmp_path, role, data):
+    fill_store(5)[0].save(tmp_path / "i")
     digest = hashlib.sha256(data).hexdigest()
-    name = f"{role}-{digest[:16]}{_faiss_files.SUFFIXES[role]}"
+    name = f"{role}-{digest[:16]}{persistence.SUFFIXES[role]}"
     (tmp_path / "i" / name).write_bytes(data)
     path = tmp_path / "i" / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -265,20 +210,20 @@ def test_parts_that_hash_well_and_are_nonsense(tmp_path, role, data):
         FaissStore.load(tmp_path / "i", EMBEDDING)
 
 
-def test_another_embedding_model_is_refused(tmp_path):
-    FaissStore.from_texts(["a"], Named("one")).save(tmp_path / "i")
-    assert len(FaissStore.load(tmp_path / "i", Named("one"))) == 1
-    with pytest.raises(IndexStoreError, match="made with the embedding model one and two was given"):
-        FaissStore.load(tmp_path / "i", Named("two"))
-    with pytest.raises(IndexStoreError, match="8 dimensions and the embedding model makes 9"):
-        FaissStore.load(tmp_path / "i", Named("one", size=9))
+def test_another_embedding_model_is_rejected(tmp_path):
+    FaissStore.from_texts(["a"], WordEmbeddings("one")).save(tmp_path / "i")
+    assert len(FaissStore.load(tmp_path / "i", WordEmbeddings("one"))) == 1
+    with pytest.raises(IndexStoreError, match="made with the embedding model one, and two was given"):
+        FaissStore.load(tmp_path / "i", WordEmbeddings("two"))
+    with pytest.raises(IndexStoreError, match="8 dimensions, and the embedding model makes 9"):
+        FaissStore.load(tmp_path / "i", WordEmbeddings("one", size=9))
 
 
-def test_a_store_that_another_process_holds_is_said_to_be_locked(tmp_path, monkeypatch):
-    store, _ = filled(5)
+def test_store_locked_by_another_process_raises_an_error(tmp_path, monkeypatch):
+    store, _ = fill_store(5)
     store.save(tmp_path / "i")
     store.delete(["d1"])
-    monkeypatch.setattr(_faiss_files, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(persistence, "LOCK_TIMEOUT_S", 0.1)
     code = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()"
     command = [sys.executable, "-c", code, str(tmp_path / ".i.lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -292,18 +237,19 @@ def test_a_store_that_another_process_holds_is_said_to_be_locked(tmp_path, monke
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
-@pytest.mark.parametrize("name", ["index.faiss.new", "documents.sqlite.new", "manifest.json.new"])
-def test_a_failed_write_keeps_the_old_store(tmp_path, monkeypatch, name, number):
-    filled(5)[0].save(tmp_path / "i")
-    sync = _faiss_files._sync_file
+@pytest.mark.parametrize("name", ["index.faiss.new", "documents.sqlite.new", ".partial-manifest.json"])
+def test_failed_write_keeps_the_old_store(tmp_path, monkeypatch, name, number):
+    fill_store(5)[0].save(tmp_path / "i")
+    original = _io.sync_to_disk
 
-    def failing(path: Path) -> None:
-        if path.name == name:
+    def fail_or_sync(path: Path) -> None:
+        if path.name.startswith(name):
             raise OSError(number, os.strerror(number), str(path))
-        sync(path)
+        original(path)
 
-    monkeypatch.setattr(_faiss_files, "_sync_file", failing)
-    store, _ = filled(9)
+    for module in (_io, persistence):
+        monkeypatch.setattr(module, "sync_to_disk", fail_or_sync)
+    store, _ = fill_store(9)
     with pytest.raises(StorageError, match="disk is full" if number == errno.ENOSPC else "Permission denied"):
         store.save(tmp_path / "i")
     assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 5
@@ -313,47 +259,47 @@ def test_a_failed_write_keeps_the_old_store(tmp_path, monkeypatch, name, number)
     assert_intact(tmp_path / "i")
 
 
-def test_a_read_only_place_can_be_loaded(tmp_path, monkeypatch):
-    filled(5)[0].save(tmp_path / "i")
+def test_store_in_a_read_only_place_can_be_loaded(tmp_path, monkeypatch):
+    fill_store(5)[0].save(tmp_path / "i")
 
-    def read_only(*_, **__):
+    def fail(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(_faiss_files, "FileLock", read_only)
+    monkeypatch.setattr(persistence, "lock_path", fail)
     assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) == 5
 
 
 def test_savers_and_loaders_do_not_disturb_each_other(tmp_path):
-    stores = [filled(count)[0] for count in (3, 5, 8)]
+    stores = [fill_store(count)[0] for count in (3, 5, 8)]
     stores[0].save(tmp_path / "i")
 
-    def work(turn: int) -> int:
+    def save_and_load(turn: int) -> int:
         if turn % 2:
             stores[turn % 3].save(tmp_path / "i")
         return len(FaissStore.load(tmp_path / "i", EMBEDDING))
 
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(work, range(24))) <= {3, 5, 8}
+        assert set(pool.map(save_and_load, range(scale(240)))) <= {3, 5, 8}
     assert_intact(tmp_path / "i")
 
 
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from tests.unit_tests.vectorstores.store_helpers import filled
+from tests.unit_tests.vectorstores.store_helpers import fill_store
 
-store, _ = filled(9, index="SQ8")
+store, _ = fill_store(9, index="SQ8")
 
 def save_and_crash(step, folder):
     calls = iter(range(1, 1000))
-    def crashing(function, after=False):
-        def wrapped(*args, **kwargs):
+    def crash_at_step(function):
+        def crash_or_call(*args, **kwargs):
             if next(calls) == step:
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(*args, **kwargs)
-        return wrapped
+        return crash_or_call
     for name in ("fsync", "replace", "mkdir", "unlink"):
-        setattr(os, name, crashing(getattr(os, name)))
+        setattr(os, name, crash_at_step(getattr(os, name)))
     store.save(folder)
     os._exit(0)
 
@@ -373,32 +319,31 @@ def run_python(code: str, *arguments: str) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("older", [False, True])
-def test_a_kill_at_any_step_leaves_the_old_store_or_the_new_one(tmp_path, older):
+@pytest.mark.parametrize("is_new", [False, True])
+def test_kill_at_any_step_leaves_the_old_store_or_the_new_one(tmp_path, is_new):
     places = [tmp_path / str(step) / "i" for step in range(1, 17)]
     for place in places:
-        store, vectors = filled(5)
-        if older:
-            write_format_1(place, store, vectors)
+        if is_new:
+            place.parent.mkdir()
         else:
-            store.save(place)
+            fill_store(5)[0].save(place)
     codes = run_python(CRASH, *map(str, places)).split()
     steps = codes.index("0")
     assert codes == ["-9"] * steps + ["0"] * (len(places) - steps)
     assert steps >= 9  # three files synced and renamed, the folders synced, two old parts removed
-    counts = [len(FaissStore.load(place, EMBEDDING)) for place in places]
+    counts = [len(FaissStore.load(place, EMBEDDING)) if place.exists() else 5 for place in places]
     assert counts == sorted(counts)
     assert set(counts) == {5, 9}
     for place in places:
-        filled(7)[0].save(place)
+        fill_store(7)[0].save(place)
         assert len(FaissStore.load(place, EMBEDDING)) == 7
         assert_intact(place)
 
 
-SAVE_FOR_EVER = """
+SAVE_FOREVER = """
 import sys
-from tests.unit_tests.vectorstores.store_helpers import filled
-stores = [filled(count)[0] for count in (5, 2000)]
+from tests.unit_tests.vectorstores.store_helpers import fill_store
+stores = [fill_store(count)[0] for count in (5, 2000)]
 while True:
     for store in stores:
         store.save(sys.argv[1])
@@ -409,10 +354,10 @@ while True:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_kill_9_at_moments_of_chance_loses_nothing(tmp_path):
+def test_kill_at_random_moments_loses_nothing(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", SAVE_FOR_EVER, str(tmp_path / "i")]
-    for turn in range(4):
+    command = [sys.executable, "-W", "ignore", "-c", SAVE_FOREVER, str(tmp_path / "i")]
+    for turn in range(scale(20, minimum=2)):
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
             child.stdout.readline()
             time.sleep(0.013 * turn)
@@ -420,5 +365,5 @@ def test_kill_9_at_moments_of_chance_loses_nothing(tmp_path):
         assert len(FaissStore.load(tmp_path / "i", EMBEDDING)) in {5, 2000}
     with FileLock(tmp_path / ".i.lock", timeout=1):
         pass
-    filled(7)[0].save(tmp_path / "i")
+    fill_store(7)[0].save(tmp_path / "i")
     assert_intact(tmp_path / "i")

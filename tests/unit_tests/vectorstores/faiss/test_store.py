@@ -1,4 +1,4 @@
-"""FaissStore as a LangChain VectorStore: the standard suite, brute force as the judge, and input that cannot work."""
+"""FaissStore as a LangChain VectorStore: the standard suite, results compared with brute force, and invalid input."""
 
 import math
 import subprocess
@@ -18,10 +18,10 @@ from tests.unit_tests.vectorstores.store_helpers import (
     EMBEDDING,
     METRICS,
     SIZE,
-    Named,
-    assert_same,
-    brute_force,
-    filled,
+    WordEmbeddings,
+    assert_same_results,
+    fill_store,
+    search_by_brute_force,
 )
 
 
@@ -39,7 +39,7 @@ class TestStandardL2(VectorStoreIntegrationTests):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_search_equals_brute_force_after_deletes_and_upserts(metric):
-    store, vectors = filled(300, metric=metric)
+    store, vectors = fill_store(300, metric=metric)
     random = np.random.default_rng(1)
     for step in range(5):
         gone = [f"d{i}" for i in random.choice(300, 20, replace=False)]
@@ -47,24 +47,26 @@ def test_search_equals_brute_force_after_deletes_and_upserts(metric):
         vectors = {id_: vector for id_, vector in vectors.items() if id_ not in gone}
         changed = [*sorted(vectors)[step::9], f"new{step}"]
         fresh = random.normal(size=(len(changed), SIZE))
-        store.add_embedded([Document(id=i, page_content=i, metadata={"group": int(i[-1])}) for i in changed], fresh)
+        store.add_with_vectors([Document(id=i, page_content=i, metadata={"group": int(i[-1])}) for i in changed], fresh)
         vectors |= dict(zip(changed, fresh, strict=True))
         assert len(store) == len(vectors) == store.index_info.count
         groups = {d.id: d.metadata["group"] for d in store.get_by_ids(list(vectors))}
         inside = {id_: vector for id_, vector in vectors.items() if groups[id_] >= 4}
         for text in ("a", "b", "c"):
             query = EMBEDDING.embed_query(text)
-            assert_same(store.similarity_search_with_score(text, 12), brute_force(vectors, query, 12, metric))
+            assert_same_results(
+                store.similarity_search_with_score(text, 12), search_by_brute_force(vectors, query, 12, metric)
+            )
             found = store.similarity_search_with_score(text, 12, filter={"group": {"$gte": 4}})
-            assert_same(found, brute_force(inside, query, 12, metric))
+            assert_same_results(found, search_by_brute_force(inside, query, 12, metric))
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_relevance_is_between_0_and_1_and_falls_with_the_rank(metric):
-    store, _ = filled(200, metric=metric)
+def test_relevance_is_between_0_and_1_and_decreases_with_rank(metric):
+    store, _ = fill_store(200, metric=metric)
     query = np.array(EMBEDDING.embed_query("q"))
     extremes = [query * 1e6, query * -1e6, query, query * 0]
-    store.add_embedded([Document(id=f"x{i}", page_content="x") for i in range(4)], extremes)
+    store.add_with_vectors([Document(id=f"x{i}", page_content="x") for i in range(4)], extremes)
     found = store.similarity_search_with_relevance_scores("q", 500)
     relevance = [score for _, score in found]
     assert len(found) == 204
@@ -82,12 +84,12 @@ def test_relevance_is_between_0_and_1_and_falls_with_the_rank(metric):
 
 
 @pytest.mark.parametrize("as_callable", [False, True])
-def test_filter_comes_before_the_search(as_callable):
-    store, vectors = filled(200)
+def test_filter_is_applied_before_the_search(as_callable):
+    store, vectors = fill_store(200)
     inside = {id_: vector for id_, vector in vectors.items() if int(id_[1:]) % 7 == 3}
     where = (lambda metadata: metadata["group"] == 3) if as_callable else {"group": 3}
     found = store.similarity_search_with_score("query", 10, filter=where)
-    assert_same(found, brute_force(inside, EMBEDDING.embed_query("query"), 10))
+    assert_same_results(found, search_by_brute_force(inside, EMBEDDING.embed_query("query"), 10))
     assert len(store.similarity_search("query", 1000, filter=where)) == len(inside)
 
 
@@ -98,8 +100,8 @@ def test_filter_on_missing_keys_and_none():
     assert len(store.similarity_search("a", filter={})) == 2
 
 
-def test_filter_cannot_write_and_must_be_a_filter():
-    store, _ = filled(3)
+def test_filter_cannot_write_and_must_be_a_dict_or_function():
+    store, _ = fill_store(3)
     with pytest.raises(AttributeError, match="mappingproxy"):
         store.similarity_search("a", filter=lambda metadata: metadata.update(group=9))
     with pytest.raises(InvalidInputError, match="filter is a list"):
@@ -108,10 +110,10 @@ def test_filter_cannot_write_and_must_be_a_filter():
         store.similarity_search("a", fitler={"group": 1})
 
 
-def test_scores_are_cosines_whatever_the_length():
+def test_scores_are_cosines_for_vectors_of_any_length():
     store = FaissStore(EMBEDDING)
     base = np.array(EMBEDDING.embed_query("q"))
-    store.add_embedded(
+    store.add_with_vectors(
         [Document(id=name, page_content=name) for name in ("same", "opposite", "zero")],
         [base * 1e6, base * -1e-6, base * 0],
     )
@@ -122,16 +124,16 @@ def test_scores_are_cosines_whatever_the_length():
     assert relevance == {"same": pytest.approx(1), "zero": 0, "opposite": 0}
 
 
-def test_relevance_never_passes_one():
-    store, vectors = filled(100)
+def test_score_is_never_above_one():
+    store, vectors = fill_store(100)
     for vector in vectors.values():
         assert store._search(list(vector), 1, None)[0][1] <= 1.0
 
 
-def test_max_marginal_relevance_equals_langchains():
-    store, vectors = filled(60)
+def test_max_marginal_relevance_agrees_with_langchain():
+    store, vectors = fill_store(60)
     query = EMBEDDING.embed_query("q")
-    nearest = [id_ for id_, _ in brute_force(vectors, query, 20)]
+    nearest = [id_ for id_, _ in search_by_brute_force(vectors, query, 20)]
     for weight in (0.0, 0.3, 0.7, 1.0):
         rows = maximal_marginal_relevance(np.array(query), [vectors[id_] for id_ in nearest], weight, k=6)
         found = store.max_marginal_relevance_search("q", 6, 20, weight)
@@ -142,7 +144,7 @@ def test_max_marginal_relevance_equals_langchains():
         store.max_marginal_relevance_search("q", lambda_mult=1.5)
 
 
-def test_returned_and_given_documents_are_copies():
+def test_returned_and_added_documents_are_copies():
     given = Document(id="a", page_content="text", metadata={"tags": ["x"]})
     store = FaissStore.from_documents([given], EMBEDDING)
     given.metadata["tags"].append("given")
@@ -156,16 +158,16 @@ def test_returned_and_given_documents_are_copies():
     assert store.get_by_ids(["a"]) == [Document(id="a", page_content="text", metadata={"tags": ["x"]})]
 
 
-def test_of_one_id_given_twice_the_last_text_and_vector_are_kept():
+def test_last_document_with_an_id_is_kept():
     store = FaissStore(EMBEDDING)
     documents = [Document(id=id_, page_content=f"{id_}{n}") for n, id_ in enumerate("abac")]
-    assert store.add_embedded(documents, np.eye(SIZE)[:4]) == ["a", "b", "a", "c"]
+    assert store.add_with_vectors(documents, np.eye(SIZE)[:4]) == ["a", "b", "a", "c"]
     assert len(store) == 3
     for axis, expected in ((1, "b1"), (2, "a2"), (3, "c3")):
         assert store.similarity_search_by_vector(np.eye(SIZE)[axis].tolist(), 1)[0].page_content == expected
 
 
-def test_ids():
+def test_documents_are_replaced_and_deleted_by_id():
     store = FaissStore(EMBEDDING)
     assert store.add_texts(["old", "new"], ids=["a", "a"]) == ["a", "a"]
     assert [d.page_content for d in store.get_by_ids(["a", "none"])] == ["new"]
@@ -179,7 +181,7 @@ def test_ids():
     assert store
     assert store.similarity_search("x") == []
     assert store.add_texts([]) == []
-    store.add_embedded([Document(page_content="x")], [[1.0, 2.0, 3.0]])  # emptied, it may take another dimension
+    store.add_with_vectors([Document(page_content="x")], [[1.0, 2.0, 3.0]])  # emptied, it may take another dimension
 
 
 @pytest.mark.parametrize(
@@ -190,31 +192,31 @@ def test_ids():
         (lambda s: s.max_marginal_relevance_search("a", k=0), "k is 0"),
         (lambda s: s.similarity_search_by_vector([math.nan] * SIZE), "NaN"),
         (lambda s: s.similarity_search_by_vector([1e300] * SIZE), "infinity"),
-        (lambda s: s.similarity_search_by_vector([1.0] * 5), "5 dimensions and the store's have 8"),
-        (lambda s: s.similarity_search_by_vector([]), "lists of numbers"),
+        (lambda s: s.similarity_search_by_vector([1.0] * 5), "5 dimensions, and the store's have 8"),
+        (lambda s: s.similarity_search_by_vector([]), "not lists of numbers"),
         (lambda s: s.add_texts(["a", "b"], [{}]), "2 texts and 1 metadatas"),
         (lambda s: s.add_texts(["a", "b"], ids=["1"]), "2 texts and 1 ids"),
         (lambda s: s.add_texts(["a"], []), "1 texts and 0 metadatas"),
-        (lambda s: s.add_embedded([Document(page_content="a")], []), "1 texts and 0 vectors"),
-        (lambda s: s.add_embedded([Document(page_content="a")], [[math.inf] * SIZE]), "infinity"),
-        (lambda s: s.add_embedded([Document(page_content="a")], [[1.0] * 3]), "3 dimensions"),
+        (lambda s: s.add_with_vectors([Document(page_content="a")], []), "1 texts and 0 vectors"),
+        (lambda s: s.add_with_vectors([Document(page_content="a")], [[math.inf] * SIZE]), "infinity"),
+        (lambda s: s.add_with_vectors([Document(page_content="a")], [[1.0] * 3]), "3 dimensions"),
         (
-            lambda s: s.add_embedded([Document(page_content="a")] * 2, [[1.0], [1.0, 2.0]]),
-            "all of one length",
+            lambda s: s.add_with_vectors([Document(page_content="a")] * 2, [[1.0], [1.0, 2.0]]),
+            "all have one length",
         ),
-        (lambda s: s.add_embedded([Document(page_content="a")], [["x"] * SIZE]), "lists of numbers"),
+        (lambda s: s.add_with_vectors([Document(page_content="a")], [["x"] * SIZE]), "not lists of numbers"),
     ],
 )
-def test_what_cannot_work_is_refused_and_changes_nothing(call, message):
-    store, _ = filled(4)
+def test_invalid_input_is_rejected_and_changes_nothing(call, message):
+    store, _ = fill_store(4)
     before = store.similarity_search_with_score("a", 9)
     with pytest.raises(InvalidInputError, match=message):
         call(store)
     assert store.similarity_search_with_score("a", 9) == before
 
 
-def test_retriever_carries_the_cosine_and_the_store_does_not():
-    store, _ = filled(30)
+def test_retriever_adds_the_cosine_to_the_metadata():
+    store, _ = fill_store(30)
     retriever = store.as_retriever(search_kwargs={"k": 5, "filter": {"group": 1}})
     assert isinstance(retriever, FaissRetriever)
     assert retriever.tags == ["FaissStore", "DeterministicFakeEmbedding"]
@@ -227,15 +229,15 @@ def test_retriever_carries_the_cosine_and_the_store_does_not():
 
 
 @pytest.mark.parametrize("options", [{}, {"search_kwargs": {}}, {"search_kwargs": None}, {"search_type": "mmr"}])
-def test_retriever_returns_eight_unless_told_otherwise(options):
-    store, _ = filled(30)
+def test_retriever_returns_eight_documents_by_default(options):
+    store, _ = fill_store(30)
     assert len(store.as_retriever(**options).invoke("q")) == 8
     chosen = store.as_retriever(search_kwargs={"filter": {"group": 1}})
     assert chosen.search_kwargs == {"k": 8, "filter": {"group": 1}}
 
 
-async def test_retriever_with_threshold_sync_and_async():
-    store, _ = filled(50)
+async def test_retriever_with_threshold():
+    store, _ = fill_store(50)
     options = {"k": 50, "score_threshold": 0.3}
     retriever = store.as_retriever(search_type="similarity_score_threshold", search_kwargs=options)
     found = retriever.invoke("q")
@@ -249,7 +251,7 @@ async def test_retriever_with_threshold_sync_and_async():
     assert min(d.metadata["relevance_score"] for d in everything.invoke("q")) < 0
 
 
-def test_langchains_indexing_api_keeps_the_store_in_step():
+def test_indexing_api_of_langchain_updates_the_store():
     store = FaissStore(EMBEDDING)
     records = InMemoryRecordManager("test")
     records.create_schema()
@@ -265,10 +267,10 @@ def test_langchains_indexing_api_keeps_the_store_in_step():
     assert {d.page_content for d in store.similarity_search("x", 9)} == {"one", "two"}
 
 
-def test_threads_may_add_delete_and_search_at_once():
-    store, _ = filled(50)
+def test_threads_add_delete_and_search_concurrently():
+    store, _ = fill_store(50)
 
-    def work(thread: int) -> None:
+    def change_and_search(thread: int) -> None:
         for turn in range(20):
             ids = [f"t{thread}-{turn}-{i}" for i in range(5)]
             store.add_texts(ids, [{"thread": thread}] * 5, ids=ids)
@@ -277,13 +279,13 @@ def test_threads_may_add_delete_and_search_at_once():
             store.delete(ids[:3])
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(8)))
+        list(pool.map(change_and_search, range(8)))
     assert len(store) == 50 + 8 * 20 * 2
     assert store.index_info.count == len(store)
 
 
-class Broken(Named):
-    """Fails, or returns what cannot be used."""
+class BrokenEmbeddings(WordEmbeddings):
+    """Fails, or returns invalid vectors."""
 
     def __init__(self, answer) -> None:
         super().__init__("broken")
@@ -301,14 +303,14 @@ class Broken(Named):
         (ConnectionError("the model is gone"), ConnectionError, "the model is gone"),
         (lambda texts: None, InvalidInputError, "2 texts and no vectors"),
         (lambda texts: [[1.0] * SIZE], InvalidInputError, "2 texts and 1 vectors"),
-        (lambda texts: [[1.0] * SIZE, None], InvalidInputError, "lists of numbers"),
+        (lambda texts: [[1.0] * SIZE, None], InvalidInputError, "not lists of numbers"),
         (lambda texts: [[1.0] * SIZE, [math.nan] * SIZE], InvalidInputError, "NaN"),
-        (lambda texts: [[1.0] * (SIZE + 1)] * 2, InvalidInputError, "9 dimensions and the store's have 8"),
+        (lambda texts: [[1.0] * (SIZE + 1)] * 2, InvalidInputError, "9 dimensions, and the store's have 8"),
     ],
 )
-async def test_embeddings_that_fail_change_nothing(answer, error, message):
-    store, _ = filled(4)
-    store._embedding = Broken(answer)
+async def test_failing_embeddings_change_nothing(answer, error, message):
+    store, _ = fill_store(4)
+    store._embedding = BrokenEmbeddings(answer)
     with pytest.raises(error, match=message):
         store.add_texts(["a", "b"], ids=["d1", "new"])
     with pytest.raises(error, match=message):
@@ -318,24 +320,24 @@ async def test_embeddings_that_fail_change_nothing(answer, error, message):
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", object()])
-def test_metadata_that_is_not_json_is_named_and_changes_nothing(value):
-    store, _ = filled(3)
+def test_error_names_the_document_whose_metadata_is_not_json(value):
+    store, _ = fill_store(3)
     with pytest.raises(InvalidInputError, match="'doc-7'"):
         store.add_texts(["a", "b"], [{}, {"when": value}], ids=["d1", "doc-7"])
     assert [d.page_content for d in store.get_by_ids(["d1", "doc-7"])] == ["text 1"]
 
 
 @pytest.mark.parametrize("options", [{"metric": "dot"}, {"index": "HNSW32"}, {"index": "IVF0,SQ8"}, {"index": ""}])
-def test_unknown_metrics_and_kinds_are_refused(options):
-    with pytest.raises(InvalidInputError, match="Known are"):
+def test_unknown_metrics_and_kinds_are_rejected(options):
+    with pytest.raises(InvalidInputError, match="Use "):
         FaissStore(EMBEDDING, **options)
 
 
-def test_any_text_is_an_id_and_a_text():
+def test_ids_and_texts_may_be_any_string():
     texts = ["", "NUL \0 inside", "lone \ud800", "日本語", "a'b\"c;--", "x" * 100_000]
     metadatas = [{"é": text, "n": [None, True, 1.5, {"a": []}]} for text in texts]
     store = FaissStore(EMBEDDING)
-    ids = store.add_embedded(
+    ids = store.add_with_vectors(
         [Document(id=f"{t[:9]}!", page_content=t, metadata=m) for t, m in zip(texts, metadatas, strict=True)],
         np.eye(SIZE)[: len(texts)],
     )
@@ -345,8 +347,8 @@ def test_any_text_is_an_id_and_a_text():
     assert len(store) == 4
 
 
-class AsyncOnly(Named):
-    """A client that only the event loop may call."""
+class AsyncOnlyEmbeddings(WordEmbeddings):
+    """Fails if it is called in a thread instead of the event loop."""
 
     def embed_query(self, text):
         raise AssertionError("called in a thread")
@@ -354,14 +356,16 @@ class AsyncOnly(Named):
     embed_documents = embed_query
 
     async def aembed_query(self, text):
-        return Named.embed_query(self, text)
+        return WordEmbeddings.embed_query(self, text)
 
     async def aembed_documents(self, texts):
-        return [Named.embed_query(self, text) for text in texts]
+        return [WordEmbeddings.embed_query(self, text) for text in texts]
 
 
 async def test_async_methods_await_the_embedding_model():
-    store = await FaissStore.afrom_texts(["red fox", "blue sky"], AsyncOnly("a"), [{"n": 1}, {"n": 2}], ids=["a", "b"])
+    store = await FaissStore.afrom_texts(
+        ["red fox", "blue sky"], AsyncOnlyEmbeddings("a"), [{"n": 1}, {"n": 2}], ids=["a", "b"]
+    )
     assert (await store.asimilarity_search("red fox", 1))[0].id == "a"
     assert (await store.asimilarity_search("red fox", 1, filter={"n": 2}))[0].id == "b"
     assert (await store.amax_marginal_relevance_search("red fox", 1))[0].id == "a"
