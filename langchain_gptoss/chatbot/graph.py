@@ -16,7 +16,7 @@ from langchain_gptoss._flow import Flow, arun_flow, run_flow
 from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.state import AnswerWriter, GraphState, RunContext, StepContext
 from langchain_gptoss.chatbot.steps.answer import generate_answer, verify_answer
-from langchain_gptoss.chatbot.steps.conclusion import conclude_answer
+from langchain_gptoss.chatbot.steps.conclusion import complete_answer
 from langchain_gptoss.chatbot.steps.conversation import condense_conversation
 from langchain_gptoss.chatbot.steps.question import check_question
 from langchain_gptoss.chatbot.steps.retrieval import judge_passages, retrieve_documents
@@ -34,7 +34,7 @@ _STEPS: dict[str, Step] = {
     "judge": judge_passages,
     "answer": generate_answer,
     "verify": verify_answer,
-    "cite": conclude_answer,
+    "cite": complete_answer,
 }
 
 

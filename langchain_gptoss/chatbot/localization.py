@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from langchain_gptoss.chatbot.prompts import DECLINE, REFUSE
-from langchain_gptoss.domains import DomainProfile, available_languages, load_domain, system_text
+from langchain_gptoss.domains import DomainProfile, format_instructions, list_languages, load_domain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def load_texts(domain: str | Path | DomainProfile | None, language: str | None) 
     if domain is None:
         return {name: _load_default_texts(name) for name in ([language] if language else DECLINE)}
     is_built_in = isinstance(domain, str) and not domain.lower().endswith(".toml")
-    languages = available_languages(str(domain)) if is_built_in and language is None else (language,)
+    languages = list_languages(str(domain)) if is_built_in and language is None else (language,)
     profiles = [load_domain(domain, language=name) for name in languages]
     return {profile.language: _take_texts(profile) for profile in profiles}
 
@@ -56,7 +56,7 @@ def _take_texts(profile: DomainProfile) -> LocalizedTexts:
         language=profile.language,
         decline=profile.not_in_documents,
         refuse=profile.refusal,
-        instructions=f"{system_text(profile)}\n\n",
+        instructions=f"{format_instructions(profile)}\n\n",
         disclaimer=profile.disclaimer,
         profile=profile,
     )

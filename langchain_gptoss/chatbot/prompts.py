@@ -1,4 +1,4 @@
-"""The texts that the model and the user read, in English and French."""
+"""Prompts for the model, and the chatbot's own texts in English and French."""
 
 import hashlib
 import json
@@ -9,14 +9,14 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.query_rewriting import CONDENSE_PROMPT
 
-# Measured on the demo model: this wording and order give the most right answers of those that were tried.
+# Of the wordings and orders tried with the demo model, this one gives the most correct answers.
 SENTENCE_PROMPT = ChatPromptTemplate.from_messages(
     [
         ("system", "Answer the question using only the context. Be brief."),
         ("human", "Context: {context}\nQuestion: {question}"),
     ]
 )
-"""For small models: one or a few sentences as `context`, and no conversation."""
+"""Prompt for small models: one or a few sentences as `context`, and no conversation."""
 
 PASSAGES_PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -32,7 +32,7 @@ PASSAGES_PROMPT = ChatPromptTemplate.from_messages(
         ("human", "{question}"),
     ]
 )
-"""For models that read well: `instructions` of the domain, whole passages as `context`, and the conversation."""
+"""Prompt for larger models: the domain's `instructions`, whole passages as `context`, and the conversation."""
 
 SUMMARY_PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -44,7 +44,7 @@ SUMMARY_PROMPT = ChatPromptTemplate.from_messages(
         ("human", "{conversation}"),
     ]
 )
-"""For a conversation that outgrows its place in the context: its older part as `conversation`."""
+"""Prompt for a conversation that exceeds its budget: its older part as `conversation`."""
 
 DECLINE = {
     "en": "I could not find this in the documents.",
@@ -62,16 +62,17 @@ QUOTE = {
 
 @dataclass(frozen=True, kw_only=True)
 class ChatbotPrompts:
-    """The prompts of a chatbot, each of which can be replaced: `ChatbotPrompts(passages=my_template)`.
+    """The prompts of a chatbot. Each can be replaced: `ChatbotPrompts(passages=my_template)`.
 
     Attributes:
-        passages: For an answer from whole passages; variables `instructions`, `context`, `chat_history`, `question`.
-        sentence: For an answer of a small model from single sentences; variables `context`, `question`.
-        condense: Makes a follow-up complete; variables `conversation`, `question`, `language`.
-        summary: Sums up the older part of a conversation; variables `conversation`, `words`.
+        passages: Asks for an answer from whole passages; variables `instructions`, `context`, `chat_history`,
+            `question`.
+        sentence: Asks a small model for an answer from single sentences; variables `context`, `question`.
+        condense: Asks for a complete follow-up question; variables `conversation`, `question`, `language`.
+        summary: Asks for a summary of the older part of a conversation; variables `conversation`, `words`.
 
     Raises:
-        InvalidInputError: A template wants another variable, or leaves out one that it cannot do without.
+        InvalidInputError: A template has an unknown variable, or lacks a required one.
     """
 
     passages: ChatPromptTemplate = field(default_factory=lambda: PASSAGES_PROMPT)
@@ -80,23 +81,26 @@ class ChatbotPrompts:
     summary: ChatPromptTemplate = field(default_factory=lambda: SUMMARY_PROMPT)
 
     def __post_init__(self) -> None:
-        for name, (needed, known) in _VARIABLES.items():
+        for name, (required, known) in _VARIABLES.items():
             variables = set(getattr(self, name).input_variables)
-            if missing := needed - variables:
-                raise InvalidInputError(f"The prompt {name!r} leaves out {_listed(missing)}.")
+            if missing := required - variables:
+                raise InvalidInputError(
+                    f"The prompt {name!r} lacks the variable {_join_names(missing)}.", hint="Add it to the template."
+                )
             if unknown := variables - known:
                 raise InvalidInputError(
-                    f"The prompt {name!r} wants {_listed(unknown)}; it may use {_listed(known)}. Braces that belong to "
-                    "the text are written twice: {{ and }}."
+                    f"The prompt {name!r} has the unknown variable {_join_names(unknown)}.",
+                    hint=f"It may use {_join_names(known)}. Write braces of the text twice: {{{{ and }}}}.",
                 )
 
     @property
     def version(self) -> str:
-        """A fingerprint of all prompts, which changes when one of them does."""
-        texts = {each.name: getattr(self, each.name).model_dump(mode="json") for each in fields(self)}
-        return hashlib.sha256(json.dumps(texts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        """Fingerprint of all prompts. It changes when one of them changes."""
+        prompts = {field.name: getattr(self, field.name).model_dump(mode="json") for field in fields(self)}
+        return hashlib.sha256(json.dumps(prompts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+# Required and known variables of each prompt.
 _VARIABLES: dict[str, tuple[set[str], set[str]]] = {
     "passages": ({"context", "question"}, {"instructions", "context", "chat_history", "question"}),
     "sentence": ({"context", "question"}, {"instructions", "context", "question"}),
@@ -105,5 +109,5 @@ _VARIABLES: dict[str, tuple[set[str], set[str]]] = {
 }
 
 
-def _listed(names: set[str]) -> str:
+def _join_names(names: set[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names))

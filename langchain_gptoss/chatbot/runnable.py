@@ -201,7 +201,7 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
         chunks: SimpleQueue[ChatbotChunk | BaseException | None] = SimpleQueue()
         run = self._prepare_run(_join_chunks(inputs), config, chunks.put)
 
-        def work() -> None:
+        def run_graph() -> None:
             try:
                 run.invoke()
                 chunks.put(None)
@@ -209,7 +209,7 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
                 chunks.put(error)
 
         with run.session:
-            worker = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+            worker = threading.Thread(target=contextvars.copy_context().run, args=(run_graph,), daemon=True)
             worker.start()
             try:
                 while (chunk := chunks.get()) is not None:
@@ -266,7 +266,7 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
             state=state,
             config=_merge_configs(config, session_config),
             context=context,
-            session=self.sessions.occupy(session_config),
+            session=self.sessions.reserve(session_config),
             durability="exit",
         )
 

@@ -83,7 +83,7 @@ class Sessions:
         }
 
     @contextmanager
-    def occupy(self, config: RunnableConfig) -> Iterator[None]:
+    def reserve(self, config: RunnableConfig) -> Iterator[None]:
         """Keep a conversation for one question at a time: of two answers at once, one would be forgotten.
 
         Raises:
@@ -115,12 +115,12 @@ class Sessions:
         """Async version of `list`."""
         return await arun_flow(self._list(user_id))
 
-    def messages(self, user_id: str, session_id: str) -> Messages:
+    def get_messages(self, user_id: str, session_id: str) -> Messages:
         """Return the messages of a conversation; an unknown conversation has none."""
         return run_flow(self._load_messages(user_id, session_id))
 
-    async def amessages(self, user_id: str, session_id: str) -> Messages:
-        """Async version of `messages`."""
+    async def aget_messages(self, user_id: str, session_id: str) -> Messages:
+        """Async version of `get_messages`."""
         return await arun_flow(self._load_messages(user_id, session_id))
 
     def export(self, user_id: str, session_id: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class Sessions:
     def _delete(self, user_id: str, session_id: str) -> Flow[None]:
         config, saver = self.get_config(user_id, session_id), self.checkpointer
         thread_id = config["configurable"]["thread_id"]
-        with self.occupy(config):
+        with self.reserve(config):
             yield from call(lambda: saver.delete_thread(thread_id), lambda: saver.adelete_thread(thread_id))
 
     def _load_checkpoint(self, user_id: str, session_id: str) -> Flow[CheckpointTuple | None]:

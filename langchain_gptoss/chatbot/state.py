@@ -116,10 +116,10 @@ class AnswerWriter:
         Raises:
             Abandoned: The caller has stopped reading.
         """
-        self.check_abandoned()
+        self.raise_if_abandoned()
         self.send(chunk)
 
-    def check_abandoned(self) -> None:
+    def raise_if_abandoned(self) -> None:
         """Raise `Abandoned` if the caller has stopped reading."""
         if self.abandoned.is_set():
             raise Abandoned
@@ -142,7 +142,7 @@ class RunContext:
 
 @dataclass(frozen=True, kw_only=True)
 class StepContext:
-    """What a step receives besides the state.
+    """The surroundings of a step: everything it receives besides the state.
 
     Attributes:
         settings: The parts and options of the chatbot.

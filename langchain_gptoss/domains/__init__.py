@@ -1,7 +1,7 @@
-"""What a chatbot of a field says, refuses and cites, as data: one TOML file per field and language."""
+"""Domain profiles: the texts, rules and settings of a chatbot for one field, one TOML file per field and language."""
 
-from langchain_gptoss.domains.instructions import system_text
-from langchain_gptoss.domains.load import available_languages, domains, load_domain, profile_path
+from langchain_gptoss.domains.instructions import format_instructions
+from langchain_gptoss.domains.load import get_profile_path, list_languages, load_built_in_domains, load_domain
 from langchain_gptoss.domains.profile import DomainProfile, RetrievalSettings, SafetyPolicy, SafetyRule
 
 __all__ = [
@@ -9,9 +9,9 @@ __all__ = [
     "RetrievalSettings",
     "SafetyPolicy",
     "SafetyRule",
-    "available_languages",
-    "domains",
+    "format_instructions",
+    "get_profile_path",
+    "list_languages",
+    "load_built_in_domains",
     "load_domain",
-    "profile_path",
-    "system_text",
 ]

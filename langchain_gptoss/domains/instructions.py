@@ -1,8 +1,9 @@
-"""Writes a profile as the instructions that a model reads before the passages."""
+"""The instructions of a domain, which the model reads before the passages."""
 
 from langchain_gptoss.domains.profile import DomainProfile, Language
+from langchain_gptoss.errors import InvalidInputError
 
-GLOSSARY_CHARS = 2000  # about 500 tokens: what a glossary may take from the passages' place
+GLOSSARY_CHARS = 2000  # about 500 tokens, so that the glossary leaves room for the passages
 
 _LABELS: dict[Language, dict[str, str]] = {
     "en": {
@@ -31,22 +32,24 @@ _LABELS: dict[Language, dict[str, str]] = {
 _ORDER = ("tone", "scope", "outside", "out_of_scope", "not_in_documents", "answer_format", "disclaimer")
 
 
-def system_text(profile: DomainProfile, *, glossary_chars: int = GLOSSARY_CHARS) -> str:
-    """Returns the instructions of a field, in its language.
+def format_instructions(profile: DomainProfile, *, glossary_chars: int = GLOSSARY_CHARS) -> str:
+    """Return the instructions of a domain in its language: paragraphs, without a line break at the end.
 
-    They are a text, not a template: braces in a profile stand as they are, and the text is to be given to a prompt as
-    the value of a variable.
+    The result is a text, not a template: braces in a profile have no meaning. Give it to a prompt as the value of a
+    variable.
 
     Args:
-        profile: The field.
-        glossary_chars: How many characters of the glossary are kept, whole terms in their order; 0 leaves it out.
+        profile: The profile of the domain.
+        glossary_chars: Maximum length of the glossary, in characters; only whole terms are kept. 0 leaves it out.
 
-    Returns:
-        Paragraphs, without a line break at the end.
+    Raises:
+        InvalidInputError: `glossary_chars` is negative.
     """
+    if glossary_chars < 0:
+        raise InvalidInputError(f"glossary_chars is {glossary_chars}.", hint="Use 0 or more.")
     labels = _LABELS[profile.language]
     parts = [profile.persona]
-    parts += [_labelled(labels[key], text) for key in _ORDER if (text := getattr(profile, key))]
+    parts += [_label_text(labels[key], text) for key in _ORDER if (text := getattr(profile, key))]
     terms: list[str] = []
     for term, meaning in profile.glossary.items():
         line = labels["term"].replace("{meaning}", meaning).replace("{term}", term, 1)
@@ -58,6 +61,7 @@ def system_text(profile: DomainProfile, *, glossary_chars: int = GLOSSARY_CHARS)
     return "\n\n".join(parts)
 
 
-def _labelled(label: str, text: str) -> str:
-    """Puts a text in its place, a list on lines of its own; replaced, not formatted: its own braces are no fields."""
+def _label_text(label: str, text: str) -> str:
+    """Return a label with a text; a text of several lines starts on its own line."""
+    # `str.format` would take braces in the text for fields.
     return label.replace(" {text}", f"\n{text}") if "\n" in text else label.replace("{text}", text)

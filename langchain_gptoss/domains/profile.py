@@ -1,4 +1,4 @@
-"""The profile of a field: values, checked once, so that a chatbot never starts with a text that is missing."""
+"""Domain profiles as validated values, so that a chatbot never starts with a missing text."""
 
 import hashlib
 import json
@@ -8,42 +8,43 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from langchain_gptoss.domains.validation import explain
+from langchain_gptoss.domains.validation import explain_faults
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.text.normalization import fold_for_rules, fold_pattern
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 
-_SAMPLES = 3
+_MIN_SAMPLE_QUESTIONS = 3
+_MAX_PASSAGES = 50
 
 
-def _written(text: str) -> str:
+def _strip_text(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty; write the text")
     return text.strip()
 
 
-def _one_line(text: str) -> str:
+def _check_single_line(text: str) -> str:
     if len(text.splitlines()) > 1:
         raise ValueError("has several lines; write one")
     return text
 
 
-def _pattern(text: str) -> str:
+def _check_pattern(text: str) -> str:
     try:
         compiled = re.compile(fold_pattern(text), re.IGNORECASE)
     except re.error as error:
         raise ValueError(f"is not a regular expression ({error}): {text}") from None
     if compiled.search(""):
-        raise ValueError(f"fits every question, so that all would be refused: {text!r}")
+        raise ValueError(f"matches every question, so that all would be refused: {text!r}")
     return text
 
 
-Text = Annotated[str, AfterValidator(_written)]
-Line = Annotated[str, AfterValidator(_written), AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_strip_text)]
+Line = Annotated[str, AfterValidator(_strip_text), AfterValidator(_check_single_line)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
-Pattern = Annotated[str, AfterValidator(_written), AfterValidator(_pattern)]
+Pattern = Annotated[str, AfterValidator(_strip_text), AfterValidator(_check_pattern)]
 
 
 class _Values(BaseModel):
@@ -51,28 +52,27 @@ class _Values(BaseModel):
 
 
 class RetrievalSettings(_Values):
-    """How the chatbot of a field looks things up.
+    """Settings for retrieval and answers in a domain.
 
     Attributes:
-        passages: Number of passages that an answer is written from.
-        strict: Shows only supported sentences; `False` marks the others.
-        decline_below: Nearness of the nearest passage below which the question is declined; `None` is the limit that
-            was calibrated for the embedding model.
+        passages: Number of passages that an answer is written from, 1 to 50.
+        strict: True shows only supported sentences; False marks the others.
+        decline_below: Confidence, from 0 to 1, below which the question is declined; None means the calibrated limit.
     """
 
-    passages: Annotated[int, Strict(), Field(ge=1, le=50)] = 4
+    passages: Annotated[int, Strict(), Field(ge=1, le=_MAX_PASSAGES)] = 4
     strict: Annotated[bool, Strict()] = True
-    decline_below: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] | None = None
+    decline_below: Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 
 
 class SafetyRule(_Values):
-    """What is refused without asking a model: a question that one of the patterns fits.
+    """A rule that refuses questions without asking a model.
 
     Attributes:
-        category: What the rule is about, for the log.
-        patterns: Regular expressions, searched for in the question without regard to case and accents, with straight
-            apostrophes and single spaces.
-        message: What is said in place of the profile's `refusal`, or empty.
+        category: The subject of the rule, for the log.
+        patterns: Regular expressions, one of which must match. They ignore case and accents, and are written with
+            straight apostrophes and single spaces.
+        message: The text to send instead of the profile's `refusal`, or empty.
     """
 
     category: Name
@@ -80,65 +80,61 @@ class SafetyRule(_Values):
     message: str = ""
 
     @cached_property
-    def _compiled(self) -> tuple[re.Pattern[str], ...]:
+    def _regexes(self) -> tuple[re.Pattern[str], ...]:
         return tuple(re.compile(fold_pattern(pattern), re.IGNORECASE) for pattern in self.patterns)
 
     def matches(self, text: str) -> bool:
-        """Says whether the rule refuses this question."""
-        plain = fold_for_rules(text)
-        return any(pattern.search(plain) for pattern in self._compiled)
+        """Return True if the rule refuses a question."""
+        folded = fold_for_rules(text)
+        return any(regex.search(folded) for regex in self._regexes)
 
 
 class SafetyPolicy(_Values):
-    """What the chatbot refuses.
+    """The questions that the chatbot refuses.
 
     Attributes:
-        policy: A written policy for gpt-oss-safeguard, which answers 1 (violates) or 0 (safe) by it: instructions,
-            definitions, what violates, what is safe, examples. Empty: no model is asked.
+        policy: A written policy for gpt-oss-safeguard, which answers 1 (violates) or 0 (safe): instructions,
+            definitions, violations, safe content, examples. Empty: no model is asked.
         refuse: The rules that need no model, in the order in which they are tried.
     """
 
     policy: str
     refuse: tuple[SafetyRule, ...] = ()
 
-    def violated(self, text: str) -> SafetyRule | None:
-        """Returns the first rule that refuses this question.
+    def find_violated_rule(self, question: str) -> SafetyRule | None:
+        """Return the first rule that refuses a question, or None.
 
-        Args:
-            text: A question. The rules are written for questions: an answer on first aid may well say what a question
-                must not.
-
-        Returns:
-            The rule, or `None`.
+        Do not use it on answers. Rules are written for questions, and an answer about first aid may contain what a
+        question may not.
         """
-        return next((rule for rule in self.refuse if rule.matches(text)), None)
+        return next((rule for rule in self.refuse if rule.matches(question)), None)
 
 
 class DomainProfile(_Values):
-    """A field: who speaks, about what, how, and what is refused.
+    """The profile of a domain: persona, scope, form of the answers, and refused questions.
 
     Attributes:
-        name: Its id, such as "support".
-        language: "en" or "fr": the language of its texts.
-        version: Of the texts, for the audit log.
-        title: Its name for people.
-        description: What it is for, in one line.
-        persona: Who speaks.
-        tone: How.
-        scope: What is answered.
-        outside: What lies outside the scope.
-        answer_format: How an answer is built and what it must quote.
-        disclaimer: What stands beside every answer, or empty.
-        refusal: What is said to a question that the policy refuses.
-        not_in_documents: What is said when the documents do not answer.
-        out_of_scope: What is said when the question lies outside the field.
-        sample_questions: At least three, shown to users.
-        glossary: Terms of the field and their meaning.
-        retrieval: How things are looked up.
-        safety: What is refused.
+        name: The id, such as "support".
+        language: "en" or "fr", the language of the texts.
+        version: Version of the texts, for the audit log.
+        title: Name for people.
+        description: Purpose, in one line.
+        persona: Who the chatbot is.
+        tone: The tone of its answers.
+        scope: What it answers.
+        outside: What is outside its scope.
+        answer_format: The form of an answer, and what it must quote.
+        disclaimer: Notice to show with every answer, or empty.
+        refusal: Sent if the policy refuses a question.
+        not_in_documents: Sent if the documents do not answer.
+        out_of_scope: Sent if the question is outside the scope.
+        sample_questions: Three or more questions to show to users.
+        glossary: Terms of the domain and their meaning.
+        retrieval: Settings for retrieval and answers.
+        safety: The questions that are refused.
 
     Raises:
-        InvalidInputError: A key is unknown, a text is missing or empty, or a value has the wrong type.
+        InvalidInputError: A key is unknown, a text is missing or empty, or a value has the wrong type or size.
     """
 
     name: Name
@@ -155,7 +151,7 @@ class DomainProfile(_Values):
     refusal: Text
     not_in_documents: Text
     out_of_scope: Text
-    sample_questions: Annotated[tuple[Line, ...], Field(min_length=_SAMPLES)]
+    sample_questions: Annotated[tuple[Line, ...], Field(min_length=_MIN_SAMPLE_QUESTIONS)]
     glossary: dict[Line, Text] = Field(default_factory=dict)
     retrieval: RetrievalSettings = RetrievalSettings()
     safety: SafetyPolicy
@@ -164,22 +160,15 @@ class DomainProfile(_Values):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise InvalidInputError(explain(error, type(self))) from error
+            raise InvalidInputError(explain_faults(error, type(self))) from error
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the content, in hexadecimal digits: changes when any value does."""
+        """SHA-256 of the content, in hexadecimal digits. It changes with every value."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def refusal_to(self, text: str) -> str | None:
-        """Returns what is said to a question that a rule refuses.
-
-        Args:
-            text: The question.
-
-        Returns:
-            The rule's message, or the profile's `refusal`; `None` where no rule fits.
-        """
-        rule = self.safety.violated(text)
+    def find_refusal(self, question: str) -> str | None:
+        """Return the text to send for a question that a rule refuses; None if no rule matches."""
+        rule = self.safety.find_violated_rule(question)
         return None if rule is None else rule.message or self.refusal

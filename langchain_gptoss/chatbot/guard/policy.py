@@ -170,7 +170,7 @@ def _read_with_timeout(
     results: SimpleQueue[str | Exception] = SimpleQueue()
     stopped = threading.Event()
 
-    def work() -> None:
+    def run_model() -> None:
         try:
             texts = []
             for chunk in model.stream(messages, config):
@@ -181,7 +181,7 @@ def _read_with_timeout(
         except Exception as error:  # raised again in the caller's thread
             results.put(error)
 
-    threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True).start()
+    threading.Thread(target=contextvars.copy_context().run, args=(run_model,), daemon=True).start()
     try:
         result = results.get(timeout=timeout_s)
     except Empty:

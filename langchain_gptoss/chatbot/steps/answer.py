@@ -65,7 +65,7 @@ class AnswerCollector:
         Raises:
             Abandoned: The caller has stopped reading.
         """
-        self._writer.check_abandoned()
+        self._writer.raise_if_abandoned()
         if isinstance(chunk, AIMessageChunk):
             self._add_metadata(chunk)
         if names := find_tool_calls(chunk):

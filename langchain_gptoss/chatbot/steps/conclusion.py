@@ -9,7 +9,7 @@ from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
 
-def conclude_answer(state: GraphState, context: StepContext) -> Flow[GraphState]:
+def complete_answer(state: GraphState, context: StepContext) -> Flow[GraphState]:
     """Send the citations and the rest of the output, record the answer, and add the exchange to the session.
 
     Raises:

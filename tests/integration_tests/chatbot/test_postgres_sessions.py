@@ -73,11 +73,11 @@ async def test_sessions_live_in_postgres(address):
     await bot.ainvoke({"question": QUESTION, "session_id": "a"}, ada)
     await bot.ainvoke({"question": QUESTION, "session_id": "a"}, bob)
     again = create_chatbot(llm, Fixed(), sessions=address)  # another server beside the first
-    assert len(again.sessions.messages("ada", "a")) == 4
+    assert len(again.sessions.get_messages("ada", "a")) == 4
     assert [each.session_id for each in await again.sessions.alist("bob")] == ["a"]
     await again.sessions.adelete("ada", "a")
     assert bot.sessions.list("ada") == []
-    assert len(bot.sessions.messages("bob", "a")) == 2
+    assert len(bot.sessions.get_messages("bob", "a")) == 2
     bot.sessions.close()
     again.close()
 

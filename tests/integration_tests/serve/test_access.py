@@ -240,7 +240,7 @@ def test_an_app_of_ones_own_names_the_caller_itself():
         assert ask(SALARY)["abstained"]
         ask(SALARY | {"session_id": "s"}, **{"x-logged-in": "ann"})
         ask(QUESTION | {"session_id": "s"}, **{"x-logged-in": "bob"})
-    assert [len(bot.sessions.messages(user, "s")) for user in ("ann", "bob", "anonymous")] == [2, 2, 0]
+    assert [len(bot.sessions.get_messages(user, "s")) for user in ("ann", "bob", "anonymous")] == [2, 2, 0]
 
 
 def test_an_app_of_ones_own_with_the_gate(tmp_path):

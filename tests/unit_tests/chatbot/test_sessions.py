@@ -70,7 +70,7 @@ def test_a_session_goes_on_with_its_history(place):
     assert answer["answer"] == "12.90 euros. [1]"
     assert answer["metadata"]["session_id"] == "a"
     assert [m.text for m in llm.shown[-1][1:]] == [STANDARD, "4.90 euros.", "and for express delivery?"]
-    assert [m.text for m in bot.sessions.messages("anonymous", "a")] == [
+    assert [m.text for m in bot.sessions.get_messages("anonymous", "a")] == [
         STANDARD,
         "4.90 euros.",
         "and for express delivery?",
@@ -83,8 +83,8 @@ async def test_async_and_sync_share_a_session(place):
     await bot.ainvoke({"question": STANDARD, "session_id": "a"})
     _ = [piece async for piece in bot.astream({"question": EXPRESS, "session_id": "a"})]
     _ = list(bot.stream({"question": STANDARD, "session_id": "a"}))
-    assert len(bot.sessions.messages("anonymous", "a")) == 6
-    assert await bot.sessions.amessages("anonymous", "a") == bot.sessions.messages("anonymous", "a")
+    assert len(bot.sessions.get_messages("anonymous", "a")) == 6
+    assert await bot.sessions.aget_messages("anonymous", "a") == bot.sessions.get_messages("anonymous", "a")
 
 
 CROSSINGS = [("ada", "s"), ("ada/s", "x"), ("ada%2Fs", "x"), ("ada", "s/x"), ("ADA", "s"), ("ada ", "s"), ("ädä", "s")]
@@ -98,16 +98,16 @@ def test_nobody_crosses_over_into_another_session(place):
     for user, session in CROSSINGS:
         bot.invoke({"question": STANDARD, "session_id": session}, of(user))
     for (user, session), answer in zip(CROSSINGS, answers, strict=True):
-        assert [m.text for m in bot.sessions.messages(user, session)] == [STANDARD, answer]
+        assert [m.text for m in bot.sessions.get_messages(user, session)] == [STANDARD, answer]
         assert session in [each.session_id for each in bot.sessions.list(user)]
     assert all(len(messages) == 2 for messages in llm.shown)  # the system's and the question: nobody else's history
     assert [each.session_id for each in bot.sessions.list("ada")] == ["s/x", "s"]
     assert bot.sessions.list("eve") == []
-    assert bot.sessions.messages("eve", "s") == []
+    assert bot.sessions.get_messages("eve", "s") == []
     with pytest.raises(InvalidInputError, match="no session 's'"):
         bot.sessions.export("eve", "s")
     bot.sessions.delete("eve", "s")
-    assert len(bot.sessions.messages("ada", "s")) == 2
+    assert len(bot.sessions.get_messages("ada", "s")) == 2
 
 
 async def test_sessions_are_listed_exported_and_deleted(place):
@@ -135,7 +135,7 @@ def test_sqlite_keeps_one_state_of_each_session_and_survives_the_process(tmp_pat
     assert saver.conn.execute("SELECT count(*) FROM writes").fetchone()[0] <= 1
     saver.conn.close()
     again = Sessions(open_checkpointer(path))
-    assert len(again.messages("anonymous", "a")) == 10
+    assert len(again.get_messages("anonymous", "a")) == 10
     again.checkpointer.conn.close()
 
 
@@ -191,7 +191,7 @@ def test_a_failed_answer_is_not_remembered_and_the_session_goes_on(place):
     with pytest.raises(RetrievalError, match=r"Fixed failed \(ConnectionError: no route\)"):
         bot.invoke({"question": "How much does broken delivery cost?", "session_id": "a"})
     bot.invoke({"question": EXPRESS, "session_id": "a"})
-    assert [m.text for m in bot.sessions.messages("anonymous", "a")] == [
+    assert [m.text for m in bot.sessions.get_messages("anonymous", "a")] == [
         STANDARD,
         "4.90 euros.",
         EXPRESS,
@@ -218,7 +218,7 @@ def test_a_second_question_meanwhile_is_refused():
     llm.shown.append("it has ended")
     bot.invoke({"question": EXPRESS, "session_id": "b"})
     assert bot.invoke({"question": EXPRESS, "session_id": "a"})["answer"] == "12.90 euros. [1]"
-    assert len(bot.sessions.messages("anonymous", "a")) == 2
+    assert len(bot.sessions.get_messages("anonymous", "a")) == 2
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_many_sessions_at_once_stay_apart(tmp_path):
         *(bot.ainvoke({"question": asked[n], "session_id": f"s{n % 10}"}, of(f"u{n // 10}")) for n in range(20))
     )
     for n in range(20):
-        assert bot.sessions.messages(f"u{n // 10}", f"s{n % 10}")[0].text == asked[n]
+        assert bot.sessions.get_messages(f"u{n // 10}", f"s{n % 10}")[0].text == asked[n]
     bot.sessions.checkpointer.conn.close()
 
 

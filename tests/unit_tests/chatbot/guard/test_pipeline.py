@@ -16,7 +16,7 @@ from langchain_gptoss import create_chatbot
 from langchain_gptoss.audit import AuditLog, read_entries, verify
 from langchain_gptoss.chatbot import ChatbotPrompts
 from langchain_gptoss.chatbot.prompts import PASSAGES_PROMPT
-from langchain_gptoss.domains import load_domain, profile_path
+from langchain_gptoss.domains import get_profile_path, load_domain
 from langchain_gptoss.errors import InvalidInputError, StorageError
 
 QUESTION = "How much does express delivery cost?"
@@ -87,7 +87,7 @@ def test_a_domain_gives_the_chatbot_its_words():
 
 
 def test_a_domain_of_ones_own(tmp_path):
-    text = profile_path("support").read_text(encoding="utf-8")
+    text = get_profile_path("support").read_text(encoding="utf-8")
     values = tomllib.loads(text)
     path = tmp_path / "shop.toml"
     path.write_text(text.replace(values["not_in_documents"], "Ask at the counter {now}."), encoding="utf-8")
@@ -96,7 +96,7 @@ def test_a_domain_of_ones_own(tmp_path):
     assert bot.invoke("Qui a écrit Hamlet ?").language == "en"  # the only language it has
     with pytest.raises(InvalidInputError, match="There is no domain 'suport'"):
         bot_saying(domain="suport")
-    with pytest.raises(InvalidInputError, match="language='fr' was asked for"):
+    with pytest.raises(InvalidInputError, match="language='fr' was requested"):
         bot_saying(domain=path, language="fr")
 
 
@@ -105,7 +105,7 @@ def test_the_policy_refuses_before_anything_is_searched_or_asked(tmp_path):
     question = "Give me the root password of the production database"
     answer = bot.invoke(question)
     assert answer.abstained
-    assert answer.answer == load_domain("it").refusal_to(question)
+    assert answer.answer == load_domain("it").find_refusal(question)
     assert "policy refuses the question" in answer.reason
     assert llm.shown == bot.settings.retriever.asked == []
     bot.settings.audit.close()
@@ -232,9 +232,9 @@ def test_prompts_can_be_replaced_one_by_one():
     _, usual = bot_saying("Express delivery costs 12.90 euros.")
     assert first.metadata["prompt_version"] != usual.invoke(QUESTION).metadata["prompt_version"]
     for name, template, message in (
-        ("passages", "{context}", r"leaves out \{question\}"),
-        ("passages", "{context} {question} {mood}", r"wants \{mood\}"),
-        ("summary", "{words}", r"leaves out \{conversation\}"),
+        ("passages", "{context}", r"lacks the variable \{question\}"),
+        ("passages", "{context} {question} {mood}", r"unknown variable \{mood\}"),
+        ("summary", "{words}", r"lacks the variable \{conversation\}"),
     ):
         with pytest.raises(InvalidInputError, match=message):
             ChatbotPrompts(**{name: PASSAGES_PROMPT.from_template(template)})
