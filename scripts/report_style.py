@@ -131,7 +131,7 @@ def check_function(function: Function) -> Iterator[str]:
         yield f"{node.name} has {function.line_count} lines"
     if is_dunder(node.name):
         return
-    if is_participle(name):
+    if is_participle(name) and not name.startswith(("is_", "has_", "can_")):
         yield f"{node.name} is a participle"
     elif not function.is_value and not _begins_with_verb(name):
         yield f"{node.name} does not begin with a verb"

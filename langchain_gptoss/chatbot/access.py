@@ -7,7 +7,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.retrievers.adapters import takes_filter
+from langchain_gptoss.retrievers.adapters import supports_filter
 from langchain_gptoss.vectorstores.filters import compile_filter
 
 PUBLIC = "public"
@@ -39,7 +39,7 @@ class Access:
         Raises:
             InvalidInputError: The retriever accepts no filter.
         """
-        if not takes_filter(retriever):
+        if not supports_filter(retriever):
             raise InvalidInputError(
                 f"{type(retriever).__name__} takes no filter, so it would search documents that a caller may not see.",
                 hint="Use FaissStore.as_retriever(), BM25Retriever or HybridRetriever, or leave out access=.",

@@ -1,10 +1,9 @@
-"""Asking other retrievers: any vector store, retriever or Runnable, with `k`, a filter and scores where it has them."""
+"""Adapters to other retrievers: vector stores, retrievers and Runnables, with `k`, a filter, and scores."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 from langchain_core.callbacks import (
@@ -14,10 +13,11 @@ from langchain_core.callbacks import (
 )
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, run_in_executor
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from pydantic import AfterValidator, BeforeValidator
 
+from langchain_gptoss._flow import Flow, arun_flow, call, run_flow
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.fusion import RELEVANCE
 from langchain_gptoss.vectorstores.filters import Filter, compile_filter
@@ -25,34 +25,39 @@ from langchain_gptoss.vectorstores.qdrant import QdrantRetriever, is_qdrant
 
 
 class StoreRetriever(VectorStoreRetriever):
-    """A retriever over any vector store whose documents carry `metadata["relevance_score"]` where the store has it.
+    """Retriever over any vector store that puts the relevance of each document in `metadata["relevance_score"]`.
 
-    A store that does not say what its scores mean (LangChain's `NotImplementedError`) is searched without scores.
+    A store that does not define the meaning of its scores (LangChain's `NotImplementedError`) is searched without
+    scores.
     """
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         try:
-            found = self.vectorstore.similarity_search_with_relevance_scores(query, **{**self.search_kwargs, **kwargs})
+            return run_flow(self._search_with_scores(query, kwargs))
         except NotImplementedError:
             return super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
-        return [_scored(document, score) for document, score in found]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         try:
-            found = await self.vectorstore.asimilarity_search_with_relevance_scores(
-                query, **{**self.search_kwargs, **kwargs}
-            )
+            return await arun_flow(self._search_with_scores(query, kwargs))
         except NotImplementedError:
             return await super()._aget_relevant_documents(query, run_manager=run_manager, **kwargs)
-        return [_scored(document, score) for document, score in found]
+
+    def _search_with_scores(self, query: str, options: Mapping[str, Any]) -> Flow[list[Document]]:
+        store, options = self.vectorstore, {**self.search_kwargs, **options}
+        results = yield from call(
+            lambda: store.similarity_search_with_relevance_scores(query, **options),
+            lambda: store.asimilarity_search_with_relevance_scores(query, **options),
+        )
+        return [_add_relevance(document, score) for document, score in results]
 
 
 class RunnableRetriever(BaseRetriever):
-    """A retriever over any Runnable from a query to documents, such as a retriever that was given a config."""
+    """Retriever over any Runnable from a query to documents, such as a retriever bound to a config."""
 
     runnable: Runnable[Any, Any]
 
@@ -66,16 +71,16 @@ class RunnableRetriever(BaseRetriever):
 
 
 def as_retriever(source: Any) -> BaseRetriever:
-    """Returns a retriever over a vector store, a retriever, or a Runnable from a query to documents.
+    """Return a retriever over a vector store, a retriever, or a Runnable from a query to documents.
 
     Raises:
-        InvalidInputError: It is none of them.
+        InvalidInputError: `source` is of another type.
     """
     if isinstance(source, VectorStore):
         source = source.as_retriever()
     if type(source) is VectorStoreRetriever and is_qdrant(source.vectorstore):
         return QdrantRetriever(**{name: getattr(source, name) for name in type(source).model_fields})
-    # This class exactly: what is derived from it has its own way of searching.
+    # Exactly this class: a derived class has its own way of searching.
     if type(source) is VectorStoreRetriever and source.search_type == "similarity":
         return StoreRetriever(**{name: getattr(source, name) for name in type(source).model_fields})
     if isinstance(source, BaseRetriever):
@@ -83,112 +88,122 @@ def as_retriever(source: Any) -> BaseRetriever:
     if isinstance(source, Runnable):
         return RunnableRetriever(runnable=source)
     raise InvalidInputError(
-        f"{type(source).__name__} is no retriever. Give a LangChain vector store, a retriever, or a Runnable from a "
-        "query to documents."
+        f"{type(source).__name__} is not a retriever.",
+        hint="Pass a LangChain vector store, a retriever, or a Runnable from a query to documents.",
     )
 
 
 AnyRetriever = Annotated[BaseRetriever, BeforeValidator(as_retriever)]
-"""A field that takes whatever `as_retriever` does."""
+"""A pydantic field that accepts everything that `as_retriever` accepts."""
 
 
-def ask(
+def query_retriever(
     retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
-) -> list[Document]:
-    """Returns what a retriever finds, `k` documents at most; None leaves the number to the retriever.
+) -> Flow[list[Document]]:
+    """Return the documents that a retriever finds for a query, best first.
 
-    A retriever that does not take a filter is asked without, and what the filter refuses is left out afterwards.
+    A retriever that takes no filter is queried without it, and the filter is applied to its documents.
+
+    Args:
+        retriever: The retriever.
+        query: The query.
+        k: Maximum number of documents; None leaves it to the retriever.
+        filter: Condition on the documents' metadata, or None for all documents.
+        callbacks: Callbacks for the retriever's run.
     """
-    options = _options(retriever, k, filter)
-    return _kept(retriever.invoke(query, {"callbacks": callbacks}, **options), options, k, filter)
+    options = _select_options(retriever, k=k, filter=filter)
+    config = RunnableConfig(callbacks=callbacks)
+    # LangChain's default async method takes no options. A retriever with only a sync method runs in a thread instead.
+    is_sync_only = type(retriever)._aget_relevant_documents is BaseRetriever._aget_relevant_documents
+    documents = yield from call(
+        lambda: retriever.invoke(query, config, **options),
+        None if options and is_sync_only else lambda: retriever.ainvoke(query, config, **options),
+    )
+    if filter is not None and "filter" not in options:
+        accepts = compile_filter(filter)
+        documents = [document for document in documents if accepts(document.metadata)]
+    return documents[:k]
 
 
-async def aask(
-    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
-) -> list[Document]:
-    """Returns what `ask` does."""
-    options = _options(retriever, k, filter)
-    if options and type(retriever)._aget_relevant_documents is BaseRetriever._aget_relevant_documents:
-        # LangChain's own async half takes no options: whoever wrote only the sync one is asked in a thread.
-        return await run_in_executor(None, partial(ask, retriever, query, k=k, filter=filter, callbacks=callbacks))
-    return _kept(await retriever.ainvoke(query, {"callbacks": callbacks}, **options), options, k, filter)
+def select_active_retrievers(
+    retrievers: Sequence[Any], weights: Sequence[float] | None
+) -> tuple[list[Any], list[float]]:
+    """Return the retrievers that are not None and have a weight above 0, with their weights.
 
-
-def counted(sides: Sequence[Any], weights: Sequence[float] | None) -> tuple[list[Any], list[float]]:
-    """Returns the sides that are there and count something, with their weights.
+    Args:
+        retrievers: Retrievers; None stands for one that is not used.
+        weights: One weight per retriever; None means 1 for each.
 
     Raises:
-        InvalidInputError: The numbers of sides and weights differ, a weight is below 0, or no side is left.
+        InvalidInputError: The numbers of retrievers and weights differ, a weight is negative, or no retriever is left.
     """
-    weights = [1.0] * len(sides) if weights is None else list(weights)
-    if len(weights) != len(sides):
-        raise InvalidInputError(f"There are {len(sides)} retrievers and {len(weights)} weights; give one each.")
+    weights = [1.0] * len(retrievers) if weights is None else list(weights)
+    if len(weights) != len(retrievers):
+        raise InvalidInputError(
+            f"There are {len(retrievers)} retrievers and {len(weights)} weights.", hint="Give one weight per retriever."
+        )
     if any(not weight >= 0 for weight in weights):
-        raise InvalidInputError(f"weights are {weights}; each must be 0 or more.")
-    kept = [(side, weight) for side, weight in zip(sides, weights, strict=True) if side is not None and weight]
-    if not kept:
-        raise InvalidInputError("No retriever is left to ask. Give at least one, with a weight above 0.")
-    return [side for side, _ in kept], [weight for _, weight in kept]
+        raise InvalidInputError(f"weights is {weights}.", hint="Use numbers of 0 or more.")
+    active = [
+        (retriever, weight)
+        for retriever, weight in zip(retrievers, weights, strict=True)
+        if retriever is not None and weight
+    ]
+    if not active:
+        raise InvalidInputError("There is no retriever to query.", hint="Give at least one, with a weight above 0.")
+    return [retriever for retriever, _ in active], [weight for _, weight in active]
 
 
 @runtime_checkable
-class TellsRelevance(Protocol):
-    """A retriever that can be asked how relevant any of its documents is, found or not."""
+class SupportsScoring(Protocol):
+    """A retriever that can score any of its documents for a query, also documents that it did not return."""
 
-    def relevance_of(self, query: str, ids: Sequence[str], /) -> Mapping[str, float]:
-        """Returns relevance by id, on the scale of the documents' `metadata["relevance_score"]`.
+    def score_documents(self, query: str, ids: Sequence[str], /) -> Mapping[str, float]:
+        """Return relevance by document id, on the scale of `metadata["relevance_score"]`.
 
-        What is left out (an id that is not there, or that the retriever's own filter refuses) is unknown. Whoever
-        changes the scores in a class derived from such a retriever changes this method too.
+        Documents that do not exist, or that the retriever's own filter excludes, are left out. A derived class that
+        changes the scores of documents must change this method too.
         """
 
 
-def relevance_of(retriever: BaseRetriever, query: str, ids: Sequence[str]) -> Mapping[str, float]:
-    """Returns the relevance of documents by id, as far as the retriever tells it."""
-    return retriever.relevance_of(query, ids) if ids and isinstance(retriever, TellsRelevance) else {}
+def score_candidates(retriever: BaseRetriever, query: str, ids: Sequence[str]) -> Flow[Mapping[str, float]]:
+    """Return the relevance of documents by id; empty if the retriever cannot score them.
 
-
-async def arelevance_of(retriever: BaseRetriever, query: str, ids: Sequence[str]) -> Mapping[str, float]:
-    """Returns what `relevance_of` does; the retriever is asked in a thread."""
-    if not ids or not isinstance(retriever, TellsRelevance):
+    The async driver calls the retriever in a thread.
+    """
+    if not ids or not isinstance(retriever, SupportsScoring):
         return {}
-    return await run_in_executor(None, retriever.relevance_of, query, ids)
+    return (yield from call(lambda: retriever.score_documents(query, ids)))
 
 
-def takes_filter(retriever: BaseRetriever) -> bool:
-    """Returns whether a retriever can be told, in the call, which documents may be found."""
-    return "filter" in _options(retriever, None, {})
+def supports_filter(retriever: BaseRetriever) -> bool:
+    """Return True if a retriever accepts a filter in the call."""
+    return "filter" in _select_options(retriever, k=None, filter={})
 
 
-def _options(retriever: BaseRetriever, k: int | None, filter: Filter | None) -> dict[str, Any]:
+def _select_options(retriever: BaseRetriever, *, k: int | None, filter: Filter | None) -> dict[str, Any]:
+    """Return the options that are not None and that the retriever accepts."""
     parameters = inspect.signature(retriever._get_relevant_documents).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    wanted = {"k": k, "filter": filter}
-    return {name: value for name, value in wanted.items() if value is not None and (takes_any or name in parameters)}
+    options = {"k": k, "filter": filter}
+    return {name: value for name, value in options.items() if value is not None and (takes_any or name in parameters)}
 
 
-def _kept(found: list[Document], options: dict[str, Any], k: int | None, filter: Filter | None) -> list[Document]:
-    if filter is not None and "filter" not in options:
-        agrees = compile_filter(filter)
-        found = [document for document in found if agrees(document.metadata)]
-    return found[:k]
-
-
-def _scored(document: Document, score: float) -> Document:
+def _add_relevance(document: Document, score: float) -> Document:
     metadata = {**document.metadata, RELEVANCE: float(score)}
     return Document(id=document.id, page_content=document.page_content, metadata=metadata)
 
 
-def checked_k(k: int) -> int:
-    """Returns a number of documents.
+def check_k(k: int) -> int:
+    """Return a number of documents unchanged.
 
     Raises:
         InvalidInputError: It is below 1.
     """
     if k < 1:
-        raise InvalidInputError(f"k is {k} and must be at least 1.")
+        raise InvalidInputError(f"k is {k}.", hint="Use 1 or more.")
     return k
 
 
-Count = Annotated[int, AfterValidator(checked_k)]
-"""A field that is 1 or more."""
+Count = Annotated[int, AfterValidator(check_k)]
+"""A pydantic field that is 1 or more."""

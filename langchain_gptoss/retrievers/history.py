@@ -1,40 +1,44 @@
-"""Complete a follow-up question from the conversation before it is searched for."""
+"""Retrieval with a conversation: a follow-up question is completed before it is searched for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+    Callbacks,
+)
 from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
-from langchain_gptoss.retrievers.adapters import (
-    AnyRetriever,
-    Count,
-    aask,
-    ask,
-    checked_k,
+from langchain_gptoss._flow import Flow, arun_flow, run_flow
+from langchain_gptoss.retrievers.adapters import AnyRetriever, Count, check_k, query_retriever
+from langchain_gptoss.retrievers.query_rewriting import (
+    HistoryInput,
+    RewrittenQuestion,
+    read_input,
+    rewrite_question,
 )
-from langchain_gptoss.retrievers.query_rewriting import HistoryInput, Standalone, arewrite, read_input, rewrite
 from langchain_gptoss.vectorstores.filters import Filter
 
 
 class HistoryAwareRetriever(BaseRetriever):
-    """Makes a follow-up question complete before it is searched for: "And for express?" says what it is about.
+    """Completes a follow-up question, such as "And for express?", from the conversation before searching for it.
 
     `invoke` takes a question, or a question with the conversation before it:
     `{"question": "And for express?", "chat_history": [HumanMessage(...), AIMessage(...)]}`. Without a conversation the
-    question is searched for as it is and no model is asked. A rewriting that is empty, too long, in another language or
-    about something else is not used; then the question is searched for together with the one before it.
+    question is searched for as it is, and the model is not called. If the model's question is empty, too long, in
+    another language or about something else, the question is searched for together with the one before it.
 
     Attributes:
         retriever: A vector store, a retriever or a Runnable from a query to documents.
-        llm: The chat model that rewrites.
-        k: How many documents are returned; None leaves it to the retriever.
+        llm: Chat model that completes the question.
+        k: Maximum number of documents; None leaves it to the retriever.
     """
 
     retriever: AnyRetriever
@@ -43,32 +47,36 @@ class HistoryAwareRetriever(BaseRetriever):
 
     @property
     def InputType(self) -> Any:  # noqa: N802 (LangChain's name)
-        """What `invoke` takes."""
+        """The input type of `invoke`."""
         return str | HistoryInput
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
-        """Returns the documents for a question, or for a question with the conversation before it.
+        """Return the documents for a question, or for a question with the conversation before it.
 
         Args:
             input: The question, or a `HistoryInput`.
-            config: As of every Runnable.
+            config: The config of the run, as for every Runnable.
             **kwargs: `k` and `filter`.
 
         Raises:
-            InvalidInputError: There is no question.
+            InvalidInputError: The question is missing or empty.
         """
         question, history = read_input(input)
         return super().invoke(question, config, chat_history=history, **kwargs)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
-        """Returns what `invoke` does."""
+        """Async version of `invoke`."""
         question, history = read_input(input)
         return await super().ainvoke(question, config, chat_history=history, **kwargs)
 
-    def standalone(self, input: str | HistoryInput) -> Standalone:
-        """Returns the question that would be searched for, and how it came about."""
+    def rewrite_question(self, input: str | HistoryInput) -> RewrittenQuestion:
+        """Return the question that would be searched for, and the reason.
+
+        Raises:
+            InvalidInputError: The question is missing or empty.
+        """
         question, history = read_input(input)
-        return rewrite(self.llm, question, history, RunnableConfig())
+        return run_flow(rewrite_question(self.llm, question, history, RunnableConfig()))
 
     def _get_relevant_documents(
         self,
@@ -79,10 +87,7 @@ class HistoryAwareRetriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
     ) -> list[Document]:
-        config = RunnableConfig(callbacks=run_manager.get_child())
-        question = rewrite(self.llm, query, chat_history, config).question
-        k = self.k if k is None else checked_k(k)
-        return ask(self.retriever, question, k=k, filter=filter, callbacks=run_manager.get_child())
+        return run_flow(self._retrieve(query, chat_history, k=k, filter=filter, callbacks=run_manager.get_child()))
 
     async def _aget_relevant_documents(
         self,
@@ -93,7 +98,22 @@ class HistoryAwareRetriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
     ) -> list[Document]:
-        config = RunnableConfig(callbacks=run_manager.get_child())
-        question = (await arewrite(self.llm, query, chat_history, config)).question
-        k = self.k if k is None else checked_k(k)
-        return await aask(self.retriever, question, k=k, filter=filter, callbacks=run_manager.get_child())
+        return await arun_flow(
+            self._retrieve(query, chat_history, k=k, filter=filter, callbacks=run_manager.get_child())
+        )
+
+    def _retrieve(
+        self,
+        query: str,
+        history: Sequence[BaseMessage],
+        *,
+        k: int | None,
+        filter: Filter | None,
+        callbacks: Callbacks,
+    ) -> Flow[list[Document]]:
+        rewritten = yield from rewrite_question(self.llm, query, history, RunnableConfig(callbacks=callbacks))
+        k = self.k if k is None else check_k(k)
+        documents = yield from query_retriever(
+            self.retriever, rewritten.question, k=k, filter=filter, callbacks=callbacks
+        )
+        return documents

@@ -1,4 +1,4 @@
-"""Chunks with what stands around them, joined so that every character keeps its place in the source."""
+"""Chunks together with their neighbours in the source, joined so that every character keeps its offset."""
 
 from __future__ import annotations
 
@@ -6,82 +6,81 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+    Callbacks,
+)
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import run_in_executor
 from pydantic import Field, field_validator
 
-from langchain_gptoss.retrievers.adapters import (
-    AnyRetriever,
-    Count,
-    aask,
-    ask,
-    checked_k,
-)
+from langchain_gptoss._flow import Flow, arun_flow, call, run_flow
+from langchain_gptoss.retrievers.adapters import AnyRetriever, Count, check_k, query_retriever
 from langchain_gptoss.retrievers.bm25 import BM25Retriever
-from langchain_gptoss.retrievers.fusion import distinct
+from langchain_gptoss.retrievers.fusion import deduplicate
 from langchain_gptoss.vectorstores.filters import Filter, compile_filter
 
-# Between neighbours stands white space, or a heading that is in no chunk. A longer gap is something left out.
-_MAX_GAP = 300
+# Between two neighbours is white space, or a heading that belongs to no chunk. A longer gap means that text is missing.
+_MAX_GAP_CHARS = 300
+_SECTION_HITS = 3  # chunks requested per passage if passages are whole sections
 
 
 Place = tuple[str, int, int]
 """A source and a character span in it."""
 
 
-def place_of(document: Document) -> Place | None:
-    """Returns a chunk's source and character span, or None where it has no exact span."""
+def find_place(document: Document) -> Place | None:
+    """Return the source and the character span of a chunk, or None if its metadata does not give them."""
     source, start = document.metadata.get("source"), document.metadata.get("start")
     if source is None or not isinstance(start, int):
         return None
     return str(source), start, start + len(document.page_content)
 
 
-def window(
+def select_window(
     hit: Document, chunks: Sequence[Document], *, before: int, after: int, section: bool, max_chars: int
 ) -> list[Document]:
-    """Returns a hit and the chunks around it, in reading order.
+    """Return a hit and the chunks around it, in reading order.
 
     Args:
         hit: The chunk that was found.
         chunks: Chunks of its source, in any order.
-        before: How many chunks before it.
-        after: How many after it.
-        section: All chunks under the hit's heading instead, whatever `before` and `after` say.
-        max_chars: The most characters from the first chunk's beginning to the last one's end.
+        before: Number of chunks before it.
+        after: Number of chunks after it.
+        section: Select all chunks under the hit's heading and ignore `before` and `after`.
+        max_chars: Maximum number of characters from the start of the first chunk to the end of the last one.
     """
-    found = {place: chunk for chunk in [*chunks, hit] if (place := place_of(chunk))}
-    ordered = [found[place] for place in sorted(found)]
-    at = ordered.index(hit)
-    spans = [place[1:] for place in sorted(found)]
+    by_place = {place: chunk for chunk in [*chunks, hit] if (place := find_place(chunk))}
+    ordered = [by_place[place] for place in sorted(by_place)]
+    hit_index = ordered.index(hit)
+    spans = [place[1:] for place in sorted(by_place)]
 
-    def fits(place: int, low: int, high: int) -> bool:
-        if not 0 <= place < len(ordered):
+    def fits(index: int, low: int, high: int) -> bool:
+        if not 0 <= index < len(ordered):
             return False
-        wanted = at - before <= place <= at + after
+        is_selected = hit_index - before <= index <= hit_index + after
         if section:
-            wanted = ordered[place].metadata.get("heading") == hit.metadata.get("heading")
+            is_selected = ordered[index].metadata.get("heading") == hit.metadata.get("heading")
         gap = max(right[0] - left[1] for left, right in pairwise(spans[low : high + 1]))
         length = max(end for _, end in spans[low : high + 1]) - spans[low][0]
-        return wanted and gap <= _MAX_GAP and length <= max_chars
+        return is_selected and gap <= _MAX_GAP_CHARS and length <= max_chars
 
-    low, high = at, at
+    low, high = hit_index, hit_index
     while True:
-        left = fits(low - 1, low - 1, high)
-        low -= left
-        right = fits(high + 1, low, high + 1)
-        high += right
-        if not left and not right:
+        grows_left = fits(low - 1, low - 1, high)
+        low -= grows_left
+        grows_right = fits(high + 1, low, high + 1)
+        high += grows_right
+        if not grows_left and not grows_right:
             return ordered[low : high + 1]
 
 
-def joined(hit: Document, chunks: Sequence[Document]) -> Document:
-    """Returns one document from the first chunk's beginning to the last one's end, with the hit's metadata.
+def join_chunks(hit: Document, chunks: Sequence[Document]) -> Document:
+    """Return one document from the start of the first chunk to the end of the last one, with the hit's metadata.
 
-    What stands between two chunks is not known here and becomes line ends, as many as it has characters: offsets of
-    everything else stay those of the source.
+    The text between two chunks is unknown. It becomes line ends, one per character, so that all offsets stay those of
+    the source.
     """
     start = min(chunk.metadata["start"] for chunk in chunks)
     text = ""
@@ -93,76 +92,78 @@ def joined(hit: Document, chunks: Sequence[Document]) -> Document:
     return Document(id=hit.id, page_content=text, metadata=metadata)
 
 
-def passages(
+def build_passages(
     hits: Sequence[Document],
-    chunks_of: Callable[[Document], Sequence[Document]],
+    get_chunks: Callable[[Document], Sequence[Document]],
     *,
     before: int,
     after: int,
     section: bool,
     max_chars: int,
 ) -> list[Document]:
-    """Returns hits with what stands around them, in the order of the hits; no chunk is in two passages.
+    """Return the hits with their neighbours, in the order of the hits; no chunk is in two passages.
 
-    Windows that overlap become one passage where that stays within `max_chars`. A hit without an exact place is
-    returned as it is.
+    Windows that overlap become one passage if it stays within `max_chars`. A hit without an exact place is returned
+    unchanged.
 
     Args:
-        hits: Best first.
-        chunks_of: Gives the chunks of a hit's source.
-        before: As of `window`, and so are the others.
-        after: How many chunks after a hit.
-        section: All chunks under the hit's heading.
-        max_chars: The most characters of a passage.
+        hits: Chunks, best first.
+        get_chunks: Returns the chunks of a hit's source.
+        before: Number of chunks before a hit.
+        after: Number of chunks after a hit.
+        section: Take all chunks under the hit's heading and ignore `before` and `after`.
+        max_chars: Maximum number of characters of a passage.
     """
     groups: list[tuple[Document, dict[Place, Document]]] = []
     used: set[Place] = set()
 
-    def near(hit: Document, chunks: Sequence[Document]) -> dict[Place, Document]:
-        found = window(hit, chunks, before=before, after=after, section=section, max_chars=max_chars)
-        return {place: chunk for chunk in found if (place := place_of(chunk))}
+    def select_neighbours(hit: Document, chunks: Sequence[Document]) -> dict[Place, Document]:
+        window = select_window(hit, chunks, before=before, after=after, section=section, max_chars=max_chars)
+        return {place: chunk for chunk in window if (place := find_place(chunk))}
 
     for hit in hits:
-        place = place_of(hit)
+        place = find_place(hit)
         if place in used:
             continue
-        chunks = chunks_of(hit) if place else []
-        group = near(hit, chunks) if place else {}
+        chunks = get_chunks(hit) if place else []
+        group = select_neighbours(hit, chunks) if place else {}
         overlapping = next((other for _, other in groups if other.keys() & group.keys()), None)
-        if overlapping is not None and _length([*overlapping, *group]) <= max_chars:
+        if overlapping is not None and _measure_length([*overlapping, *group]) <= max_chars:
             overlapping.update(group)
         else:
             if overlapping is not None:
-                group = near(hit, [chunk for chunk in chunks if place_of(chunk) not in used])
+                group = select_neighbours(hit, [chunk for chunk in chunks if find_place(chunk) not in used])
             groups.append((hit, group))
         used.update(group)
-    return [joined(hit, list(group.values())) if group else hit for hit, group in groups]
+    return [join_chunks(hit, list(group.values())) if group else hit for hit, group in groups]
 
 
-def _length(places: Sequence[Place]) -> int:
+def _measure_length(places: Sequence[Place]) -> int:
+    """Return the number of characters from the first place's start to the last one's end."""
     return max(end for _, _, end in places) - min(start for _, start, _ in places)
 
 
-Neighbours = BM25Retriever | Sequence[Document] | Callable[[str], Sequence[Document]]
+ChunkSource = BM25Retriever | Sequence[Document] | Callable[[str], Sequence[Document]]
+"""All chunks, a retriever over them, or a function from a source to its chunks."""
 
 
 class NeighbourRetriever(BaseRetriever):
-    """Returns chunks together with what stands before and after them in their source.
+    """Returns chunks together with the text before and after them in their source.
 
-    Small chunks are found best and larger passages are understood best. A hit and its neighbours become one document
-    with the hit's id and metadata, whose `start` and `end` are those of the whole; windows that overlap become one.
-    What stands between two chunks (white space, a heading) becomes line ends, as many as it has characters, so that
-    every offset stays that of the source. A hit without `source` and `start` is returned as it is.
+    Small chunks are easier to find and larger passages are easier to understand. A hit and its neighbours become one
+    document with the hit's id and metadata; `start` and `end` are those of the passage. Windows that overlap become one
+    passage. The text between two chunks (white space, a heading) becomes line ends, one per character, so that every
+    offset stays that of the source. A hit without `source` and `start` in its metadata is returned unchanged.
 
     Attributes:
         retriever: Finds the chunks: a vector store, a retriever or a Runnable from a query to documents.
-        chunks: Where the neighbours are: all chunks, a `BM25Retriever` over them, or a function from a source to its
-            chunks. A filter in the call holds for neighbours too.
-        before: How many chunks before a hit.
-        after: How many after it.
-        section: All chunks under the hit's heading (its parent) in place of `before` and `after`.
-        max_chars: The most characters of one passage.
-        k: How many passages are returned, at most.
+        chunks: Provides the neighbours: all chunks, a `BM25Retriever` over them, or a function from a source to its
+            chunks. A filter in the call applies to neighbours too.
+        before: Number of chunks before a hit.
+        after: Number of chunks after a hit.
+        section: Take all chunks under the hit's heading and ignore `before` and `after`.
+        max_chars: Maximum number of characters of one passage.
+        k: Maximum number of passages.
     """
 
     retriever: AnyRetriever
@@ -175,9 +176,9 @@ class NeighbourRetriever(BaseRetriever):
 
     @field_validator("chunks")
     @classmethod
-    def _by_source(cls, chunks: Neighbours) -> Callable[[str], Sequence[Document]]:
+    def _convert_to_function(cls, chunks: ChunkSource) -> Callable[[str], Sequence[Document]]:
         if isinstance(chunks, BM25Retriever):
-            return chunks.index.of_source
+            return chunks.index.get_by_source
         if callable(chunks):
             return chunks
         by_source: dict[str, list[Document]] = {}
@@ -193,9 +194,7 @@ class NeighbourRetriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
     ) -> list[Document]:
-        k = checked_k(self.k if k is None else k)
-        found = ask(self.retriever, query, k=self._hits(k), filter=filter, callbacks=run_manager.get_child())
-        return self._passages(found, k, filter)
+        return run_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
 
     async def _aget_relevant_documents(
         self,
@@ -205,27 +204,32 @@ class NeighbourRetriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
     ) -> list[Document]:
-        k = checked_k(self.k if k is None else k)
-        callbacks = run_manager.get_child()
-        found = await aask(self.retriever, query, k=self._hits(k), filter=filter, callbacks=callbacks)
-        return await run_in_executor(None, self._passages, found, k, filter)
+        return await arun_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
 
-    def _hits(self, k: int) -> int:
-        """Returns how many chunks may be needed for `k` passages: in the worst case, all of a window are hits."""
-        return k * (3 if self.section else self.before + self.after + 1)
+    def _retrieve(
+        self, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
+    ) -> Flow[list[Document]]:
+        k = check_k(self.k if k is None else k)
+        # In the worst case all chunks of a window are hits.
+        hits_per_passage = _SECTION_HITS if self.section else self.before + self.after + 1
+        hits = yield from query_retriever(
+            self.retriever, query, k=k * hits_per_passage, filter=filter, callbacks=callbacks
+        )
+        passages = yield from call(lambda: self._build_passages(hits, filter))
+        return passages[:k]
 
-    def _passages(self, found: Sequence[Document], k: int, filter: Filter | None) -> list[Document]:
-        agrees = compile_filter(filter) if filter is not None else None
+    def _build_passages(self, hits: Sequence[Document], filter: Filter | None) -> list[Document]:
+        accepts = compile_filter(filter) if filter is not None else None
 
-        def chunks_of(hit: Document) -> list[Document]:
+        def get_chunks(hit: Document) -> list[Document]:
             chunks = self.chunks(str(hit.metadata.get("source")))
-            return [chunk for chunk in chunks if agrees is None or agrees(chunk.metadata)]
+            return [chunk for chunk in chunks if accepts is None or accepts(chunk.metadata)]
 
-        return passages(
-            distinct(found),
-            chunks_of,
+        return build_passages(
+            deduplicate(hits),
+            get_chunks,
             before=self.before,
             after=self.after,
             section=self.section,
             max_chars=self.max_chars,
-        )[:k]
+        )

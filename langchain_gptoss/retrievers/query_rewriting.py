@@ -1,4 +1,4 @@
-"""A follow-up question made complete: rewritten by a chat model, and checked before it is searched for."""
+"""Query rewriting: a chat model completes a follow-up question, and the result is checked before it is searched for."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
+from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.text.language import detect_language
 from langchain_gptoss.text.words import extract_content_words
 
-_NAMES = {"en": "English", "fr": "French"}
-_REMEMBERED = 6  # messages that are shown to the model
-_SHOWN = 800  # characters of each
-_MIN_SHARED = 0.5  # of the rewritten question's content words that must come from the conversation
-_MAX_GROWTH = 3  # times the two questions' length
+_LANGUAGE_NAMES = {"en": "English", "fr": "French"}
+_SPEAKERS = {"human": "User", "ai": "Assistant"}
+_MAX_MESSAGES = 6  # last messages of the conversation that the model reads
+_MAX_MESSAGE_CHARS = 800
+_MIN_SHARED = 0.5  # share of the rewritten question's content words that must come from the conversation
+_MAX_GROWTH = 3  # maximum length of the rewritten question, in lengths of the two questions together
+_STEM_LETTERS = 6  # of a word; the rest is mostly an ending
 
 CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -38,12 +41,12 @@ _LABEL = re.compile(r"^\W*(?:complete|standalone|rewritten|last|question)[\w\s]{
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standalone:
-    """A question that can be searched for by itself.
+class RewrittenQuestion:
+    """A question that can be searched for without the conversation.
 
     Attributes:
         question: The question.
-        reason: How it came about, for people.
+        reason: A sentence for people that says how it was made.
     """
 
     question: str
@@ -59,100 +62,104 @@ class HistoryInput(TypedDict):
 
 
 def read_input(value: Any) -> tuple[str, list[BaseMessage]]:
-    """Returns the question and the conversation before it.
+    """Return the question and the conversation before it.
+
+    Args:
+        value: A question, or a `HistoryInput`.
 
     Raises:
-        InvalidInputError: It holds no question.
+        InvalidInputError: The question is missing or empty.
     """
-    given: Mapping[str, Any] = value if isinstance(value, Mapping) else {"question": value}
-    question = given.get("question", given.get("input"))
+    fields: Mapping[str, Any] = value if isinstance(value, Mapping) else {"question": value}
+    question = fields.get("question", fields.get("input"))
     if not isinstance(question, str) or not question.strip():
-        raise InvalidInputError('The question is empty. Pass it as a string or as {"question": "..."}.')
-    return question.strip(), list(given.get("chat_history") or [])
+        raise InvalidInputError("The question is empty.", hint='Pass it as a string or as {"question": "..."}.')
+    return question.strip(), list(fields.get("chat_history") or [])
 
 
-def rewrite(
+def rewrite_question(
     llm: BaseChatModel,
     question: str,
     history: Sequence[BaseMessage],
     config: RunnableConfig,
     *,
     prompt: ChatPromptTemplate = CONDENSE_PROMPT,
-) -> Standalone:
-    """Returns the question made complete by a chat model, or together with the one before where that fails."""
+) -> Flow[RewrittenQuestion]:
+    """Return a follow-up question completed by a chat model.
+
+    Without a conversation the model is not called. If its question is not usable, the question is put together with the
+    one before it.
+
+    Args:
+        llm: The chat model.
+        question: The follow-up question.
+        history: The conversation before it.
+        config: Config of the model's run.
+        prompt: Prompt with the variables `conversation`, `question` and `language`.
+    """
     if not history:
-        return Standalone(question=question, reason="There is no conversation before it.")
-    answer = (prompt | llm).invoke(_input(question, history), config)
-    return _checked(str(answer.text), question, history)
+        return RewrittenQuestion(question=question, reason="There is no conversation before it.")
+    chain, variables = prompt | llm, _fill_variables(question, history)
+    answer = yield from call(lambda: chain.invoke(variables, config), lambda: chain.ainvoke(variables, config))
+    return _check_rewriting(_extract_question(str(answer.text)), question, history)
 
 
-async def arewrite(
-    llm: BaseChatModel,
-    question: str,
-    history: Sequence[BaseMessage],
-    config: RunnableConfig,
-    *,
-    prompt: ChatPromptTemplate = CONDENSE_PROMPT,
-) -> Standalone:
-    """Returns what `rewrite` does."""
-    if not history:
-        return Standalone(question=question, reason="There is no conversation before it.")
-    answer = await (prompt | llm).ainvoke(_input(question, history), config)
-    return _checked(str(answer.text), question, history)
-
-
-def _input(question: str, history: Sequence[BaseMessage]) -> dict[str, str]:
-    speakers = {"human": "User", "ai": "Assistant"}
+def _fill_variables(question: str, history: Sequence[BaseMessage]) -> dict[str, str]:
     lines = [
-        f"{speakers[message.type]}: {' '.join(str(message.text).split())[:_SHOWN]}"
+        f"{_SPEAKERS[message.type]}: {' '.join(str(message.text).split())[:_MAX_MESSAGE_CHARS]}"
         for message in history
-        if message.type in speakers and str(message.text).strip()
+        if message.type in _SPEAKERS and str(message.text).strip()
     ]
-    language = _NAMES.get(detect_language(question) or "")
+    language = _LANGUAGE_NAMES.get(detect_language(question) or "")
     return {
-        "conversation": "\n".join(lines[-_REMEMBERED:]),
+        "conversation": "\n".join(lines[-_MAX_MESSAGES:]),
         "question": question,
         "language": f", {language}" if language else "",
     }
 
 
-def _checked(answer: str, question: str, history: Sequence[BaseMessage]) -> Standalone:
+def _extract_question(answer: str) -> str:
+    """Return the first line of the model's answer without a label and quotation marks."""
     lines = [line for line in answer.strip().splitlines() if line.strip()]
-    rewritten = _LABEL.sub("", lines[0]).strip().strip("\"'«»“” ") if lines else ""
-    asked = [str(message.text) for message in history if isinstance(message, HumanMessage)]
-    before = asked[-1] if asked else ""
-    fault = _fault(rewritten, question, before, " ".join([question, *(str(message.text) for message in history)]))
+    return _LABEL.sub("", lines[0]).strip().strip("\"'«»“” ") if lines else ""
+
+
+def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessage]) -> RewrittenQuestion:
+    questions = [str(message.text) for message in history if isinstance(message, HumanMessage)]
+    previous = questions[-1] if questions else ""
+    conversation = " ".join([question, *(str(message.text) for message in history)])
+    fault = _find_fault(rewritten, question, previous, conversation)
     if fault is None:
-        return Standalone(question=rewritten, reason="The model rewrote it.")
-    return Standalone(
-        question=f"{before} {question}".strip(),
-        reason=f"The model's rewriting {fault}, so the question before is searched for together with it.",
+        return RewrittenQuestion(question=rewritten, reason="The model rewrote it.")
+    return RewrittenQuestion(
+        question=f"{previous} {question}".strip(),
+        reason=f"The model's question {fault}, so the question is searched for together with the one before it.",
     )
 
 
-def _fault(rewritten: str, question: str, before: str, conversation: str) -> str | None:
-    """Returns what makes a rewriting unusable, or None.
+def _find_fault(rewritten: str, question: str, previous: str, conversation: str) -> str | None:
+    """Return the reason why a rewritten question is not usable, or None.
 
-    Small models answer the question, translate it, or talk about something else; none of this may reach the search.
+    Small models answer the question, translate it, or write about something else. None of this may be searched for.
     """
     if not rewritten:
         return "is empty"
-    if len(rewritten) > _MAX_GROWTH * (len(question) + len(before)):
-        return "is too long to be a question"
-    told, found = detect_language(question), detect_language(rewritten)
-    if told and found and told != found:
+    if len(rewritten) > _MAX_GROWTH * (len(question) + len(previous)):
+        return "is too long"
+    language, rewritten_language = detect_language(question), detect_language(rewritten)
+    if language and rewritten_language and language != rewritten_language:
         return "is in another language"
     if question.rstrip().endswith("?") and not rewritten.endswith("?"):
-        return "is no question"
-    content = _content(rewritten)
-    if not content or len(content & _content(conversation)) < _MIN_SHARED * len(content):
+        return "does not end with a question mark"
+    stems = _extract_stems(rewritten)
+    if not stems or len(stems & _extract_stems(conversation)) < _MIN_SHARED * len(stems):
         return "is about something else"
-    own = _content(question)
-    if own and not own & content:
-        return "leaves out what was asked"
+    question_stems = _extract_stems(question)
+    if question_stems and not question_stems & stems:
+        return "leaves out the topic of the question"
     return None
 
 
-def _content(text: str) -> set[str]:
-    """Returns the beginnings of the words that say something: a plural is the same word."""
-    return {word[:6].rstrip("s") for word in extract_content_words(text)} - {""}
+def _extract_stems(text: str) -> set[str]:
+    """Return the first letters of the content words, so that singular and plural are equal."""
+    return {word[:_STEM_LETTERS].rstrip("s") for word in extract_content_words(text)} - {""}

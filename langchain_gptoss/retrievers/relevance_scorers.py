@@ -1,4 +1,4 @@
-"""How relevant a passage is to a question, by a model that reads both: a cross-encoder, or a chat model as judge."""
+"""Relevance of passages to a question, by a model that reads both: a cross-encoder, or a chat model as judge."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any, Protocol
 from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableConfig, run_in_executor
+from langchain_core.runnables import RunnableConfig
 
+from langchain_gptoss._flow import Flow, call
 from langchain_gptoss._optional import require
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.fusion import FUSED, RELEVANCE
 
-_SHOWN = 1200  # characters of a passage that a judge reads
-_WINDOW = 10  # passages in one question to a judge: more and small models lose count
-_HIGHEST = 10
+_MAX_PASSAGE_CHARS = 1200  # of a passage that a judge reads
+_BATCH_PASSAGES = 10  # passages in one prompt to a judge; small models miscount more
+_MAX_GRADE = 10
 
 _PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -34,68 +35,73 @@ _PROMPT = ChatPromptTemplate.from_messages(
 _GRADE = re.compile(r"\[?(\d{1,3})\]?\s*[:=-]\s*(\d{1,2}(?:\.\d+)?)")
 
 
-class Scorer(Protocol):
-    """Gives each passage its relevance to a question; None where it could not tell."""
+class RelevanceScorer(Protocol):
+    """A model that scores passages for a question."""
 
-    def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> list[float | None]:
-        """Returns one score for each passage."""
-
-    async def ascore(self, question: str, passages: Sequence[str], config: RunnableConfig) -> list[float | None]:
-        """Returns what `score` does, without blocking the event loop."""
+    def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> Flow[list[float | None]]:
+        """Return one score per passage, higher is better; None for a passage that the model did not score."""
 
 
-def scorer_of(reranker: Any, *, batch_size: int) -> Scorer:
-    """Returns a scorer.
+def create_scorer(reranker: Any, *, batch_size: int) -> RelevanceScorer:
+    """Return a scorer for a reranker.
 
     Args:
         reranker: The name of a sentence-transformers cross-encoder, an object with `predict(pairs)` (such as a
-            `CrossEncoder`) or with `score(pairs)` (as LangChain's cross-encoders have), or a chat model.
-        batch_size: Pairs that a cross-encoder reads at a time.
+            `CrossEncoder`) or with `score(pairs)` (LangChain's cross-encoders), or a chat model.
+        batch_size: Number of pairs that a cross-encoder reads at once.
 
     Raises:
-        InvalidInputError: It is none of them.
+        InvalidInputError: `reranker` is of another type.
     """
     if isinstance(reranker, BaseChatModel):
         return ChatJudge(reranker)
     if isinstance(reranker, str) or callable(getattr(reranker, "predict", None) or getattr(reranker, "score", None)):
         return PairScorer(reranker, batch_size=batch_size)
     raise InvalidInputError(
-        f"{type(reranker).__name__} is no reranker. Give the name of a cross-encoder, an object with predict(pairs) or "
-        "score(pairs), or a chat model."
+        f"{type(reranker).__name__} is not a reranker.",
+        hint="Pass the name of a cross-encoder, an object with predict(pairs) or score(pairs), or a chat model.",
     )
 
 
 class PairScorer:
-    """Scores with a cross-encoder. One that is given by name is loaded when it is first needed.
+    """Scores with a cross-encoder. A cross-encoder given by name is loaded at the first use.
 
-    A `CrossEncoder` with one output gives a number from 0 to 1; other objects' numbers are taken as they are.
+    The scores of a `CrossEncoder` with one output are numbers from 0 to 1. The scores of other objects are not changed.
+
+    Args:
+        encoder: Name of a cross-encoder, or an object with `predict(pairs)` or `score(pairs)`.
+        batch_size: Number of pairs that a `CrossEncoder` reads at once.
     """
 
     def __init__(self, encoder: Any, *, batch_size: int) -> None:
         self._encoder, self._batch_size = encoder, batch_size
-        self._lock = threading.Lock()  # two searches at once must not load it twice
+        self._lock = threading.Lock()  # two searches at the same time must not load the model twice
 
-    def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> list[float | None]:
-        """Returns one score for each passage."""
+    def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> Flow[list[float | None]]:
+        """Return one score per passage. The async driver computes them in a thread.
+
+        Raises:
+            InvalidInputError: The encoder does not return one score per passage.
+        """
+        return (yield from call(lambda: self._score_pairs(question, passages)))
+
+    def _score_pairs(self, question: str, passages: Sequence[str]) -> list[float | None]:
         pairs = [(question, passage) for passage in passages]
-        encoder = self._loaded()
+        encoder = self._load_encoder()
         if _is_cross_encoder(encoder):
             sigmoid = require("torch", extra="rag").nn.Sigmoid()
-            found = encoder.predict(pairs, batch_size=self._batch_size, activation_fn=sigmoid, show_progress_bar=False)
+            values = encoder.predict(pairs, batch_size=self._batch_size, activation_fn=sigmoid, show_progress_bar=False)
         else:
-            found = (encoder.predict if callable(getattr(encoder, "predict", None)) else encoder.score)(pairs)
-        scores: list[float | None] = [float(score) for score in found]
+            values = (encoder.predict if callable(getattr(encoder, "predict", None)) else encoder.score)(pairs)
+        scores: list[float | None] = [float(value) for value in values]
         if len(scores) != len(passages):
             raise InvalidInputError(
-                f"The reranker gave {len(scores)} scores for {len(passages)} passages. It must give one number each."
+                f"The reranker returned {len(scores)} scores for {len(passages)} passages.",
+                hint="It must return one number per pair.",
             )
         return scores
 
-    async def ascore(self, question: str, passages: Sequence[str], config: RunnableConfig) -> list[float | None]:
-        """Returns what `score` does, computed on another thread."""
-        return await run_in_executor(config, self.score, question, passages, config)
-
-    def _loaded(self) -> Any:
+    def _load_encoder(self) -> Any:
         with self._lock:
             if isinstance(self._encoder, str):
                 self._encoder = require("sentence_transformers", extra="rag").CrossEncoder(self._encoder)
@@ -107,53 +113,58 @@ def _is_cross_encoder(encoder: Any) -> bool:
 
 
 class ChatJudge:
-    """Scores with a chat model, which grades ten passages per question to it."""
+    """Scores with a chat model that grades up to ten passages per prompt.
+
+    Args:
+        llm: The chat model.
+    """
 
     def __init__(self, llm: BaseChatModel) -> None:
         self._chain = _PROMPT | llm
 
-    def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> list[float | None]:
-        """Returns grades from 0 to 1."""
-        windows = _windows(passages)
-        answers = self._chain.batch([_input(question, window) for window in windows], config)
-        return [grade for answer, window in zip(answers, windows, strict=True) for grade in _grades(answer, window)]
-
-    async def ascore(self, question: str, passages: Sequence[str], config: RunnableConfig) -> list[float | None]:
-        """Returns what `score` does."""
-        windows = _windows(passages)
-        answers = await self._chain.abatch([_input(question, window) for window in windows], config)
-        return [grade for answer, window in zip(answers, windows, strict=True) for grade in _grades(answer, window)]
-
-
-def _windows(passages: Sequence[str]) -> list[Sequence[str]]:
-    return [passages[at : at + _WINDOW] for at in range(0, len(passages), _WINDOW)]
+    def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> Flow[list[float | None]]:
+        """Return one score per passage, from 0 to 1; None for a passage without a valid grade."""
+        batches = [passages[at : at + _BATCH_PASSAGES] for at in range(0, len(passages), _BATCH_PASSAGES)]
+        inputs = [_fill_variables(question, batch) for batch in batches]
+        answers = yield from call(lambda: self._chain.batch(inputs, config), lambda: self._chain.abatch(inputs, config))
+        return [
+            grade
+            for answer, batch in zip(answers, batches, strict=True)
+            for grade in _parse_grades(str(answer.text), count=len(batch))
+        ]
 
 
-def _input(question: str, window: Sequence[str]) -> dict[str, Any]:
-    shown = (f"[{number}] {' '.join(passage.split())[:_SHOWN]}" for number, passage in enumerate(window, 1))
-    return {"question": question, "passages": "\n\n".join(shown), "count": len(window)}
+def _fill_variables(question: str, passages: Sequence[str]) -> dict[str, Any]:
+    excerpts = (
+        f"[{number}] {' '.join(passage.split())[:_MAX_PASSAGE_CHARS]}" for number, passage in enumerate(passages, 1)
+    )
+    return {"question": question, "passages": "\n\n".join(excerpts), "count": len(passages)}
 
 
-def _grades(answer: Any, window: Sequence[str]) -> list[float | None]:
-    """Reads a judge's lines; a passage that it left out, or graded out of range, has no grade."""
-    found: dict[int, float] = {}
-    for number, grade in _GRADE.findall(str(answer.text)):
-        if float(grade) <= _HIGHEST:
-            found.setdefault(int(number), float(grade) / _HIGHEST)
-    return [found.get(number) for number in range(1, len(window) + 1)]
+def _parse_grades(answer: str, *, count: int) -> list[float | None]:
+    """Return the grades of `count` passages, from 0 to 1; None if a grade is missing or out of range."""
+    grades: dict[int, float] = {}
+    for number, grade in _GRADE.findall(answer):
+        if float(grade) <= _MAX_GRADE:
+            grades.setdefault(int(number), float(grade) / _MAX_GRADE)
+    return [grades.get(number) for number in range(1, count + 1)]
 
 
-def reordered(found: Sequence[Document], scores: Sequence[float | None]) -> list[Document]:
-    """Returns documents by score, those without one last; as they came where none has one."""
+def order_by_scores(documents: Sequence[Document], scores: Sequence[float | None]) -> list[Document]:
+    """Return the documents by score, those without a score last.
+
+    Documents with a score are copies that have it in `metadata["relevance_score"]`. If no document has a score, the
+    order and the metadata stay.
+    """
     if all(score is None for score in scores):
-        return list(found)
-    graded = [(place, score) for place, score in enumerate(scores) if score is not None]
-    order = [place for place, _ in sorted(graded, key=lambda item: -item[1])]
+        return list(documents)
+    scored = [(place, score) for place, score in enumerate(scores) if score is not None]
+    order = [place for place, _ in sorted(scored, key=lambda item: -item[1])]
     order += [place for place, score in enumerate(scores) if score is None]
-    return [_with_relevance(found[place], scores[place]) for place in order]
+    return [_replace_relevance(documents[place], scores[place]) for place in order]
 
 
-def _with_relevance(document: Document, relevance: float | None) -> Document:
+def _replace_relevance(document: Document, relevance: float | None) -> Document:
     metadata = {name: value for name, value in document.metadata.items() if name not in (FUSED, RELEVANCE)}
     if relevance is not None:
         metadata[RELEVANCE] = relevance

@@ -10,8 +10,9 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 
+from langchain_gptoss._flow import arun_flow
 from langchain_gptoss.chatbot.access import Access
-from langchain_gptoss.retrievers.adapters import aask, as_retriever
+from langchain_gptoss.retrievers.adapters import as_retriever, query_retriever
 
 _CHUNKS = 10_000
 _QUERY = "text"  # any will do: all chunks of the source are asked for
@@ -53,7 +54,7 @@ class DocumentReader:
         filter: dict[str, Any] = {"source": source}
         if self._access is not None:
             filter = {"$and": [filter, self._access.build_filter(labels)]}
-        found = await aask(self._chunks, _QUERY, k=_CHUNKS, filter=filter, callbacks=None)
+        found = await arun_flow(query_retriever(self._chunks, _QUERY, k=_CHUNKS, filter=filter, callbacks=None))
         if self._access is not None:
             found = self._access.select_visible(found, labels)
         return _joined(source, found) if found else None

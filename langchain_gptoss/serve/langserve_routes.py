@@ -19,9 +19,10 @@ from langserve.serialization import WellKnownLCSerializer
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from typing_extensions import TypedDict
 
+from langchain_gptoss._flow import arun_flow, run_flow
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.retrievers.adapters import aask, ask
+from langchain_gptoss.retrievers.adapters import query_retriever
 from langchain_gptoss.serve.caller import run_config
 from langchain_gptoss.serve.settings import ServerSettings
 
@@ -143,12 +144,14 @@ def retriever_routes(retriever: Any, access: Access | None) -> APIRouter:
 
     def find(query: str, config: RunnableConfig) -> list[Document]:
         filter = None if access is None else access.build_filter(labels(config))
-        found = ask(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
+        found = run_flow(query_retriever(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks")))
         return found if access is None else access.select_visible(found, labels(config))
 
     async def afind(query: str, config: RunnableConfig) -> list[Document]:
         filter = None if access is None else access.build_filter(labels(config))
-        found = await aask(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
+        found = await arun_flow(
+            query_retriever(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
+        )
         return found if access is None else access.select_visible(found, labels(config))
 
     router = APIRouter()

@@ -44,10 +44,10 @@ def extract_content_words(text: str) -> list[str]:
     Unlike `terms.split_words`, it leaves out function words, writes number words as digits and merges synonyms: claims
     and passages are compared by what they are about.
     """
-    return [word for _, word in pair_content_words(text)]
+    return [word for _, word in extract_words_with_spelling(text)]
 
 
-def pair_content_words(text: str) -> list[tuple[str, str]]:
+def extract_words_with_spelling(text: str) -> list[tuple[str, str]]:
     """Return the content words of a text in order, each as it is spelled and as `extract_content_words` has it."""
     pairs = []
     for match in _WORD.finditer(normalize_prose(text)):

@@ -13,7 +13,7 @@ from langchain_gptoss.chatbot.grounding.calibration import calibration, word_wei
 from langchain_gptoss.chatbot.grounding.passages import Passage, Wanted, spans_of
 from langchain_gptoss.text.language import choose_language
 from langchain_gptoss.text.names import extract_names
-from langchain_gptoss.text.words import build_lexicon, pair_content_words
+from langchain_gptoss.text.words import build_lexicon, extract_words_with_spelling
 
 _TELLING = 0.5  # weight from which a word that stands in no passage is named as the reason
 _SHOWN = 3
@@ -126,7 +126,7 @@ def _why(question: str, passages: Sequence[Passage]) -> str:
     there = [build_lexicon(text) for passage in passages for text in (passage.heading, passage.text)]
     absent = dict.fromkeys(
         written
-        for written, word in pair_content_words(question)
+        for written, word in extract_words_with_spelling(question)
         if word_weight(word) >= _TELLING and not any(word in one for one in there)
     )
     if not absent:

@@ -18,7 +18,12 @@ from langchain_gptoss.text.names import extract_names
 from langchain_gptoss.text.polarity import has_opposite_meaning, is_negated
 from langchain_gptoss.text.quantities import extract_dates, extract_quantities, has_same_quantities
 from langchain_gptoss.text.sentences import find_sentences
-from langchain_gptoss.text.words import build_lexicon, extract_content_words, find_missing_words, pair_content_words
+from langchain_gptoss.text.words import (
+    build_lexicon,
+    extract_content_words,
+    extract_words_with_spelling,
+    find_missing_words,
+)
 
 _SUPPORT = 0.65  # the share of a claim's words that its span must hold
 _NEWS = 0.6  # the share of the words that the sentence adds to the question
@@ -155,7 +160,7 @@ def _other_subject(claim: _Claim, span: Span) -> bool:
 
 def _subject(sentence: str) -> str:
     start = sentence.lstrip("\"'“”«»([*•- ")
-    found = pair_content_words(start)[:1]
+    found = extract_words_with_spelling(start)[:1]
     return found[0][1] if found and found[0][0][0].isupper() and start.startswith(found[0][0]) else ""
 
 

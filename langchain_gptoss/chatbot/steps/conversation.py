@@ -8,7 +8,7 @@ from langchain_core.messages import BaseMessage
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.history import expand_follow_up, format_conversation, split_by_budget
 from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
-from langchain_gptoss.retrievers.query_rewriting import Standalone, arewrite, rewrite
+from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, rewrite_question
 
 _SUMMARY_WORDS = 150
 
@@ -21,7 +21,8 @@ def condense_conversation(state: GraphState, context: StepContext) -> Flow[Graph
     queries = expand_follow_up(answer.question, answer.history)
     rewritten = None
     if len(queries) > 1 and not context.settings.focus:
-        rewritten = yield from _rewrite(answer, context)
+        llm, prompt = context.settings.llm, context.settings.prompts.condense
+        rewritten = yield from rewrite_question(llm, answer.question, answer.history, context.config, prompt=prompt)
     changes["answer_state"] = _apply_rewrite(answer, queries, rewritten, context)
     return changes
 
@@ -46,17 +47,8 @@ def _summarize(summary: str, messages: Sequence[BaseMessage], context: StepConte
     return str(message.text).strip()
 
 
-def _rewrite(answer: AnswerState, context: StepContext) -> Flow[Standalone]:
-    llm, config, prompt = context.settings.llm, context.config, context.settings.prompts.condense
-    rewritten = yield from call(
-        lambda: rewrite(llm, answer.question, answer.history, config, prompt=prompt),
-        lambda: arewrite(llm, answer.question, answer.history, config, prompt=prompt),
-    )
-    return rewritten
-
-
 def _apply_rewrite(
-    answer: AnswerState, queries: list[tuple[str, float]], rewritten: Standalone | None, context: StepContext
+    answer: AnswerState, queries: list[tuple[str, float]], rewritten: RewrittenQuestion | None, context: StepContext
 ) -> AnswerState:
     """Return the answer state with the standalone question and the queries."""
     if rewritten is None:

@@ -16,7 +16,7 @@ from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
 from langchain_gptoss.chatbot.types import ChatbotChunk, Source
 from langchain_gptoss.errors import GptOssError, RetrievalError
-from langchain_gptoss.retrievers.adapters import aask, ask
+from langchain_gptoss.retrievers.adapters import query_retriever
 
 
 def retrieve_documents(state: GraphState, context: StepContext) -> Flow[GraphState]:
@@ -38,10 +38,7 @@ def retrieve_documents(state: GraphState, context: StepContext) -> Flow[GraphSta
 def _query(query: str, filter: dict[str, Any] | None, context: StepContext) -> Flow[list[Document]]:
     retriever, callbacks = context.settings.retriever, context.config.get("callbacks")
     try:
-        documents = yield from call(
-            lambda: ask(retriever, query, k=None, filter=filter, callbacks=callbacks),
-            lambda: aask(retriever, query, k=None, filter=filter, callbacks=callbacks),
-        )
+        documents = yield from query_retriever(retriever, query, k=None, filter=filter, callbacks=callbacks)
     except GptOssError:
         raise
     except Exception as error:

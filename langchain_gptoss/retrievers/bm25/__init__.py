@@ -1,4 +1,4 @@
-"""BM25: documents found by their words."""
+"""BM25 search: an inverted index that is updated in place, and the retriever over it."""
 
 from langchain_gptoss.retrievers.bm25.retriever import BM25Retriever
 

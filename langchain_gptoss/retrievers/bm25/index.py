@@ -1,7 +1,4 @@
-"""Documents that are found by their words: the index behind `BM25Retriever`.
-
-It keeps documents and postings together, under one lock, and knows how they lie on disk (`bm25_files`).
-"""
+"""The index behind `BM25Retriever`: documents and their postings, under one lock."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from langchain_core.documents import Document
 
 from langchain_gptoss._optional import require
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.retrievers.bm25.persistence import Saved, read_index, write_index
+from langchain_gptoss.retrievers.bm25.persistence import SavedIndex, read_index, write_index
 from langchain_gptoss.retrievers.bm25.postings import Postings
 from langchain_gptoss.text.terms import TermAnalyser
 from langchain_gptoss.vectorstores.filters import Filter, compile_filter
@@ -25,29 +22,29 @@ from langchain_gptoss.vectorstores.filters import Filter, compile_filter
 if TYPE_CHECKING:
     from langchain_gptoss.retrievers.bm25.postings import Floats
 
-# As bm25s and Lucene's users have them; on PIAF nDCG@10 varies by less than 0.01 for k1 from 1.2 to 2.
+# The defaults of bm25s and of Lucene's users. On PIAF, nDCG@10 varies by less than 0.01 for k1 from 1.2 to 2.
 K1, B = 1.5, 0.75
-_UNCHANGING = frozenset({str, int, float, bool, type(None)})
-_SORTED_FIRST = 1000  # of all documents that hold a word of the query; a filter may need more
+_IMMUTABLE = frozenset({str, int, float, bool, type(None)})
+_SORTED_FIRST = 1000  # documents with a word of the query that are sorted first; a filter may need more
 
 
 class BM25Index:
-    """Documents and their postings, in memory. May be used from several threads.
+    """Documents and their postings, in memory. Several threads may use it at once.
 
     Args:
-        language: ISO 639-1 code of the documents, or None to detect it (English and French) for each document that
-            does not carry it in `metadata["language"]`.
-        k1: How soon more occurrences of a word stop counting.
-        b: How much longer documents are held back, from 0 to 1.
+        language: ISO 639-1 code of the documents. None detects English and French for each document that has no
+            `metadata["language"]`.
+        k1: Saturation of term frequency: with a higher value, more occurrences of a word still count.
+        b: Length normalization, from 0 (none) to 1 (full).
 
     Raises:
-        InvalidInputError: The language is not stemmed, or `k1` or `b` is out of range.
+        InvalidInputError: There is no stemmer for the language, or `k1` or `b` is out of range.
         MissingDependencyError: The extra `rag` is not installed.
     """
 
     def __init__(self, language: str | None = None, *, k1: float = K1, b: float = B) -> None:
         if k1 < 0 or not 0 <= b <= 1:
-            raise InvalidInputError(f"k1 is {k1} and b is {b}; k1 must be 0 or more and b between 0 and 1.")
+            raise InvalidInputError(f"k1 is {k1} and b is {b}.", hint="Use k1 of 0 or more and b from 0 to 1.")
         self._analyser = TermAnalyser(language)
         self._lock = threading.RLock()
         self._k1, self._b = k1, b
@@ -55,29 +52,30 @@ class BM25Index:
 
     def _clear(self) -> None:
         self._postings = Postings(k1=self._k1, b=self._b)
-        self._documents: list[Document | None] = []  # by row; None where it was deleted
+        self._documents: list[Document | None] = []  # by row; None for a deleted document
         self._rows: dict[str, int] = {}
         self._by_source: dict[str, set[str]] = {}
         self._terms: dict[str, int] = {}
-        self._last: tuple[Sequence[Sequence[str]], Floats, float] | None = None  # a hybrid query asks twice
+        # Scores of the last query: hybrid search scores the same query twice.
+        self._last_scores: tuple[Sequence[Sequence[str]], Floats, float] | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __bool__(self) -> bool:
-        return True  # an empty index is an index: `index or default` must not drop it
+        return True  # `index or default` must not replace an empty index
 
     @property
     def language(self) -> str | None:
-        """The language of all documents, or None where it is detected."""
+        """The language of all documents, or None if it is detected."""
         return self._analyser.language
 
     def add(self, documents: Iterable[Document], *, ids: Sequence[str] | None = None) -> list[str]:
-        """Adds documents; an id that is already there is replaced.
+        """Add documents. A document with an id that exists replaces the old one.
 
         Args:
-            documents: The documents. One without an id gets one made of its source, place and text.
-            ids: Ids in place of the documents' own.
+            documents: The documents. A document without an id gets one made from its source, start and text.
+            ids: Ids that replace the documents' own.
 
         Returns:
             The ids, in the order of the documents.
@@ -87,26 +85,28 @@ class BM25Index:
         """
         documents = list(documents)
         if ids is not None and len(ids) != len(documents):
-            raise InvalidInputError(f"There are {len(documents)} documents and {len(ids)} ids; give one each.")
-        named = list(ids) if ids is not None else [document.id or _content_id(document) for document in documents]
-        last = dict(zip(named, documents, strict=True))
-        texts = [
-            self._analyser.analyse_document(_indexed(document), language=_told_language(document))
-            for document in last.values()
+            raise InvalidInputError(
+                f"There are {len(documents)} documents and {len(ids)} ids.", hint="Give one id per document."
+            )
+        all_ids = list(ids) if ids is not None else [document.id or _make_id(document) for document in documents]
+        by_id = dict(zip(all_ids, documents, strict=True))
+        analysed = [
+            self._analyser.analyse_document(_get_searched_text(document), language=_get_declared_language(document))
+            for document in by_id.values()
         ]
         with self._lock:
-            self._remove(last)
-            first = len(self._documents)
-            known = self._terms
-            self._postings.add([[known.setdefault(term, len(known)) for term in terms] for terms in texts])
-            for row, (id_, document) in enumerate(last.items(), first):
-                self._documents.append(_copy(document, id_=id_))
+            self._remove(by_id)
+            first_row = len(self._documents)
+            numbers = self._terms
+            self._postings.add([[numbers.setdefault(term, len(numbers)) for term in terms] for terms in analysed])
+            for row, (id_, document) in enumerate(by_id.items(), first_row):
+                self._documents.append(_copy_document(document, id_=id_))
                 self._rows[id_] = row
-                self._by_source.setdefault(_source(document), set()).add(id_)
-        return named
+                self._by_source.setdefault(_get_source(document), set()).add(id_)
+        return all_ids
 
     def delete(self, ids: Sequence[str] | None = None) -> None:
-        """Deletes documents, all of them where `ids` is None; an id that is not there is no error."""
+        """Delete the documents with these ids, or all documents if `ids` is None. Unknown ids are ignored."""
         with self._lock:
             if ids is None:
                 self._clear()
@@ -114,112 +114,116 @@ class BM25Index:
                 self._remove(ids)
 
     def _remove(self, ids: Iterable[str]) -> None:
-        self._last = None
+        self._last_scores = None
         rows = [self._rows.pop(id_) for id_ in dict.fromkeys(ids) if id_ in self._rows]
         for row in rows:
             document = self._documents[row]
             assert document is not None  # its row was in use
             self._documents[row] = None
-            owned = self._by_source[_source(document)]
-            owned.discard(str(document.id))
-            if not owned:
-                del self._by_source[_source(document)]
+            same_source = self._by_source[_get_source(document)]
+            same_source.discard(str(document.id))
+            if not same_source:
+                del self._by_source[_get_source(document)]
         self._postings.remove(rows)
         if rows and len(self._rows) < len(self._documents) // 2:
             self._compact()
 
     def _compact(self) -> None:
-        """Forgets the rows of deleted documents. The caller holds the lock."""
-        self._last = None
-        self._postings, rows = self._postings.compacted()
+        """Drop the rows of deleted documents. The caller holds the lock."""
+        self._last_scores = None
+        self._postings, rows = self._postings.compact()
         self._documents = [self._documents[row] for row in rows]
         self._rows = {str(document.id): row for row, document in enumerate(self._documents) if document}
 
     def get_by_ids(self, ids: Sequence[str]) -> list[Document]:
-        """Returns the documents with these ids, in their order; an id that is not there is left out."""
+        """Return the documents with these ids, in their order. Unknown ids are ignored."""
         with self._lock:
-            return [self._copy_of(self._rows[id_]) for id_ in ids if id_ in self._rows]
+            return [self._copy_row(self._rows[id_]) for id_ in ids if id_ in self._rows]
 
-    def of_source(self, source: str) -> list[Document]:
-        """Returns the documents of one source, in no particular order."""
+    def get_by_source(self, source: str) -> list[Document]:
+        """Return the documents of one source, in no particular order."""
         with self._lock:
-            return [self._copy_of(self._rows[id_]) for id_ in self._by_source.get(source, ())]
+            return [self._copy_row(self._rows[id_]) for id_ in self._by_source.get(source, ())]
 
     def search(self, query: str, k: int, filters: Sequence[Filter | None] = ()) -> list[tuple[Document, float]]:
-        """Returns the best documents and their relevance in [0, 1), best first.
+        """Return the best documents with their relevance in [0, 1), best first.
 
-        Relevance is the BM25 score divided by the limit that no document can reach for this query, the sum of its
-        words' weights: a document of mean length that holds each word once has 0.4. Documents without any word of the
-        query are not returned.
+        Relevance is the BM25 score divided by a limit that no document can reach for this query: the sum of its words'
+        weights. A document of mean length that has each word once gets 0.4. Documents without any word of the query are
+        not returned.
 
         Args:
             query: The query.
-            k: How many documents, at most.
-            filters: Which documents may be found: all filters must agree. They cannot change scores, so they are
-                asked from the best document on until `k` are found.
+            k: Maximum number of documents.
+            filters: Conditions on documents, all of which must hold. They do not change scores, so they are checked
+                from the best document down until `k` documents are found.
 
         Raises:
-            InvalidInputError: `k` is below 1, or a filter cannot be understood.
+            InvalidInputError: `k` is below 1, or a filter is not valid.
         """
         if k < 1:
-            raise InvalidInputError(f"k is {k} and must be at least 1.")
-        allowed = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
+            raise InvalidInputError(f"k is {k}.", hint="Use 1 or more.")
+        conditions = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
         words = self._analyser.analyse_query(query)
         with self._lock:
-            scores, limit = self._scores(words)
-            found: list[tuple[Document, float]] = []
-            for row in _descending(scores, k if not allowed else max(k, _SORTED_FIRST)):
+            scores, limit = self._score_rows(words)
+            hits: list[tuple[Document, float]] = []
+            for row in _iterate_best_rows(scores, k if not conditions else max(k, _SORTED_FIRST)):
                 document = self._documents[row]
-                if document is not None and all(agrees(document.metadata) for agrees in allowed):
-                    found.append((self._copy_of(row), float(scores[row]) / limit))
-                    if len(found) == k:
+                if document is not None and all(accepts(document.metadata) for accepts in conditions):
+                    hits.append((self._copy_row(row), float(scores[row]) / limit))
+                    if len(hits) == k:
                         break
-            return found
+            return hits
 
-    def relevance_of(self, query: str, ids: Sequence[str], filters: Sequence[Filter | None] = ()) -> dict[str, float]:
-        """Returns the relevance of some documents as `search` does, 0 where they have no word of the query.
+    def score_documents(
+        self, query: str, ids: Sequence[str], filters: Sequence[Filter | None] = ()
+    ) -> dict[str, float]:
+        """Return the relevance of documents by id, as in `search`; 0 for a document without a word of the query.
 
         Args:
             query: The query.
-            ids: Ids of documents. One that is not there, or that a filter refuses, is left out.
-            filters: Which documents may be found: all filters must agree.
+            ids: Ids of documents. Unknown ids, and documents that a filter excludes, are left out.
+            filters: Conditions on documents, all of which must hold.
 
         Raises:
-            InvalidInputError: A filter cannot be understood.
+            InvalidInputError: A filter is not valid.
         """
-        allowed = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
+        conditions = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
         words = self._analyser.analyse_query(query)
         with self._lock:
-            scores, limit = self._scores(words)
+            scores, limit = self._score_rows(words)
             rows = {id_: self._rows[id_] for id_ in ids if id_ in self._rows}
             return {
                 id_: float(scores[row]) / (limit or 1.0)
                 for id_, row in rows.items()
-                if (document := self._documents[row]) and all(agrees(document.metadata) for agrees in allowed)
+                if (document := self._documents[row]) and all(accepts(document.metadata) for accepts in conditions)
             }
 
-    def _scores(self, words: Sequence[Sequence[str]]) -> tuple[Floats, float]:
-        """Returns the score of every row, and the limit that none can reach. The caller holds the lock."""
-        if self._last is None or self._last[0] != words:
+    def _score_rows(self, words: Sequence[Sequence[str]]) -> tuple[Floats, float]:
+        """Return the score of every row and the limit that no score can reach. The caller holds the lock."""
+        if self._last_scores is None or self._last_scores[0] != words:
             groups = [[self._terms.get(term, -1) for term in word] for word in words]
-            self._last = words, *self._postings.scores(groups)
-        return self._last[1:]
+            self._last_scores = words, *self._postings.score_rows(groups)
+        return self._last_scores[1:]
 
-    def _copy_of(self, row: int) -> Document:
+    def _copy_row(self, row: int) -> Document:
         document = self._documents[row]
-        assert document is not None  # rows are looked up among documents in use
-        return _copy(document, id_=str(document.id))
+        assert document is not None  # callers pass rows in use
+        return _copy_document(document, id_=str(document.id))
 
     def save(self, folder: str | Path) -> None:
-        """Saves the index, in place of the one that is there; a crash leaves the old one or the new one.
+        """Save the index in a folder, and replace an index that is there.
+
+        After a crash the folder has either the old index or the new one.
 
         Raises:
-            InvalidInputError: A document's metadata cannot be written as JSON.
+            InvalidInputError: The metadata of a document cannot be written as JSON.
             StorageError: The disk is full or the folder cannot be written.
         """
         with self._lock:
             self._compact()
-            saved = Saved(
+            saved = SavedIndex(
                 language=self.language,
                 documents=[document for document in self._documents if document is not None],
                 terms=list(self._terms),
@@ -229,10 +233,10 @@ class BM25Index:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Returns a saved index.
+        """Return a saved index.
 
         Raises:
-            IndexStoreError: There is none, it is damaged, or a newer version wrote it.
+            IndexStoreError: There is no index, it is damaged, or a newer version wrote it.
         """
         saved = read_index(Path(folder).resolve())
         index = cls(saved.language, k1=saved.postings.k1, b=saved.postings.b)
@@ -241,47 +245,50 @@ class BM25Index:
         index._terms = {term: number for number, term in enumerate(saved.terms)}
         for row, document in enumerate(saved.documents):
             index._rows[str(document.id)] = row
-            index._by_source.setdefault(_source(document), set()).add(str(document.id))
+            index._by_source.setdefault(_get_source(document), set()).add(str(document.id))
         return index
 
 
-def _descending(scores: Floats, first: int) -> Iterator[int]:
-    """Yields the rows with a score, best first and by row where scores tie: some `first`, and only then the rest."""
+def _iterate_best_rows(scores: Floats, first: int) -> Iterator[int]:
+    """Yield the rows with a score above 0, best first; equal scores in the order of rows.
+
+    About `first` rows are sorted at the start; the rest is sorted only if it is needed.
+    """
     np = require("numpy", extra="rag")
     rows = np.flatnonzero(scores > 0)
     if len(rows) > first:
         lowest = np.partition(scores[rows], -first)[-first]
-        near = rows[scores[rows] >= lowest]
-        yield from near[np.argsort(-scores[near], kind="stable")].tolist()
+        best = rows[scores[rows] >= lowest]
+        yield from best[np.argsort(-scores[best], kind="stable")].tolist()
         rows = rows[scores[rows] < lowest]
     yield from rows[np.argsort(-scores[rows], kind="stable")].tolist()
 
 
-def _indexed(document: Document) -> str:
-    """Returns what of a document is searched: a sentence such as "It costs 5 euros" is found by its heading."""
+def _get_searched_text(document: Document) -> str:
+    """Return heading and text: a sentence such as "It costs 5 euros" is found by the words of its heading."""
     heading = document.metadata.get("heading") or document.metadata.get("title")
     return f"{heading}\n{document.page_content}" if heading else document.page_content
 
 
-def _source(document: Document) -> str:
+def _get_source(document: Document) -> str:
     return str(document.metadata.get("source", ""))
 
 
-def _content_id(document: Document) -> str:
-    """Returns an id that the same text at the same place of the same source always has."""
-    key = json.dumps([_source(document), str(document.metadata.get("start")), document.page_content])
+def _make_id(document: Document) -> str:
+    """Return an id that depends only on source, start and text."""
+    key = json.dumps([_get_source(document), str(document.metadata.get("start")), document.page_content])
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _copy(document: Document, *, id_: str) -> Document:
-    # A deep copy of what cannot change takes longer than scoring the document.
+def _copy_document(document: Document, *, id_: str) -> Document:
+    # A deep copy of immutable values would take longer than scoring the document.
     metadata = {
-        name: value if type(value) in _UNCHANGING else copy.deepcopy(value) for name, value in document.metadata.items()
+        name: value if type(value) in _IMMUTABLE else copy.deepcopy(value) for name, value in document.metadata.items()
     }
     return Document(id=id_, page_content=document.page_content, metadata=metadata)
 
 
-def _told_language(document: Document) -> str | None:
-    """Returns the language that a document says it is in, as an ISO 639-1 code: "fr" for "fr-FR"."""
-    told = document.metadata.get("language") or document.metadata.get("lang")
-    return told.lower()[:2] if isinstance(told, str) else None
+def _get_declared_language(document: Document) -> str | None:
+    """Return the ISO 639-1 code in a document's metadata, "fr" for "fr-FR"; None if there is none."""
+    language = document.metadata.get("language") or document.metadata.get("lang")
+    return language.lower()[:2] if isinstance(language, str) else None

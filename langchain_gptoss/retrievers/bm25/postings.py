@@ -1,8 +1,8 @@
-"""Which document holds which term how often, and BM25 over it: arrays that grow by segments.
+"""An inverted index with BM25 scores, as arrays that grow by segments.
 
-Scores are computed when they are asked for and not when a document is added, because adding or deleting one document
-changes the weight of every term in every other. So an update costs what it adds, and no query waits for a rebuild.
-Nothing of documents or of text is known here: rows and term ids only.
+Scores are computed at query time, because adding or deleting one document changes the weight of every term in all
+others. So the cost of an update depends on its own documents only, and no query waits for a rebuild. This module knows
+rows and term ids only; documents and text are in `index`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Flags = NDArray[np.bool_]
 
-_BATCH = 20_000  # documents that become one segment at a time: bounds the memory that sorting takes
-_GROWTH = 4  # a segment is merged with the one before it unless that is this many times larger
+_BATCH_DOCUMENTS = 20_000  # documents that become one segment at a time; limits the memory for sorting
+_MERGE_RATIO = 4  # a segment is merged with the one before it unless that one is so many times larger
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Segment:
     """Postings of some rows, ordered by term and then by row.
 
     Attributes:
-        terms: The terms that occur, ascending.
-        starts: Where each term's postings begin; one more at the end.
+        terms: Ids of the terms that occur, ascending.
+        starts: Index of the first posting of each term, and the number of postings at the end.
         rows: The row of each posting.
-        counts: How often the term occurs in it.
+        counts: Number of occurrences of the term in the row's document.
     """
 
     terms: Rows
@@ -43,8 +43,8 @@ class Segment:
     rows: Rows
     counts: Floats
 
-    def of(self, term: int) -> tuple[Rows, Floats] | None:
-        """Returns the rows that hold a term and how often, or None."""
+    def find_postings(self, term: int) -> tuple[Rows, Floats] | None:
+        """Return the rows with a term and its counts in them, or None."""
         place = int(self.terms.searchsorted(term))
         if place == len(self.terms) or self.terms[place] != term:
             return None
@@ -53,18 +53,18 @@ class Segment:
 
 
 class Postings:
-    """An inverted index with BM25 scores (Robertson et al.; idf as in Lucene, so that it is never negative).
+    """An inverted index with BM25 scores (Robertson et al.; idf as in Lucene, which is never negative).
 
     Args:
-        k1: How soon more occurrences of a term stop counting.
-        b: How much longer documents are held back, from 0 to 1.
+        k1: Saturation of term frequency: with a higher value, more occurrences of a term still count.
+        b: Length normalization, from 0 (none) to 1 (full).
     """
 
     def __init__(self, *, k1: float, b: float) -> None:
         np = require("numpy", extra="rag")
         self.k1, self.b = k1, b
         self.segments: list[Segment] = []
-        self.lengths: Floats = np.zeros(0, dtype=np.float32)  # terms in each row's document
+        self.lengths: Floats = np.zeros(0, dtype=np.float32)  # number of terms of each row's document
         self.alive: Flags = np.zeros(0, dtype=np.bool_)
         self._norm: Floats | None = None
 
@@ -72,102 +72,108 @@ class Postings:
         return int(self.alive.sum())
 
     def add(self, documents: Sequence[Sequence[int]]) -> None:
-        """Adds documents, each as its term ids, in the rows that come next."""
+        """Add documents, each as a sequence of term ids, in the next rows."""
         np = require("numpy", extra="rag")
-        for at in range(0, len(documents), _BATCH):
-            batch = documents[at : at + _BATCH]
+        for at in range(0, len(documents), _BATCH_DOCUMENTS):
+            batch = documents[at : at + _BATCH_DOCUMENTS]
             lengths = np.array([len(terms) for terms in batch], dtype=np.float32)
-            self.segments.append(_segment(batch, first_row=len(self.lengths)))
+            self.segments.append(_build_segment(batch, first_row=len(self.lengths)))
             self.lengths = np.concatenate([self.lengths, lengths])
             self.alive = np.concatenate([self.alive, np.ones(len(batch), dtype=np.bool_)])
-            self._merge(_GROWTH)
+            self._merge(_MERGE_RATIO)
         self._norm = None
 
     def remove(self, rows: Iterable[int]) -> None:
-        """Takes rows out of every later search."""
+        """Remove rows from all later searches."""
         self.alive[list(rows)] = False
         self._norm = None
 
-    def compacted(self) -> tuple[Postings, list[int]]:
-        """Returns postings in one segment without the rows that were removed, and the old row of each new one."""
+    def compact(self) -> tuple[Postings, list[int]]:
+        """Return postings in one segment without the removed rows, and the old row of each new row."""
         np = require("numpy", extra="rag")
         kept = np.flatnonzero(self.alive)
         renumbered = np.full(len(self.alive), -1, dtype=np.int32)
         renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-        fresh = Postings(k1=self.k1, b=self.b)
-        fresh.lengths, fresh.alive = self.lengths[kept], np.ones(len(kept), dtype=np.bool_)
+        compacted = Postings(k1=self.k1, b=self.b)
+        compacted.lengths, compacted.alive = self.lengths[kept], np.ones(len(kept), dtype=np.bool_)
         self._merge(math.inf)
         for segment in self.segments:
-            living = self.alive[segment.rows]
-            owners = _owners(segment)[living]
-            fresh.segments = [_grouped(owners, renumbered[segment.rows[living]], segment.counts[living])]
-        return fresh, kept.tolist()
+            alive = self.alive[segment.rows]
+            terms = _repeat_terms(segment)[alive]
+            compacted.segments = [_group_postings(terms, renumbered[segment.rows[alive]], segment.counts[alive])]
+        return compacted, kept.tolist()
 
-    def scores(self, groups: Sequence[Sequence[int]]) -> tuple[Floats, float]:
-        """Returns a BM25 score for every row, 0 for removed ones, and the limit that no score can reach.
+    def score_rows(self, groups: Sequence[Sequence[int]]) -> tuple[Floats, float]:
+        """Return the BM25 score of every row, 0 for removed rows, and a limit that no score can reach.
 
         Args:
-            groups: The query's words, each as the ids of the terms it may stand under; a term that the index does not
-                know is -1.
+            groups: The words of the query, each as the ids of its alternative terms; -1 for an unknown term.
         """
         np = require("numpy", extra="rag")
         scores, limit = np.zeros(len(self.lengths), dtype=np.float32), 0.0
-        count, norm = len(self), self._length_norm()
+        count, norm = len(self), self._get_length_norm()
         for group in groups:
             heaviest = 0.0
             for term in group:
-                rows, counts = self._living(term)
+                rows, counts = self._find_alive(term)
                 idf = math.log(1 + (count - len(rows) + 0.5) / (len(rows) + 0.5))
                 scores[rows] += np.float32(idf) * counts / (counts + norm[rows])
-                # An alternative that occurs nowhere is a stem of the wrong language, not a word that is missing.
+                # An alternative that occurs nowhere is a stem in the wrong language and must not raise the limit.
                 heaviest = max(heaviest, idf if len(rows) or len(group) == 1 else 0.0)
             limit += heaviest or math.log(1 + (count + 0.5) / 0.5)
         return scores, limit
 
-    def _living(self, term: int) -> tuple[Rows, Floats]:
+    def _find_alive(self, term: int) -> tuple[Rows, Floats]:
         np = require("numpy", extra="rag")
-        found = [postings for segment in self.segments if (postings := segment.of(term))]
-        if not found:
+        parts = [postings for segment in self.segments if (postings := segment.find_postings(term))]
+        if not parts:
             return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
-        rows, counts = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        living = self.alive[rows]
-        return rows[living], counts[living]
+        rows, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        alive = self.alive[rows]
+        return rows[alive], counts[alive]
 
-    def _length_norm(self) -> Floats:
+    def _get_length_norm(self) -> Floats:
         if self._norm is None:
             mean = float(self.lengths[self.alive].mean()) if len(self) else 1.0
             self._norm = self.k1 * (1 - self.b + self.b * self.lengths / (mean or 1.0))
         return self._norm
 
-    def _merge(self, growth: float) -> None:
+    def _merge(self, ratio: float) -> None:
         np = require("numpy", extra="rag")
-        while len(self.segments) > 1 and len(self.segments[-2].rows) < growth * len(self.segments[-1].rows) + 1:
+        while len(self.segments) > 1 and len(self.segments[-2].rows) < ratio * len(self.segments[-1].rows) + 1:
             pair = [self.segments.pop(-2), self.segments.pop()]
-            owners = np.concatenate([_owners(segment) for segment in pair])
+            terms = np.concatenate([_repeat_terms(segment) for segment in pair])
             rows = np.concatenate([segment.rows for segment in pair])
             counts = np.concatenate([segment.counts for segment in pair])
-            order = owners.argsort(kind="stable")
-            self.segments.append(_grouped(owners[order], rows[order], counts[order]))
+            order = terms.argsort(kind="stable")
+            self.segments.append(_group_postings(terms[order], rows[order], counts[order]))
 
 
-def _segment(documents: Sequence[Sequence[int]], *, first_row: int) -> Segment:
+def _build_segment(documents: Sequence[Sequence[int]], *, first_row: int) -> Segment:
     np = require("numpy", extra="rag")
     lengths = [len(terms) for terms in documents]
     terms = np.fromiter((term for document in documents for term in document), dtype=np.int64, count=sum(lengths))
     rows = np.repeat(np.arange(len(documents), dtype=np.int64), lengths)
     pairs, counts = np.unique(terms * len(documents) + rows, return_counts=True)
-    owners, rows = np.divmod(pairs, len(documents))
-    return _grouped(owners.astype(np.int32), (rows + first_row).astype(np.int32), counts.astype(np.float32))
+    terms, rows = np.divmod(pairs, len(documents))
+    return _group_postings(terms.astype(np.int32), (rows + first_row).astype(np.int32), counts.astype(np.float32))
 
 
-def _grouped(owners: Rows, rows: Rows, counts: Floats) -> Segment:
-    """Returns a segment of postings that are ordered by term."""
+def _group_postings(posting_terms: Rows, rows: Rows, counts: Floats) -> Segment:
+    """Return a segment of postings that are ordered by term.
+
+    Args:
+        posting_terms: The term of each posting.
+        rows: The row of each posting.
+        counts: The count of each posting.
+    """
     np = require("numpy", extra="rag")
-    terms, starts = np.unique(owners, return_index=True)
-    return Segment(terms=terms, starts=np.append(starts, len(owners)).astype(np.int64), rows=rows, counts=counts)
+    terms, starts = np.unique(posting_terms, return_index=True)
+    return Segment(terms=terms, starts=np.append(starts, len(posting_terms)).astype(np.int64), rows=rows, counts=counts)
 
 
-def _owners(segment: Segment) -> Rows:
+def _repeat_terms(segment: Segment) -> Rows:
+    """Return the term of each posting."""
     np = require("numpy", extra="rag")
-    owners: Rows = np.repeat(segment.terms, np.diff(segment.starts))
-    return owners
+    terms: Rows = np.repeat(segment.terms, np.diff(segment.starts))
+    return terms

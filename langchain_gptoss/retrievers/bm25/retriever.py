@@ -1,4 +1,4 @@
-"""The BM25 retriever: find documents by their words."""
+"""The BM25 retriever: search by words."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from langchain_core.runnables import run_in_executor
 from pydantic import Field
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.retrievers.adapters import (
-    Count,
-)
+from langchain_gptoss.retrievers.adapters import Count
 from langchain_gptoss.retrievers.bm25.index import K1, B, BM25Index
 from langchain_gptoss.retrievers.fusion import RELEVANCE
 from langchain_gptoss.vectorstores.filters import Filter
 
 
 class BM25Retriever(BaseRetriever):
-    """Finds documents by their words (BM25), without accents and endings, in the documents' language.
+    """Finds documents by their words (BM25). Accents and endings are ignored, by the rules of the document's language.
 
-    Documents can be added and deleted at any time at the cost of those documents alone; there is no index to rebuild.
-    Each document returned is a copy and carries its relevance, from 0 to 1, in `metadata["relevance_score"]`: its share
-    of the score that no document can reach. A document that shares no word with the query is not returned.
+    Documents can be added and deleted at any time; the cost depends on these documents only, and nothing is rebuilt.
+    Each returned document is a copy with its relevance, from 0 to 1, in `metadata["relevance_score"]`: its share of the
+    score that no document can reach. Documents that share no word with the query are not returned.
 
     Attributes:
-        index: The documents. Retrievers with different `k` or `filter` may share one.
-        k: How many documents are returned, at most.
-        filter: Which documents may be found, in addition to a filter given in the call.
+        index: The documents. Retrievers with different `k` or `filter` can share one.
+        k: Maximum number of documents.
+        filter: Condition on documents, in addition to a filter in the call.
     """
 
     index: BM25Index = Field(default_factory=BM25Index)
@@ -49,20 +47,21 @@ class BM25Retriever(BaseRetriever):
         b: float = B,
         **kwargs: Any,
     ) -> Self:
-        """Returns a retriever over some documents.
+        """Return a retriever over documents.
 
         Args:
-            documents: The documents. One without an id gets one made of its source, place and text. `heading` or
-                `title` in their metadata is searched as well.
-            language: ISO 639-1 code of a language that Snowball stems, such as `"fr"`, or None to detect it (English
-                and French) for each document that does not carry it in `metadata["language"]`, and for each query.
-            ids: Ids in place of the documents' own.
-            k1: How soon more occurrences of a word stop counting.
-            b: How much longer documents are held back, from 0 to 1.
-            **kwargs: `k`, `filter`, and what every LangChain retriever takes.
+            documents: The documents. A document without an id gets one made from its source, start and text. `heading`
+                or `title` in the metadata is searched too.
+            language: ISO 639-1 code of a language that Snowball stems, such as `"fr"`. None detects English and French,
+                for each query and for each document that has no `metadata["language"]`.
+            ids: Ids that replace the documents' own.
+            k1: Saturation of term frequency: with a higher value, more occurrences of a word still count.
+            b: Length normalization, from 0 (none) to 1 (full).
+            **kwargs: `k`, `filter`, and the arguments of every LangChain retriever.
 
         Raises:
-            InvalidInputError: The language is not stemmed, numbers differ, or `k1` or `b` is out of range.
+            InvalidInputError: There is no stemmer for the language, the numbers of documents and ids differ, or `k1` or
+                `b` is out of range.
             MissingDependencyError: The extra `rag` is not installed.
         """
         index = BM25Index(language, k1=k1, b=b)
@@ -71,54 +70,69 @@ class BM25Retriever(BaseRetriever):
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], metadatas: Iterable[dict[str, Any]] | None = None, **kwargs: Any) -> Self:
-        """Returns a retriever over some texts; further arguments are those of `from_documents`."""
+        """Return a retriever over texts.
+
+        Args:
+            texts: The texts.
+            metadatas: Metadata of each text; None means no metadata.
+            **kwargs: The other arguments of `from_documents`.
+
+        Raises:
+            InvalidInputError: As for `from_documents`, or the numbers of texts and metadatas differ.
+        """
         texts = list(texts)
-        given = [{} for _ in texts] if metadatas is None else list(metadatas)
-        if len(given) != len(texts):
-            raise InvalidInputError(f"There are {len(texts)} texts and {len(given)} metadatas; give one each.")
-        documents = [Document(page_content=text, metadata=data) for text, data in zip(texts, given, strict=True)]
+        metadatas = [{} for _ in texts] if metadatas is None else list(metadatas)
+        if len(metadatas) != len(texts):
+            raise InvalidInputError(
+                f"There are {len(texts)} texts and {len(metadatas)} metadatas.", hint="Give one metadata per text."
+            )
+        documents = [Document(page_content=text, metadata=data) for text, data in zip(texts, metadatas, strict=True)]
         return cls.from_documents(documents, **kwargs)
 
     def add_documents(self, documents: Iterable[Document], *, ids: Sequence[str] | None = None) -> list[str]:
-        """Adds documents and returns their ids; an id that is already there is replaced."""
+        """Add documents and return their ids. A document with an id that exists replaces the old one."""
         return self.index.add(documents, ids=ids)
 
     def delete(self, ids: Sequence[str] | None = None) -> None:
-        """Deletes documents, all of them where `ids` is None; an id that is not there is no error."""
+        """Delete the documents with these ids, or all documents if `ids` is None. Unknown ids are ignored."""
         self.index.delete(ids)
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Returns the documents with these ids, in their order; an id that is not there is left out."""
+        """Return the documents with these ids, in their order. Unknown ids are ignored."""
         return self.index.get_by_ids(ids)
 
     def save(self, folder: str | Path) -> None:
-        """Saves the documents and their index, in place of what was saved there; no pickle.
+        """Save the documents and their index in a folder, and replace an index that is there. No pickle is used.
 
-        A crash leaves the old index or the new one. `k` and `filter` are not saved.
+        After a crash the folder has either the old index or the new one. `k` and `filter` are not saved.
 
         Raises:
-            InvalidInputError: A document's metadata cannot be written as JSON.
+            InvalidInputError: The metadata of a document cannot be written as JSON.
             StorageError: The disk is full or the folder cannot be written.
         """
         self.index.save(folder)
 
     @classmethod
     def load(cls, folder: str | Path, **kwargs: Any) -> Self:
-        """Returns a retriever over a saved index; further arguments are `k`, `filter` and those of every retriever.
+        """Return a retriever over a saved index.
+
+        Args:
+            folder: The folder of `save`.
+            **kwargs: `k`, `filter`, and the arguments of every LangChain retriever.
 
         Raises:
-            IndexStoreError: There is none, it is damaged, or a newer version wrote it.
+            IndexStoreError: There is no index, it is damaged, or a newer version wrote it.
         """
         return cls(index=BM25Index.load(folder), **kwargs)
 
-    def relevance_of(self, query: str, ids: Sequence[str]) -> dict[str, float]:
-        """Returns the relevance of documents for a query, 0 for one that shares no word with it.
+    def score_documents(self, query: str, ids: Sequence[str]) -> dict[str, float]:
+        """Return the relevance of documents by id; 0 for a document that shares no word with the query.
 
         Args:
             query: The query.
-            ids: Ids of documents. One that is not there, or that the retriever's filter refuses, is left out.
+            ids: Ids of documents. Unknown ids, and documents that the retriever's filter excludes, are left out.
         """
-        return self.index.relevance_of(query, ids, [self.filter])
+        return self.index.score_documents(query, ids, [self.filter])
 
     def _get_relevant_documents(
         self,
@@ -128,10 +142,10 @@ class BM25Retriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
     ) -> list[Document]:
-        found = self.index.search(query, self.k if k is None else k, [self.filter, filter])
-        for document, relevance in found:
+        hits = self.index.search(query, self.k if k is None else k, [self.filter, filter])
+        for document, relevance in hits:
             document.metadata[RELEVANCE] = relevance
-        return [document for document, _ in found]
+        return [document for document, _ in hits]
 
     async def _aget_relevant_documents(
         self,

@@ -35,7 +35,7 @@ class FaissRetriever(VectorStoreRetriever):
         options, threshold = self._split_options(kwargs)
         return self._add_relevance(await self.vectorstore.asimilarity_search_with_score(query, **options), threshold)
 
-    def relevance_of(self, query: str, ids: Sequence[str]) -> dict[str, float]:
+    def score_documents(self, query: str, ids: Sequence[str]) -> dict[str, float]:
         """Return the relevance of given documents for a query, however far from it they are.
 
         Unknown ids and documents that do not match the retriever's filter are left out. The result is empty for search

@@ -4,9 +4,9 @@ from langchain_gptoss.text.words import (
     build_lexicon,
     calculate_coverage,
     extract_content_words,
+    extract_words_with_spelling,
     find_missing_words,
     is_same_word,
-    pair_content_words,
 )
 
 
@@ -17,7 +17,11 @@ def test_content_words_leave_out_function_words_and_merge_synonyms():
 
 
 def test_content_words_keep_their_spelling_beside_them():
-    assert pair_content_words("L'École coûte cher") == [("École", "ecole"), ("coûte", "cost"), ("cher", "cher")]
+    assert extract_words_with_spelling("L'École coûte cher") == [
+        ("École", "ecole"),
+        ("coûte", "cost"),
+        ("cher", "cher"),
+    ]
 
 
 def test_decomposed_and_composed_accents_are_equal():

@@ -1,0 +1,105 @@
+"""Follow-up questions: rewriting, checks of the rewriting, and the question that is searched for."""
+
+import asyncio
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.retrievers import BaseRetriever
+
+from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.retrievers import HistoryAwareRetriever
+from tests.unit_tests.retrievers.helpers import RetrieverSuite, create_store
+
+
+class TestHistoryAware(RetrieverSuite):
+    @property
+    def retriever_constructor(self):
+        return HistoryAwareRetriever
+
+    @property
+    def retriever_constructor_params(self):
+        return {"retriever": create_store(), "llm": FakeListChatModel(responses=["unused"])}
+
+
+HISTORY = [
+    HumanMessage("How much is standard shipping?"),
+    AIMessage("Standard shipping costs 5 euros."),
+]
+
+
+class EchoRetriever(BaseRetriever):
+    """Returns the query as a document."""
+
+    def _get_relevant_documents(self, query, *, run_manager):
+        return [Document(page_content=query)]
+
+
+def search_follow_up(answer: str, question: str, history=HISTORY) -> str:
+    aware = HistoryAwareRetriever(retriever=EchoRetriever(), llm=FakeListChatModel(responses=[answer]))
+    sync = aware.invoke({"question": question, "chat_history": history})[0].page_content
+    assert asyncio.run(aware.ainvoke({"question": question, "chat_history": history}))[0].page_content == sync
+    return sync
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "How much is express shipping?",
+        'Complete question: "How much is express shipping?"',
+        "How much is express shipping?\nBecause...",
+    ],
+)
+def test_a_follow_up_is_rewritten(answer):
+    assert search_follow_up(answer, "And express?") == "How much is express shipping?"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "   \n ",
+        "Express shipping costs 12 euros.",
+        "Combien coûte la livraison express ?",
+        "Who wrote Hamlet?",
+        "How much is standard shipping?",
+        "How much is express shipping? " * 10,
+    ],
+)
+def test_an_unusable_rewriting_is_replaced_by_both_questions(answer):
+    assert search_follow_up(answer, "And express?") == "How much is standard shipping? And express?"
+
+
+def test_a_follow_up_in_french():
+    history = [HumanMessage("Combien coûte la livraison standard ?"), AIMessage("Elle coûte 5 euros.")]
+    assert (
+        search_follow_up("Combien coûte la livraison express ?", "Et en express ?", history)
+        == "Combien coûte la livraison express ?"
+    )
+    english = search_follow_up("How much is express shipping?", "Et en express ?", history)
+    assert english == "Combien coûte la livraison standard ? Et en express ?"
+
+
+def test_without_a_conversation_the_model_is_not_called():
+    class FailingModel(FakeListChatModel):
+        def _call(self, *args, **kwargs):
+            raise AssertionError("called")
+
+    aware = HistoryAwareRetriever(retriever=EchoRetriever(), llm=FailingModel(responses=[""]))
+    for question in ("x?", {"question": "x?"}, {"input": "x?", "chat_history": []}):
+        assert aware.invoke(question)[0].page_content == "x?"
+    assert aware.rewrite_question("x?").reason == "There is no conversation before it."
+    for bad in ("", {"question": " "}, {}, 5):
+        with pytest.raises(InvalidInputError, match="question is empty"):
+            aware.invoke(bad)
+
+
+def test_a_conversation_without_an_earlier_question():
+    assert search_follow_up("", "And express?", [SystemMessage("Be kind."), AIMessage("Hello!")]) == "And express?"
+
+
+def test_the_reason_names_the_fault():
+    aware = HistoryAwareRetriever(retriever=EchoRetriever(), llm=FakeListChatModel(responses=["Hm."]))
+    rewritten = aware.rewrite_question({"question": "And express?", "chat_history": HISTORY})
+    assert rewritten.reason.startswith("The model's question does not end with a question mark")

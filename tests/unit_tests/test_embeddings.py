@@ -1,0 +1,73 @@
+"""Embedding models by name: their prompts and options."""
+
+import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from langchain_gptoss.embeddings import Prompts, find_prompts, load_embeddings
+from langchain_gptoss.errors import DownloadError
+
+
+@pytest.mark.parametrize(
+    ("model", "own", "expected"),
+    [
+        ("intfloat/multilingual-e5-small", {}, Prompts(query="query: ", document="passage: ")),
+        ("/data/models--intfloat--e5-base-v2/snapshots/1", {}, Prompts(query="query: ", document="passage: ")),
+        ("BAAI/bge-small-en-v1.5", {}, Prompts(query="Represent this sentence for searching relevant passages: ")),
+        ("BAAI/bge-m3", {}, Prompts()),
+        ("sentence-transformers/all-MiniLM-L6-v2", {"query": "", "document": ""}, Prompts()),
+        ("nomic-ai/nomic-embed-text-v1.5", {}, Prompts(query="search_query: ", document="search_document: ")),
+        ("Snowflake/snowflake-arctic-embed-m-v2.0", {}, Prompts(query="query: ")),
+        ("somebody/model", {"query": "Q: ", "document": "D: "}, Prompts(query="Q: ", document="D: ")),
+    ],
+)
+def test_prompts_are_chosen_by_model_name(model, own, expected):
+    assert find_prompts(model, own) == expected
+
+
+class Client:
+    """Replaces a loaded sentence-transformers model."""
+
+    prompts: dict[str, str] = {}  # noqa: RUF012
+    device = "cpu"
+
+
+def replace_models(monkeypatch, make) -> None:
+    """Replace the model classes, and skip the import of the real ones, which takes seconds."""
+    monkeypatch.setattr("langchain_gptoss.embeddings.silence_transformers_bars", nullcontext)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "langchain_huggingface", SimpleNamespace(HuggingFaceEmbeddings=make))
+
+
+def test_models_get_their_prompts_and_options(monkeypatch):
+    all_options = []
+
+    class FakeModel:
+        def __init__(self, **options):
+            all_options.append(options)
+            self._client = Client()
+
+    replace_models(monkeypatch, FakeModel)
+    loaded = load_embeddings("multilingual", device="cuda")
+    assert all_options == [{"model_name": "intfloat/multilingual-e5-small", "model_kwargs": {"device": "cuda"}}]
+    common = {"normalize_embeddings": True, "batch_size": 32}
+    assert loaded.encode_kwargs == {**common, "prompt": "passage: "}
+    assert loaded.query_encode_kwargs == {**common, "prompt": "query: "}
+    own = load_embeddings("BAAI/bge-m3", query_prompt="Q: ", batch_size=4)
+    assert own.query_encode_kwargs == {"normalize_embeddings": True, "batch_size": 4, "prompt": "Q: "}
+    assert "prompt" not in load_embeddings("BAAI/bge-m3").encode_kwargs
+    monkeypatch.setattr(Client, "device", "cuda:0")
+    assert load_embeddings("BAAI/bge-m3").encode_kwargs["batch_size"] == 128
+
+
+def test_a_loading_error_names_the_model_and_the_cause(monkeypatch):
+    def fail_to_connect(**_):
+        raise OSError("We couldn't connect to the hub.\nMore lines")
+
+    replace_models(monkeypatch, fail_to_connect)
+    with pytest.raises(
+        DownloadError, match=r"'intfloat/x' could not be loaded: We couldn't connect to the hub\. Check"
+    ):
+        load_embeddings("intfloat/x")
