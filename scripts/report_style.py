@@ -57,7 +57,7 @@ VERBS = frozenset(
     tell test throttle tie time tokenize toggle total touch trace track train transform translate transpose traverse
     treat trim truncate try turn unescape unify union unload unlock unpack unpermute unregister unwrap update upgrade
     upload upsert use uses validate verify view visit wait walk warm warn watch weigh widen will withdraw wrap write
-    silence yield zip
+    convolve download silence yield zip
     enlarge intersect negate unpickle""".split()
 )
 OTHER_FIRST_WORDS = frozenset("from as to on with in at for by".split())  # from_texts, as_retriever, on_llm_start
@@ -114,8 +114,9 @@ def find_functions(path: Path) -> Iterator[Function]:
 
 
 def is_participle(word: str) -> bool:
-    """Return True if a word is a past participle, as far as its form shows."""
-    return word in IRREGULAR_PARTICIPLES or (len(word) > 4 and word.endswith("ed") and word not in NO_PARTICIPLES)
+    """Return True if a name is a single word that looks like a past participle."""
+    is_regular = len(word) > 4 and word.endswith("ed") and word not in NO_PARTICIPLES
+    return "_" not in word and (is_regular or word in IRREGULAR_PARTICIPLES)
 
 
 def is_dunder(name: str) -> bool:

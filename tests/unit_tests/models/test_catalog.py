@@ -60,7 +60,7 @@ def test_an_unknown_name_suggests_the_nearest():
 
 def test_a_folder_resolves_and_a_missing_one_does_not(tmp_path):
     assert resolve_model(tmp_path).source == str(tmp_path.resolve())
-    with pytest.raises(CheckpointError, match="is not there"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         resolve_model(tmp_path / "none")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="a file, not a folder"):

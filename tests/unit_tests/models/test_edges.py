@@ -42,7 +42,7 @@ def test_a_path_is_a_folder_even_where_it_is_called_like_a_model(tmp_path, monke
 
 @pytest.mark.parametrize("text", ["./none", "/none/at/all", "~/none", "a/b/c", r"C:\models\x", "../none"])
 def test_what_looks_like_a_path_is_not_asked_of_the_hub(text):
-    with pytest.raises(CheckpointError, match="is not there"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         resolve_model(text)
 
 
