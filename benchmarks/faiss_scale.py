@@ -1,15 +1,15 @@
 """FaissStore at a million chunks: build, memory, filtered and plain queries, recall, changes, saving and loading.
 
-The vectors are synthetic and clustered (topics of unequal size, subtopics, noise), made in pieces from a seed. Queries
-are drawn from the same mixture. Every query has its own filter, so that no answer comes from a cache. The truth is an
-exact search over the same float32 vectors.
+The vectors are synthetic and clustered (topics of unequal size, subtopics, noise), generated in pieces from a seed.
+Queries come from the same distribution. Every query has its own filter, so no answer comes from the filter cache.
+Recall is measured against an exact search over the same float32 vectors.
 
     python benchmarks/faiss_scale.py --json faiss.json
     python benchmarks/faiss_scale.py --count 100000
     python benchmarks/faiss_scale.py --count 2000000 --index IVF4096,SQ8,disk
 
-Own memory is what the system cannot take back: all but mapped files. Cold queries find none of the mapped lists in
-memory. Both are known on Linux only.
+Own memory is the memory of the process without mapped files, which the system can take back at any time. For cold
+queries, no mapped list is in memory. Both are measured on Linux only.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from langchain_core.embeddings import Embeddings
 from langchain_gptoss import FaissStore
 
 TOPICS, SUBTOPICS, BUCKETS, K, PIECE = 1000, 20, 100, 10, 20_000
-SHARES = (None, 1, 10, 50)  # per cent that a filter lets by
+PERCENTAGES = (None, 1, 10, 50)  # of the documents that a filter matches; None for no filter
 SENTENCE = "The store keeps each chunk of text on disk and reads only those that a question has found. "
 
 
-class Given(Embeddings):
-    """Only says the dimension; the vectors are made here."""
+class FixedEmbeddings(Embeddings):
+    """Returns one fixed vector: the store needs a model of the right dimension, and the vectors are generated here."""
 
     model_name = "synthetic"
 
@@ -56,33 +56,37 @@ class Given(Embeddings):
         return [self.embed_query(text) for text in texts]
 
 
-def normal(random: np.random.Generator, count: int, dimensions: int, length: float) -> Any:
+def draw_normal(random: np.random.Generator, count: int, dimensions: int, length: float) -> Any:
+    """Return normally distributed vectors of about the given length."""
     return random.standard_normal((count, dimensions), dtype=np.float32) * np.float32(length / dimensions**0.5)
 
 
-class Mixture:
-    """Unit vectors and the bucket of each."""
+class VectorGenerator:
+    """Generates clustered vectors of length 1, and a bucket for each to filter by."""
 
     def __init__(self, dimensions: int) -> None:
         random = np.random.default_rng(0)
-        topics = np.repeat(normal(random, TOPICS, dimensions, 1.0), SUBTOPICS, axis=0)
-        self._centres = topics + normal(random, TOPICS * SUBTOPICS, dimensions, 0.7)
+        topics = np.repeat(draw_normal(random, TOPICS, dimensions, 1.0), SUBTOPICS, axis=0)
+        self._centres = topics + draw_normal(random, TOPICS * SUBTOPICS, dimensions, 0.7)
         sizes = np.repeat(1 / np.arange(10, TOPICS + 10), SUBTOPICS)
         self._shares = sizes / sizes.sum()
 
-    def piece(self, number: int, count: int) -> tuple[Any, Any]:
+    def generate_piece(self, number: int, count: int) -> tuple[Any, Any]:
+        """Return vectors of shape (count, dimensions) and their buckets; the number is the seed."""
         random = np.random.default_rng([1, number])
         chosen = random.choice(len(self._centres), count, p=self._shares)
-        vectors = self._centres[chosen] + normal(random, count, self._centres.shape[1], 0.7)
+        vectors = self._centres[chosen] + draw_normal(random, count, self._centres.shape[1], 0.7)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors, random.integers(0, BUCKETS, count)
 
-    def pieces(self, count: int) -> Iterator[tuple[int, Any, Any]]:
+    def iterate_pieces(self, count: int) -> Iterator[tuple[int, Any, Any]]:
+        """Yield start, vectors and buckets of each piece."""
         for start in range(0, count, PIECE):
-            yield start, *self.piece(start, min(PIECE, count - start))
+            yield start, *self.generate_piece(start, min(PIECE, count - start))
 
 
-def documents(start: int, buckets: Any) -> list[Document]:
+def build_documents(start: int, buckets: Any) -> list[Document]:
+    """Return one document per bucket, numbered from `start`."""
     text = SENTENCE * 6
     return [
         Document(
@@ -94,70 +98,72 @@ def documents(start: int, buckets: Any) -> list[Document]:
     ]
 
 
-def window(share: int | None, turn: int) -> tuple[int, int]:
-    """Returns the buckets that a query's filter lets by, from the first to before the last."""
-    if share is None:
+def choose_buckets(percentage: int | None, turn: int) -> tuple[int, int]:
+    """Return the range of buckets that the filter of a query matches, its end excluded."""
+    if percentage is None:
         return 0, BUCKETS
-    first = turn * 37 % (BUCKETS - share + 1)
-    return first, first + share
+    first = turn * 37 % (BUCKETS - percentage + 1)
+    return first, first + percentage
 
 
-def filter_of(share: int | None, turn: int) -> dict[str, Any] | None:
-    first, last = window(share, turn)
-    return None if share is None else {"bucket": {"$gte": first, "$lt": last}}
+def build_filter(percentage: int | None, turn: int) -> dict[str, Any] | None:
+    """Return the filter of a query."""
+    first, last = choose_buckets(percentage, turn)
+    return None if percentage is None else {"bucket": {"$gte": first, "$lt": last}}
 
 
-def truth(mixture: Mixture, count: int, queries: Any) -> dict[int | None, list[set[str]]]:
-    """Returns the ids that an exact search finds, by share and query."""
-    best = {share: [(np.empty(0), np.empty(0, dtype=np.int64))] * len(queries) for share in SHARES}
-    for start, vectors, buckets in mixture.pieces(count):
+def search_exactly(generator: VectorGenerator, count: int, queries: Any) -> dict[int | None, list[set[str]]]:
+    """Return the ids that an exact search returns, by percentage and query."""
+    best = {percentage: [(np.empty(0), np.empty(0, dtype=np.int64))] * len(queries) for percentage in PERCENTAGES}
+    for start, vectors, buckets in generator.iterate_pieces(count):
         scores = vectors @ queries.T
-        for share, per_query in best.items():
+        for percentage, per_query in best.items():
             for turn in range(len(queries)):
-                first, last = window(share, turn)
+                first, last = choose_buckets(percentage, turn)
                 rows = np.flatnonzero((buckets >= first) & (buckets < last))
                 rows = rows[np.argpartition(-scores[rows, turn], K)[:K]] if len(rows) > K else rows
                 merged = np.concatenate([per_query[turn][0], scores[rows, turn]])
                 ids = np.concatenate([per_query[turn][1], rows + start])
                 order = np.argsort(-merged)[:K]
                 per_query[turn] = merged[order], ids[order]
-    return {share: [{f"chunk-{i}" for i in ids} for _, ids in found] for share, found in best.items()}
+    return {percentage: [{f"chunk-{i}" for i in ids} for _, ids in results] for percentage, results in best.items()}
 
 
-def peak_mb() -> float:
-    """Returns the most memory that this process has had, mapped files included, in MB."""
-    return told_mb("VmHWM")
+def read_peak_mb() -> float:
+    """Return the peak memory of this process in MB, mapped files included."""
+    return read_memory_mb("VmHWM")
 
 
-class OwnMemory:
-    """Looks again and again how much memory this process has, without mapped files."""
+class OwnMemoryMonitor:
+    """Records the peak memory of this process, without mapped files, until it is stopped."""
 
     def __init__(self) -> None:
-        self.most_mb, self._done = 0.0, threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
+        self.peak_mb, self._stopped = 0.0, threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
 
-    def _look(self) -> None:
-        while not self._done.wait(0.02):
-            self.most_mb = max(self.most_mb, told_mb("RssAnon"))
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.02):
+            self.peak_mb = max(self.peak_mb, read_memory_mb("RssAnon"))
 
     def stop(self) -> float:
-        """Returns the most that it has been, in MB."""
-        self._done.set()
-        return self.most_mb
+        """Stop, and return the peak in MB."""
+        self._stopped.set()
+        return self.peak_mb
 
 
 def evict(folder: Path) -> bool:
-    """Takes the lists that this process has mapped out of memory; returns whether it could."""
-    name, found = str(next(folder.glob("*.faiss"))), False
+    """Remove the mapped lists of this process from memory; return True on success."""
+    name, is_evicted = str(next(folder.glob("*.faiss"))), False
     for line in Path("/proc/self/maps").read_text().splitlines() if sys.platform == "linux" else ():
         if line.endswith(name):
             start, end = (int(part, 16) for part in line.split()[0].split("-"))
             pageout = 21  # MADV_PAGEOUT
-            found = ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), pageout) == 0
-    return found
+            is_evicted = ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), pageout) == 0
+    return is_evicted
 
 
-def told_mb(name: str) -> float:
+def read_memory_mb(name: str) -> float:
+    """Return a figure of /proc/self/status in MB, or NaN on other systems than Linux."""
     status = Path("/proc/self/status")
     if not status.exists():
         return float("nan")
@@ -165,18 +171,19 @@ def told_mb(name: str) -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def seconds(began: float) -> float:
+def measure_seconds(began: float) -> float:
+    """Return the seconds since a reading of `time.perf_counter`."""
     return time.perf_counter() - began
 
 
-def build(mixture: Mixture, count: int, dimensions: int, index: str | None) -> tuple[FaissStore, float]:
-    """Returns the store and the seconds that adding took; making the vectors is not counted."""
-    store, spent = FaissStore(Given(dimensions), index=index), 0.0
-    for start, vectors, buckets in mixture.pieces(count):
-        chunks = documents(start, buckets)
+def build_store(generator: VectorGenerator, count: int, dimensions: int, index: str | None) -> tuple[FaissStore, float]:
+    """Return the store and the seconds spent adding documents, without generating the vectors."""
+    store, spent = FaissStore(FixedEmbeddings(dimensions), index=index), 0.0
+    for start, vectors, buckets in generator.iterate_pieces(count):
+        chunks = build_documents(start, buckets)
         began = time.perf_counter()
         store.add_with_vectors(chunks, vectors)
-        spent += seconds(began)
+        spent += measure_seconds(began)
         if start // PIECE % 10 == 9:
             print(f"  {start + len(chunks):>9,} chunks, {spent:5.0f} s, {store.index_info.kind}", file=sys.stderr)
     return store, spent
@@ -185,17 +192,18 @@ def build(mixture: Mixture, count: int, dimensions: int, index: str | None) -> t
 def measure_queries(
     store: FaissStore, queries: Any, expected: dict[int | None, list[set[str]]] | None
 ) -> dict[str, Any]:
+    """Return latency and recall by percentage."""
     rows: dict[str, Any] = {}
-    for share in SHARES:
-        store.similarity_search_by_vector(queries[0].tolist(), K, filter=filter_of(share, 1))
+    for percentage in PERCENTAGES:
+        store.similarity_search_by_vector(queries[0].tolist(), K, filter=build_filter(percentage, 1))
         times, hits = [], 0
         for turn, query in enumerate(queries):
-            vector, filter = query.tolist(), filter_of(share, turn)
+            vector, filter = query.tolist(), build_filter(percentage, turn)
             began = time.perf_counter()
-            found = store.similarity_search_by_vector(vector, K, filter=filter)
-            times.append(seconds(began) * 1e3)
-            hits += len({document.id for document in found} & expected[share][turn]) if expected else 0
-        name = "no filter" if share is None else f"filter {share} %"
+            results = store.similarity_search_by_vector(vector, K, filter=filter)
+            times.append(measure_seconds(began) * 1e3)
+            hits += len({document.id for document in results} & expected[percentage][turn]) if expected else 0
+        name = "no filter" if percentage is None else f"filter {percentage} %"
         rows[name] = {
             "median_ms": statistics.median(times),
             "p95_ms": float(np.percentile(times, 95)),
@@ -205,52 +213,53 @@ def measure_queries(
 
 
 def measure_cold(store: FaissStore, folder: Path, queries: Any) -> dict[str, float]:
-    """Returns median milliseconds of queries that find no list in memory; nothing where lists are not in a file."""
+    """Return the median milliseconds of queries without lists in memory; empty if the lists are not in a file."""
     medians: dict[str, float] = {}
-    for share in SHARES:
+    for percentage in PERCENTAGES:
         times = []
         for turn, query in enumerate(queries[:20].tolist()):
             if not evict(folder):
                 return {}
             began = time.perf_counter()
-            store.similarity_search_by_vector(query, K, filter=filter_of(share, turn))
-            times.append(seconds(began) * 1e3)
-        medians["no filter" if share is None else f"filter {share} %"] = statistics.median(times)
+            store.similarity_search_by_vector(query, K, filter=build_filter(percentage, turn))
+            times.append(measure_seconds(began) * 1e3)
+        medians["no filter" if percentage is None else f"filter {percentage} %"] = statistics.median(times)
     return medians
 
 
-def measure_changes(store: FaissStore, mixture: Mixture) -> dict[str, float]:
+def measure_changes(store: FaissStore, generator: VectorGenerator) -> dict[str, float]:
+    """Return the seconds that adding and deleting 100 documents take."""
     adds, deletes = [], []
     for turn in range(5):
-        vectors, buckets = mixture.piece(10**9 + turn, 100)
-        chunks = documents(10**9 + turn * 100, buckets)
+        vectors, buckets = generator.generate_piece(10**9 + turn, 100)
+        chunks = build_documents(10**9 + turn * 100, buckets)
         began = time.perf_counter()
         ids = store.add_with_vectors(chunks, vectors)
-        adds.append(seconds(began))
+        adds.append(measure_seconds(began))
         began = time.perf_counter()
         store.delete(ids)
-        deletes.append(seconds(began))
+        deletes.append(measure_seconds(began))
     return {"add_100_s": max(adds), "delete_100_s": max(deletes)}
 
 
-def load(folder: Path, dimensions: int, count: int) -> dict[str, float]:
-    """Returns what loading costs a fresh process, and searching after that."""
-    queries = Mixture(dimensions).piece(2**31, count)[0]
+def measure_loading(folder: Path, dimensions: int, count: int) -> dict[str, float]:
+    """Return time and memory of loading in a fresh process, and of searching after that."""
+    queries = VectorGenerator(dimensions).generate_piece(2**31, count)[0]
     query = queries[0].tolist()
-    before, own = peak_mb(), OwnMemory()
+    before, own = read_peak_mb(), OwnMemoryMonitor()
     began = time.perf_counter()
-    store = FaissStore.load(folder, Given(dimensions))
-    loaded = seconds(began)
+    store = FaissStore.load(folder, FixedEmbeddings(dimensions))
+    loaded = measure_seconds(began)
     began = time.perf_counter()
     store.similarity_search_by_vector(query, K, filter={"bucket": 7})
-    first = seconds(began)
+    first = measure_seconds(began)
     rows = measure_queries(store, queries, None)
     most = own.stop()
     cold = measure_cold(store, folder, queries)
     return {
         "load_s": loaded,
         "first_filter_s": first,
-        "load_peak_mb": peak_mb(),
+        "load_peak_mb": read_peak_mb(),
         "before_load_mb": before,
         "load_own_mb": most,
         **{f"loaded {name}, p95 ms": row["p95_ms"] for name, row in rows.items()},
@@ -259,9 +268,10 @@ def load(folder: Path, dimensions: int, count: int) -> dict[str, float]:
 
 
 def measure_disk(store: FaissStore, folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Return time and size of saving, and the figures of loading."""
     began = time.perf_counter()
     store.save(folder)
-    saved = seconds(began)
+    saved = measure_seconds(began)
     sizes = {f"{path.suffix[1:]}_mb": path.stat().st_size / 1e6 for path in folder.iterdir() if path.suffix != ".json"}
     command = [sys.executable, __file__, "--load", str(folder), "--dimensions", str(options.dimensions)]
     command += ["--queries", str(options.queries)]
@@ -269,8 +279,8 @@ def measure_disk(store: FaissStore, folder: Path, options: argparse.Namespace) -
     return {"save_s": saved, **sizes, **json.loads(done.stdout)}
 
 
-def goals(result: dict[str, Any]) -> list[tuple[str, float, str, bool]]:
-    """Returns name, figure, goal, and whether it is met."""
+def check_goals(result: dict[str, Any]) -> list[tuple[str, float, str, bool]]:
+    """Return name, figure and goal, and True if the goal is met."""
     filtered = [row for name, row in result["queries"].items() if name != "no filter"]
     p95, recall = max(row["p95_ms"] for row in filtered), min(row["recall"] for row in filtered)
     peak = max(result["peak_mb"], result["disk"]["load_peak_mb"])  # mapped files included
@@ -284,7 +294,8 @@ def goals(result: dict[str, Any]) -> list[tuple[str, float, str, bool]]:
     ]
 
 
-def show(result: dict[str, Any]) -> None:
+def print_tables(result: dict[str, Any]) -> None:
+    """Print the figures."""
     print(
         f"\n{result['count']:,} chunks of {result['dimensions']} dimensions, {result['index']}; {result['machine']}\n"
     )
@@ -295,19 +306,21 @@ def show(result: dict[str, Any]) -> None:
     for name, figure, goal, met in result["goals"]:
         print(f"| {name} | {figure:.3g} | {goal} | {'met' if met else 'MISSED'} |")
     print(
-        f"\nbuilt: at most {result['built_own_mb']:.0f} MB of own memory, {result['built_mb']:.0f} MB with mapped files"
+        f"\nbuilding: at most {result['built_own_mb']:.0f} MB of own memory, "
+        f"{result['built_mb']:.0f} MB with mapped files"
     )
     print("; ".join(f"{name} {figure:.1f}" for name, figure in result["disk"].items()))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    mixture = Mixture(options.dimensions)
-    queries = mixture.piece(2**31, options.queries)[0]
-    own = OwnMemory()
-    store, spent = build(mixture, options.count, options.dimensions, options.index)
-    built_mb, built_own_mb = peak_mb(), own.stop()
-    changes = measure_changes(store, mixture)
-    measured = measure_queries(store, queries, truth(mixture, options.count, queries))
+    """Return all figures."""
+    generator = VectorGenerator(options.dimensions)
+    queries = generator.generate_piece(2**31, options.queries)[0]
+    own = OwnMemoryMonitor()
+    store, spent = build_store(generator, options.count, options.dimensions, options.index)
+    built_mb, built_own_mb = read_peak_mb(), own.stop()
+    changes = measure_changes(store, generator)
+    measured = measure_queries(store, queries, search_exactly(generator, options.count, queries))
     place = Path(tempfile.mkdtemp(prefix="faiss-scale-", dir=options.folder))
     try:
         disk = measure_disk(store, place / "store", options)
@@ -323,16 +336,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "build_s": spent,
         "built_mb": built_mb,
         "built_own_mb": built_own_mb,
-        "peak_mb": peak_mb(),
+        "peak_mb": read_peak_mb(),
         "changes": changes,
         "queries": measured,
         "disk": disk,
     }
-    return result | {"goals": goals(result)}
+    return result | {"goals": check_goals(result)}
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--dimensions", type=int, default=384)
@@ -343,10 +356,10 @@ def main() -> None:
     parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
-        print(json.dumps(load(options.load, options.dimensions, options.queries)))
+        print(json.dumps(measure_loading(options.load, options.dimensions, options.queries)))
         return
     result = run(options)
-    show(result)
+    print_tables(result)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
