@@ -90,7 +90,7 @@ def change_stores(stores: list[FaissStore], vectors: dict, step: int) -> dict:
 
 def assert_same_searches(store: FaissStore, other: FaissStore) -> None:
     assert len(store) == len(other)
-    for text in "abcd":
+    for text in "ab":
         for filter in FILTERS:
             found = other.similarity_search_with_score(text, 20, filter=filter)
             assert_same_results(
@@ -99,7 +99,7 @@ def assert_same_searches(store: FaissStore, other: FaissStore) -> None:
             diverse = [s.max_marginal_relevance_search(text, 5, 30, filter=filter) for s in (store, other)]
             assert diverse[0] == diverse[1]
     assert len(store.similarity_search("a", 5000)) == len(store)
-    ids = [f"d{i}" for i in range(800)]
+    ids = [f"d{i}" for i in range(0, 800, 8)]
     assert store.get_by_ids(ids) == other.get_by_ids(ids)
 
 

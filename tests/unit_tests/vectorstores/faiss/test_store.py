@@ -158,6 +158,15 @@ def test_returned_and_added_documents_are_copies():
     assert store.get_by_ids(["a"]) == [Document(id="a", page_content="text", metadata={"tags": ["x"]})]
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_given_documents_are_scored_like_search_results(metric):
+    store, _ = fill_store(60, metric=metric)
+    scores = {document.id: score for document, score in store.similarity_search_with_score("q", 60)}
+    assert store.score_documents("q", ["d3", "unknown", "d59"]) == {id_: scores[id_] for id_ in ("d3", "d59")}
+    assert store.score_documents("q", ["d3", "d4"], filter={"group": 3}) == {"d3": scores["d3"]}
+    assert FaissStore(EMBEDDING).score_documents("q", ["d3"]) == {}
+
+
 def test_last_document_with_an_id_is_kept():
     store = FaissStore(EMBEDDING)
     documents = [Document(id=id_, page_content=f"{id_}{n}") for n, id_ in enumerate("abac")]
