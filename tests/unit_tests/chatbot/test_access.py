@@ -1,25 +1,27 @@
-"""Documents that a caller may not see: nothing of them reaches prompt, answer, sources, session or log."""
+"""Access labels: nothing of a forbidden document reaches prompt, answer, sources, session or log."""
 
 import json
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
-from pydantic import Field
 
 from langchain_gptoss import BM25Retriever, FaissStore, HybridRetriever, NeighbourRetriever, create_chatbot
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.errors import InvalidInputError
+from tests.unit_tests.chatbot.fakes import RecordingModel, build_model, build_retriever
 
 QUESTION = "How much is the bonus of the directors?"
-SECRET = "The bonus of the directors is 81,250 euros a year."
 DOCUMENTS = [
-    Document(SECRET, id="1", metadata={"source": "board.md", "access": ["board"]}),
+    Document(
+        "The bonus of the directors is 81,250 euros a year.",
+        id="1",
+        metadata={"source": "board.md", "access": ["board"]},
+    ),
     Document("The bonus of the staff is 500 euros a year.", id="2", metadata={"source": "staff.md", "access": ["hr"]}),
     Document(
         "The bonus of the directors is on no page of this.", id="3", metadata={"source": "p", "access": ["public"]}
@@ -31,46 +33,43 @@ DOCUMENTS = [
 ]
 
 
-class Gossip(GenericFakeChatModel):
-    """Repeats everything it was shown."""
-
-    shown: list = Field(default_factory=list)
+class RepeatingModel(RecordingModel):
+    """Repeats all passages of its prompt."""
 
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
-        self.shown.append(str(messages))
+        self.prompts.append(str(messages))
         yield ChatGenerationChunk(message=AIMessageChunk(content=messages[0].text.split("Passages:")[-1]))
 
 
-class FilterIgnorer(BaseRetriever):
-    """Takes a filter, and does not care."""
+class FilterIgnoringRetriever(BaseRetriever):
+    """Takes a filter and ignores it."""
 
     def _get_relevant_documents(self, query, *, run_manager, filter=None):
         return DOCUMENTS
 
 
-def faiss():
+def build_faiss_retriever():
     store = FaissStore(DeterministicFakeEmbedding(size=16))
     store.add_documents(DOCUMENTS)
     return store.as_retriever(search_kwargs={"k": 5})
 
 
-def words():
+def build_bm25_retriever():
     return BM25Retriever.from_documents(DOCUMENTS)
 
 
 RETRIEVERS = {
-    "faiss": faiss,
-    "bm25": words,
-    "hybrid": lambda: HybridRetriever(retrievers=[words(), faiss()]),
-    "neighbours": lambda: NeighbourRetriever(retriever=words(), chunks=words()),
-    "ignores": FilterIgnorer,
+    "faiss": build_faiss_retriever,
+    "bm25": build_bm25_retriever,
+    "hybrid": lambda: HybridRetriever(retrievers=[build_bm25_retriever(), build_faiss_retriever()]),
+    "neighbours": lambda: NeighbourRetriever(retriever=build_bm25_retriever(), chunks=build_bm25_retriever()),
+    "ignores": FilterIgnoringRetriever,
 }
 
 
 @pytest.mark.parametrize("kind", RETRIEVERS)
-@pytest.mark.parametrize("labels", [["hr"], [], ["boar"], ["board "], ["BOARD"], ["hr", "it"]])
-async def test_nothing_of_a_forbidden_document_comes_out(kind, labels, tmp_path):
-    llm = Gossip(messages=iter([]))
+async def test_forbidden_documents_leave_no_trace(kind, tmp_path):
+    llm = RepeatingModel(messages=iter([]))
     bot = create_chatbot(
         llm,
         RETRIEVERS[kind](),
@@ -80,53 +79,51 @@ async def test_nothing_of_a_forbidden_document_comes_out(kind, labels, tmp_path)
         sessions=tmp_path / "s.sqlite",
         audit=tmp_path / "audit.jsonl",
     )
-    config = {"configurable": {"user_id": "ada", "access_labels": labels}}
     question = {"question": QUESTION, "session_id": "a"}
-    events = [event async for event in bot.astream_events(question, config, version="v2")]
-    outputs = [bot.invoke(question, config), await bot.ainvoke(question, config), *bot.stream(question, config)]
-    bot.close()
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode(errors="replace")
-    said = json.dumps([output.model_dump() for output in outputs])
-    leaked = ("81,250", "board.md", "lost.md")
-    assert not [word for word in (*leaked, "92,000") for text in (*llm.shown, said, kept) if word in text]
-    if kind != "ignores":  # what a retriever gives to LangChain's callbacks is out of our hands
-        assert not [word for word in leaked if word in str(events)]
-    assert ("500 euros" in said) == ("hr" in labels)
+    config = {"configurable": {"user_id": "ada", "access_labels": ["hr", "boar", "board ", "BOARD"]}}
+    with bot:
+        events = [event async for event in bot.astream_events(question, config, version="v2")]
+        outputs = [bot.invoke(question, config), await bot.ainvoke(question, config), *bot.stream(question, config)]
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode(errors="replace")
+    output = json.dumps([output.model_dump() for output in outputs])
+    secrets = ("81,250", "board.md", "lost.md")
+    assert not [secret for secret in (*secrets, "92,000") for text in (*llm.prompts, output, files) if secret in text]
+    if kind != "ignores":  # LangChain's callbacks receive what the retriever returns, before the second check
+        assert not [secret for secret in secrets if secret in str(events)]
+    assert "500 euros" in output
 
 
-def test_who_may_see_it_does():
-    bot = create_chatbot(Gossip(messages=iter([])), words(), access="access", decline_below=0)
-    answer = bot.invoke(QUESTION, {"configurable": {"access_labels": ["board"]}})
-    assert "81,250" in answer["answer"]
-    assert {source["source"] for source in answer["sources"]} == {"board.md", "p"}
+@pytest.mark.parametrize(
+    ("labels", "sources"),
+    [(["board"], {"board.md", "p"}), (["hr", "it"], {"staff.md", "p"}), (["boar"], {"p"}), ([], {"p"})],
+)
+def test_a_caller_finds_documents_with_a_common_label_and_public_ones(labels, sources):
+    bot = create_chatbot(
+        RepeatingModel(messages=iter([])), build_bm25_retriever(), access="access", decline_below=0, strict=False
+    )
+    answer = bot.invoke(QUESTION, {"configurable": {"access_labels": labels}})
+    assert {source["source"] for source in answer["sources"]} == sources
+    assert ("81,250" in answer["answer"]) == ("board" in labels)
 
 
-def test_a_caller_without_labels_sees_what_is_public():
-    bot = create_chatbot(Gossip(messages=iter([])), words(), access="access", decline_below=0)
-    assert [source["source"] for source in bot.invoke(QUESTION)["sources"]] == ["p"]
-
-
-def test_a_retriever_that_cannot_be_told_is_refused():
-    for retriever in (RunnableLambda(lambda _: DOCUMENTS), _Deaf()):
+def test_a_retriever_without_a_filter_raises_an_error():
+    for retriever in (RunnableLambda(lambda _: DOCUMENTS), build_retriever()):
         with pytest.raises(InvalidInputError, match="takes no filter"):
-            create_chatbot(Gossip(messages=iter([])), retriever, access="access")
+            create_chatbot(build_model(), retriever, access="access")
 
 
-class _Deaf(BaseRetriever):
-    def _get_relevant_documents(self, query, *, run_manager):
-        return DOCUMENTS
-
-
-@pytest.mark.parametrize("labels", ["board", [5], [["board"]]])
-def test_labels_must_be_a_list_of_texts(labels):
-    bot = create_chatbot(Gossip(messages=iter([AIMessage("x")])), words(), access="access")
+def test_labels_that_are_no_list_raise_an_error():
+    bot = create_chatbot(build_model(), build_bm25_retriever(), access="access")
     with pytest.raises(InvalidInputError, match="access_labels is"):
-        bot.invoke(QUESTION, {"configurable": {"access_labels": labels}})
+        bot.invoke(QUESTION, {"configurable": {"access_labels": "board"}})
 
 
-def test_the_filter():
+def test_the_filter_accepts_each_label_once_and_public():
     assert Access("acl").build_filter(["b", "a", "b"]) == {
         "$or": [{"acl": {"$contains": "a"}}, {"acl": {"$contains": "b"}}, {"acl": {"$contains": "public"}}]
     }
+
+
+def test_an_empty_field_name_raises_an_error():
     with pytest.raises(InvalidInputError, match="name of the metadata field"):
         Access("")

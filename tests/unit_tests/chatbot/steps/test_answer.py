@@ -1,0 +1,74 @@
+"""The steps of an answer by themselves: a state and a context go in, changes come out."""
+
+import threading
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_core.runnables import RunnableLambda
+
+from langchain_gptoss import create_chatbot
+from langchain_gptoss._flow import run_flow
+from langchain_gptoss.chatbot.caller import Caller
+from langchain_gptoss.chatbot.state import Abandoned, AnswerState, AnswerWriter, StepContext
+from langchain_gptoss.chatbot.steps.answer import AnswerCollector, generate_answer, verify_answer
+from langchain_gptoss.chatbot.steps.retrieval import judge_passages, retrieve_documents
+from langchain_gptoss.errors import RetrievalError
+from tests.unit_tests.chatbot.fakes import EXPRESS, EXPRESS_ANSWER, build_model, build_retriever
+
+
+@pytest.fixture
+def chunks():
+    return []
+
+
+@pytest.fixture
+def context(chunks):
+    bot = create_chatbot(build_model(EXPRESS_ANSWER), build_retriever())
+    writer = AnswerWriter(send=chunks.append, abandoned=threading.Event())
+    return StepContext(settings=bot.settings, caller=Caller(), writer=writer, config={})
+
+
+@pytest.fixture
+def state(context):
+    answer = AnswerState(
+        question=EXPRESS,
+        standalone_question=EXPRESS,
+        queries=[(EXPRESS, 1.0)],
+        texts=context.settings.select_texts(EXPRESS),
+    )
+    return {"answer_state": answer}
+
+
+def run_steps(state, context, *steps):
+    for step in steps:
+        state = {**state, **run_flow(step(state, context))}
+    return state
+
+
+def test_the_steps_pass_the_state_on_and_write_chunks(state, context, chunks):
+    answer = run_steps(state, context, retrieve_documents, judge_passages, generate_answer, verify_answer)[
+        "answer_state"
+    ]
+    assert answer.answer == f"{EXPRESS_ANSWER} [1]" == "".join(chunk.answer for chunk in chunks)
+    assert chunks[0].sources[0].number == 1
+    assert state["answer_state"].answer == ""  # the state before is unchanged
+
+
+def test_nothing_is_written_after_the_caller_has_left(state, context, chunks):
+    state = run_steps(state, context, retrieve_documents, judge_passages)
+    context.writer.abandoned.set()
+    chunks.clear()
+    with pytest.raises(Abandoned):
+        run_flow(generate_answer(state, context))
+    collector = AnswerCollector(state["answer_state"], context.writer, withholds=True)
+    with pytest.raises(Abandoned):
+        collector.add(AIMessageChunk(content="Express"))
+    assert chunks == []
+
+
+def test_an_error_of_any_retriever_is_a_retrieval_error():
+    def fail(query):
+        raise KeyError("index")
+
+    with pytest.raises(RetrievalError, match=r"failed \(KeyError: 'index'\). Check the index"):
+        create_chatbot(build_model(), RunnableLambda(fail)).invoke(EXPRESS)
