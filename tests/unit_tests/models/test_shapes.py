@@ -1,0 +1,116 @@
+"""Shapes agree with the published parameter counts, and are read from configurations."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from langchain_gptoss.errors import CheckpointError
+from langchain_gptoss.models.demo_conversion import build_config
+from langchain_gptoss.models.shapes import SHAPES, Shape, parse_shape
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "active", "packed"),
+    # Total and active: the model card of gpt-oss. Packed: 17 bytes for every 32 of 24 * 32 * 3 * 2880 * 2880 weights.
+    [("20b", 20.91, 3.61, 10.152), ("120b", 116.83, 5.13, 60.914)],
+)
+def test_parameter_counts_are_the_published_ones(name, total, active, packed):
+    shape = SHAPES[name]
+    assert shape.parameters / 1e9 == pytest.approx(total, abs=0.006)
+    assert shape.active_parameters / 1e9 == pytest.approx(active, abs=0.006)
+    assert shape.packed_expert_bytes / 1e9 == pytest.approx(packed, abs=0.001)
+
+
+@pytest.mark.parametrize(("name", "size"), [("1.0b", 1.0), ("3.6b", 3.6)])
+def test_unpublished_shapes_have_the_size_of_their_name(name, size):
+    shape = SHAPES[name]
+    assert shape.parameters / 1e9 == pytest.approx(size, rel=0.02)
+    assert shape.hidden_size % 32 == shape.intermediate_size % 32 == 0
+    assert shape.vocabulary == 201_088
+    assert shape.heads % shape.kv_heads == 0
+
+
+def test_only_full_layers_store_the_whole_context():
+    shape = SHAPES["20b"]
+    shorter, longer = (shape.compute_cache_bytes(tokens, width=2) for tokens in (10_000, 10_001))
+    bytes_per_token = 24_576  # keys and values of 8 heads of 64 in 12 full layers
+    assert longer - shorter == bytes_per_token
+    assert shorter - 10_000 * bytes_per_token == 128 * bytes_per_token  # the windows of the 12 sliding layers
+    assert shape.compute_cache_bytes(100, width=2) == 100 * 2 * bytes_per_token
+
+
+def test_packed_rows_are_padded_to_whole_blocks():
+    shape = replace(SHAPES["1.0b"], layers=1, experts=1, hidden_size=33, intermediate_size=32)
+    assert shape.packed_expert_bytes == 17 * (64 * 2 + 33 * 1)
+
+
+def build_published_config(shape: Shape, **changes: Any) -> dict[str, Any]:
+    return {
+        "model_type": "gpt_oss",
+        "hidden_size": shape.hidden_size,
+        "intermediate_size": shape.intermediate_size,
+        "num_hidden_layers": shape.layers,
+        "num_local_experts": shape.experts,
+        "num_experts_per_tok": 4,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": 64,
+        "vocab_size": shape.vocabulary,
+        "sliding_window": 128,
+        "layer_types": ["sliding_attention", "full_attention"] * (shape.layers // 2),
+        "tie_word_embeddings": False,
+        "max_position_embeddings": 131_072,
+        "quantization_config": {"quant_method": "mxfp4"},
+    } | changes
+
+
+@pytest.mark.parametrize("name", ["20b", "120b", "1.0b", "3.6b"])
+def test_parse_shape_reads_a_published_config(name):
+    assert parse_shape(build_published_config(SHAPES[name])) == SHAPES[name]
+
+
+def test_demo_shape_matches_the_converted_config():
+    fields = {
+        "llama.block_count": 30,
+        "llama.embedding_length": 576,
+        "llama.feed_forward_length": 1536,
+        "llama.attention.head_count": 9,
+        "llama.attention.head_count_kv": 3,
+        "llama.rope.dimension_count": 64,
+        "llama.context_length": 8192,
+        "tokenizer.ggml.tokens": ["x"] * 49_152,
+    }
+    fields |= {f"llama.{name}": 1.0 for name in ("attention.layer_norm_rms_epsilon", "rope.freq_base")}
+    fields |= {f"tokenizer.ggml.{name}_token_id": 0 for name in ("bos", "eos", "padding")}
+    assert parse_shape(build_config(fields)) == SHAPES["demo"]
+
+
+def test_missing_keys_get_the_defaults_of_transformers():
+    assert parse_shape({"model_type": "gpt_oss"}) == replace(SHAPES["120b"], checkpoint_experts="bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("changes", "dtype"),
+    [
+        ({}, "mxfp4"),
+        ({"quantization_config": None, "dtype": "float32"}, "float32"),
+        ({"quantization_config": None, "torch_dtype": "torch.bfloat16"}, "bfloat16"),
+        ({"quantization_config": None}, "bfloat16"),
+    ],
+)
+def test_type_of_the_experts(changes, dtype):
+    assert parse_shape(build_published_config(SHAPES["20b"], **changes)).checkpoint_experts == dtype
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": "2880"}, "hidden_size = '2880'"),
+        ({"num_local_experts": 0}, "num_local_experts = 0"),
+        ({"quantization_config": {"quant_method": "awq"}}, "quantized as 'awq'"),
+    ],
+)
+def test_invalid_configs_are_refused(changes, message):
+    with pytest.raises(CheckpointError, match=message):
+        parse_shape(build_published_config(SHAPES["20b"], **changes))
