@@ -1,8 +1,7 @@
-"""Writes the golden files of harmony: `python scripts/harmony_golden.py`, then read the diff.
+"""Update the golden files of harmony prompts: `python scripts/harmony_golden.py`, then read the diff.
 
-A file of `tests/unit_tests/chat_formats/harmony/golden/` holds a conversation and its task, which are written
-by hand, and the prompt they become, as text and as ids, which is written here.
-A new shape is a new file without `text` and `ids`.
+A file in `tests/unit_tests/chat_formats/harmony/golden/` holds messages and options, written by hand, and the prompt as
+text and ids, written by this script. A new case is a new file without `text` and `ids`.
 """
 
 import datetime
@@ -22,52 +21,52 @@ from langchain_gptoss.chat_formats.base import PromptOptions, ResponseFormat, To
 from langchain_gptoss.chat_formats.harmony import HarmonyFormat, renderer
 
 FOLDER = Path(__file__).parents[1] / "tests" / "unit_tests" / "chat_formats" / "harmony" / "golden"
-DAY = datetime.date(2026, 2, 3)
+DATE = datetime.date(2026, 2, 3)
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
 @contextmanager
-def that_day() -> Iterator[None]:
-    """Stops the calendar: a prompt holds the date."""
+def fix_date() -> Iterator[None]:
+    """Replace the current date, which is part of every prompt, by `DATE`."""
 
     class Date(datetime.date):
         @classmethod
         def today(cls) -> datetime.date:
-            return DAY
+            return DATE
 
     with patch.object(renderer, "date", Date):
         yield
 
 
-def read(shape: dict[str, Any]) -> tuple[list[BaseMessage], PromptOptions]:
-    """Returns a file's conversation and task."""
-    options = dict(shape["options"])
+def read_case(case: dict[str, Any]) -> tuple[list[BaseMessage], PromptOptions]:
+    """Return the messages and the options of a golden file."""
+    options = dict(case["options"])
     if "tools" in options:
         options["tools"] = tuple(Tool(**tool) for tool in options["tools"])
     if "response_format" in options:
         options["response_format"] = ResponseFormat(**options["response_format"])
-    return messages_from_dict(shape["messages"]), PromptOptions(**options)
+    return messages_from_dict(case["messages"]), PromptOptions(**options)
 
 
-def prompt(shape: dict[str, Any]) -> tuple[list[str], list[int]]:
-    """Returns the prompt that a file's conversation becomes, as lines that add up to its text, and as ids."""
-    with that_day():
-        ids = HarmonyFormat().render(*read(shape))
+def render_case(case: dict[str, Any]) -> tuple[list[str], list[int]]:
+    """Return the prompt of a golden file, as lines that add up to its text, and as ids."""
+    with fix_date():
+        ids = HarmonyFormat().render(*read_case(case))
     return re.findall(r".*?(?:\n|<\|end\|>|<\|call\|>|$)", ENCODING.decode(ids))[:-1], ids
 
 
-def written(shape: dict[str, Any]) -> str:
-    """Returns a file's content, brought up to date."""
-    lines, ids = prompt(shape)
-    content = json.dumps({**shape, "text": lines, "ids": "IDS"}, ensure_ascii=False, indent=2)
-    wrapped = textwrap.fill(", ".join(map(str, ids)), 116, initial_indent="    ", subsequent_indent="    ")
-    return content.replace('"IDS"', f"[\n{wrapped}\n  ]") + "\n"
+def update_content(case: dict[str, Any]) -> str:
+    """Return the content of a golden file with the current prompt."""
+    lines, ids = render_case(case)
+    content = json.dumps({**case, "text": lines, "ids": "IDS"}, ensure_ascii=False, indent=2)
+    wrapped_ids = textwrap.fill(", ".join(map(str, ids)), 116, initial_indent="    ", subsequent_indent="    ")
+    return content.replace('"IDS"', f"[\n{wrapped_ids}\n  ]") + "\n"
 
 
 def main() -> None:
-    """Brings every file up to date."""
+    """Update every golden file."""
     for path in sorted(FOLDER.glob("*.json")):
-        path.write_text(written(json.loads(path.read_text("utf-8"))), "utf-8", newline="\n")
+        path.write_text(update_content(json.loads(path.read_text("utf-8"))), "utf-8", newline="\n")
 
 
 if __name__ == "__main__":

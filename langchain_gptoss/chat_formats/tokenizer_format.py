@@ -103,11 +103,10 @@ class TokenizerParser(Parser):
         while not self._is_untagged_call(self._pending):
             start = self._pending.find(CALL_START)
             if start < 0:
-                held_length = (
-                    measure_overlap(self._pending, CALL_START) if self._pending.strip() else len(self._pending)
-                )
-                text, self._pending = _split(self._pending, len(self._pending) - held_length)
-                self._has_output = self._has_output or bool(text.strip())
+                text, rest = _split(self._pending, len(self._pending) - measure_overlap(self._pending, CALL_START))
+                if not text.strip():  # white space before a call is not text
+                    return deltas
+                self._pending, self._has_output = rest, True
                 return deltas + build_text_deltas(text)
             before, self._pending = _split(self._pending, start)
             deltas += build_text_deltas(before if before.strip() else "")

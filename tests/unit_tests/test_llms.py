@@ -1,105 +1,81 @@
-"""GptOssLLM on a scripted engine: text in, text out, for one prompt and for several."""
+"""GptOssLLM: text in, text out, for one prompt and for several."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from openai_harmony import HarmonyEncodingName, load_harmony_encoding
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_gptoss import GptOssLLM
-from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
+from tests.unit_tests.scripted_models import (
+    ENCODING,
+    SlowEngine,
+    build_completion_model,
+    encode,
+    read_prompt,
+    write_answer,
+    write_final,
+)
 
-HEADER = "<|channel|>final<|message|>"
-
-
-def ids_of(text: str) -> list[int]:
-    return ENCODING.encode(text, allowed_special="all")
-
-
-class Engine(ScriptedEngine):
-    """A scripted engine that keeps the streams it gave."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.streams: list[TokenStream] = []
-
-    def submit(self, request: GenerationRequest) -> TokenStream:
-        self.streams.append(super().submit(request))
-        return self.streams[-1]
+ANSWER = write_answer("Paris, of course.")
+PIECES = ["Paris", ",", " of", " course", "."]
 
 
-@pytest.fixture
-def make() -> Iterator[Callable[..., GptOssLLM]]:
-    engines = []
-
-    def make_model(*completions: str, context_length: int = 131_072, **options: Any) -> GptOssLLM:
-        engines.append(Engine([ids_of(text) for text in completions], context_length=context_length))
-        return GptOssLLM(model="gpt-oss-20b", engine=engines[-1], **options)
-
-    yield make_model
-    for engine in engines:
-        engine.close()
-
-
-ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
-ANSWER = f"<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant{HEADER}Paris, of course.<|return|>"
-
-
-def prompt_of(llm: GptOssLLM, index: int = 0) -> str:
-    return ENCODING.decode(llm.engine.requests[index].prompt_ids)
-
-
-def test_invoke_asks_as_a_user_and_leaves_the_reasoning_out(make):
-    llm = make(ANSWER)
+def test_prompt_is_sent_as_a_user_message_and_reasoning_is_left_out():
+    llm = build_completion_model(ANSWER)
     assert llm.invoke("The capital of France?") == "Paris, of course."
-    assert prompt_of(llm).endswith("<|start|>user<|message|>The capital of France?<|end|><|start|>assistant")
+    assert read_prompt(llm).endswith("<|start|>user<|message|>The capital of France?<|end|><|start|>assistant")
 
 
-def test_raw_continues_the_prompt_as_it_stands(make):
-    llm = make(" Paris, of course.<|endoftext|>", raw=True)
+def test_raw_continues_the_prompt():
+    llm = build_completion_model(" Paris, of course.<|endoftext|>", " Paris, of course.", raw=True)
     assert llm.invoke("The capital of France is") == " Paris, of course."
-    assert prompt_of(llm) == "The capital of France is"
+    assert read_prompt(llm) == "The capital of France is"
+    assert len([text for text in llm.stream("x") if text]) == 5
 
 
-def test_raw_is_streamed_too(make):
-    assert len([text for text in make(" Paris, of course.", raw=True).stream("x") if text]) == 5
-
-
-def test_raw_writes_control_tokens_as_text(make):
-    llm = make("x", raw=True)
+def test_raw_encodes_control_tokens_as_text():
+    llm = build_completion_model("x", raw=True)
     llm.invoke("<|start|>system")
-    assert not any(ENCODING.is_special_token(i) for i in llm.engine.requests[0].prompt_ids)
+    assert not any(ENCODING.is_special_token(token_id) for token_id in llm.engine.requests[0].prompt_ids)
 
 
-def test_generate_answers_every_prompt_in_order(make):
-    llm = make(*(f"{HEADER}answer {n}<|return|>" for n in range(5)))
+def test_generate_answers_every_prompt_in_order():
+    llm = build_completion_model(*(write_final(f"answer {n}") for n in range(5)))
     result = llm.generate([f"question {n}" for n in range(5)])
     assert [generations[0].text for generations in result.generations] == [f"answer {n}" for n in range(5)]
     info = result.generations[2][0].generation_info
     assert info == {"finish_reason": "stop", "input_tokens": len(llm.engine.requests[2].prompt_ids), "output_tokens": 7}
-    assert [prompt_of(llm, n).count(f"question {n}") for n in range(5)] == [1] * 5
+    assert [read_prompt(llm, n).count(f"question {n}") for n in range(5)] == [1] * 5
 
 
-async def test_agenerate_and_ainvoke(make):
-    llm = make(*(f"{HEADER}answer {n}<|return|>" for n in range(3)))
+async def test_agenerate_and_ainvoke():
+    llm = build_completion_model(*(write_final(f"answer {n}") for n in range(3)))
     result = await llm.agenerate(["question"] * 2)
     assert [generations[0].text for generations in result.generations] == ["answer 0", "answer 1"]
     assert await llm.ainvoke("question") == "answer 2"
 
 
-def test_stream(make):
-    assert [text for text in make(ANSWER).stream("x") if text] == ["Paris", ",", " of", " course", "."]
+def test_stream():
+    assert [text for text in build_completion_model(ANSWER).stream("x") if text] == PIECES
 
 
-async def test_astream(make):
-    assert [text async for text in make(ANSWER).astream("x") if text] == ["Paris", ",", " of", " course", "."]
+async def test_astream():
+    assert [text async for text in build_completion_model(ANSWER).astream("x") if text] == PIECES
 
 
-def test_stop_strings_and_max_tokens(make):
-    llm = make(ANSWER, ANSWER, f"{HEADER}one two three<|return|>", stop=[" course"])
+async def test_echo_puts_the_prompt_first():
+    llm = build_completion_model(ANSWER, ANSWER, ANSWER, echo=True)
+    assert llm.invoke("Q: ") == "Q: Paris, of course."
+    assert list(llm.stream("Q: "))[:2] == ["Q: ", "Paris"]
+    assert [text async for text in llm.astream("Q: ")][:2] == ["Q: ", "Paris"]
+
+
+def test_stop_strings_and_max_tokens():
+    llm = build_completion_model(ANSWER, ANSWER, write_final("one two three"), stop=[" course"])
     assert llm.invoke("x") == "Paris, of"
     assert llm.invoke("x", stop=["aris, o"]) == "P"
     result = llm.generate(["x"], max_tokens=5)
@@ -107,64 +83,101 @@ def test_stop_strings_and_max_tokens(make):
     assert result.generations[0][0].generation_info["finish_reason"] == "length"
 
 
-async def test_the_beginning_of_a_stop_string_at_the_end_is_text(make):
-    llm = make(*[f"{HEADER}one two<|return|>"] * 4, stop=["two!"])
+async def test_beginning_of_a_stop_string_at_the_end_is_text():
+    llm = build_completion_model(*[write_final("one two")] * 4, stop=["two!"])
     assert llm.invoke("x") == await llm.ainvoke("x") == "one two"
     assert "".join(llm.stream("x")) == "one two"
     assert "".join([text async for text in llm.astream("x")]) == "one two"
 
 
-def test_unknown_options_are_refused(make):
+def test_unknown_options_are_rejected():
     with pytest.raises(InvalidInputError, match="Unknown option 'best_of'"):
-        make(ANSWER).invoke("x", best_of=3)
+        build_completion_model(ANSWER).invoke("x", best_of=3)
 
 
-LONG = HEADER + "word " * 20_000
+@pytest.mark.parametrize(
+    ("options", "other_options"),
+    [
+        ({"echo": False}, {"echo": True}),
+        ({"base_url": None}, {"base_url": "http://host:8000/v1"}),
+        ({"logprobs": False}, {"logprobs": True}),
+    ],
+)
+def test_cache_distinguishes_the_options_of_the_constructor(options, other_options):
+    cache = InMemoryCache()
+    models = [build_completion_model(ANSWER, cache=cache, **values) for values in (options, other_options)]
+    for llm in models:
+        llm.invoke("q")
+    assert [len(llm.engine.requests) for llm in models] == [1, 1]
 
 
-def paced(llm: GptOssLLM) -> GptOssLLM:
-    """Makes the scripted engine take a millisecond for each token, as a model would."""
-    replay = llm.engine._replay
-
-    def slow(*args: Any) -> Any:
-        for token_id in replay(*args):
-            time.sleep(0.001)
-            yield token_id
-
-    llm.engine._replay = slow
-    return llm
+async def test_cache_distinguishes_the_options_of_a_call():
+    llm = build_completion_model(*(write_answer(letter) for letter in "ABC"), cache=InMemoryCache())
+    assert [llm.invoke("q", seed=1), llm.invoke("q", seed=2), llm.invoke("q", seed=1)] == ["A", "B", "A"]
+    assert await llm.ainvoke("q", seed=3) == "C"
 
 
-async def test_a_prompt_that_cannot_be_begun_ends_those_that_were(make):
-    llm = paced(make(LONG, LONG, context_length=50_000))
+class TokenCollector(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        self.texts.append(token)
+
+
+async def test_callbacks_receive_text_that_was_held_back():
+    handler = TokenCollector()
+    llm = build_completion_model(*[write_answer("Hello the")] * 2)
+    list(llm.stream("x", stop=["there"], config={"callbacks": [handler]}))
+    assert "".join(handler.texts) == "Hello the"
+    assert [text async for text in llm.astream("x", stop=["there"], config={"callbacks": [handler]})]
+    assert "".join(handler.texts) == "Hello the" * 2
+
+
+@pytest.fixture
+def endless_llm():
+    engine = SlowEngine([encode(write_final("word " * 20_000))] * 2, context_length=50_000)
+    yield GptOssLLM(model="gpt-oss-20b", engine=engine)
+    engine.close()
+
+
+async def test_prompt_that_cannot_start_stops_the_others(endless_llm):
+    prompts = ["short", "long " * 60_000]
     with pytest.raises(ContextLengthError):
-        llm.generate(["short", "long " * 60_000])
+        endless_llm.generate(prompts)
     with pytest.raises(ContextLengthError):
-        await llm.agenerate(["short", "long " * 60_000])
-    assert [stream.is_cancelled for stream in llm.engine.streams] == [True, True]
+        await endless_llm.agenerate(prompts)
+    assert [stream.is_cancelled for stream in endless_llm.engine.streams] == [True, True]
 
 
-def test_closing_the_stream_stops_the_generation(make):
-    llm = paced(make(LONG))
-    stream = llm.stream("x")
+def test_closing_the_stream_stops_the_generation(endless_llm):
+    stream = endless_llm.stream("x")
     next(stream)
     stream.close()
-    assert llm.engine.streams[0].is_cancelled
+    assert endless_llm.engine.streams[0].is_cancelled
 
 
-async def test_cancelling_the_task_stops_every_generation(make):
-    llm = paced(make(LONG, LONG))
-    task = asyncio.create_task(llm.agenerate(["x", "y"]))
-    while llm.engine.steps < 20:
+async def test_closing_the_async_stream_stops_the_generation(endless_llm):
+    stream = endless_llm.astream("x")
+    await anext(stream)
+    await stream.aclose()
+    assert endless_llm.engine.streams[0].is_cancelled
+
+
+async def test_cancelling_the_task_stops_all_generations(endless_llm):
+    task = asyncio.create_task(endless_llm.agenerate(["x", "y"]))
+    deadline = time.monotonic() + 60
+    while len(endless_llm.engine.streams) < 2 or endless_llm.engine.steps < 20:
+        assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [stream.is_cancelled for stream in llm.engine.streams] == [True, True]
+    assert [stream.is_cancelled for stream in endless_llm.engine.streams] == [True, True]
 
 
-def test_what_tells_it_apart(make):
-    llm = make(raw=True)
+def test_identifying_parameters_and_token_counts():
+    llm = build_completion_model(raw=True)
     assert llm._llm_type == "gptoss"
     assert llm._identifying_params["raw"] is True
     assert llm.get_num_tokens("Hello there, friend!") == 5

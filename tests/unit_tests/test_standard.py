@@ -1,4 +1,4 @@
-"""LangChain's own unit suite for chat models, with every feature on."""
+"""LangChain's standard unit tests for chat models, with every feature on."""
 
 from typing import Any
 
@@ -28,16 +28,16 @@ class TestStandard(ChatModelUnitTests):
 
 
 @pytest.mark.filterwarnings("ignore:The function `load` is in beta")
-def test_a_model_is_written_down_without_weights_and_made_again():
+def test_serialized_model_is_loaded_again():
     llm = ChatGptOss(model="gpt-oss-20b", temperature=0.5, stop=["x"], reasoning_effort="high")
-    written = dumpd(llm)
-    assert written["type"] == "constructor"
-    assert written["kwargs"]["temperature"] == 0.5
-    again = load(written, valid_namespaces=["langchain_gptoss"], allowed_objects=[ChatGptOss])
-    assert again.model_dump() == llm.model_dump()
+    serialized = dumpd(llm)
+    assert serialized["type"] == "constructor"
+    assert serialized["kwargs"]["temperature"] == 0.5
+    loaded = load(serialized, valid_namespaces=["langchain_gptoss"], allowed_objects=[ChatGptOss])
+    assert loaded.model_dump() == llm.model_dump()
 
 
-def test_a_key_is_never_written_down():
-    written = dumpd(ChatGptOss(model="gpt-oss-20b", api_key="hunter2"))
-    assert "hunter2" not in str(written)
-    assert written["kwargs"]["api_key"]["id"] == ["GPTOSS_API_KEY"]
+def test_api_key_is_never_serialized():
+    serialized = dumpd(ChatGptOss(model="gpt-oss-20b", api_key="hunter2"))
+    assert "hunter2" not in str(serialized)
+    assert serialized["kwargs"]["api_key"]["id"] == ["GPTOSS_API_KEY"]

@@ -1,6 +1,6 @@
-"""LangChain's own integration suite, every feature on, with harmony as gpt-oss-20b would emit it.
+"""LangChain's standard integration tests, every feature on, with the harmony that gpt-oss-20b would write.
 
-No case is expected to fail here: what the demo model is too small for is shown to work.
+All cases pass here, also those for which the demo model is too small.
 """
 
 import json
@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
-from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import ChatGptOss
 from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
+from tests.unit_tests.scripted_models import ENCODING, encode
 
-ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 JOKE = {"setup": "Why was the cat sitting on the computer?", "punchline": "To keep an eye on the mouse!"}
 ARGUMENTS = {
     "magic_function": {"input": 3},
@@ -27,36 +26,36 @@ ARGUMENTS = {
 }
 
 
-class Speaker(ScriptedEngine):
-    """Answers a prompt as the model would: thinks, then calls the tool that is asked for, or answers."""
+class RespondingEngine(ScriptedEngine):
+    """An engine that answers a prompt as the model would: it reasons, then calls a tool or answers."""
 
     def __init__(self) -> None:
         super().__init__([])
 
     def submit(self, request: GenerationRequest) -> TokenStream:
         prompt = ENCODING.decode(request.prompt_ids)
-        self._completions.append(ENCODING.encode(completion(prompt), allowed_special="all"))
+        self._completions.append(encode(write_completion(prompt)))
         return super().submit(request)
 
 
-def completion(prompt: str) -> str:
-    thought = "<|channel|>analysis<|message|>The user wants something; let me see.<|end|><|start|>assistant"
+def write_completion(prompt: str) -> str:
+    reasoning = "<|channel|>analysis<|message|>The user wants something; let me see.<|end|><|start|>assistant"
     question = prompt.rpartition("<|start|>user<|message|>")[2]
     offered = re.findall(r"^type (\w+) = ", prompt, flags=re.MULTILINE)
-    answered = "<|start|>functions." in question
-    demanded = re.search(r"Answer this message with a call to functions\.(\w+)", prompt)
-    if offered and not answered and (demanded or "hello" not in question.lower()):
-        name = demanded[1] if demanded else offered[0]
-        arguments = ARGUMENTS.get(name) or named(question)
+    has_result = "<|start|>functions." in question
+    required = re.search(r"Answer this message with a call to functions\.(\w+)", prompt)
+    if offered and not has_result and (required or "hello" not in question.lower()):
+        name = required[1] if required else offered[0]
+        arguments = ARGUMENTS.get(name) or read_arguments(question)
         written = json.dumps(arguments, ensure_ascii=False)
-        return f"{thought}<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{written}<|call|>"
+        return f"{reasoning}<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{written}<|call|>"
     answer = json.dumps(JOKE) if "JSON" in prompt or "# Response Formats" in prompt else "Hello! How can I help?"
-    return f"{thought}<|channel|>final<|message|>{answer}<|return|>"
+    return f"{reasoning}<|channel|>final<|message|>{answer}<|return|>"
 
 
-def named(question: str) -> dict[str, str]:
-    found = re.search(r"'([^']+)'", question)
-    return {"customer_name": found[1]} if found else {}
+def read_arguments(question: str) -> dict[str, str]:
+    match = re.search(r"'([^']+)'", question)
+    return {"customer_name": match[1]} if match else {}
 
 
 class TestScripted(ChatModelIntegrationTests):
@@ -66,7 +65,7 @@ class TestScripted(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "gpt-oss-20b", "engine": Speaker()}
+        return {"model": "gpt-oss-20b", "engine": RespondingEngine()}
 
     @property
     def supports_json_mode(self) -> bool:
@@ -86,28 +85,26 @@ class TestScripted(ChatModelIntegrationTests):
         return "gpt-oss-120b"
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
-        return self._asked(stream=stream)
+        return self._check_reasoning(stream=stream)
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
-        return self._asked(stream=stream)
+        return self._check_reasoning(stream=stream)
 
-    def _asked(self, *, stream: bool) -> AIMessage:
+    def _check_reasoning(self, *, stream: bool) -> AIMessage:
         llm = ChatGptOss(**self.chat_model_params)
-        message = sum_of(llm.stream("Hello")) if stream else llm.invoke("Hello")
+        message = merge_chunks(llm.stream("Hello")) if stream else llm.invoke("Hello")
         assert message.usage_metadata["output_token_details"]["reasoning"] > 5
         return message
 
 
-def sum_of(chunks: Any) -> AIMessage:
-    whole = None
-    for chunk in chunks:
-        whole = chunk if whole is None else whole + chunk
-    return whole
+def merge_chunks(chunks: Any) -> AIMessage:
+    first, *others = chunks
+    return sum(others, first)
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 class TestScriptedByEachMethod:
-    """The structured-output cases once more, by each method."""
+    """The cases of structured output, by each method."""
 
     @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
     def test_structured_output(self, method, schema_type):

@@ -1,4 +1,4 @@
-"""Conversations as the reference library, `openai_harmony`, writes them: read by itself, not by the package's reader."""
+"""Prompts as the reference library `openai_harmony` renders them, without any code of the package."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,34 +23,34 @@ from langchain_gptoss.chat_formats.base import PromptOptions, Tool
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
-def reference_ids(messages: Sequence[BaseMessage], task: PromptOptions, day: str) -> list[int]:
-    """Returns the library's prompt. It knows neither response formats nor tool choices, and leaves them out."""
-    system = SystemContent.new().with_conversation_start_date(day)
-    system = system.with_reasoning_effort(ReasoningEffort[(task.reasoning_effort or "medium").upper()])
+def render_reference(messages: Sequence[BaseMessage], options: PromptOptions, date: str) -> list[int]:
+    """Return the library's prompt, which lacks response formats and tool choices."""
+    system = SystemContent.new().with_conversation_start_date(date)
+    system = system.with_reasoning_effort(ReasoningEffort[(options.reasoning_effort or "medium").upper()])
     turns = [Message.from_role_and_content(Role.SYSTEM, system)]
     instructions = "\n\n".join(message.content for message in messages if isinstance(message, SystemMessage))
-    if instructions or task.tools:
+    if instructions or options.tools:
         developer = DeveloperContent.new()
         developer = developer.with_instructions(instructions) if instructions else developer
-        described = [_described(tool) for tool in task.tools]
-        developer = developer.with_function_tools(described) if described else developer
+        tools = [_convert_tool(tool) for tool in options.tools]
+        developer = developer.with_function_tools(tools) if tools else developer
         turns.append(Message.from_role_and_content(Role.DEVELOPER, developer))
-    # The library's own dropping of analysis stops at the first final.
-    finals = [i for i, message in enumerate(messages) if isinstance(message, AIMessage) and not message.tool_calls]
+    # The library drops analysis up to the first final message, which is too little.
+    answers = [i for i, message in enumerate(messages) if isinstance(message, AIMessage) and not message.tool_calls]
     names: dict[str, str] = {}
     for index, message in enumerate(messages):
-        turns += _turns(message, names, thinks=index > max(finals, default=-1))
+        turns += _convert_message(message, names, keep_reasoning=index > max(answers, default=-1))
     config = RenderConversationConfig(auto_drop_analysis=False)
     return ENCODING.render_conversation_for_completion(Conversation.from_messages(turns), Role.ASSISTANT, config)
 
 
-def _described(tool: Tool) -> ToolDescription:
-    # The guide writes a function without arguments as `() => any`, the library only where it is told of no schema.
+def _convert_tool(tool: Tool) -> ToolDescription:
+    # The guide writes a function without arguments as `() => any`; the library does so without a schema only.
     parameters = dict(tool.parameters) if tool.parameters.get("properties") else None
     return ToolDescription.new(tool.name, tool.description, parameters)
 
 
-def _turns(message: BaseMessage, names: dict[str, str], *, thinks: bool) -> Iterator[Message]:
+def _convert_message(message: BaseMessage, names: dict[str, str], *, keep_reasoning: bool) -> Iterator[Message]:
     if isinstance(message, HumanMessage):
         yield Message.from_role_and_content(Role.USER, message.content)
     elif isinstance(message, ToolMessage):
@@ -58,16 +58,16 @@ def _turns(message: BaseMessage, names: dict[str, str], *, thinks: bool) -> Iter
         result = Message.from_author_and_content(author, message.content)
         yield result.with_recipient("assistant").with_channel("commentary")
     elif isinstance(message, AIMessage):
-        if thinks and (thought := message.additional_kwargs.get("reasoning_content")):
-            yield _said(thought, "analysis")
+        if keep_reasoning and (reasoning := message.additional_kwargs.get("reasoning_content")):
+            yield _build_assistant_message(reasoning, "analysis")
         if message.content:
-            yield _said(message.content, "commentary" if message.tool_calls else "final")
+            yield _build_assistant_message(message.content, "commentary" if message.tool_calls else "final")
         for call in message.tool_calls:
             names[call["id"]] = call["name"]
-            written = json.dumps(call["args"], ensure_ascii=False, separators=(",", ":"))
-            said = _said(written, "commentary").with_recipient(f"functions.{call['name']}")
-            yield said.with_content_type("<|constrain|>json")
+            arguments = json.dumps(call["args"], ensure_ascii=False, separators=(",", ":"))
+            converted = _build_assistant_message(arguments, "commentary")
+            yield converted.with_recipient(f"functions.{call['name']}").with_content_type("<|constrain|>json")
 
 
-def _said(text: str, channel: str) -> Message:
+def _build_assistant_message(text: str, channel: str) -> Message:
     return Message.from_role_and_content(Role.ASSISTANT, text).with_channel(channel)

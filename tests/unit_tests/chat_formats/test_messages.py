@@ -1,0 +1,83 @@
+"""Messages of all providers as harmony prompts."""
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, ToolMessage
+
+from langchain_gptoss.chat_formats.harmony import HarmonyFormat
+from langchain_gptoss.errors import InvalidInputError
+from tests.unit_tests.scripted_models import ENCODING
+
+FORMAT = HarmonyFormat()
+CALL = {"name": "get_weather", "args": {}, "id": "1"}
+
+
+def render(messages: list[BaseMessage]) -> str:
+    return ENCODING.decode(FORMAT.render(messages))
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([], "There are no messages"),
+        ([ToolMessage("4", tool_call_id="1")], "no AI message before it makes that call"),
+        ([ChatMessage("x", role="critic")], "A chat message cannot be written"),
+        ([HumanMessage([{"type": "image_url", "image_url": {"url": "data:,"}}])], "block of type 'image_url'"),
+        ([HumanMessage([{"type": "image", "url": "x"}])], "block of type 'image'"),
+    ],
+)
+def test_messages_that_cannot_be_written_are_rejected(messages, message):
+    with pytest.raises(InvalidInputError, match=message):
+        FORMAT.render(messages)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        ([{"type": "thinking", "thinking": "T"}, {"type": "redacted_thinking", "data": "x"}], "<|message|>T<|end|>"),
+        (
+            [
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "S"}]},
+                {"type": "function_call", "name": "get_weather", "arguments": "{}", "call_id": "1"},
+            ],
+            "<|channel|>analysis<|message|>S<|end|>",
+        ),
+        ([{"type": "refusal", "refusal": "No."}], "<|message|>No.<|end|>"),
+        ([{"type": "non_standard", "value": {}}, {"type": "text", "text": "A"}], "<|message|>A<|end|>"),
+        ([{"type": "tool_use", "id": "1", "name": "get_weather", "input": '{"a":1}'}], '<|message|>{"a":1}<|call|>'),
+    ],
+)
+def test_blocks_of_other_providers_are_read(blocks, expected):
+    calls = [] if blocks[0]["type"] == "tool_use" else [CALL]
+    messages = [HumanMessage("q"), AIMessage(blocks, tool_calls=calls), ToolMessage("rain", tool_call_id="1")]
+    assert expected in render(messages)
+
+
+@pytest.mark.parametrize("content", [None, "", "rain", [{"type": "text", "text": "rain"}]])
+def test_tool_results_in_human_messages_are_read(content):
+    result = HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": content}])
+    prompt = render([HumanMessage("q"), AIMessage("", tool_calls=[CALL]), result])
+    assert f"commentary to=assistant<|message|>{'rain' if content else ''}<|end|><|start|>assistant" in prompt
+
+
+def test_tool_results_with_blocks_and_invalid_calls_are_written():
+    invalid = {"name": "get_time", "args": "{oops", "id": "2", "error": None, "type": "invalid_tool_call"}
+    message = AIMessage("", tool_calls=[CALL], invalid_tool_calls=[invalid])
+    results = [ToolMessage([{"type": "text", "text": "rain"}], tool_call_id="1"), ToolMessage("?", tool_call_id="2")]
+    prompt = render([HumanMessage("Both?"), message, *results])
+    assert "to=functions.get_time <|constrain|>json<|message|>{oops<|call|>" in prompt
+    assert "<|message|>rain<|end|>" in prompt
+
+
+def test_arguments_are_compact_unescaped_json():
+    message = AIMessage("", tool_calls=[{"name": "get_weather", "args": {"city": "Ny-Ålesund"}, "id": "1"}])
+    prompt = render([HumanMessage("x"), message, ToolMessage("cold", tool_call_id="1")])
+    assert '<|message|>{"city":"Ny-Ålesund"}<|call|>' in prompt
+
+
+def test_chat_messages_are_converted_by_their_role():
+    roles = {"developer": "Be brief.", "user": "Hi", "assistant": "Hello."}
+    prompt = render([ChatMessage(role=role, content=text) for role, text in roles.items()])
+    assert prompt.endswith(
+        "# Instructions\n\nBe brief.<|end|><|start|>user<|message|>Hi<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>Hello.<|end|><|start|>assistant"
+    )

@@ -1,0 +1,97 @@
+"""Text and tagged tool calls, streamed by a checkpoint's own tokenizer."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langchain_gptoss.chat_formats.base import Delta
+from langchain_gptoss.chat_formats.template import TemplateFormat
+from langchain_gptoss.chat_formats.tokenizer_format import TokenizerParser
+from tests import scale
+from tests.unit_tests.chat_formats.byte_tokenizer import SPECIAL_TOKENS, build_tokenizer
+
+TOKENIZER = build_tokenizer()
+FORMAT = TemplateFormat(TOKENIZER, stop_ids=frozenset({2}))
+
+
+def parse(ids: list[int], tools: list[str] = ()) -> tuple[str, list[list[str]], TokenizerParser]:
+    """Return the text, the calls and the parser of an answer."""
+    parser = FORMAT.parser(tools)
+    text, calls = "", []
+    for delta in [delta for token_id in ids for delta in parser.feed(token_id)] + parser.flush():
+        if delta.kind == "text":
+            text += delta.text
+        elif delta.name:
+            calls.append([delta.name, delta.text])
+        else:
+            calls[delta.call_index][1] += delta.text
+    return text, calls, parser
+
+
+def test_text_is_decoded_and_control_tokens_are_dropped():
+    text = "été 🎉👩‍👩‍👧 漢字\n\nfin "
+    assert parse(FORMAT.encode(text))[0] == text
+    assert parse([1, *FORMAT.encode("Hi"), 2, 0])[0] == "Hi"
+
+
+def test_split_characters_wait_for_their_rest():
+    parser = FORMAT.parser()
+    shown = [[delta.text for delta in parser.feed(token_id)] for token_id in FORMAT.encode("é🎉")]
+    assert shown == [[], ["é"], [], [], [], ["🎉"]]
+
+
+@given(st.lists(st.integers(0, len(TOKENIZER) + 5), max_size=30), st.sampled_from([[], ["f"]]))
+@settings(deadline=None, max_examples=scale(300))
+def test_no_output_raises(ids, tools):
+    parse(ids, tools)
+
+
+def test_names_of_control_tokens_are_encoded_as_text():
+    assert min(FORMAT.encode("<|im_start|><file>")) >= len(SPECIAL_TOKENS)
+
+
+def test_decode_token_gives_bytes():
+    ids = FORMAT.encode("é")
+    assert [FORMAT.decode_token(token_id) for token_id in ids] == [b"\xc3", b"\xa9"]
+    assert FORMAT.decode_token(1) == b"<|im_start|>"
+    assert FORMAT.decode_token(5_000_000) == b""
+
+
+CALL = '<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "calls"),
+    [
+        (CALL, "", [["f", '{"a": 1}']]),
+        (f"I look. {CALL}", "I look.", [["f", '{"a": 1}']]),
+        (f"{CALL}\n{CALL}", "", [["f", '{"a": 1}'], ["f", '{"a": 1}']]),
+        (f"{CALL}Done.", "Done.", [["f", '{"a": 1}']]),
+        ('{"name": "f", "arguments": {}}', "", [["f", "{}"]]),
+        ('<tool_call>{"name": "f"}', "", [["f", "{}"]]),
+        ('<tool_call>{"name": "f", "arguments": {"a": 1', "", [["f", '{"a": 1']]),
+        ("a < b and <tool", "a < b and <tool", []),
+        ("", "", []),
+        ('{"key": 1}', '{"key": 1}', []),
+        ('{"name": 1}', '{"name": 1}', []),
+        ("{oops", "{oops", []),
+    ],
+)
+def test_tagged_calls_are_parsed(answer, text, calls):
+    assert parse(FORMAT.encode(answer), ["f", "g"])[:2] == (text, calls)
+
+
+@pytest.mark.parametrize(
+    "answer", ['<tool_call>{"name": "h", "arguments": {}}</tool_call>', '{"name": "h", "arguments": {}}']
+)
+def test_call_of_an_unknown_tool_stays_text(answer):
+    text, calls, parser = parse(FORMAT.encode(answer), ["f"])
+    assert (text, calls) == (answer, [])
+    assert [repair.found for repair in parser.repairs] == [answer]
+    assert parse(FORMAT.encode(answer), [])[0] == answer
+
+
+def test_text_is_streamed_while_it_cannot_be_a_call():
+    parser = FORMAT.parser(["f"])
+    deltas = [parser.feed(token_id) for token_id in FORMAT.encode("ab<c")]
+    assert deltas == [[Delta("text", "a")], [Delta("text", "b")], [], [Delta("text", "<c")]]

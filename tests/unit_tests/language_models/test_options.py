@@ -1,0 +1,105 @@
+"""Options of both model classes: defaults, overrides, copies, serialization."""
+
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+from langchain_core.load import dumpd
+from pydantic import ValidationError
+
+from langchain_gptoss import ChatGptOss, GptOssLLM
+from langchain_gptoss.errors import InvalidInputError
+from tests.unit_tests.scripted_models import build_chat_model, write_answer
+
+
+def test_copies_and_pickles_keep_the_options():
+    llm = ChatGptOss(model="gpt-oss-20b", temperature=0.5)
+    _ = llm.card, llm.format
+    again = pickle.loads(pickle.dumps(llm))
+    assert (again.temperature, again.card.name) == (0.5, "gpt-oss-20b")
+    assert llm.model_copy(update={"model": "demo"}).card.name == "demo"
+    running = build_chat_model(write_answer("a"), write_answer("b"))
+    running.invoke("x")
+    assert copy.deepcopy(running).invoke("x").content == "b"
+    llm.model = "demo"
+    assert llm.card.name == "demo"
+
+
+def test_model_per_call_has_the_options_of_the_constructor():
+    llm = build_chat_model(write_answer("a"), write_answer("b"), write_answer("c"))
+    llm.invoke("x", model="gpt-oss-120b")
+    llm.temperature = 0.1
+    llm.invoke("x", model="gpt-oss-120b")
+    llm.model_copy(update={"temperature": 0.2}).invoke("x", model="gpt-oss-120b")
+    assert [request.sampling.temperature for request in llm.engine.requests] == [1.0, 0.1, 0.2]
+
+
+@pytest.mark.parametrize("model_class", [ChatGptOss, GptOssLLM])
+def test_models_are_serialized_without_key_or_weights(model_class, tmp_path):
+    serialized = dumpd(model_class(model=Path(tmp_path), temperature=0.5, api_key="hidden"))
+    assert serialized["id"] == [*model_class.__module__.split("."), model_class.__name__]
+    assert serialized["kwargs"]["model"] == str(tmp_path)
+    assert serialized["kwargs"]["temperature"] == 0.5
+    assert "hidden" not in str(serialized)
+
+
+def test_unknown_argument_of_the_constructor_is_rejected():
+    with pytest.raises(ValueError, match=r"Unknown argument 'temprature'. Did you mean 'temperature'"):
+        ChatGptOss(model="gpt-oss-20b", temprature=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temprature": 1}, "Unknown option 'temprature'. Did you mean 'temperature'"),
+        ({"top_p": 0}, "top_p is 0"),
+        ({"max_tokens": -1}, "max_tokens is -1"),
+        ({"reasoning_effort": "max"}, "reasoning_effort is 'max'"),
+    ],
+)
+def test_invalid_options_of_a_call_are_rejected(options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        build_chat_model(write_answer("A")).invoke("Hello", **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temprature": 1},
+        {"temperature": -1},
+        {"top_p": 0},
+        {"max_tokens": 0},
+        {"reasoning_effort": "max"},
+        {"device": "tpu"},
+    ],
+)
+def test_invalid_fields_are_rejected(options):
+    with pytest.raises(ValidationError, match=next(iter(options))):
+        ChatGptOss(model="gpt-oss-20b", **options)
+
+
+def test_sampling_options_reach_the_engine():
+    llm = build_chat_model(write_answer("A"), write_answer("B"), temperature=0.3, top_p=0.9, top_k=40, seed=7)
+    llm.invoke("Hello")
+    llm.invoke("Hello", temperature=0, seed=8, max_tokens=3)
+    first, second = (request.sampling for request in llm.engine.requests)
+    assert (first.temperature, first.top_p, first.top_k, first.seed, first.max_tokens) == (0.3, 0.9, 40, 7, None)
+    assert (second.temperature, second.top_p, second.top_k, second.seed, second.max_tokens) == (0, 0.9, 40, 8, 3)
+
+
+def test_default_temperature_is_that_of_the_catalogue():
+    llm = build_chat_model(write_answer("A"))
+    llm.invoke("Hello")
+    assert llm.engine.requests[0].sampling.temperature == 1.0
+
+
+def test_constructor_loads_nothing(monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("langchain_gptoss.language_models.options.get_local_engine", fail)
+    monkeypatch.setattr("langchain_gptoss.language_models.options.locate_checkpoint", fail)
+    llm = ChatGptOss(model="gpt-oss-120b")
+    assert "gpt-oss-120b" in repr(llm)
+    llm._get_ls_params()

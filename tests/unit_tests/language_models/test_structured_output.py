@@ -1,0 +1,84 @@
+"""with_structured_output, by each of its methods."""
+
+import pytest
+from langchain_core.exceptions import OutputParserException
+from pydantic import BaseModel
+
+from tests.unit_tests.scripted_models import build_chat_model, read_prompt, write_answer, write_call
+
+
+class City(BaseModel):
+    name: str
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+def test_include_raw_gives_message_value_and_error(method):
+    answers = {"function_calling": write_call("City", '{"name":"Nantes"}')}
+    llm = build_chat_model(answers.get(method, write_answer('{"name":"Nantes"}'))).with_structured_output(
+        City, method=method, include_raw=True
+    )
+    result = llm.invoke("Which city?")
+    assert result["parsed"] == City(name="Nantes")
+    assert result["raw"].additional_kwargs["reasoning_content"] == "Let me see."
+    assert result["parsing_error"] is None
+    broken = (
+        build_chat_model(write_answer("no JSON")).with_structured_output(City, include_raw=True).invoke("Which city?")
+    )
+    assert broken["parsed"] is None
+    assert broken["parsing_error"] is not None
+
+
+def test_strict_false_does_not_enforce_the_schema():
+    llm = build_chat_model(write_answer("{}"), write_answer("{}"))
+    llm.with_structured_output({"title": "X", "type": "object"}, strict=False).invoke("x")
+    llm.with_structured_output({"title": "X", "type": "object"}).invoke("x")
+    free, enforced = llm.engine.requests
+    assert free.grammar is None
+    assert enforced.grammar is not None
+
+
+@pytest.mark.parametrize("schema", [City, {"title": "City", "type": "object"}])
+def test_truncated_answer_is_rejected(schema):
+    with pytest.raises(OutputParserException, match="raise max_tokens"):
+        build_chat_model(write_answer('{"name":"Nan', "")).with_structured_output(schema).invoke("x")
+    raw = (
+        build_chat_model(write_answer('{"name":"Nan', "")).with_structured_output(schema, include_raw=True).invoke("x")
+    )
+    assert raw["parsed"] is None
+    assert list(build_chat_model(write_answer('{"name":"N"}')).with_structured_output(schema).stream("x"))
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+@pytest.mark.parametrize("strict", [None, True, False])
+@pytest.mark.parametrize("form", ["bare", "named"])
+def test_schemas_without_title_and_in_openai_form_are_read(method, strict, form):
+    bare = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    schema, name = (bare, "answer") if form == "bare" else ({"name": "City", "schema": bare}, "City")
+    answer = '{"name":"Nantes"}'
+    llm = build_chat_model(write_call(name, answer) if method == "function_calling" else write_answer(answer))
+    assert llm.with_structured_output(schema, method=method, strict=strict).invoke("x") == {"name": "Nantes"}
+    grammar = llm.engine.requests[0].grammar
+    if method == "function_calling":  # the call is required; strict=False leaves its arguments free
+        assert ('"name": {"type": "string"}' in grammar.lark) == (strict is not False)
+
+
+UNION = [{"type": "object", "properties": {key: {"type": "integer"}}, "required": [key]} for key in "ab"]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+@pytest.mark.parametrize("schema", [{"anyOf": UNION}, {"$ref": "#/$defs/N", "$defs": {"N": UNION[1]}}])
+def test_unions_and_references_are_kept(method, schema):
+    answer = write_call("either", '{"b":1}') if method == "function_calling" else write_answer('{"b":1}')
+    llm = build_chat_model(answer)
+    structured = llm.with_structured_output({"title": "either", "description": "Either.", **schema}, method=method)
+    assert structured.invoke("x") == {"b": 1}
+    assert '"b": {"type": "integer"}' in llm.engine.requests[0].grammar.lark
+    assert "type either = () => any" not in read_prompt(llm)
+    assert "// Either." in read_prompt(llm)
+
+
+def test_answer_may_be_a_list():
+    llm = build_chat_model(write_answer("[1,2]"))
+    schema = {"title": "L", "type": "array", "items": {"type": "integer"}}
+    assert llm.with_structured_output(schema).invoke("x") == [1, 2]
+    assert '"items": {"type": "integer"}' in llm.engine.requests[0].grammar.lark

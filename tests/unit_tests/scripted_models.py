@@ -1,0 +1,87 @@
+"""Models whose engine replays harmony output, and the harmony output of typical answers."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from openai_harmony import HarmonyEncodingName, load_harmony_encoding
+
+from langchain_gptoss import ChatGptOss, GptOssLLM
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
+
+ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+REASONING = "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant"
+PREAMBLE = "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
+
+
+def get_weather(city: str) -> str:
+    """Return the weather in a city."""
+    return f"It rains in {city}."
+
+
+def get_time(city: str) -> str:
+    """Return the time in a city."""
+    return "noon"
+
+
+def encode(text: str) -> list[int]:
+    """Return the ids of a text in which names of control tokens stand for control tokens."""
+    return ENCODING.encode(text, allowed_special="all")
+
+
+def write_call(name: str, arguments: str, end: str = "<|call|>") -> str:
+    return f"{REASONING}<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}{end}"
+
+
+def write_answer(text: str, end: str = "<|return|>") -> str:
+    return f"{REASONING}<|channel|>final<|message|>{text}{end}"
+
+
+def write_final(text: str) -> str:
+    """Return an answer without reasoning."""
+    return f"<|channel|>final<|message|>{text}<|return|>"
+
+
+class RecordingEngine(ScriptedEngine):
+    """A scripted engine that keeps its streams."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.streams: list[TokenStream] = []
+
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        self.streams.append(super().submit(request))
+        return self.streams[-1]
+
+
+class SlowEngine(RecordingEngine):
+    """A scripted engine that takes a millisecond for each token, as a model would."""
+
+    def _replay(self, *args: Any) -> Iterator[int]:
+        tokens = super()._replay(*args)
+        while True:
+            time.sleep(0.001)
+            try:
+                token_id = next(tokens)
+            except StopIteration as end:
+                return end.value
+            yield token_id
+
+
+def build_engine(*completions: str, **options: Any) -> RecordingEngine:
+    return RecordingEngine([encode(text) for text in completions], **options)
+
+
+def build_chat_model(*completions: str, **options: Any) -> ChatGptOss:
+    """Return a chat model that gives the completions, one for each call."""
+    return ChatGptOss(model="gpt-oss-20b", engine=build_engine(*completions), **options)
+
+
+def build_completion_model(*completions: str, **options: Any) -> GptOssLLM:
+    """Return a completion model that gives the completions, one for each call."""
+    return GptOssLLM(model="gpt-oss-20b", engine=build_engine(*completions), **options)
+
+
+def read_prompt(llm: ChatGptOss | GptOssLLM, call: int = 0) -> str:
+    """Return the prompt of a call, as text."""
+    return ENCODING.decode(llm.engine.requests[call].prompt_ids)
