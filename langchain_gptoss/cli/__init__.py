@@ -1,4 +1,4 @@
-"""The command line: `gptoss demo | ask | chat | doctor | serve`."""
+"""The command line `gptoss`."""
 
 from langchain_gptoss.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The commands. Nothing heavy is imported before one of them runs: `gptoss --help` answers at once."""
+"""The commands of `gptoss`. Large packages are imported by the commands only, so that `gptoss --help` is fast."""
 
 import sys
 from importlib import metadata
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_gptoss.cli.audit import audit_app
-from langchain_gptoss.cli.bot import Audit, Docs, Domain, Language, Model, Store, make_chatbot
-from langchain_gptoss.cli.console import clean_exit, heading, note, show_answer, show_json
-from langchain_gptoss.cli.doctor import doctor
+from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Language, Model, Store, make_chatbot
+from langchain_gptoss.cli.console import clean_exit, note, show_answer, show_heading, show_json
+from langchain_gptoss.cli.doctor import show_machine
 from langchain_gptoss.cli.domains import domains
 from langchain_gptoss.cli.eval import eval_command
 from langchain_gptoss.cli.index import index
-from langchain_gptoss.cli.serve import keys_app, serve
+from langchain_gptoss.cli.serve import keys_app, serve_chatbot
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# The third follows the second; the documents do not answer the last.
+# The third question follows up the second; the documents have no answer to the last.
 DEMO_QUESTIONS = (
     "How long do I have to return an opened laptop?",
     "How much does standard delivery cost?",
@@ -40,36 +40,38 @@ DEMO_QUESTIONS = (
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character shows a question mark
+        if hasattr(stream, "reconfigure"):  # a terminal shows "?" for characters that it does not have
             stream.reconfigure(errors="replace")
     app()
 
 
 @app.callback(invoke_without_command=True)
-def root(*, version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+def show_version(
+    *, version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False
+) -> None:
     """Run GPT-OSS models on this machine and ask them about your own documents."""
     if version:
         typer.echo(f"langchain-gptoss {metadata.version('langchain-gptoss')}")
         raise typer.Exit
 
 
-@app.command()
-def demo(
-    *, chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Go on as a chat when on a terminal.")] = True
+@app.command("demo")
+def run_demo(
+    *, chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Continue as a chat on a terminal.")] = True
 ) -> None:
-    """Fetch the demo model and ask it four questions about a sample handbook."""
+    """Download the demo model and ask it four questions about a sample handbook."""
     with clean_exit():
         handbook = Path(str(files("langchain_gptoss").joinpath("samples", "handbook")))
-        bot = make_chatbot("demo", str(handbook))
+        chatbot = make_chatbot("demo", str(handbook))
         history: list[BaseMessage] = []
         for question in DEMO_QUESTIONS:
-            heading(question)
-            _answer(bot, question, history)
+            show_heading(question)
+            _answer(chatbot, question, history)
         if chat and sys.stdin.isatty():
-            note("\nYour turn: ask in English or in French; an empty line or Ctrl-D ends.")
-            _converse(bot, history)
+            note("\nNow ask your own questions, in English or French. An empty line or Ctrl-D ends the chat.")
+            _chat(chatbot, history)
 
 
 @app.command()
@@ -89,12 +91,12 @@ def ask(
         if not question.strip():
             from langchain_gptoss.errors import InvalidInputError
 
-            raise InvalidInputError('The question is empty. Ask something: gptoss ask "..." --docs FOLDER')
-        bot = make_chatbot(model, docs, store, domain=domain, language=language, audit=audit)
+            raise InvalidInputError("The question is empty.", hint='Write one: gptoss ask "..." --docs FOLDER')
+        chatbot = make_chatbot(model, docs, store, domain=domain, language=language, audit=audit)
         if as_json:
-            show_json(bot.invoke({"question": question}))
+            show_json(chatbot.invoke({"question": question}))
         else:
-            show_answer(bot.stream({"question": question}))
+            show_answer(chatbot.stream({"question": question}))
 
 
 @app.command()
@@ -107,13 +109,13 @@ def chat(
     language: Language = None,
     audit: Audit = None,
 ) -> None:
-    """Talk with your documents; an empty line or Ctrl-D ends."""
+    """Ask questions about your documents, one after another; an empty line or Ctrl-D ends."""
     with clean_exit():
-        _converse(make_chatbot(model, docs, store, domain=domain, language=language, audit=audit), [])
+        _chat(make_chatbot(model, docs, store, domain=domain, language=language, audit=audit), [])
 
 
-app.command()(serve)
-app.command()(doctor)
+app.command("serve")(serve_chatbot)
+app.command("doctor")(show_machine)
 app.command()(index)
 app.command()(domains)
 app.command("eval")(eval_command)
@@ -121,16 +123,16 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 
 
-def _answer(bot: "Chatbot", question: str, history: "list[BaseMessage]") -> None:
-    """Shows an answer and remembers the exchange."""
+def _answer(chatbot: "Chatbot", question: str, history: "list[BaseMessage]") -> None:
+    """Show the answer to a question, and add both to the history."""
     from langchain_core.messages import AIMessage, HumanMessage
 
-    whole = show_answer(bot.stream({"question": question, "chat_history": history}))
-    history += [HumanMessage(question), AIMessage(whole.answer)]
+    output = show_answer(chatbot.stream({"question": question, "chat_history": history}))
+    history += [HumanMessage(question), AIMessage(output.answer)]
 
 
-def _converse(bot: "Chatbot", history: "list[BaseMessage]") -> None:
-    """Reads questions until an empty line or the end of input; Ctrl-C in an answer stops only that answer."""
+def _chat(chatbot: "Chatbot", history: "list[BaseMessage]") -> None:
+    """Answer questions until an empty line or the end of input. Ctrl-C during an answer stops only that answer."""
     from langchain_gptoss.errors import GptOssError
 
     while True:
@@ -142,7 +144,7 @@ def _converse(bot: "Chatbot", history: "list[BaseMessage]") -> None:
         if not question:
             return
         try:
-            _answer(bot, question, history)
+            _answer(chatbot, question, history)
         except KeyboardInterrupt:
             note("\n(stopped)")
         except GptOssError as error:

@@ -1,4 +1,4 @@
-"""What the command line prints, and how it ends when something is wrong: one clean line and an exit status."""
+"""Output of the commands, and their exit status after an error."""
 
 import json
 import logging
@@ -13,30 +13,30 @@ import typer
 if TYPE_CHECKING:
     from langchain_gptoss.chatbot import ChatbotOutput, Citation
 
-BAD_INPUT = 2  # exit status for everything that the user can mend
-INTERRUPTED = 130  # what shells report for Ctrl-C
+EXIT_ERROR = 2  # for every error of this package; its message says what to do
+EXIT_INTERRUPTED = 130  # the shell's exit status for Ctrl-C
 
 
 @contextmanager
 def clean_exit() -> Iterator[None]:
-    """Turns this package's errors and Ctrl-C into one line on standard error and an exit status."""
-    _say_warnings()
+    """Turn errors of this package and Ctrl-C into a line on standard error and an exit status."""
+    _show_warnings()
     try:
         yield
     except KeyboardInterrupt:
         note("\nInterrupted.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except Exception as error:
-        from langchain_gptoss.errors import GptOssError  # imported here to keep `gptoss --help` quick
+        from langchain_gptoss.errors import GptOssError  # a module-level import would slow down `gptoss --help`
 
         if not isinstance(error, GptOssError):
             raise
         note(f"gptoss: {error}")
-        raise typer.Exit(BAD_INPUT) from error
+        raise typer.Exit(EXIT_ERROR) from error
 
 
-def _say_warnings() -> None:
-    """Shows the package's warnings (a skipped file) as plain lines."""
+def _show_warnings() -> None:
+    """Show the package's warnings, such as skipped files, as plain lines."""
     logger = logging.getLogger("langchain_gptoss")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
@@ -45,27 +45,27 @@ def _say_warnings() -> None:
 
 
 def note(text: str) -> None:
-    """Prints a line about the work on standard error, which leaves standard output to the answer."""
+    """Print a line on standard error; standard output is for the answer only."""
     typer.echo(text, err=True)
 
 
-def heading(text: str) -> None:
-    """Prints a question as a heading."""
+def show_heading(text: str) -> None:
+    """Print a question as a heading."""
     typer.secho(f"\n> {text}", bold=True)
 
 
-def show_answer(pieces: "Iterable[ChatbotOutput]") -> "ChatbotOutput":
-    """Prints an answer as it comes, its sources below, and returns the whole of it."""
-    whole: Any = None
-    for piece in pieces:
-        typer.echo(piece.answer, nl=False)
-        whole = piece if whole is None else whole + piece
+def show_answer(chunks: "Iterable[ChatbotOutput]") -> "ChatbotOutput":
+    """Print an answer as it arrives, then its citations, and return the whole answer."""
+    answer: Any = None
+    for chunk in chunks:
+        typer.echo(chunk.answer, nl=False)
+        answer = chunk if answer is None else answer + chunk
     typer.echo()
-    for citation in whole.citations:
+    for citation in answer.citations:
         _show_citation(citation)
-    if whole.disclaimer:
-        note(f"\n{whole.disclaimer}")
-    output: ChatbotOutput = whole.to_output()
+    if answer.disclaimer:
+        note(f"\n{answer.disclaimer}")
+    output: ChatbotOutput = answer.to_output()
     return output
 
 
@@ -77,6 +77,6 @@ def _show_citation(citation: "Citation") -> None:
 
 
 def show_json(answer: "ChatbotOutput") -> None:
-    """Prints an answer as one JSON object, without the text of the passages."""
-    kept = answer.model_dump(mode="json", exclude={"sources"})
-    typer.echo(json.dumps(kept, ensure_ascii=False, indent=2))
+    """Print an answer as one JSON object, without the text of the passages."""
+    fields = answer.model_dump(mode="json", exclude={"sources"})
+    typer.echo(json.dumps(fields, ensure_ascii=False, indent=2))

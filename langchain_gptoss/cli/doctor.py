@@ -40,7 +40,7 @@ Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or i
 Experts = Annotated[str | None, typer.Option(help="packed or unpacked; else the best.")]
 
 
-def doctor(
+def show_machine(
     *,
     model: Name = None,
     context: Context = None,

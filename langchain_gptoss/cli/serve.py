@@ -1,4 +1,4 @@
-"""`gptoss serve`: a chatbot on a server; `gptoss keys`: who may use it."""
+"""`gptoss serve` runs a chatbot on a server; `gptoss keys` manages its API keys."""
 
 import socket
 from datetime import datetime
@@ -6,26 +6,41 @@ from typing import Annotated
 
 import typer
 
-from langchain_gptoss.cli.bot import Audit, Docs, Domain, Guard, Language, Model, Store, make_chatbot
+from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Guard, Language, Model, Store, make_chatbot
 from langchain_gptoss.cli.console import clean_exit, note
 
-keys_app = typer.Typer(help="Who may use a server: API keys in a file.", no_args_is_help=True)
+keys_app = typer.Typer(help="Manage the API keys of a server.", no_args_is_help=True)
 
 Host = Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)]
-KeyFile = Annotated[str | None, typer.Option("--keys", help="The keys' file; without one everybody may use it.")]
-Where = Annotated[str, typer.Option("--sessions", help="Conversations: a file, a postgresql:// address, or :memory:.")]
-Access = Annotated[str | None, typer.Option("--access", help="The metadata field with a document's access labels.")]
-Cors = Annotated[list[str] | None, typer.Option("--cors", help="A web page's origin that may use it; repeatable.")]
-Rate = Annotated[int, typer.Option("--rate", help="Requests a minute for each key or address.", min=1)]
-Hosts = Annotated[list[str] | None, typer.Option("--allow-host", help="A name it may be reached by; repeatable.")]
-Seconds = Annotated[float, typer.Option("--timeout", help="The longest answer, in seconds.", min=1)]
-Places = Annotated[int, typer.Option("--concurrent", help="Questions answered or waiting at a time.", min=1)]
-WithModel = Annotated[bool, typer.Option("--model-routes/--no-model", help="Serve the chat model by itself as well.")]
-Title = Annotated[str | None, typer.Option("--title", help="The name on the page.")]
+KeyFile = Annotated[str | None, typer.Option("--keys", help="File with API keys; without it everyone may use it.")]
+SessionStore = Annotated[
+    str | None,
+    typer.Option(
+        "--sessions",
+        help="Where conversations are saved: a file, a postgresql:// address, or :memory:. "
+        "Default: sessions.sqlite in the data folder (GPTOSS_HOME).",
+    ),
+]
+Access = Annotated[str | None, typer.Option("--access", help="Metadata field with a document's access labels.")]
+CorsOrigins = Annotated[
+    list[str] | None, typer.Option("--cors", help="Origin of a web page that may use the server; repeatable.")
+]
+RateLimit = Annotated[int, typer.Option("--rate", help="Requests a minute for each key or address.", min=1)]
+AllowedHosts = Annotated[
+    list[str] | None, typer.Option("--allow-host", help="Host name that requests may use; repeatable.")
+]
+TimeoutSeconds = Annotated[float, typer.Option("--timeout", help="Longest time for an answer, in seconds.", min=1)]
+MaxConcurrent = Annotated[
+    int, typer.Option("--concurrent", help="Questions that are answered or queued at the same time.", min=1)
+]
+ServesModel = Annotated[
+    bool, typer.Option("--model-routes/--no-model", help="Also serve the chat model without the chatbot.")
+]
+Title = Annotated[str | None, typer.Option("--title", help="Title of the page.")]
 
 
-def serve(
+def serve_chatbot(
     *,
     docs: Docs = None,
     store: Store = None,
@@ -35,55 +50,64 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     keys: KeyFile = None,
-    sessions: Where = "sessions.sqlite",
+    sessions: SessionStore = None,
     audit: Audit = None,
     access: Access = None,
     guard_model: Guard = None,
-    cors: Cors = None,
-    allow_host: Hosts = None,
-    rate: Rate = 120,
-    timeout: Seconds = 600.0,
-    concurrent: Places = 64,
-    chat_model: WithModel = True,
+    cors: CorsOrigins = None,
+    allow_host: AllowedHosts = None,
+    rate: RateLimit = 120,
+    timeout: TimeoutSeconds = 600.0,
+    concurrent: MaxConcurrent = 64,
+    chat_model: ServesModel = True,
     title: Title = None,
 ) -> None:
-    """Serve a chatbot: a page at /, LangServe, OpenAI's API, metrics."""
+    """Serve a chatbot: a web page, OpenAI's API, metrics."""
     with clean_exit():
-        from langchain_gptoss.serve import Keys, ServerSettings
-        from langchain_gptoss.serve import serve as run_server
+        from langchain_gptoss.serve import Keys, ServerSettings, serve
+        from langchain_gptoss.serve.app import LOCAL_HOSTS
 
         settings = ServerSettings(
             keys=Keys.load(keys) if keys else None,
             cors_origins=tuple(cors or ()),
-            hosts=tuple(allow_host or ()),
+            allowed_hosts=tuple(allow_host or ()),
             requests_per_minute=rate,
             timeout_seconds=timeout,
             max_concurrent=concurrent,
-            chat_model=chat_model,
+            serve_chat_model=chat_model,
         )
-        _check_port(host, port)
-        bot = make_chatbot(
+        _check_address(host, port)
+        chatbot = make_chatbot(
             model,
             docs,
             store,
             guard_model=guard_model,
             domain=domain,
             language=language,
-            sessions=sessions,
+            sessions=sessions or _choose_session_file(),
             audit=audit,
             access=access,
         )
-        if keys is None and host not in ("127.0.0.1", "localhost", "::1"):
-            note(f"Everybody who reaches {host} may use this server: give --keys FILE to change that.")
+        if keys is None and host not in LOCAL_HOSTS:
+            note(f"Everyone who reaches {host} may use this server. Give --keys FILE to change that.")
         note(f"Serving on http://{host}:{port}/ (Ctrl-C stops)")
-        run_server(bot, host=host, port=port, title=title or _title(domain, language), settings=settings)
+        serve(chatbot, host=host, port=port, title=title or _get_title(domain, language), settings=settings)
 
 
-def _check_port(host: str, port: int) -> None:
-    """Checks that the address is free, before a model is loaded for it.
+def _choose_session_file() -> str:
+    """Return the file for conversations in the user's data folder, and tell the user its path."""
+    from langchain_gptoss.models.download.cache_directory import data_directory
+
+    file = data_directory() / "sessions.sqlite"
+    note(f"Conversations are saved in {file} (--sessions changes that).")
+    return str(file)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Check that the server can listen on an address, before a model is loaded.
 
     Raises:
-        InvalidInputError: It is not, or it is no address of this machine.
+        InvalidInputError: The address is in use, or it is not an address of this machine.
     """
     from langchain_gptoss.errors import InvalidInputError
 
@@ -94,11 +118,12 @@ def _check_port(host: str, port: int) -> None:
             probe.bind((host, port))
     except OSError as error:
         raise InvalidInputError(
-            f"The server cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port."
+            f"The server cannot listen on {host}, port {port}: {error.strerror}.",
+            hint="Choose another address with --host and --port.",
         ) from error
 
 
-def _title(domain: str | None, language: str | None) -> str:
+def _get_title(domain: str | None, language: str | None) -> str:
     from langchain_gptoss.chatbot.localization import load_texts
 
     profile = next(iter(load_texts(domain, language).values())).profile
@@ -106,18 +131,23 @@ def _title(domain: str | None, language: str | None) -> str:
 
 
 @keys_app.command("add")
-def add(
-    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+def add_key(
+    name: Annotated[str, typer.Argument(help="Name of the key's owner.")],
     *,
-    file: Annotated[str, typer.Option("--file", help="The keys' file; made where it is missing.")],
-    label: Annotated[list[str] | None, typer.Option("--label", help="An access label; repeatable.")] = None,
-    rate: Annotated[int | None, typer.Option("--rate", help="Requests a minute, in place of the server's.")] = None,
-    expires: Annotated[datetime | None, typer.Option("--expires", formats=["%Y-%m-%d"], help="Its last day.")] = None,
+    file: Annotated[str, typer.Option("--file", help="File with API keys; created if it does not exist.")],
+    label: Annotated[list[str] | None, typer.Option("--label", help="Access label of the owner; repeatable.")] = None,
+    rate: Annotated[
+        int | None, typer.Option("--rate", help="Requests a minute, instead of the server's limit.")
+    ] = None,
+    expires: Annotated[
+        datetime | None, typer.Option("--expires", formats=["%Y-%m-%d"], help="Last day of the key (UTC).")
+    ] = None,
 ) -> None:
-    """Make a key and show it, once: the file keeps only its hash."""
+    """Make a key and show it once; the file stores only its hash."""
     with clean_exit():
-        from langchain_gptoss.serve import add_key
+        from langchain_gptoss import serve
 
-        key = add_key(file, name, labels=label or (), limit=rate, expires=expires.date() if expires else None)
+        last_day = expires.date() if expires else None
+        key = serve.add_key(file, name, labels=label or (), requests_per_minute=rate, expires=last_day)
         typer.echo(key)
-        note(f"Added {name} to {file}. Keep the key: it is stored nowhere.")
+        note(f"Added {name} to {file}. Keep the key: it cannot be shown again.")

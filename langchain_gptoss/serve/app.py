@@ -1,96 +1,98 @@
-"""The FastAPI application: a chatbot with everything around it, and its routes for an application of one's own."""
+"""The FastAPI application around a chatbot, and its parts for applications of the user's own."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Callable, Collection
+from types import ModuleType
 from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from sse_starlette.sse import AppStatus
 
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot import Chatbot, Sessions
-from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.serve.caller import USER_HEADER, caller_of, user_of
-from langchain_gptoss.serve.documents import DocumentReader
-from langchain_gptoss.serve.error_responses import STATUS, told
+from langchain_gptoss.errors import GptOssError, InvalidInputError, MissingDependencyError
+from langchain_gptoss.serve.caller import USER_HEADER, get_user_id
+from langchain_gptoss.serve.chatbot_routes import build_chatbot_routes, respond_to_error
+from langchain_gptoss.serve.documents import DocumentReader, build_document_routes
+from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.gate import Gate
-from langchain_gptoss.serve.langserve_routes import chatbot_routes, model_routes, retriever_routes
 from langchain_gptoss.serve.metrics import Metrics
-from langchain_gptoss.serve.openai_api import openai_routes
-from langchain_gptoss.serve.page import page_routes
+from langchain_gptoss.serve.openai_api import build_openai_routes
+from langchain_gptoss.serve.page import build_page_routes
 from langchain_gptoss.serve.settings import ServerSettings
 
-_OPEN = ("/", "/assets/", "/healthz", "/readyz")
-_HERE = ("127.0.0.1", "localhost", "::1", "[::1]")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""Names by which a server is reached from its own machine only."""
+
+_OPEN_PATHS = ("/", "/assets/", "/healthz", "/readyz")
 
 
 def create_app(
     chatbot: Runnable[Any, Any], *, title: str = "langchain-gptoss", settings: ServerSettings | None = None
 ) -> FastAPI:
-    """Returns a web application around a chatbot.
+    """Return a web application around a chatbot.
 
-    | route | what |
+    | route | content |
     |---|---|
-    | `/` | a page to talk with it |
-    | `/chatbot`, `/model`, `/chat`, `/retriever` | LangServe: invoke, batch, stream, playground |
+    | `/` | a web page to ask the chatbot |
+    | `/chatbot/ask` | an answer as server-sent events |
     | `/v1/chat/completions`, `/v1/models` | OpenAI's API |
-    | `/sessions`, `/documents` | remembered conversations; a cited document's text |
-    | `/healthz`, `/readyz`, `/metrics` | is it there, can it answer, what has it done |
-    | `/openapi.json` | all of them, described |
+    | `/sessions`, `/documents` | saved conversations; the text of a cited document |
+    | `/healthz`, `/readyz`, `/metrics` | the server runs; the model is loaded; Prometheus metrics |
+    | `/openapi.json` | description of all routes |
+    | `/chatbot`, `/model`, `/chat`, `/retriever` | LangServe, if it is installed: invoke, batch, stream, playground |
 
     Args:
-        chatbot: What `create_chatbot` returned; any other Runnable with the same input and output is served without
-            the routes that need its model, retriever or sessions.
-        title: The name in the page and in the API's description.
+        chatbot: The result of `create_chatbot`. Another Runnable with the same input and output is served without the
+            routes that need its model, retriever or sessions.
+        title: Title of the page and of the API's description.
         settings: Keys and limits.
     """
     settings = settings or ServerSettings()
-    # FastAPI's own pages of documentation load their scripts from another host.
+    # FastAPI's own documentation pages load scripts from another host.
     app = FastAPI(title=title, docs_url=None, redoc_url=None)
     parts = chatbot.settings if isinstance(chatbot, Chatbot) else None
+    llm = parts.llm if parts is not None and settings.serve_chat_model else None
     add_chatbot_routes(app, chatbot)
-    llm = parts.llm if parts is not None and settings.chat_model else None
-    app.include_router(openai_routes(chatbot, llm))
-    if llm is not None:
-        app.include_router(model_routes(llm))
+    app.include_router(build_openai_routes(chatbot, llm))
+    if (langserve_routes := _load_langserve_routes()) is not None:
+        langserve_routes.finish_streams_at_shutdown()
+        if llm is not None:
+            app.include_router(langserve_routes.build_model_routes(llm))
+        if parts is not None:
+            app.include_router(langserve_routes.build_retriever_routes(parts.retriever, parts.access))
     if parts is not None:
-        app.include_router(retriever_routes(parts.retriever, parts.access))
-        app.include_router(_document_routes(DocumentReader(parts.retriever, parts.access)))
+        app.include_router(build_document_routes(DocumentReader(parts.retriever, parts.access)))
     if isinstance(chatbot, Chatbot) and chatbot.sessions is not None:
-        app.include_router(_session_routes(chatbot.sessions))
-    app.include_router(page_routes(chatbot, title=title, needs_key=settings.keys is not None))
-    app.include_router(_state_routes(lambda: _loaded(parts.llm if parts else None)))
-    add_gate(app, settings, open_paths=_OPEN)
-    # Else sse-starlette cuts LangServe's streams off at once; now they have the time of grace, and then the gate ends
-    # them. It can be said for a whole process only.
-    AppStatus.enable_automatic_graceful_drain = False
+        app.include_router(_build_session_routes(chatbot.sessions))
+    app.include_router(build_page_routes(chatbot, title=title, needs_key=settings.keys is not None))
+    app.include_router(_build_health_routes(lambda: _is_loaded(parts.llm if parts else None)))
+    add_gate(app, settings, open_paths=_OPEN_PATHS)
     return app
 
 
 def add_gate(app: FastAPI, settings: ServerSettings | None = None, *, open_paths: Collection[str] = ()) -> None:
-    """Puts keys, limits and metrics (at `/metrics`) before everything in an application.
+    """Put keys, limits and metrics in front of all routes of an application, and add `/metrics`.
 
     Args:
         app: The application.
         settings: Keys and limits.
-        open_paths: What is answered without a key, such as `"/healthz"`; a path that ends with a slash stands for all
+        open_paths: Paths that need no key, such as `"/healthz"`; a path that ends with a slash includes all paths
             below it.
     """
     settings, metrics = settings or ServerSettings(), Metrics()
-    app.state.settings, app.state.metrics_callbacks = settings, metrics.callbacks
+    app.state.settings, app.state.metrics_handler = settings, metrics.handler
 
     @app.get("/metrics", tags=["State"])
-    async def written() -> Response:
-        """What was counted, for Prometheus."""
-        return Response(metrics.written(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    async def get_metrics() -> Response:
+        """Return the metrics in Prometheus' text format."""
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.add_middleware(Gate, settings=settings, metrics=metrics, open_paths=tuple(open_paths))
     if settings.cors_origins:
@@ -103,30 +105,34 @@ def add_gate(app: FastAPI, settings: ServerSettings | None = None, *, open_paths
 
 
 def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str = "/chatbot") -> None:
-    """Adds a chatbot to an application: LangServe's invoke, batch, stream, stream_events, schemas and playground.
+    """Add the routes of a chatbot to an application.
 
-    `langserve.RemoteRunnable(url)` uses it like a local chatbot. A request that the chatbot cannot work with is
-    answered with status 422 and `{"detail": message}`. Where a stream has begun already, LangServe ends it with an
-    error event without the message, which is in the server's log.
+    `POST {path}/ask` takes the chatbot's input as JSON and sends the answer as server-sent events. LangServe's routes
+    are added if the extra `langserve` is installed: invoke, batch, stream, stream_events, schemas and playground. Then
+    `langserve.RemoteRunnable(url)` works like the chatbot itself.
 
-    Keys and limits come with `add_gate`. An application that knows its users already says who asks instead: where it
-    sets `request.state.caller = Caller(name=..., labels=...)` before the route, as a middleware does, that user's
-    sessions are found and that user's documents are searched. Who is not named sees what is public.
+    An invalid request gets status 422 and `{"detail": message}`. An error in the middle of an answer becomes an error
+    event.
+
+    Keys and limits come with `add_gate`. An application with its own login sets
+    `request.state.caller = Caller(name=..., labels=...)` before the route, for example in a middleware. The chatbot
+    then uses the sessions and the access labels of that user. Without a caller only public documents are found.
 
     Args:
-        app: The application. Its requests that raise one of this package's errors are answered with a status of
-            their own from now on.
-        chatbot: What `create_chatbot` returned, or any Runnable with the same input and output.
-        path: Where the routes go; it begins with a slash.
+        app: The application. It also gets exception handlers for the errors of this package.
+        chatbot: The result of `create_chatbot`, or any Runnable with the same input and output.
+        path: Prefix of the routes; it begins with a slash.
 
     Raises:
         InvalidInputError: `path` does not begin with a slash, or ends with one.
     """
     if not path.startswith("/") or path.endswith("/"):
         raise InvalidInputError(f"path is {path!r}; it must begin with a slash and not end with one.")
-    for error in STATUS:
-        app.add_exception_handler(error, _answer)
-    app.include_router(chatbot_routes(chatbot, path))
+    for kind in (GptOssError, RequestRefused):
+        app.add_exception_handler(kind, _handle_error)
+    app.include_router(build_chatbot_routes(chatbot, path))
+    if (langserve_routes := _load_langserve_routes()) is not None:
+        app.include_router(langserve_routes.build_langserve_chatbot_routes(chatbot, path))
 
 
 def serve(
@@ -137,43 +143,51 @@ def serve(
     title: str = "langchain-gptoss",
     settings: ServerSettings | None = None,
 ) -> None:
-    """Serves a chatbot until it is interrupted (Ctrl+C, SIGTERM); answers that are being written may end first.
+    """Serve a chatbot until the process is interrupted (Ctrl+C, SIGTERM); running answers may finish first.
 
     Args:
-        chatbot: What `create_chatbot` returned, or any Runnable with the same input and output.
-        host: The address to listen at. The default is reached from this machine alone.
-        port: The port to listen at.
-        title: The name in the page.
-        settings: Keys and limits. Without keys everybody who reaches the server may use it.
+        chatbot: The result of `create_chatbot`, or any Runnable with the same input and output.
+        host: Address to listen on. The default can be reached from this machine only.
+        port: Port to listen on.
+        title: Title of the page.
+        settings: Keys and limits. Without keys everyone who reaches the server may use it.
     """
     settings = settings or ServerSettings()
-    if host in _HERE and settings.keys is None and not settings.hosts:
-        settings = dataclasses.replace(settings, hosts=_HERE)
+    if host in LOCAL_HOSTS and settings.keys is None and not settings.allowed_hosts:
+        settings = dataclasses.replace(settings, allowed_hosts=LOCAL_HOSTS)
     app = create_app(chatbot, title=title, settings=settings)
     uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=math.ceil(settings.grace_seconds))
 
 
-async def _answer(_request: Request, error: Exception) -> JSONResponse:
-    status, message = told(error) or (500, "The server failed to answer.")
-    return JSONResponse({"detail": message}, status_code=status)
+def _load_langserve_routes() -> ModuleType | None:
+    """Return the module with LangServe's routes, or None if the extra `langserve` is not installed."""
+    try:
+        from langchain_gptoss.serve import langserve_routes
+    except MissingDependencyError:
+        return None
+    return langserve_routes
 
 
-def _loaded(llm: BaseChatModel | None) -> bool:
+async def _handle_error(request: Request, error: Exception) -> Response:
+    return respond_to_error(request, error)
+
+
+def _is_loaded(llm: BaseChatModel | None) -> bool:
     return not isinstance(llm, ChatGptOss) or llm.engine is not None or "running_engine" in llm.__dict__
 
 
-def _state_routes(ready: Callable[[], bool]) -> APIRouter:
+def _build_health_routes(is_ready: Callable[[], bool]) -> APIRouter:
     router = APIRouter(tags=["State"])
 
     @router.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """Says that the server answers."""
+    async def check_health() -> dict[str, str]:
+        """Return the status "ok": the server runs."""
         return {"status": "ok"}
 
     @router.get("/readyz")
-    async def readyz(response: Response) -> dict[str, str]:
-        """Says whether it can answer questions: the model is loaded."""
-        if ready():
+    async def check_readiness(response: Response) -> dict[str, str]:
+        """Return the status "ready" if the model is loaded, else status code 503."""
+        if is_ready():
             return {"status": "ready"}
         response.status_code = 503
         return {"status": "not ready"}
@@ -181,40 +195,26 @@ def _state_routes(ready: Callable[[], bool]) -> APIRouter:
     return router
 
 
-def _document_routes(reader: DocumentReader) -> APIRouter:
-    router = APIRouter(tags=["Documents"])
-
-    @router.get("/documents")
-    async def document(request: Request, source: str) -> dict[str, Any]:
-        """Returns the text of a document that an answer cites, with the offset at which it starts."""
-        found = await reader.read(source, caller_of(request).labels)
-        if found is None:
-            raise HTTPException(404, "There is no such document here.")  # nor one that the caller may not see
-        return dataclasses.asdict(found)
-
-    return router
-
-
-def _session_routes(sessions: Sessions) -> APIRouter:
+def _build_session_routes(sessions: Sessions) -> APIRouter:
     router = APIRouter(prefix="/sessions", tags=["Sessions"])
 
     @router.get("")
-    async def listed(request: Request) -> list[dict[str, Any]]:
-        """Lists the caller's conversations, the latest first."""
-        return [dataclasses.asdict(each) for each in await sessions.alist(user_of(request))]
+    async def list_sessions(request: Request) -> list[dict[str, Any]]:
+        """Return the caller's conversations, the latest first."""
+        return [dataclasses.asdict(each) for each in await sessions.alist(get_user_id(request))]
 
     @router.get("/{session_id:path}")
-    async def exported(request: Request, session_id: str) -> dict[str, Any]:
-        """Returns one of the caller's conversations."""
-        user = user_of(request)
+    async def export_session(request: Request, session_id: str) -> dict[str, Any]:
+        """Return one of the caller's conversations."""
+        user_id = get_user_id(request)
         try:
-            return await sessions.aexport(user, session_id)
-        except InvalidInputError as error:  # nor is another user's
+            return await sessions.aexport(user_id, session_id)
+        except InvalidInputError as error:  # also for a conversation of another user: the response must not differ
             raise HTTPException(404, str(error)) from error
 
     @router.delete("/{session_id:path}", status_code=204)
-    async def deleted(request: Request, session_id: str) -> None:
-        """Forgets one of the caller's conversations."""
-        await sessions.adelete(user_of(request), session_id)
+    async def delete_session(request: Request, session_id: str) -> None:
+        """Delete one of the caller's conversations."""
+        await sessions.adelete(get_user_id(request), session_id)
 
     return router

@@ -1,4 +1,4 @@
-"""Who asks, as a chatbot wants to know it: from the key that came with the request, never from its body."""
+"""The caller of a request: taken from its key or from the application, never from the body."""
 
 import re
 
@@ -10,14 +10,14 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.serve.keys import ANONYMOUS, Caller
 
 USER_HEADER = "X-GptOss-User"
-_USER = re.compile(r"[\w.@+-]{1,100}")
+_USER_NAME = re.compile(r"[\w.@+-]{1,100}")
 
 
-def caller_of(request: Request) -> Caller:
-    """Returns whose key came with a request, or whom an application of one's own put into `request.state.caller`.
+def get_caller(request: Request) -> Caller:
+    """Return the owner of the request's key, or the caller that the user's own application has set.
 
     Raises:
-        TypeError: It put something else there.
+        TypeError: The application has put something else into `request.state.caller`.
     """
     caller = getattr(request.state, "caller", ANONYMOUS)
     if not isinstance(caller, Caller):
@@ -25,24 +25,24 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-def user_of(request: Request) -> str:
-    """Returns the user: the key's name, and after a slash whom the client names in `X-GptOss-User`.
+def get_user_id(request: Request) -> str:
+    """Return the user's id: the caller's name, and after a slash the name in the header `X-GptOss-User`.
 
-    So a client may tell its own users apart, and can never become another client's user.
+    So a client can keep its own users apart, and can never act as a user of another client.
 
     Raises:
-        InvalidInputError: The name cannot be used.
+        InvalidInputError: The name in the header is not allowed.
     """
-    caller, named = caller_of(request), request.headers.get(USER_HEADER)
-    if named is None:
+    caller, user_name = get_caller(request), request.headers.get(USER_HEADER)
+    if user_name is None:
         return caller.name
-    if not _USER.fullmatch(named):
+    if not _USER_NAME.fullmatch(user_name):
         raise InvalidInputError(f"{USER_HEADER} must be 1 to 100 letters, digits and . _ @ + -")
-    return f"{caller.name}/{named}"
+    return f"{caller.name}/{user_name}"
 
 
-def run_config(request: Request) -> RunnableConfig:
-    """Returns the configuration under which a chatbot answers a request."""
-    who = {"user_id": user_of(request), "access_labels": list(caller_of(request).labels)}
-    metrics: BaseCallbackHandler | None = getattr(request.app.state, "metrics_callbacks", None)
-    return {"configurable": who, "callbacks": [] if metrics is None else [metrics]}
+def build_run_config(request: Request) -> RunnableConfig:
+    """Return the configuration with which a chatbot answers a request: the caller and the metrics."""
+    configurable = {"user_id": get_user_id(request), "access_labels": list(get_caller(request).labels)}
+    metrics: BaseCallbackHandler | None = getattr(request.app.state, "metrics_handler", None)
+    return {"configurable": configurable, "callbacks": [] if metrics is None else [metrics]}

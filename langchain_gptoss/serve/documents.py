@@ -1,11 +1,13 @@
-"""The text of an indexed document, put together from its chunks, so that a citation can be shown where it stands."""
+"""The text of an indexed document, rebuilt from its chunks, so that a citation can be shown in its context."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import APIRouter, HTTPException, Request
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
@@ -13,9 +15,10 @@ from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_gptoss._flow import arun_flow
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.retrievers.adapters import as_retriever, query_retriever
+from langchain_gptoss.serve.caller import get_caller
 
-_CHUNKS = 10_000
-_QUERY = "text"  # any will do: all chunks of the source are asked for
+_MAX_CHUNKS = 10_000
+_QUERY = "text"  # the text does not matter: all chunks of the source are requested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +26,10 @@ class DocumentText:
     """A document as it was indexed.
 
     Attributes:
-        source: What citations call it.
-        start: The offset of `text` in the source's extracted text, in characters; citations count from there.
-        text: The text. What stands between two chunks was not kept: there are as many line ends, and among them the
-            heading of the second chunk, where it is another one and has room.
+        source: The name that citations use.
+        start: Offset of `text` in the extracted text of the source, in characters; citations count from there.
+        text: The text. Gaps between chunks were not stored: they are filled with as many line ends, and with the
+            heading of the second chunk if it is a new one and fits.
     """
 
     source: str
@@ -35,53 +38,77 @@ class DocumentText:
 
 
 class DocumentReader:
-    """Reads documents out of the vector store behind a retriever.
+    """Reads documents from the vector store behind a retriever.
 
     Args:
-        retriever: The chatbot's.
-        access: Who may see what, or None.
+        retriever: The chatbot's retriever.
+        access: The rule that decides who sees a document; None shows every document to everyone.
     """
 
     def __init__(self, retriever: BaseRetriever, access: Access | None) -> None:
-        store = _store(retriever)
+        store = _find_store(retriever)
         self._chunks = None if store is None else as_retriever(store)
         self._access = access
 
-    async def read(self, source: str, labels: Sequence[str]) -> DocumentText | None:
-        """Returns a document, or None where there is no such, or the caller may not see it."""
+    async def aread(self, source: str, labels: Sequence[str]) -> DocumentText | None:
+        """Return a document, or None if it does not exist or the caller may not see it.
+
+        Args:
+            source: Name of the document in citations.
+            labels: The caller's access labels.
+        """
         if self._chunks is None:
             return None
         filter: dict[str, Any] = {"source": source}
         if self._access is not None:
             filter = {"$and": [filter, self._access.build_filter(labels)]}
-        found = await arun_flow(query_retriever(self._chunks, _QUERY, k=_CHUNKS, filter=filter, callbacks=None))
+        chunks = await arun_flow(query_retriever(self._chunks, _QUERY, k=_MAX_CHUNKS, filter=filter, callbacks=None))
         if self._access is not None:
-            found = self._access.select_visible(found, labels)
-        return _joined(source, found) if found else None
+            chunks = self._access.select_visible(chunks, labels)
+        return _join_chunks(source, chunks) if chunks else None
 
 
-def _store(retriever: Any) -> VectorStore | None:
-    """Returns the first vector store that a retriever, or one of those behind it, asks."""
+def build_document_routes(reader: DocumentReader) -> APIRouter:
+    """Return the route `/documents`."""
+    router = APIRouter(tags=["Documents"])
+
+    @router.get("/documents")
+    async def read_document(request: Request, source: str) -> dict[str, Any]:
+        """Return the text of a cited document, with the offset at which it starts."""
+        document = await reader.aread(source, get_caller(request).labels)
+        if document is None:  # also if the caller may not see it: the response must not differ
+            raise HTTPException(404, "There is no such document here.")
+        return dataclasses.asdict(document)
+
+    return router
+
+
+def _find_store(retriever: Any) -> VectorStore | None:
+    """Return the first vector store of a retriever or of the retrievers inside it."""
     if isinstance(retriever, VectorStoreRetriever):
         return retriever.vectorstore
     inner = [*getattr(retriever, "retrievers", []), getattr(retriever, "retriever", None)]
-    return next((store for each in inner if each is not None and (store := _store(each)) is not None), None)
+    return next((store for each in inner if each is not None and (store := _find_store(each)) is not None), None)
 
 
-def _joined(source: str, chunks: Sequence[Document]) -> DocumentText:
-    ordered = sorted(chunks, key=lambda chunk: int(chunk.metadata.get("start") or 0))
-    first = int(ordered[0].metadata.get("start") or 0)
-    text, above = "", ""
+def _join_chunks(source: str, chunks: Sequence[Document]) -> DocumentText:
+    ordered = sorted(chunks, key=_get_start)
+    start, text, last_heading = _get_start(ordered[0]), "", ""
     for chunk in ordered:
-        offset = int(chunk.metadata.get("start") or 0) - first
+        offset = _get_start(chunk) - start
         heading = str(chunk.metadata.get("heading") or "")
-        text += _between(offset - len(text), heading.rpartition(" > ")[2] if text and heading != above else "")
-        text += chunk.page_content[len(text) - offset :]
-        above = heading
-    return DocumentText(source=source, start=first, text=text)
+        new_heading = heading.rpartition(" > ")[2] if text and heading != last_heading else ""
+        text += _fill_gap(offset - len(text), new_heading)
+        text += chunk.page_content[len(text) - offset :]  # chunks may overlap
+        last_heading = heading
+    return DocumentText(source=source, start=start, text=text)
 
 
-def _between(length: int, heading: str) -> str:
-    """Returns what fills a gap, exactly as long as it: citations count characters."""
-    ends = length - len(heading) - 2
-    return "\n\n" + heading + "\n" * ends if heading and ends >= 2 else "\n" * length
+def _get_start(chunk: Document) -> int:
+    return int(chunk.metadata.get("start") or 0)
+
+
+def _fill_gap(length: int, heading: str) -> str:
+    """Return the text for a gap, exactly as long as the gap: citations count characters."""
+    line_ends = length - len(heading) - 2
+    return "\n\n" + heading + "\n" * line_ends if heading and line_ends >= 2 else "\n" * length

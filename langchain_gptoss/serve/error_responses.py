@@ -1,68 +1,85 @@
-"""What a client is told when something goes wrong: statuses, OpenAI's error form, and the end of a broken stream."""
+"""Responses to requests that fail: status codes, bodies in the form of each API, and the end of a broken stream."""
+
+from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_gptoss.errors import (
-    ContextLengthError,
-    InvalidInputError,
-    RetrievalError,
-    SessionBusyError,
-)
+from langchain_gptoss.errors import GptOssError
+
+SERVER_ERROR = "The server failed to answer. The reason is in its log."
+TRY_LATER = "The server cannot answer now. Try again later. The reason is in its log."
+RETRY_AFTER_S = 5  # for errors that may go away; nobody knows when
 
 _log = logging.getLogger(__name__)
-STATUS: dict[type[Exception], int] = {
-    InvalidInputError: 422,
-    ContextLengthError: 422,
-    SessionBusyError: 409,
-    RetrievalError: 502,
-}
-"""The errors that concern the request. Every other one is ours: it goes into the log and not to the client."""
-
-_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-def told(error: Exception) -> tuple[int, str] | None:
-    """Returns the status and the message that an error is answered with; None where it is a fault of ours."""
-    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), None)
-    if status is None:
-        return None
-    if isinstance(error, RetrievalError):  # its message quotes the service behind the retriever
-        _log.error("A search failed.", exc_info=error)
-        return status, "The documents cannot be searched now. Try again later; the server's log says why."
-    return status, str(error)
+@dataclass(frozen=True, kw_only=True)
+class ErrorResponse:
+    """A status code and a message for a client.
+
+    Attributes:
+        status_code: HTTP status code.
+        message: Text that the client may see.
+        headers: HTTP headers by name.
+        param: The field of the request that is wrong, for OpenAI's clients.
+        code: OpenAI's code of the error, such as `"model_not_found"`.
+    """
+
+    status_code: int
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    param: str | None = None
+    code: str | None = None
+
+    def to_openai(self) -> dict[str, Any]:
+        """Return the body in the form of OpenAI's API."""
+        default = "invalid_request_error" if self.status_code < 500 else "server_error"
+        kind = _OPENAI_TYPES.get(self.status_code, default)
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def to_body(self, path: str) -> dict[str, Any]:
+        """Return the JSON body in the form that clients of a path expect."""
+        return self.to_openai() if is_openai_path(path) else {"detail": self.message}
+
+    def to_last_events(self, path: str) -> bytes:
+        """Return the server-sent events that end a broken stream, in the form that clients of a path expect."""
+        if is_openai_path(path):
+            return f"data: {json.dumps(self.to_openai())}\n\ndata: [DONE]\n\n".encode()
+        data = json.dumps({"status_code": self.status_code, "message": self.message})
+        return f"event: error\r\ndata: {data}\r\n\r\n".encode()
 
 
-class Refused(Exception):  # noqa: N818 (an answer, not a fault)
-    """A request that is answered with a status and a message."""
+class RequestRefused(Exception):  # noqa: N818 (a response, not a failure of the server)
+    """A request that gets an error response. Takes the fields of `ErrorResponse`."""
 
-    def __init__(self, status: int, message: str, **headers: str) -> None:
+    def __init__(self, status_code: int, message: str, **fields: Any) -> None:
         super().__init__(message)
-        self.status, self.message = status, message
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.response = ErrorResponse(status_code=status_code, message=message, **fields)
 
 
-def openai_error(status: int, message: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """Returns an error in OpenAI's form."""
-    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+def build_error_response(error: Exception) -> ErrorResponse:
+    """Return the response to an error.
+
+    Public errors are shown with their own message. All other errors are logged, and the client gets a general message.
+    """
+    if isinstance(error, RequestRefused):
+        return error.response
+    status_code, is_retryable, is_public = 500, False, False
+    if isinstance(error, GptOssError):
+        status_code, is_retryable, is_public = error.status_code, error.is_retryable, error.is_public
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if is_retryable else {}
+    if is_public:
+        return ErrorResponse(status_code=status_code, message=str(error), headers=headers)
+    _log.error("A request failed.", exc_info=error)
+    message = TRY_LATER if is_retryable else SERVER_ERROR
+    return ErrorResponse(status_code=status_code, message=message, headers=headers)
 
 
-def is_openai(path: str) -> bool:
-    """Returns whether a path belongs to OpenAI's API, whose clients expect its errors."""
+def is_openai_path(path: str) -> bool:
+    """Return True if a path belongs to OpenAI's API, whose clients expect errors in its form."""
     return path.startswith("/v1/")
-
-
-def refusal(path: str, refused: Refused) -> bytes:
-    """Returns the body of a refused request."""
-    openai = is_openai(path)
-    return json.dumps(openai_error(refused.status, refused.message) if openai else {"detail": refused.message}).encode()
-
-
-def broken_end(path: str, refused: Refused) -> bytes:
-    """Returns the last events of a stream that cannot go on, in the form that its client raises an error for."""
-    if is_openai(path):
-        return f"data: {json.dumps(openai_error(refused.status, refused.message))}\n\ndata: [DONE]\n\n".encode()
-    data = json.dumps({"status_code": refused.status, "message": refused.message})
-    return f"event: error\r\ndata: {data}\r\n\r\n".encode()

@@ -1,7 +1,7 @@
-"""The gate before every route: who is it, how much have they sent and asked, and are they still there?
+"""The gate in front of every route: keys, rate limits, size limits, origins, and cancellation.
 
-An ASGI middleware, because it has to hold for LangServe's routes as well as for ours. The body is read before the
-application sees it, so that from then on a client that leaves is noticed at once, and what was begun for it is ended.
+It is an ASGI middleware, because it must also cover LangServe's routes and routes of the user's own application. It
+reads the body before the application runs, so that from then on the disconnection of a client is noticed at once.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from langchain_gptoss.serve.cancellation import Reply, replayed, watched
-from langchain_gptoss.serve.error_responses import Refused
+from langchain_gptoss.serve.cancellation import TrackedResponse, cancel_on_disconnect, replay_body
+from langchain_gptoss.serve.error_responses import RETRY_AFTER_S, RequestRefused
 from langchain_gptoss.serve.keys import ANONYMOUS, Caller
+from langchain_gptoss.serve.rate_limiter import RateLimiter
 from langchain_gptoss.serve.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -23,35 +23,36 @@ if TYPE_CHECKING:
 
     from langchain_gptoss.serve.metrics import Metrics
 
-_DROPPED = 8  # times the longest request
-_REMEMBERED = 10_000  # callers whose rate is known at a time
+_MAX_DISCARDED = 8  # times the size limit; larger uploads are cut off
 
-# The page asks nobody else for anything, and may not be framed by others.
-_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-PAGE_HEADERS = {"Content-Security-Policy": _POLICY, "X-Frame-Options": "DENY", "Cache-Control": "no-cache"}
+# The page loads nothing from other hosts, and other pages may not frame it.
+_CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+PAGE_HEADERS = {"Content-Security-Policy": _CONTENT_POLICY, "X-Frame-Options": "DENY", "Cache-Control": "no-cache"}
 
 
 class Gate:
-    """Lets requests through to an application, one by one or not at all.
+    """Middleware that checks each request before the application sees it.
 
     Args:
         app: The application.
-        settings: What is allowed.
-        metrics: Where it is counted.
-        open_paths: What is answered without a key; a path that ends with a slash stands for all below it.
+        settings: Keys and limits.
+        metrics: Counts the requests.
+        open_paths: Paths that need no key; a path that ends with a slash includes all paths below it.
     """
 
     def __init__(
         self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, open_paths: Collection[str] = ()
     ) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
-        self._open = frozenset(open_paths)
-        self._below = tuple(path for path in open_paths if path.endswith("/") and path != "/")
-        self._rates = Rates()
-        self._answering = 0
+        self._open_paths = frozenset(open_paths)
+        self._open_prefixes = tuple(path for path in open_paths if path.endswith("/") and path != "/")
+        self._rate_limiter = RateLimiter()
+        self._active_count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection."""
+        """Handle one connection."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -59,137 +60,130 @@ class Gate:
             await self._app(scope, receive, send)
             return
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # FastAPI answers GET alone; the server leaves the body out
-        started, reply = time.perf_counter(), Reply(send)
+            scope = {**scope, "method": "GET"}  # FastAPI routes accept GET only; uvicorn omits the body
+        start, response = time.perf_counter(), TrackedResponse(send)
         try:
-            await self._let_through(scope, receive, reply)
-        except Refused as refused:
-            await reply.refuse(scope["path"], refused)
+            await self._handle_request(scope, receive, response)
+        except RequestRefused as refused:
+            await response.send_error(scope["path"], refused.response)
         except Exception:
-            reply.status = reply.status if reply.begun else 500  # written by the application's outermost layer
+            if not response.has_started:
+                response.status_code = 500  # Starlette's outermost middleware sends it
             raise
         finally:
-            self._metrics.request(_route(scope), reply.status, time.perf_counter() - started)
+            self._metrics.count_request(_get_route(scope), response.status_code, time.perf_counter() - start)
 
-    async def _let_through(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+    async def _handle_request(self, scope: Scope, receive: Receive, response: TrackedResponse) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         self._check_origin(scope, headers)
         caller = ANONYMOUS
         if not self._is_open(scope):
-            caller = self._caller(headers)
+            caller = self._identify_caller(headers)
             self._check_rate(scope, caller)
         scope.setdefault("state", {})["caller"] = caller
-        body = await self._body(headers, receive)
+        body = await self._read_body(headers, receive)
         if body is None:
             return
         if scope["method"] != "POST":
-            await self._app(scope, replayed(body, receive), reply.relay)
+            await self._app(scope, replay_body(body, receive), response.forward)
             return
-        if self._answering >= self._settings.max_concurrent:
-            raise Refused(503, "The server is answering as many questions as it can. Try again.", Retry_After="5")
-        self._answering += 1
+        if self._active_count >= self._settings.max_concurrent:
+            raise RequestRefused(
+                503,
+                "The server is answering as many questions as it can. Try again.",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self._active_count += 1
         self._metrics.answering.inc()
         try:
-            await watched(self._app, scope, body, receive, reply, self._settings.timeout_seconds)
+            await cancel_on_disconnect(
+                self._app, scope, body, receive, response, timeout_s=self._settings.timeout_seconds
+            )
         finally:
-            self._answering -= 1
+            self._active_count -= 1
             self._metrics.answering.dec()
 
     def _check_origin(self, scope: Scope, headers: dict[bytes, str]) -> None:
-        """Refuses what a page of somebody else's, opened in a user's browser, sends behind that user's back.
+        """Refuse requests that a page of another site sends from a user's browser.
 
-        CORS alone keeps such a page from reading the answer, not from asking.
+        CORS alone prevents such a page from reading the answer, but not from sending the request.
 
         Raises:
-            Refused: It comes from there, or to a name that is not ours (DNS rebinding).
+            RequestRefused: Another site sends the request, or it names a host that is not allowed (DNS rebinding).
         """
-        hosts, name = self._settings.hosts, headers.get(b"host", "")
-        if hosts and name.rpartition(":")[0] not in hosts and name not in hosts:
-            raise Refused(421, f"This server is not called {name!r}. Allow the name with --allow-host.")
-        elsewhere = headers.get(b"sec-fetch-site") in ("cross-site", "same-site")
-        reads = scope["method"] in ("GET", "OPTIONS")
-        if elsewhere and not reads and headers.get(b"origin") not in self._settings.cors_origins:
-            raise Refused(403, "Pages of other sites may not use this server. Allow an origin with --cors.")
+        hosts, host = self._settings.allowed_hosts, headers.get(b"host", "")
+        if hosts and host.rpartition(":")[0] not in hosts and host not in hosts:
+            raise RequestRefused(421, f"This server does not answer for the host {host!r}. Allow it with --allow-host.")
+        is_cross_site = headers.get(b"sec-fetch-site") in ("cross-site", "same-site")
+        is_read = scope["method"] in ("GET", "OPTIONS")
+        if is_cross_site and not is_read and headers.get(b"origin") not in self._settings.cors_origins:
+            raise RequestRefused(403, "Pages of other sites may not use this server. Allow an origin with --cors.")
 
     def _is_open(self, scope: Scope) -> bool:
         path = scope["path"]
-        return scope["method"] == "OPTIONS" or path in self._open or path.startswith(self._below)
+        return scope["method"] == "OPTIONS" or path in self._open_paths or path.startswith(self._open_prefixes)
 
-    def _caller(self, headers: dict[bytes, str]) -> Caller:
-        """Returns who it is.
+    def _identify_caller(self, headers: dict[bytes, str]) -> Caller:
+        """Return the owner of the key in a request.
 
         Raises:
-            Refused: The key is missing, unknown or expired.
+            RequestRefused: The key is missing, unknown or expired.
         """
         keys = self._settings.keys
         if keys is None:
             return ANONYMOUS
         scheme, _, token = headers.get(b"authorization", "").partition(" ")
         key = token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
+        challenge = {"WWW-Authenticate": "Bearer"}
         if not key:
-            raise Refused(401, 'A key is needed: send "Authorization: Bearer KEY".', WWW_Authenticate="Bearer")
-        caller = keys.caller(key)
+            raise RequestRefused(401, 'A key is needed: send "Authorization: Bearer KEY".', headers=challenge)
+        caller = keys.find_caller(key)
         if caller is None:
-            raise Refused(401, "The key is not known here.", WWW_Authenticate="Bearer")
-        if caller.expired:
-            raise Refused(401, f"The key expired on {caller.expires}. Ask for a new one.", WWW_Authenticate="Bearer")
+            raise RequestRefused(401, "The key is unknown.", headers=challenge)
+        if caller.is_expired:
+            raise RequestRefused(401, f"The key expired on {caller.expires}. Ask for a new one.", headers=challenge)
         return caller
 
     def _check_rate(self, scope: Scope, caller: Caller) -> None:
         limit = caller.requests_per_minute or self._settings.requests_per_minute
         if limit is None:
             return
-        who = caller.name if self._settings.keys is not None else str((scope.get("client") or ("",))[0])
-        wait = self._rates.wait(who, limit)
-        if wait > 0:
-            seconds = str(math.ceil(wait))
-            raise Refused(429, f"More than {limit} requests a minute. Try again in {seconds} s.", Retry_After=seconds)
+        name = caller.name if self._settings.keys is not None else str((scope.get("client") or ("",))[0])
+        wait_s = math.ceil(self._rate_limiter.take(name, limit))
+        if wait_s > 0:
+            message = f"More than {limit} requests a minute. Try again in {wait_s} s."
+            raise RequestRefused(429, message, headers={"Retry-After": str(wait_s)})
 
-    async def _body(self, headers: dict[bytes, str], receive: Receive) -> bytes | None:
-        """Returns the body; None where the client left before it was complete.
+    async def _read_body(self, headers: dict[bytes, str], receive: Receive) -> bytes | None:
+        """Return the body, or None if the client disconnected before it was complete.
 
         Raises:
-            Refused: It is too long, or too slow.
+            RequestRefused: The body is too long or arrives too slowly.
         """
-        limit, parts, size, more = self._settings.max_body_bytes, [], 0, True
-        stated = headers.get(b"content-length", "")  # digits: the server has checked it
+        limit, parts, size, has_more = self._settings.max_body_bytes, [], 0, True
+        stated_size = int(headers.get(b"content-length", "") or 0)  # uvicorn has checked that it is a number
+        max_read = _MAX_DISCARDED * limit
+        close = {"Connection": "close"}
         try:
             async with asyncio.timeout(self._settings.upload_seconds):
-                # What is somewhat too long is taken in and dropped: a client that is still sending hears no answer.
-                while more and size <= _DROPPED * limit and int(stated or 0) <= _DROPPED * limit:
+                # A body that is a little too long is read and discarded: a client that is still sending would not
+                # see the response.
+                while has_more and size <= max_read and stated_size <= max_read:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return None
                     size += len(message.get("body", b""))
                     if size <= limit:
                         parts.append(message.get("body", b""))
-                    more = message.get("more_body", False)
+                    has_more = message.get("more_body", False)
         except TimeoutError:
-            raise Refused(408, "The request did not arrive in time.", Connection="close") from None
-        if more or size > limit:
-            raise Refused(413, f"The request is longer than {limit:,} bytes. Send less.", Connection="close")
+            raise RequestRefused(408, "The request did not arrive in time.", headers=close) from None
+        if has_more or size > limit:
+            raise RequestRefused(413, f"The request is longer than {limit:,} bytes. Send less.", headers=close)
         return b"".join(parts)
 
 
-class Rates:
-    """Token buckets: as many requests at once as a minute allows, and then one whenever its time has come."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def wait(self, who: str, per_minute: int, now: float | None = None) -> float:
-        """Returns 0 and counts a request, or how many seconds it would have to wait."""
-        now = time.monotonic() if now is None else now
-        left, before = self._known.pop(who, (float(per_minute), now))
-        left = min(float(per_minute), left + (now - before) * per_minute / 60)
-        allowed = left >= 1
-        self._known[who] = (left - 1 if allowed else left, now)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return 0.0 if allowed else (1 - left) * 60 / per_minute
-
-
-def _route(scope: Scope) -> str:
-    """Returns the route's pattern: names in addresses must not become as many time series."""
+def _get_route(scope: Scope) -> str:
+    """Return the pattern of the route: metrics by address would grow without a limit."""
     route = scope.get("route")
     return str(getattr(route, "path", "")) or "unmatched"

@@ -1,231 +1,205 @@
-"""LangServe's routes for chatbot, model and retriever. The only importer of langserve."""
+"""LangServe's routes for the chatbot, the chat model and the retriever. The only module that imports langserve.
+
+LangServe is archived: it gets no new features. Its routes stay for programs that use `langserve.RemoteRunnable`. They
+need the extra `langserve`; importing this module without it raises `MissingDependencyError`.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Annotated, Any, NotRequired
+from typing import Any
 
-import orjson
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, Request
 from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.base import RunnableBinding
-from langserve import add_routes
-from langserve.serialization import WellKnownLCSerializer
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
 
 from langchain_gptoss._flow import arun_flow, run_flow
+from langchain_gptoss._optional import require
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.adapters import query_retriever
-from langchain_gptoss.serve.caller import run_config
+from langchain_gptoss.serve.caller import build_run_config
+from langchain_gptoss.serve.error_responses import RequestRefused
+from langchain_gptoss.serve.inputs import Messages, ServedInput, read_json, refuse_input, require_question
 from langchain_gptoss.serve.settings import ServerSettings
 
+for _module in ("langserve", "sse_starlette"):
+    require(_module, extra="langserve")
 
-def _typed(message: Any) -> Any:
-    """Names what is missing: LangChain's own check of a message without a type raises a TypeError."""
-    if isinstance(message, BaseMessage) or (isinstance(message, dict) and "type" in message):
-        return message
-    raise ValueError('a message looks like {"type": "human", "content": "..."}')
-
-
-_Messages = list[Annotated[AnyMessage, BeforeValidator(_typed)]]
-
-
-class ServedInput(TypedDict):
-    """The chatbot's input as it travels over HTTP.
-
-    A message must name its `type` ("human", "ai", ...): only then does it arrive as the message that it was.
-    """
-
-    question: str
-    chat_history: NotRequired[_Messages]
-    session_id: NotRequired[str | None]
+import orjson  # noqa: E402 (a dependency of langserve)
+from langserve import add_routes  # noqa: E402
+from langserve.serialization import WellKnownLCSerializer  # noqa: E402
+from sse_starlette.sse import AppStatus  # noqa: E402
 
 
 class Conversation(TypedDict):
     """A conversation, as LangServe's chat playground sends it."""
 
-    messages: _Messages
+    messages: Messages
 
 
-# Who asks, for LangServe's batch: that drops whatever else a server adds to the configuration of a request.
-_CONFIG: ContextVar[RunnableConfig | None] = ContextVar("gptoss_request_config", default=None)
+# The configuration of the request, for LangServe's batch, which drops most of what a server adds to a configuration.
+_REQUEST_CONFIG: ContextVar[RunnableConfig | None] = ContextVar("gptoss_request_config", default=None)
 
 
 class _Serializer(WellKnownLCSerializer):
-    """Writes what passes between a chatbot's steps too, which `stream_events` shows: what is no data, by its type."""
+    """Serializes everything that `stream_events` shows; a value that JSON cannot hold becomes the name of its type."""
 
     def dumps(self, obj: Any) -> bytes:
-        return orjson.dumps(obj, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        """Return the JSON of an object."""
+        return orjson.dumps(obj, default=_convert_to_plain, option=orjson.OPT_NON_STR_KEYS)
 
 
-def _plain(value: Any) -> Any:
+def _convert_to_plain(value: Any) -> Any:
     return value.model_dump() if isinstance(value, BaseModel) else f"<{type(value).__name__}>"
 
 
-def _per_request(_config: dict[str, Any], request: Request) -> dict[str, Any]:
-    _CONFIG.set(run_config(request))
+def _store_request_config(_config: dict[str, Any], request: Request) -> dict[str, Any]:
+    _REQUEST_CONFIG.set(build_run_config(request))
     return {}
 
 
-def _add(
+def finish_streams_at_shutdown() -> None:
+    """Let LangServe's streams use the server's grace period; sse-starlette would cut them off at once.
+
+    sse-starlette allows this for the whole process only.
+    """
+    AppStatus.enable_automatic_graceful_drain = False
+
+
+def build_langserve_chatbot_routes(chatbot: Runnable[Any, Any], path: str) -> APIRouter:
+    """Return LangServe's routes of a chatbot."""
+    router = APIRouter()
+    example = '{"question": "..."}'
+    _add_routes(router, chatbot, path, input_type=ServedInput, check=require_question, example=example)
+    return router
+
+
+def build_model_routes(llm: BaseChatModel) -> APIRouter:
+    """Return the routes of the chat model: `/model`, and `/chat` with a chat playground."""
+    router = APIRouter()
+    _add_routes(router, llm, "/model")
+    get_messages = RunnableLambda(lambda value: value["messages"], name="gptoss_messages")
+    chat = (get_messages | llm).with_config(run_name="gptoss_chat")
+    example = '{"messages": [{"type": "human", "content": "..."}]}'
+    _add_routes(
+        router, chat, "/chat", input_type=Conversation, output_type=AIMessage, example=example, playground_type="chat"
+    )
+    return router
+
+
+def build_retriever_routes(retriever: Any, access: Access | None) -> APIRouter:
+    """Return the routes of the retriever; callers find only documents that their labels allow."""
+
+    def get_labels(config: RunnableConfig) -> list[str]:
+        return list((config.get("configurable") or {}).get("access_labels") or [])
+
+    def build_options(config: RunnableConfig) -> dict[str, Any]:
+        filter = None if access is None else access.build_filter(get_labels(config))
+        return {"k": None, "filter": filter, "callbacks": config.get("callbacks")}
+
+    def select_visible(documents: list[Document], config: RunnableConfig) -> list[Document]:
+        return documents if access is None else access.select_visible(documents, get_labels(config))
+
+    def find(query: str, config: RunnableConfig) -> list[Document]:
+        return select_visible(run_flow(query_retriever(retriever, query, **build_options(config))), config)
+
+    async def afind(query: str, config: RunnableConfig) -> list[Document]:
+        return select_visible(await arun_flow(query_retriever(retriever, query, **build_options(config))), config)
+
+    router = APIRouter()
+    runnable = RunnableLambda(find, afunc=afind, name="gptoss_retriever")
+    _add_routes(router, runnable, "/retriever", input_type=str, output_type=list[Document])
+    return router
+
+
+def _add_routes(
     router: APIRouter,
-    served: Runnable[Any, Any],
+    runnable: Runnable[Any, Any],
     path: str,
     *,
-    takes: Any = None,
-    gives: Any = None,
+    input_type: Any = None,
+    output_type: Any = None,
     check: Callable[[Any], None] = lambda _: None,
     example: str = '"..."',
     **options: Any,
 ) -> None:
-    """Adds a Runnable's routes.
+    """Add a Runnable's routes to a router.
 
-    A client configures nothing: who it is and what it may see comes from its key.
+    Clients configure nothing: their identity and access labels come from their key.
 
     Args:
-        router: Where to.
-        served: The Runnable.
-        path: Where its routes begin.
-        takes: The type of its input; None asks the Runnable.
-        gives: The type of its output.
-        check: Raises an error for an input that its type lets pass.
-        example: An input, as JSON.
-        **options: LangServe's.
+        router: Receives the routes. LangServe prints a banner when an application, not a router, gets them.
+        runnable: The Runnable.
+        path: Prefix of the routes.
+        input_type: Type of the input; None uses the Runnable's own.
+        output_type: Type of the output; None uses the Runnable's own.
+        check: Raises an error for an input that its type allows and the Runnable does not.
+        example: An input in JSON, for error messages.
+        **options: Further arguments of LangServe's `add_routes`.
     """
     bound: RunnableBinding[Any, Any] = RunnableBinding(
-        bound=served,
-        config_factories=[lambda _: _CONFIG.get() or {}],
-        custom_input_type=takes,
-        custom_output_type=gives,
+        bound=runnable,
+        config_factories=[lambda _: _REQUEST_CONFIG.get() or {}],
+        custom_input_type=input_type,
+        custom_output_type=output_type,
     )
     add_routes(
-        router,  # through a router, because LangServe prints a banner when an application of its own starts
+        router,
         bound,
         path=path,
         dependencies=[Depends(_InputCheck(bound.get_input_schema(), check, example))],
         config_keys=(),
         enable_feedback_endpoint=False,
-        per_req_config_modifier=_per_request,
+        per_req_config_modifier=_store_request_config,
         serializer=_Serializer(),
         **options,
     )
 
 
-def chatbot_routes(chatbot: Runnable[Any, Any], path: str) -> APIRouter:
-    """Returns a chatbot's routes."""
-    router = APIRouter()
-    _add(router, chatbot, path, takes=ServedInput, check=_check_question, example='{"question": "..."}')
-    return router
-
-
-def model_routes(llm: BaseChatModel) -> APIRouter:
-    """Returns the chat model's routes: as it is under `/model`, and under `/chat` with a playground to talk in."""
-    router = APIRouter()
-    _add(router, llm, "/model")
-    messages = RunnableLambda(lambda value: value["messages"], name="gptoss_messages")
-    talk = (messages | llm).with_config(run_name="gptoss_chat")
-    example = '{"messages": [{"type": "human", "content": "..."}]}'
-    _add(router, talk, "/chat", takes=Conversation, gives=AIMessage, example=example, playground_type="chat")
-    return router
-
-
-def retriever_routes(retriever: Any, access: Access | None) -> APIRouter:
-    """Returns the retriever's routes; a caller is given what the key's labels allow."""
-
-    def labels(config: RunnableConfig) -> list[str]:
-        return list((config.get("configurable") or {}).get("access_labels") or [])
-
-    def find(query: str, config: RunnableConfig) -> list[Document]:
-        filter = None if access is None else access.build_filter(labels(config))
-        found = run_flow(query_retriever(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks")))
-        return found if access is None else access.select_visible(found, labels(config))
-
-    async def afind(query: str, config: RunnableConfig) -> list[Document]:
-        filter = None if access is None else access.build_filter(labels(config))
-        found = await arun_flow(
-            query_retriever(retriever, query, k=None, filter=filter, callbacks=config.get("callbacks"))
-        )
-        return found if access is None else access.select_visible(found, labels(config))
-
-    router = APIRouter()
-    served = RunnableLambda(find, afunc=afind, name="gptoss_retriever")
-    _add(router, served, "/retriever", takes=str, gives=list[Document])
-    return router
-
-
 class _InputCheck:
-    """Refuses a bad input before LangServe takes it, which would answer 500 for a batch and begin a stream."""
+    """Refuses invalid input before LangServe reads it: LangServe would answer 500 or start a stream."""
 
     def __init__(self, schema: Any, check: Callable[[Any], None], example: str) -> None:
         self._schema, self._check, self._example = schema, check, example
 
     async def __call__(self, request: Request) -> None:
-        """Checks a request.
+        """Check a request.
 
         Raises:
-            HTTPException: Status 422, with a message that says what is wrong.
+            RequestRefused: Status 422, with a message that describes the problem.
         """
         if request.method != "POST":
             return
-        body, batch = await _json(request), request.url.path.endswith("/batch")
-        inputs = _inputs(body, self._example, batch=batch)
-        most = (getattr(request.app.state, "settings", None) or ServerSettings()).max_batch
-        if len(inputs) > most:
-            raise HTTPException(422, f"The batch holds {len(inputs)} inputs; {most} are allowed.")
+        body, is_batch = await read_json(request), request.url.path.endswith("/batch")
+        inputs = _get_inputs(body, self._example, is_batch=is_batch)
+        max_batch = (getattr(request.app.state, "settings", None) or ServerSettings()).max_batch
+        if len(inputs) > max_batch:
+            raise RequestRefused(422, f"The batch has {len(inputs)} inputs; {max_batch} are allowed.")
         for value in inputs:
             try:
                 self._schema.model_validate(value)
                 self._check(value)
-            except ValidationError as error:
-                raise HTTPException(422, f"The input cannot be read. {_first(error)}") from error
-            except (TypeError, InvalidInputError) as error:
-                raise HTTPException(422, f"The input cannot be read. {error}") from error
+            except (ValidationError, TypeError, InvalidInputError) as error:
+                raise refuse_input(error) from error
 
 
-async def _json(request: Request) -> Any:
-    """Returns what a request holds.
+def _get_inputs(body: Any, example: str, *, is_batch: bool) -> list[Any]:
+    """Return the inputs of a request.
 
     Raises:
-        HTTPException: It is no JSON, or holds half a character, which no text can.
-    """
-    try:
-        body = await request.json()
-        json.dumps(body, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise HTTPException(422, "The request holds half a character (a lone surrogate such as \\ud800).") from None
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(422, f"The request is not JSON ({error}).") from error
-    return body
-
-
-def _check_question(value: Any) -> None:
-    if not value["question"].strip():
-        raise InvalidInputError('The question is empty. Pass it as {"question": "..."}.')
-
-
-def _inputs(body: Any, example: str, *, batch: bool) -> list[Any]:
-    """Returns the inputs of a request.
-
-    Raises:
-        HTTPException: It has none.
+        RequestRefused: It has none.
     """
     fields = body if isinstance(body, dict) else {}
-    if batch and isinstance(inputs := fields.get("inputs"), list):
+    if is_batch and isinstance(inputs := fields.get("inputs"), list):
         return inputs
-    if not batch and "input" in fields:
+    if not is_batch and "input" in fields:
         return [fields["input"]]
-    wanted = f'{{"inputs": [{example}, ...]}}' if batch else f'{{"input": {example}}}'
-    raise HTTPException(422, f"The request holds no input. Send {wanted}.")
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}." if place else f"{first['msg']}."
+    expected = f'{{"inputs": [{example}, ...]}}' if is_batch else f'{{"input": {example}}}'
+    raise RequestRefused(422, f"The request has no input. Send {expected}.")

@@ -1,4 +1,4 @@
-"""The page at `/`: talk with the chatbot in a browser, and see each citation where it stands in its document."""
+"""The web page at `/`: ask the chatbot in a browser, and see each citation in its document."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from langchain_gptoss.chatbot import Chatbot
 from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.serve.gate import PAGE_HEADERS
 
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def page_routes(chatbot: Runnable[Any, Any], *, title: str, needs_key: bool) -> APIRouter:
-    """Returns the page, what belongs to it, and what it has to know.
+def build_page_routes(chatbot: Runnable[Any, Any], *, title: str, needs_key: bool) -> APIRouter:
+    """Return the routes of the page, its assets, and its settings.
 
     Args:
-        chatbot: Whom it talks with.
-        title: Its name.
-        needs_key: Whether the page has to ask for a key.
+        chatbot: Answers the questions.
+        title: Title of the page.
+        needs_key: True if the page must ask for a key.
     """
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def page() -> Response:
-        return _asset("index.html")
+    async def get_page() -> Response:
+        return _read_asset("index.html")
 
     @router.get("/assets/{name}")
-    async def asset(name: str) -> Response:
-        return _asset(name)
+    async def get_asset(name: str) -> Response:
+        return _read_asset(name)
 
     @router.get("/assets/page/about.json")
-    async def about() -> dict[str, Any]:
-        settings = chatbot.settings if isinstance(chatbot, Chatbot) else None
+    async def get_settings() -> dict[str, Any]:
+        parts = chatbot.settings if isinstance(chatbot, Chatbot) else None
         return {
             "title": title,
             "needs_key": needs_key,
             "sessions": isinstance(chatbot, Chatbot) and chatbot.sessions is not None,
-            "provenance": provenance(settings.llm)["line"] if settings else "",
-            "languages": {texts.language: _about(texts) for texts in (settings.texts.values() if settings else ())},
+            "provenance": provenance(parts.llm)["line"] if parts else "",
+            "languages": {texts.language: _describe(texts) for texts in (parts.texts.values() if parts else ())},
         }
 
     return router
 
 
-def _about(texts: LocalizedTexts) -> dict[str, Any]:
+def _describe(texts: LocalizedTexts) -> dict[str, Any]:
     profile = texts.profile
     return {
         "title": profile.title if profile else "",
@@ -59,10 +59,11 @@ def _about(texts: LocalizedTexts) -> dict[str, Any]:
     }
 
 
-def _asset(name: str) -> Response:
+def _read_asset(name: str) -> Response:
     folder = files("langchain_gptoss.serve").joinpath("assets")
-    found = next((each for each in folder.iterdir() if each.name == name), None)  # a name, never a path
-    kind = _TYPES.get(f".{name.rpartition('.')[2]}")
-    if found is None or kind is None:
+    # Comparing names, not joining paths, keeps other files unreachable.
+    asset = next((each for each in folder.iterdir() if each.name == name), None)
+    media_type = _MEDIA_TYPES.get(f".{name.rpartition('.')[2]}")
+    if asset is None or media_type is None:
         raise HTTPException(404, "There is no such file.")
-    return Response(found.read_bytes(), media_type=f"{kind}; charset=utf-8", headers=PAGE_HEADERS)
+    return Response(asset.read_bytes(), media_type=f"{media_type}; charset=utf-8", headers=PAGE_HEADERS)

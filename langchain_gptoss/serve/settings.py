@@ -1,4 +1,4 @@
-"""The limits of a server."""
+"""Settings of a server: keys and limits."""
 
 from dataclasses import dataclass
 
@@ -18,23 +18,27 @@ _LIMITS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What a server allows.
+    """Keys and limits of a server.
 
     Attributes:
-        keys: Who may use it; None lets everybody who reaches it.
-        max_body_bytes: The longest request. A conversation that fills gpt-oss's context has about half a million.
-        upload_seconds: How long a request may take to arrive.
-        timeout_seconds: The longest answer, the time that it waits for others included; a stream is ended with an
-            error then.
-        max_concurrent: How many questions are answered at a time or wait for the model; more are told to come back.
-        max_batch: How many inputs a request to a `/batch` route may hold.
-        requests_per_minute: For each key or, without keys, each address; None sets no limit.
-        cors_origins: The web pages of others that may use it, such as `https://intranet.example`.
-        hosts: The names by which it may be addressed, such as `"localhost"`; empty allows every name. `serve` allows
-            this machine's own where it listens there and needs no key, so that a foreign page in a browser here cannot
-            reach it by a name of its own.
-        chat_model: Whether the chat model is served beside the chatbot, without its documents, rules and audit log.
-        grace_seconds: How long running answers may go on when the server is stopped.
+        keys: The keys that clients need; None lets everyone who reaches the server use it.
+        max_body_bytes: Size of the longest request. A conversation that fills gpt-oss's context has about half a
+            million bytes.
+        upload_seconds: Seconds in which a request must arrive.
+        timeout_seconds: Seconds in which an answer must be complete, including the time in the queue. A stream then
+            ends with an error.
+        max_concurrent: Number of questions that are answered or queued at the same time; further ones get status 503.
+        max_batch: Number of inputs in a request to a `/batch` route.
+        requests_per_minute: Limit for each key or, without keys, for each address; None sets no limit.
+        cors_origins: Origins of other web pages that may use the server, such as `"https://intranet.example"`.
+        allowed_hosts: Host names that requests may use, such as `"localhost"`; empty allows every name. `serve` allows
+            only the names of this machine if it listens on them and needs no key, so that a page from elsewhere cannot
+            reach the server through a host name of its own (DNS rebinding).
+        serve_chat_model: True serves the chat model beside the chatbot, without its documents, rules and audit log.
+        grace_seconds: Seconds in which running answers may finish when the server stops.
+
+    Raises:
+        InvalidInputError: A limit is not above 0, or an origin is not a valid one.
     """
 
     keys: Keys | None = None
@@ -45,8 +49,8 @@ class ServerSettings:
     max_batch: int = 32
     requests_per_minute: int | None = 120
     cors_origins: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    chat_model: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    serve_chat_model: bool = True
     grace_seconds: float = 20.0
 
     def __post_init__(self) -> None:
@@ -55,9 +59,10 @@ class ServerSettings:
             if value is None and name == "requests_per_minute":
                 continue
             if not isinstance(value, int | float) or not value > 0:
-                raise InvalidInputError(f"{name} is {value!r}; it must be above 0.")
+                raise InvalidInputError(f"{name} is {value!r}.", hint="Give a number above 0.")
         for origin in self.cors_origins:
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
                 raise InvalidInputError(
-                    f"cors_origins holds {origin!r}; an origin looks like https://intranet.example, without a path."
+                    f"cors_origins contains {origin!r}, which is not an origin.",
+                    hint="An origin looks like https://intranet.example, without a path.",
                 )

@@ -1,45 +1,45 @@
-// The server's API: requests with key and user, the answer's event stream, and failures that can be told to people.
+// The server's API: requests with key and user, the event stream of an answer, and failures with texts for users.
 
 const KEY = "gptoss.key";
 const USER = "gptoss.user";
 
-// A browser may forbid storage; then things are remembered until the page is left.
-const remembered = new Map();
+// Values by name, for browsers that forbid storage; they last until the page is closed.
+const fallback = new Map();
 
 export function recall(storage, name) {
   try {
-    return window[storage].getItem(name) ?? remembered.get(name) ?? null;
+    return window[storage].getItem(name) ?? fallback.get(name) ?? null;
   } catch {
-    return remembered.get(name) ?? null;
+    return fallback.get(name) ?? null;
   }
 }
 
 export function remember(storage, name, value) {
-  if (value === null) remembered.delete(name);
-  else remembered.set(name, value);
+  if (value === null) fallback.delete(name);
+  else fallback.set(name, value);
   try {
     if (value === null) window[storage].removeItem(name);
     else window[storage].setItem(name, value);
   } catch {
-    // kept above
+    // `fallback` has the value
   }
 }
 
-// crypto.randomUUID is missing where a page comes over plain HTTP from another machine.
+// Browsers offer crypto.randomUUID only to secure addresses, not to a page over plain HTTP from another machine.
 export function randomId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function user() {
+function getUser() {
   const known = recall("localStorage", USER);
   if (known && /^[\w.@+-]{1,100}$/.test(known)) return known;
-  const fresh = randomId();
-  remember("localStorage", USER, fresh);
-  return fresh;
+  const name = randomId();
+  remember("localStorage", USER, name);
+  return name;
 }
 
-/** Something that went wrong: `kind` is one of the texts' `failures`, `detail` what the server says of it. */
+/** A failed request: `kind` is a key of the texts' `failures`, `detail` the server's message. */
 export class Failure extends Error {
   constructor(kind, { detail = "", seconds = 0 } = {}) {
     super(detail || kind);
@@ -48,7 +48,7 @@ export class Failure extends Error {
     this.seconds = seconds;
   }
 
-  said(texts) {
+  describe(texts) {
     const text = texts.failures[this.kind];
     return typeof text === "function" ? text(this.seconds) : text;
   }
@@ -57,41 +57,43 @@ export class Failure extends Error {
 const KINDS = { 401: "key", 404: "missing", 408: "late", 409: "busySession", 413: "tooLong", 422: "input",
   429: "tooMany", 503: "busy", 504: "late" };
 
-function kindOf(status) {
+function getKind(status) {
   return KINDS[status] ?? (status >= 400 && status < 500 ? "refused" : "server");
 }
 
-async function failed(response) {
-  const said = await response.json().catch(() => ({}));
-  return new Failure(kindOf(response.status), {
-    detail: typeof said?.detail === "string" ? said.detail : "",
+/** Returns the failure in an error response. Messages of server errors are general, so they are not shown. */
+async function readFailure(response) {
+  const body = await response.json().catch(() => ({}));
+  const kind = getKind(response.status);
+  return new Failure(kind, {
+    detail: kind === "server" || typeof body?.detail !== "string" ? "" : body.detail,
     seconds: Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || 0,
   });
 }
 
-/** Returns why an answer broke off; of the server's own faults nothing more is known. */
-function broken({ status_code: status, message }) {
-  const kind = kindOf(status);
+/** Returns the failure in an error event. */
+function toFailure({ status_code: status, message }) {
+  const kind = getKind(status);
   return new Failure(kind, { detail: kind === "server" || typeof message !== "string" ? "" : message });
 }
 
 export class Api {
-  /** @param askKey Returns a promise of a key, or of null where none is given; it is told what is wrong. */
+  /** @param askKey Takes a problem to show, and returns a promise of a key, or of null if the user gives none. */
   constructor(askKey) {
     this.askKey = askKey;
-    this.asking = null;
+    this.pendingKey = null;
   }
 
   get key() {
     return recall("sessionStorage", KEY);
   }
 
-  /** Asks for a key, once at a time however many requests wait for it. */
-  async newKey(problem = "") {
-    this.asking ??= this.askKey(problem).finally(() => {
-      this.asking = null;
+  /** Asks the user for a key. Requests that need one at the same time share one dialog. */
+  async requestKey(problem = "") {
+    this.pendingKey ??= this.askKey(problem).finally(() => {
+      this.pendingKey = null;
     });
-    const key = await this.asking;
+    const key = await this.pendingKey;
     if (key === null) throw new Failure("key");
     remember("sessionStorage", KEY, key);
   }
@@ -99,7 +101,7 @@ export class Api {
   async call(path, { method = "GET", body, signal } = {}) {
     for (;;) {
       const sent = this.key;
-      const headers = { "X-GptOss-User": user() };
+      const headers = { "X-GptOss-User": getUser() };
       if (sent) headers.Authorization = `Bearer ${sent}`;
       if (body !== undefined) headers["Content-Type"] = "application/json";
       let response;
@@ -109,9 +111,10 @@ export class Api {
         throw signal?.aborted ? error : new Failure("network");
       }
       if (response.ok) return response;
-      const failure = await failed(response);
+      const failure = await readFailure(response);
       if (failure.kind !== "key") throw failure;
-      if (this.key === sent) await this.newKey(sent ? failure.detail : ""); // else it was asked for meanwhile
+      // Another request may have asked for a key meanwhile.
+      if (this.key === sent) await this.requestKey(sent ? failure.detail : "");
     }
   }
 
@@ -119,13 +122,13 @@ export class Api {
     return (await this.call(path, options)).json();
   }
 
-  /** Yields the pieces of an answer. */
-  async *answer(input, signal) {
-    const response = await this.call("chatbot/stream", { method: "POST", body: { input }, signal });
+  /** Yields the chunks of an answer. */
+  async *streamAnswer(input, signal) {
+    const response = await this.call("chatbot/ask", { method: "POST", body: input, signal });
     try {
-      for await (const { event, data } of events(response.body)) {
+      for await (const { event, data } of readEvents(response.body)) {
         if (event === "end") return;
-        if (event === "error") throw broken(JSON.parse(data));
+        if (event === "error") throw toFailure(JSON.parse(data));
         if (event === "data") yield JSON.parse(data);
       }
     } catch (error) {
@@ -137,23 +140,23 @@ export class Api {
 }
 
 /** Yields server-sent events. */
-async function* events(body) {
+async function* readEvents(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let waiting = "";
+  let buffer = "";
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      const parts = (waiting + value).split(/\r\n\r\n|\n\n|\r\r/);
-      waiting = parts.pop();
+      const parts = (buffer + value).split(/\r\n\r\n|\n\n|\r\r/);
+      buffer = parts.pop();
       for (const part of parts) {
-        const found = { event: "message", data: [] };
+        const item = { event: "message", data: [] };
         for (const line of part.split(/\r\n|\n|\r/)) {
           const [, name, text] = /^(\w+): ?(.*)$/.exec(line) ?? [];
-          if (name === "data") found.data.push(text);
-          else if (name === "event") found.event = text;
+          if (name === "data") item.data.push(text);
+          else if (name === "event") item.event = text;
         }
-        yield { event: found.event, data: found.data.join("\n") };
+        yield { event: item.event, data: item.data.join("\n") };
       }
     }
   } finally {

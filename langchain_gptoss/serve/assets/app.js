@@ -1,15 +1,15 @@
-// The page: starts it, takes questions, and keeps the conversation.
+// The page: takes questions and shows the conversation.
 
 import { Api, randomId, recall, remember } from "./api.js";
 import { DocumentPanel, KeyPanel, SessionsPanel } from "./panels.js";
-import { node } from "./prose.js";
-import { TEXTS } from "./texts.js";
-import { Turn, withoutMarkers } from "./turn.js";
+import { createNode } from "./markup.js";
+import { TEXTS } from "./translations.js";
+import { Turn, removeMarkers } from "./turn.js";
 
 const LANGUAGE = "gptoss.language";
 const SESSION = "gptoss.session";
 const HISTORY_TURNS = 10;
-const HISTORY_CHARACTERS = 30_000; // well below the longest request that a server takes
+const HISTORY_CHARACTERS = 30_000; // well below the server's limit on a request
 
 const element = (id) => document.getElementById(id);
 
@@ -22,13 +22,13 @@ class Page {
     this.sessionId = null;
     const keys = new KeyPanel(this);
     this.api = new Api((problem) => {
-      this.documents.forget();
+      this.documents.clear();
       return keys.ask(problem);
     });
     this.documents = new DocumentPanel(this.api, this);
     this.sessions = new SessionsPanel(this.api, this);
-    this.wire();
-    this.speak();
+    this.addListeners();
+    this.applyLanguage();
   }
 
   get texts() {
@@ -39,42 +39,42 @@ class Page {
     return this.about.provenance;
   }
 
-  wire() {
+  addListeners() {
     const question = element("question");
     element("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
     question.addEventListener("keydown", (event) => {
-      // While an input method composes a word, Enter belongs to it.
+      // While an input method composes a word, Enter confirms the word.
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
         event.preventDefault();
         this.submit();
       }
     });
-    question.addEventListener("input", () => this.fit());
+    question.addEventListener("input", () => this.resizeQuestion());
     element("stop").addEventListener("click", () => this.stop());
-    element("new").addEventListener("click", () => this.fresh());
+    element("new").addEventListener("click", () => this.startConversation());
     element("earlier").addEventListener("click", () => this.sessions.show(element("earlier")));
     element("language").addEventListener("click", () => {
       this.language = this.language === "fr" ? "en" : "fr";
       remember("localStorage", LANGUAGE, this.language);
-      this.speak();
+      this.applyLanguage();
     });
   }
 
   async start() {
     try {
       this.about = await this.api.json("assets/page/about.json");
-      this.speak();
+      this.applyLanguage();
       element("earlier").hidden = !this.about.sessions;
-      if (this.about.needs_key && !this.api.key) await this.api.newKey();
+      if (this.about.needs_key && !this.api.key) await this.api.requestKey();
       const open = recall("sessionStorage", SESSION);
       if (this.about.sessions && open) await this.resume(open);
     } catch (failure) {
       if (failure.kind === "missing") remember("sessionStorage", SESSION, null);
       else if (failure.kind !== "key") {
-        element("description").textContent = failure.said?.(this.texts) ?? String(failure);
+        element("description").textContent = failure.describe?.(this.texts) ?? String(failure);
         this.announce(element("description").textContent);
       }
     }
@@ -82,8 +82,8 @@ class Page {
     if (!document.querySelector("dialog[open]")) element("question").focus({ preventScroll: true });
   }
 
-  /** Puts everything that the page says into its language. */
-  speak() {
+  /** Shows all texts of the page in its language. */
+  applyLanguage() {
     const { texts } = this;
     document.documentElement.lang = this.language;
     for (const each of document.querySelectorAll("[data-text]")) each.textContent = texts[each.dataset.text];
@@ -96,20 +96,24 @@ class Page {
     const { title, languages, provenance } = this.about;
     document.title = title;
     element("title").textContent = title;
-    const spoken = languages[this.language] ? this.language : Object.keys(languages)[0];
-    const domain = languages[spoken] ?? {};
-    const own = { "welcome-title": domain.title, description: domain.description, "welcome-disclaimer": domain.disclaimer };
-    const ours = { "welcome-title": texts.welcome, description: texts.welcomeText, "welcome-disclaimer": "" };
-    for (const [id, text] of Object.entries(own)) {
-      element(id).textContent = text || ours[id];
-      element(id).lang = text ? spoken : this.language;
+    const language = languages[this.language] ? this.language : Object.keys(languages)[0];
+    const domain = languages[language] ?? {};
+    const domainTexts = {
+      "welcome-title": domain.title,
+      description: domain.description,
+      "welcome-disclaimer": domain.disclaimer,
+    };
+    const defaults = { "welcome-title": texts.welcome, description: texts.welcomeText, "welcome-disclaimer": "" };
+    for (const [id, text] of Object.entries(domainTexts)) {
+      element(id).textContent = text || defaults[id];
+      element(id).lang = text ? language : this.language;
     }
     element("welcome-disclaimer").hidden = !domain.disclaimer;
     element("provenance").textContent = provenance;
-    element("samples").lang = spoken ?? this.language;
+    element("samples").lang = language ?? this.language;
     element("samples").replaceChildren(
       ...(domain.sample_questions ?? []).map((question) =>
-        node("button", { type: "button", class: "sample", onclick: () => this.ask(question) }, question),
+        createNode("button", { type: "button", class: "sample", onclick: () => this.ask(question) }, question),
       ),
     );
     for (const turn of this.turns) turn.render();
@@ -119,21 +123,21 @@ class Page {
     element("status").textContent = text;
   }
 
-  fit() {
+  resizeQuestion() {
     const question = element("question");
     question.style.height = "auto";
     question.style.height = `${question.scrollHeight}px`;
   }
 
-  write(text) {
+  setQuestion(text) {
     element("question").value = text;
-    this.fit();
+    this.resizeQuestion();
   }
 
   submit() {
     const question = element("question").value.trim();
     if (!question || this.running) return;
-    this.write("");
+    this.setQuestion("");
     this.ask(question);
   }
 
@@ -146,45 +150,45 @@ class Page {
     if (this.running) return;
     const controller = new AbortController();
     const turn = new Turn(question, this);
-    const input = { question, ...this.context() };
-    this.add(turn);
-    this.run(controller);
+    const input = { question, ...this.buildContext() };
+    this.addTurn(turn);
+    this.setRunning(controller);
     this.announce(this.texts.searching);
     try {
-      for await (const piece of this.api.answer(input, controller.signal)) {
-        turn.take(piece);
-        if (piece.sources) this.announce(`${this.texts.found(piece.sources.length)}. ${this.texts.writing}`);
+      for await (const chunk of this.api.streamAnswer(input, controller.signal)) {
+        turn.addChunk(chunk);
+        if (chunk.sources) this.announce(`${this.texts.found(chunk.sources.length)}. ${this.texts.writing}`);
       }
-      turn.end("complete");
-      this.announce(this.spoken(turn));
+      turn.finish("complete");
+      this.announce(this.describeAnswer(turn));
     } catch (failure) {
       if (controller.signal.aborted) {
-        turn.end("stopped");
+        turn.finish("stopped");
         if (this.turns.includes(turn)) this.announce(this.texts.stopped);
       } else this.fail(turn, failure);
     } finally {
-      if (this.running === controller) this.run(null);
+      if (this.running === controller) this.setRunning(null);
     }
   }
 
   fail(turn, failure) {
-    if (!failure.said) throw failure;
-    turn.end("failed", failure);
-    this.announce(`${failure.said(this.texts)} ${failure.detail}`);
-    // The question is not lost: it stands where it can be corrected, unless the next one is being written there.
-    if (!element("question").value.trim()) this.write(turn.question);
+    if (!failure.describe) throw failure;
+    turn.finish("failed", failure);
+    this.announce(`${failure.describe(this.texts)} ${failure.detail}`);
+    // The question goes back into the input field, unless the user is already writing the next one.
+    if (!element("question").value.trim()) this.setQuestion(turn.question);
   }
 
-  again(turn) {
+  retry(turn) {
     if (this.running) return;
-    if (element("question").value.trim() === turn.question) this.write("");
+    if (element("question").value.trim() === turn.question) this.setQuestion("");
     this.turns = this.turns.filter((each) => each !== turn);
     turn.element.remove();
     element("question").focus({ preventScroll: true });
     this.ask(turn.question);
   }
 
-  run(controller) {
+  setRunning(controller) {
     this.running = controller;
     const stop = element("stop");
     const send = element("send");
@@ -194,8 +198,8 @@ class Page {
     if (focused === send || focused === stop) element("question").focus();
   }
 
-  /** Returns what has to be sent with a question: the session, or what was said before where the server keeps none. */
-  context() {
+  /** Returns the session to send with a question, or the conversation so far if the server saves no sessions. */
+  buildContext() {
     if (this.about.sessions) {
       this.sessionId ??= randomId();
       remember("sessionStorage", SESSION, this.sessionId);
@@ -203,8 +207,8 @@ class Page {
     }
     const history = [];
     let characters = 0;
-    for (const turn of this.turns.filter((each) => each.complete).slice(-HISTORY_TURNS).reverse()) {
-      const answer = withoutMarkers(turn.output.answer);
+    for (const turn of this.turns.filter((each) => each.isComplete).slice(-HISTORY_TURNS).reverse()) {
+      const answer = removeMarkers(turn.output.answer);
       characters += turn.question.length + answer.length;
       if (characters > HISTORY_CHARACTERS) break;
       history.unshift({ type: "human", content: turn.question }, { type: "ai", content: answer });
@@ -212,13 +216,13 @@ class Page {
     return history.length ? { chat_history: history } : {};
   }
 
-  spoken(turn) {
+  describeAnswer(turn) {
     const { answer, abstained, citations } = turn.output;
-    const text = withoutMarkers(answer);
+    const text = removeMarkers(answer);
     return abstained ? `${this.texts.declined}. ${text}` : `${text} ${this.texts.done(citations.length)}`;
   }
 
-  add(turn) {
+  addTurn(turn) {
     this.turns.push(turn);
     element("log").append(turn.element);
     element("welcome").hidden = true;
@@ -229,8 +233,8 @@ class Page {
     this.documents.show(target, turn.output.sources, opener);
   }
 
-  /** Begins a new conversation. */
-  fresh() {
+  /** Starts a new conversation. */
+  startConversation() {
     this.clear();
     this.sessionId = null;
     remember("sessionStorage", SESSION, null);
@@ -245,31 +249,31 @@ class Page {
     this.announce("");
   }
 
-  /** Goes on with a conversation that the server keeps. */
+  /** Continues a conversation that the server has saved. */
   async resume(id) {
     const { messages, summary } = await this.api.json(`sessions/${encodeURIComponent(id)}`);
     this.clear();
     this.sessionId = id;
     remember("sessionStorage", SESSION, id);
     if (summary) {
-      const shown = node("details", { class: "summary" }, node("summary", { "data-text": "summary" }, this.texts.summary));
-      shown.append(node("p", { dir: "auto" }, summary));
-      element("log").append(shown);
+      const heading = createNode("summary", { "data-text": "summary" }, this.texts.summary);
+      const details = createNode("details", { class: "summary" }, heading, createNode("p", { dir: "auto" }, summary));
+      element("log").append(details);
       element("welcome").hidden = true;
     }
     for (const { type, data } of messages) {
-      if (type === "human") this.add(new Turn(textOf(data.content), this));
-      else if (type === "ai") this.turns.at(-1)?.take({ answer: textOf(data.content) });
+      if (type === "human") this.addTurn(new Turn(getText(data.content), this));
+      else if (type === "ai") this.turns.at(-1)?.addChunk({ answer: getText(data.content) });
     }
     for (const turn of this.turns) {
-      turn.remembered = true;
-      turn.end("complete");
+      turn.isSaved = true;
+      turn.finish("complete");
     }
   }
 }
 
-/** Returns a message's text, which LangChain keeps as a text or as a list of parts. */
-function textOf(content) {
+/** Returns the text of a LangChain message, whose content is a string or a list of parts. */
+function getText(content) {
   return typeof content === "string" ? content : content.map((part) => part.text ?? "").join("");
 }
 

@@ -1,21 +1,21 @@
-// What opens over the page: a cited document, the earlier conversations, and the question for a key.
+// The dialogs: a cited document, the earlier conversations, and the request for a key.
 
-import { fileName, index, node } from "./prose.js";
-import { headings } from "./turn.js";
+import { createNode, getFileName, toUtf16Index } from "./markup.js";
+import { formatHeadings } from "./turn.js";
 
-const AROUND = 20_000; // characters shown on each side of a quote at first: a whole book is slow to lay out
+const CONTEXT_CHARACTERS = 20_000; // shown on each side of a quote at first: the layout of a whole book is slow
 
 const element = (id) => document.getElementById(id);
 
-/** Opens a dialog; when it closes, focus goes back to where it was. */
-function open(dialog, opener = document.activeElement) {
+/** Opens a dialog; when it closes, the focus returns to the opener. */
+function openDialog(dialog, opener = document.activeElement) {
   if (dialog.open) return;
   dialog.addEventListener("close", () => opener?.isConnected && opener.focus(), { once: true });
   dialog.showModal();
 }
 
-/** Lets a dialog be closed by its button and by a click beside it; Esc is the browser's. */
-function closable(dialog) {
+/** Closes a dialog on its button and on a click outside; the browser itself handles Esc. */
+function makeClosable(dialog) {
   for (const button of dialog.querySelectorAll(".close")) button.addEventListener("click", () => dialog.close());
   dialog.addEventListener("mousedown", (event) => {
     const { left, right, top, bottom } = dialog.getBoundingClientRect();
@@ -24,96 +24,103 @@ function closable(dialog) {
   });
 }
 
-function notice(id, text) {
+function showNotice(id, text) {
   element(id).textContent = text;
   element(id).hidden = !text;
 }
 
-/** Returns a text with one empty line where there are many: the server sends line ends for what it has not kept. */
-const airy = (text) => text.replace(/\n{3,}/g, "\n\n");
+/** Returns a text with single empty lines: the server sends line ends for parts that are not stored. */
+const collapseEmptyLines = (text) => text.replace(/\n{3,}/g, "\n\n");
 
 export class DocumentPanel {
   constructor(api, page) {
     this.api = api;
     this.page = page;
     this.dialog = element("document");
-    this.texts = new Map(); // by source: a document is fetched once
-    closable(this.dialog);
+    this.cache = new Map(); // documents by source
+    makeClosable(this.dialog);
   }
 
-  /** Forgets what was read: another key may see other documents. */
-  forget() {
-    this.texts.clear();
+  /** Empties the cache: another key may see other documents. */
+  clear() {
+    this.cache.clear();
   }
 
   /**
-   * Shows a document at a span of it.
+   * Shows a document at a span.
    * @param target A citation, or a passage with its text as `quote`.
-   * @param passages Those that the answer was made from, where the document itself is not to be had.
+   * @param passages The passages of the answer, for documents that the server cannot deliver.
    */
   async show(target, passages, opener) {
     const { texts } = this.page;
     const { source, heading, page } = target;
-    const shown = (this.shown = {});
-    element("document-title").textContent = fileName(source);
-    const place = [source === fileName(source) ? "" : source, headings(heading), page ? texts.page(page) : ""];
+    const request = (this.request = {});
+    element("document-title").textContent = getFileName(source);
+    const place = [source === getFileName(source) ? "" : source, formatHeadings(heading), page ? texts.page(page) : ""];
     element("document-where").textContent = place.filter(Boolean).join(" · ");
     const quoted = target.verdict === "quoted" ? texts.quotedWhole : "";
-    notice("document-claim", target.claim && !quoted ? texts.citedFor(target.claim) : quoted);
-    notice("document-note", "");
-    element("document-text").replaceChildren(node("p", { class: "progress" }, texts.loading));
-    open(this.dialog, opener);
-    const found = await this.find(target, passages);
-    if (shown !== this.shown || !this.dialog.open) return; // another one was opened, or none is wanted any more
-    notice("document-note", found.note);
-    this.fill(found);
+    showNotice("document-claim", target.claim && !quoted ? texts.citedFor(target.claim) : quoted);
+    showNotice("document-note", "");
+    element("document-text").replaceChildren(createNode("p", { class: "progress" }, texts.loading));
+    openDialog(this.dialog, opener);
+    const excerpt = await this.findText(target, passages);
+    if (request !== this.request || !this.dialog.open) return; // another document was opened, or the dialog closed
+    showNotice("document-note", excerpt.note);
+    this.fill(excerpt);
   }
 
-  /** Returns a text, where the quote stands in it in UTF-16 units, and what has to be said of it. */
-  async find(target, passages) {
+  /** Returns a text, the span of the quote in it in UTF-16 units, and a note for the user. */
+  async findText(target, passages) {
     const { texts } = this.page;
     let note = "";
     try {
-      const { text, start } = await this.document(target.source);
-      const span = [index(text, target.start - start), index(text, target.end - start)];
+      const { text, start } = await this.fetchDocument(target.source);
+      const span = [toUtf16Index(text, target.start - start), toUtf16Index(text, target.end - start)];
       if (text.slice(...span) === target.quote) return { text, span, note };
       note = texts.changed;
     } catch (failure) {
-      note = failure.kind === "missing" ? texts.onlyPassage : texts.loadingFailed(failure.said?.(texts) ?? String(failure));
+      const reason = failure.describe?.(texts) ?? String(failure);
+      note = failure.kind === "missing" ? texts.onlyPassage : texts.loadingFailed(reason);
     }
-    const holds = ({ source, start, end }) => source === target.source && start <= target.start && target.end <= end;
-    const passage = passages.find(holds);
+    const contains = ({ source, start, end }) => source === target.source && start <= target.start && target.end <= end;
+    const passage = passages.find(contains);
     if (passage) {
       const { text, start } = passage;
-      const span = [index(text, target.start - start), index(text, target.end - start)];
+      const span = [toUtf16Index(text, target.start - start), toUtf16Index(text, target.end - start)];
       if (text.slice(...span) === target.quote) return { text, span, note };
     }
     return { text: target.quote, span: [0, target.quote.length], note };
   }
 
-  async document(source) {
-    if (!this.texts.has(source)) {
-      this.texts.set(source, await this.api.json(`documents?source=${encodeURIComponent(source)}`));
+  async fetchDocument(source) {
+    if (!this.cache.has(source)) {
+      this.cache.set(source, await this.api.json(`documents?source=${encodeURIComponent(source)}`));
     }
-    return this.texts.get(source);
+    return this.cache.get(source);
   }
 
   fill({ text, span: [start, end] }) {
     const paper = element("document-text");
-    const from = start > AROUND ? start - AROUND : 0;
-    const to = end + AROUND < text.length ? end + AROUND : text.length;
-    const mark = node("mark", { tabindex: "-1" }, text.slice(start, end));
-    const whole = () => {
-      paper.replaceChildren(airy(text.slice(0, start)), mark, airy(text.slice(end)));
-      this.reveal(mark);
+    const from = start > CONTEXT_CHARACTERS ? start - CONTEXT_CHARACTERS : 0;
+    const to = end + CONTEXT_CHARACTERS < text.length ? end + CONTEXT_CHARACTERS : text.length;
+    const mark = createNode("mark", { tabindex: "-1" }, text.slice(start, end));
+    const showWhole = () => {
+      paper.replaceChildren(collapseEmptyLines(text.slice(0, start)), mark, collapseEmptyLines(text.slice(end)));
+      this.scrollTo(mark);
     };
-    const more = node("button", { type: "button", class: "quiet", onclick: whole }, this.page.texts.wholeDocument);
-    const cut = from > 0 || to < text.length;
-    paper.replaceChildren(...(cut ? [node("p", {}, more)] : []), airy(text.slice(from, start)), mark, airy(text.slice(end, to)));
-    this.reveal(mark);
+    const label = this.page.texts.wholeDocument;
+    const button = createNode("button", { type: "button", class: "quiet", onclick: showWhole }, label);
+    const isCut = from > 0 || to < text.length;
+    paper.replaceChildren(
+      ...(isCut ? [createNode("p", {}, button)] : []),
+      collapseEmptyLines(text.slice(from, start)),
+      mark,
+      collapseEmptyLines(text.slice(end, to)),
+    );
+    this.scrollTo(mark);
   }
 
-  reveal(mark) {
+  scrollTo(mark) {
     mark.focus({ preventScroll: true });
     const paper = element("document-text");
     const room = Math.max(paper.clientHeight - mark.offsetHeight, 0);
@@ -123,18 +130,18 @@ export class DocumentPanel {
 }
 
 export class SessionsPanel {
-  /** @param page `texts`, `sessionId`, `resume(id)`, `fresh()` and `announce(text)`. */
+  /** @param page Has `texts`, `sessionId`, `resume(id)`, `startConversation()` and `announce(text)`. */
   constructor(api, page) {
     this.api = api;
     this.page = page;
     this.dialog = element("sessions");
-    closable(this.dialog);
+    makeClosable(this.dialog);
   }
 
   async show(opener) {
     element("sessions-list").replaceChildren();
-    notice("sessions-note", this.page.texts.loading);
-    open(this.dialog, opener);
+    showNotice("sessions-note", this.page.texts.loading);
+    openDialog(this.dialog, opener);
     await this.refresh();
   }
 
@@ -142,16 +149,16 @@ export class SessionsPanel {
     const { texts } = this.page;
     try {
       const sessions = await this.api.json("sessions");
-      element("sessions-list").replaceChildren(...sessions.map((each) => this.item(each)));
-      notice("sessions-note", sessions.length ? "" : texts.noSessions);
+      element("sessions-list").replaceChildren(...sessions.map((each) => this.createItem(each)));
+      showNotice("sessions-note", sessions.length ? "" : texts.noSessions);
     } catch (failure) {
-      notice("sessions-note", failure.said?.(texts) ?? String(failure));
+      showNotice("sessions-note", failure.describe?.(texts) ?? String(failure));
     }
   }
 
-  item({ session_id: id, title, updated, messages }) {
+  createItem({ session_id: id, title, updated, messages }) {
     const { texts } = this.page;
-    // "fr-BE" rather than "fr", where the browser says so.
+    // The browser's own variant of the language, such as "fr-BE".
     const { language } = navigator.language.startsWith(this.page.language) ? navigator : this.page;
     const name = title || texts.untitled;
     const when = new Date(updated);
@@ -159,26 +166,26 @@ export class SessionsPanel {
       ? ""
       : when.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
     const facts = [date, texts.messages(messages), id === this.page.sessionId ? texts.current : ""];
-    const openIt = node(
+    const openButton = createNode(
       "button",
       { type: "button", class: "session" },
-      node("b", { dir: "auto" }, name),
-      node("span", {}, facts.filter(Boolean).join(" · ")),
+      createNode("b", { dir: "auto" }, name),
+      createNode("span", {}, facts.filter(Boolean).join(" · ")),
     );
-    openIt.addEventListener("click", () => this.run(async () => {
+    openButton.addEventListener("click", () => this.attempt(async () => {
       await this.page.resume(id);
       this.dialog.close();
     }));
-    const exportIt = this.button(texts.exportIt, name);
-    exportIt.addEventListener("click", () => this.run(() => this.export(id)));
-    const deleteIt = this.button(texts.deleteIt, name);
-    deleteIt.addEventListener("click", () => this.delete(deleteIt, id, name));
-    deleteIt.addEventListener("blur", () => this.label(deleteIt, texts.deleteIt, name));
-    return node("li", {}, openIt, node("div", { class: "actions" }, exportIt, deleteIt));
+    const exportButton = this.createButton(texts.exportSession, name);
+    exportButton.addEventListener("click", () => this.attempt(() => this.export(id)));
+    const deleteButton = this.createButton(texts.deleteSession, name);
+    deleteButton.addEventListener("click", () => this.delete(deleteButton, id, name));
+    deleteButton.addEventListener("blur", () => this.label(deleteButton, texts.deleteSession, name));
+    return createNode("li", {}, openButton, createNode("div", { class: "actions" }, exportButton, deleteButton));
   }
 
-  button(text, name) {
-    return this.label(node("button", { type: "button", class: "quiet" }), text, name);
+  createButton(text, name) {
+    return this.label(createNode("button", { type: "button", class: "quiet" }), text, name);
   }
 
   label(button, text, name) {
@@ -187,33 +194,33 @@ export class SessionsPanel {
     return button;
   }
 
-  async run(action) {
-    notice("sessions-note", "");
+  async attempt(action) {
+    showNotice("sessions-note", "");
     try {
       await action();
     } catch (failure) {
-      notice("sessions-note", failure.said?.(this.page.texts) ?? String(failure));
+      showNotice("sessions-note", failure.describe?.(this.page.texts) ?? String(failure));
     }
   }
 
   async export(id) {
     const session = await this.api.json(`sessions/${encodeURIComponent(id)}`);
     const address = URL.createObjectURL(new Blob([JSON.stringify(session, null, 2)], { type: "application/json" }));
-    const link = node("a", { href: address, download: `conversation-${session.updated?.slice(0, 10) ?? ""}.json` });
+    const link = createNode("a", { href: address, download: `conversation-${session.updated?.slice(0, 10) ?? ""}.json` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
   }
 
-  /** Deletes on the second click: the first one asks. */
+  /** Deletes a conversation on the second click; the first one asks for confirmation. */
   async delete(button, id, name) {
     const { texts } = this.page;
-    if (button.textContent !== texts.deleteReally) {
-      this.label(button, texts.deleteReally, name);
+    if (button.textContent !== texts.confirmDelete) {
+      this.label(button, texts.confirmDelete, name);
       return;
     }
-    await this.run(async () => {
+    await this.attempt(async () => {
       await this.api.call(`sessions/${encodeURIComponent(id)}`, { method: "DELETE" });
-      if (id === this.page.sessionId) this.page.fresh();
+      if (id === this.page.sessionId) this.page.startConversation();
       await this.refresh();
       this.dialog.querySelector(".close").focus();
       this.page.announce(texts.deleted);
@@ -225,36 +232,36 @@ export class KeyPanel {
   constructor(page) {
     this.page = page;
     this.dialog = element("key");
-    closable(this.dialog);
+    makeClosable(this.dialog);
   }
 
-  /** Returns a promise of a key, or of null where it is not given. */
+  /** Returns a promise of a key, or of null if the user gives none. */
   ask(problem) {
     const value = element("key-value");
     const form = element("key-form");
-    notice("key-problem", problem);
+    showNotice("key-problem", problem);
     value.value = "";
-    open(this.dialog);
+    openDialog(this.dialog);
     value.focus();
-    return new Promise((given) => {
+    return new Promise((resolve) => {
       let key = null;
-      const submitted = (event) => {
+      const submit = (event) => {
         event.preventDefault();
         const typed = value.value.trim();
-        // A header holds nothing else; fetch would fail with an error about itself.
+        // HTTP headers allow only these characters; with others, fetch fails with an unclear error.
         if (!/^[\x21-\x7e]+$/.test(typed)) {
-          notice("key-problem", this.page.texts.keyForm);
+          showNotice("key-problem", this.page.texts.keyForm);
           return;
         }
         key = typed;
         this.dialog.close();
       };
-      form.addEventListener("submit", submitted);
+      form.addEventListener("submit", submit);
       this.dialog.addEventListener(
         "close",
         () => {
-          form.removeEventListener("submit", submitted);
-          given(key);
+          form.removeEventListener("submit", submit);
+          resolve(key);
         },
         { once: true },
       );

@@ -1,371 +1,302 @@
-"""The server as its clients see it: a real uvicorn on a loopback port, asked by LangServe's own RemoteRunnable."""
+"""LangServe's routes, used by LangServe's own RemoteRunnable over real sockets."""
 
-import hashlib
-import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
-from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 from langserve import RemoteRunnable
-from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
-from langchain_gptoss import ChatGptOss, FaissStore, create_chatbot
+from langchain_gptoss import create_chatbot
 from langchain_gptoss.chatbot import ChatbotOutput
-from langchain_gptoss.engine import GenerationRequest, ScriptedEngine
-from langchain_gptoss.engine.scheduler import Generation
-from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.serve import ServerSettings, add_chatbot_routes, create_app
+from langchain_gptoss.serve import ServerSettings, add_chatbot_routes
+from tests.integration_tests.serve.helpers import (
+    ANSWER,
+    CITED_ANSWER,
+    FIRST_FIELDS,
+    INPUT,
+    LONG_ANSWER,
+    OUTPUT_FIELDS,
+    QUESTION,
+    TEXTS,
+    UNANSWERABLE,
+    BreakingEngine,
+    SlowEngine,
+    connect,
+    encode_answer,
+    make_app,
+    make_chatbot,
+    make_engine,
+    post_and_disconnect,
+    read_metric,
+    run_server,
+    serve_chatbot,
+    wait_until,
+)
 
-KEYS = set(ChatbotOutput.model_fields)
-FIRST = {"sources", "standalone_question", "language"}
-QUESTION = {"question": "How much does the express delivery cost?"}
-ANSWER = "The express delivery costs 12.90 euros."
-TEXTS = ["The express delivery costs 12.90 euros.", "The museum opens at noon.", "Apples are red."]
-
-
-class Words(Embeddings):
-    """Words hashed into 64 dimensions."""
-
-    def embed_query(self, text: str) -> list[float]:
-        vector = [0.0] * 64
-        for word in re.findall(r"\w+", text.lower()):
-            vector[hashlib.sha256(word.encode()).digest()[0] % 64] += 1.0
-        return vector
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self.embed_query(text) for text in texts]
-
-
-class SlowEngine(ScriptedEngine):
-    """A scripted engine that takes its time, as a model does."""
-
-    def _replay(self, completion: list[int], request: GenerationRequest, limit: int) -> Generation:
-        replay = super()._replay(completion, request, limit)
-        while True:
-            time.sleep(0.01)
-            try:
-                yield next(replay)
-            except StopIteration as end:
-                return end.value
-
-
-def harmony(text: str) -> list[int]:
-    encoding = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
-    return encoding.encode(f"<|channel|>final<|message|>{text}<|return|>", allowed_special="all")
-
-
-def scripted(*answers: str, context_length: int = 4096) -> ScriptedEngine:
-    return ScriptedEngine([harmony(answer) for answer in answers], context_length=context_length)
-
-
-def chatbot_over(engine: ScriptedEngine, **options: object) -> Runnable:
-    documents = [Document(page_content=text, metadata={"source": f"{i}.md"}) for i, text in enumerate(TEXTS)]
-    store = FaissStore(Words())
-    store.add_documents(documents)
-    return create_chatbot(ChatGptOss(model="gpt-oss-20b", engine=engine), store.as_retriever(), **options)
+NO_LIMIT = ServerSettings(requests_per_minute=None)
 
 
 @contextmanager
-def running(app: FastAPI, *, send_buffer: int | None = None) -> Iterator[str]:
-    """Yields the address of an application that is served until the end of the block."""
-    with socket.socket() as listener:
-        if send_buffer is not None:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            wait_until(lambda: server.started or not thread.is_alive())
-            assert server.started
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(30)
-            assert not thread.is_alive()
+def serve_remote(chatbot: Runnable) -> Iterator[RemoteRunnable]:
+    with run_server(make_app(chatbot, langserve=True)) as address:
+        remote = RemoteRunnable(f"{address}/chatbot/", timeout=60)
+        yield remote
+        remote.sync_client.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-@contextmanager
-def remote(chatbot: Runnable) -> Iterator[RemoteRunnable]:
-    with running(create_app(chatbot)) as address:
-        client = RemoteRunnable(f"{address}/chatbot/", timeout=60)
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    """A client of a server with enough answers for the whole module."""
+    chatbot = make_chatbot(make_engine(*[ANSWER] * 100))
+    with serve_chatbot(chatbot, langserve=True, title="Help desk", settings=NO_LIMIT) as client:
         yield client
-        client.sync_client.close()
 
 
-def plain(value: object) -> dict:
-    """What JSON makes of an output, without the seconds it took."""
+@pytest.fixture
+def remote(client) -> Iterator[RemoteRunnable]:
+    remote = RemoteRunnable(f"{client.base_url}/chatbot/", timeout=60)
+    yield remote
+    remote.sync_client.close()
+
+
+def to_plain(value: object) -> dict:
+    """Return an output as JSON, without its timings."""
     output = value.model_dump(mode="json") if isinstance(value, ChatbotOutput) else dict(value)
     output.pop("timings", None)
     return output
 
 
-def test_invoke_gives_what_the_chatbot_gives_here():
-    local = chatbot_over(scripted(ANSWER)).invoke(QUESTION)
-    with remote(chatbot_over(scripted(ANSWER))) as bot:
-        answer = bot.invoke(QUESTION)
-    assert set(answer) == KEYS
-    assert plain(answer) == plain(local)
-    assert answer["answer"] == f"{ANSWER} [1]"
+def test_invoke_returns_the_output_of_the_chatbot(remote):
+    local = make_chatbot(make_engine(ANSWER)).invoke(INPUT)
+    answer = remote.invoke(INPUT)
+    assert set(answer) == OUTPUT_FIELDS
+    assert to_plain(answer) == to_plain(local)
+    assert answer["answer"] == CITED_ANSWER
     assert answer["citations"][0]["quote"] == TEXTS[0]
     assert not answer["abstained"]
 
 
-def test_stream_comes_in_the_order_of_the_chatbot():
-    local = list(chatbot_over(scripted(ANSWER), strict=False).stream(QUESTION))
-    with remote(chatbot_over(scripted(ANSWER), strict=False)) as bot:
-        events = list(bot.stream(QUESTION))
-    assert [plain(event) for event in events] == [plain(event) for event in local]
-    assert set(events[0]) == FIRST
-    assert len([event for event in events if list(event) == ["answer"]]) > 3
-    assert {"citations", "abstained", "reason", "usage"} <= set(events[-1])
-    whole = events[0]
-    for event in events[1:]:
-        whole += event
-    assert set(whole) <= KEYS
-    assert whole["answer"] == f"{ANSWER} [1]"
+def test_stream_sends_the_chunks_of_the_chatbot():
+    local = list(make_chatbot(make_engine(ANSWER), strict=False).stream(INPUT))
+    with serve_remote(make_chatbot(make_engine(ANSWER), strict=False)) as remote:
+        chunks = list(remote.stream(INPUT))
+    assert [to_plain(chunk) for chunk in chunks] == [to_plain(chunk) for chunk in local]
+    assert set(chunks[0]) == FIRST_FIELDS
+    assert len([chunk for chunk in chunks if list(chunk) == ["answer"]]) > 3
+    assert {"citations", "abstained", "reason", "usage"} <= set(chunks[-1])
+    output = chunks[0]
+    for chunk in chunks[1:]:
+        output += chunk
+    assert set(output) <= OUTPUT_FIELDS
+    assert output["answer"] == CITED_ANSWER
 
 
-async def test_async_gives_the_same():
-    with remote(chatbot_over(scripted(ANSWER, ANSWER, ANSWER))) as bot:
-        async with bot.async_client:
-            answer = await bot.ainvoke(QUESTION)
-            events = [event async for event in bot.astream(QUESTION)]
-            assert plain(answer) == plain(bot.invoke(QUESTION))
-    whole = events[0]
-    for event in events[1:]:
-        whole += event
-    assert plain(whole).items() <= plain(answer).items()
+async def test_async_methods_return_the_same(remote):
+    async with remote.async_client:
+        answer = await remote.ainvoke(INPUT)
+        chunks = [chunk async for chunk in remote.astream(INPUT)]
+    assert to_plain(answer) == to_plain(remote.invoke(INPUT))
+    output = chunks[0]
+    for chunk in chunks[1:]:
+        output += chunk
+    assert to_plain(output).items() <= to_plain(answer).items()
 
 
-async def test_stream_events_show_the_model_at_work():
-    with remote(chatbot_over(scripted(ANSWER))) as bot:
-        async with bot.async_client:
-            events = [event async for event in bot.astream_events(QUESTION, version="v2")]
+async def test_stream_events_include_retriever_and_model(remote):
+    async with remote.async_client:
+        events = [event async for event in remote.astream_events(INPUT, version="v2")]
     kinds = [event["event"] for event in events]
     assert kinds[0] == "on_chain_start"
     assert kinds[-1] == "on_chain_end"
     assert {"on_retriever_end", "on_chat_model_stream"} <= set(kinds)
 
 
-def test_batch_answers_each_question():
-    other = {"question": "When does the museum open?"}
-    with remote(chatbot_over(scripted("The museum opens at noon."))) as bot:
-        answers = bot.batch([other, {"question": "Who wrote Hamlet?"}])
-    assert [set(answer) for answer in answers] == [KEYS, KEYS]
-    assert answers[0]["answer"] == "The museum opens at noon. [1]"
+def test_batch_answers_each_question(remote):
+    answers = remote.batch([INPUT, {"question": "Who wrote Hamlet?"}])
+    assert [set(answer) for answer in answers] == [OUTPUT_FIELDS, OUTPUT_FIELDS]
+    assert answers[0]["answer"] == CITED_ANSWER
     assert answers[1]["abstained"]
     assert answers[1]["answer"] == "I could not find this in the documents."
 
 
-def test_history_arrives_as_the_messages_that_were_sent():
-    seen = []
+def test_history_arrives_with_its_message_classes():
+    inputs = []
     history = [SystemMessage("Be kind."), HumanMessage("How much is it?"), AIMessage("12.90 euros. [1]")]
-    echo = RunnableLambda(lambda value: seen.append(value) or {"answer": "ok"})
-    with remote(echo) as bot:
-        bot.invoke({"question": "And now?", "chat_history": history})
-        list(bot.stream({"question": "And now?", "chat_history": history}))
-        bot.batch([{"question": "And now?", "chat_history": history}, {"question": "Alone"}])
-    with_history = [value for value in seen if "chat_history" in value]
+    recorder = RunnableLambda(lambda value: inputs.append(value) or {"answer": "ok"})
+    with serve_remote(recorder) as remote:
+        remote.invoke({"question": "And now?", "chat_history": history})
+        list(remote.stream({"question": "And now?", "chat_history": history}))
+        remote.batch([{"question": "And now?", "chat_history": history}, {"question": "Alone"}])
+    with_history = [value for value in inputs if "chat_history" in value]
     assert len(with_history) == 3
     for value in with_history:
         assert [type(message) for message in value["chat_history"]] == [SystemMessage, HumanMessage, AIMessage]
         assert [message.content for message in value["chat_history"]] == [message.content for message in history]
-    assert {"question": "Alone"} in seen
+    assert {"question": "Alone"} in inputs
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ({"question": "  "}, "The question is empty. Pass it as"),
-        ({"query": "What?"}, "The input cannot be read. question: Field required."),
-        ({"question": 5}, "The input cannot be read. question: Input should be a valid string."),
-        ({"question": "What?", "chat_history": [{"content": "a"}]}, 'a message looks like {"type": "human"'),
-        ({"question": "What?", "chat_history": ["a"]}, 'a message looks like {"type": "human"'),
-        ({"question": "What?", "chat_history": [{"type": "person", "content": "a"}]}, "Input tag 'person'"),
-    ],
-)
-def test_a_bad_input_is_answered_with_what_is_wrong(value, message):
-    engine = scripted()
-    with remote(chatbot_over(engine)) as bot:
-        for path, body in (
-            ("invoke", {"input": value}),
-            ("stream", {"input": value}),
-            ("batch", {"inputs": [QUESTION, value]}),
-        ):
-            answer = httpx.post(f"{bot.url}{path}", json=body)
-            assert answer.status_code == 422
-            assert message in answer.json()["detail"]
-        with pytest.raises(httpx.HTTPStatusError) as raised:
-            bot.invoke(value)
-        assert message in raised.value.response.json()["detail"]
-    assert engine.requests == []
+INVALID_INPUTS = [
+    ({"question": "  "}, "The question is empty. Pass it as"),
+    ({"query": "What?"}, "The input cannot be read. question: Field required."),
+    ({"question": 5}, "The input cannot be read. question: Input should be a valid string."),
+    ({"question": "What?", "chat_history": [{"content": "a"}]}, 'a message looks like {"type": "human"'),
+    ({"question": "What?", "chat_history": ["a"]}, 'a message looks like {"type": "human"'),
+    ({"question": "What?", "chat_history": [{"type": "person", "content": "a"}]}, "Input tag 'person'"),
+]
 
 
-def test_a_request_without_input_is_answered_with_how_to_send_one():
-    with remote(chatbot_over(scripted())) as bot:
-        for path, content, message in (
-            ("invoke", '{"inputs": []}', 'Send {"input": {"question": "..."}}.'),
-            ("batch", '{"inputs": 3}', 'Send {"inputs": [{"question": "..."}, ...]}.'),
-            ("stream", "[]", 'Send {"input": {"question": "..."}}.'),
-            ("invoke", "{", "The request is not JSON"),
-        ):
-            answer = httpx.post(f"{bot.url}{path}", content=content)
-            assert answer.status_code == 422
-            assert message in answer.json()["detail"]
+@pytest.mark.parametrize(("value", "message"), INVALID_INPUTS)
+def test_invalid_input_gets_status_422_and_a_reason(client, remote, value, message):
+    for path, body in (
+        ("invoke", {"input": value}),
+        ("stream", {"input": value}),
+        ("batch", {"inputs": [INPUT, value]}),
+    ):
+        response = client.post(f"/chatbot/{path}", json=body)
+        assert response.status_code == 422
+        assert message in response.json()["detail"]
+    with pytest.raises(httpx.HTTPStatusError) as raised:
+        remote.invoke(value)
+    assert message in raised.value.response.json()["detail"]
 
 
-def test_too_long_a_question_is_answered_with_its_length():
-    long = {"question": "How much does the express delivery cost? " * 20}
-    with remote(chatbot_over(scripted(ANSWER, context_length=100))) as bot:
+def test_a_request_without_input_gets_an_example(client):
+    for path, content, message in (
+        ("invoke", '{"inputs": []}', 'Send {"input": {"question": "..."}}.'),
+        ("batch", '{"inputs": 3}', 'Send {"inputs": [{"question": "..."}, ...]}.'),
+        ("stream", "[]", 'Send {"input": {"question": "..."}}.'),
+        ("invoke", "{", "The request is not JSON"),
+    ):
+        response = client.post(f"/chatbot/{path}", content=content)
+        assert response.status_code == 422
+        assert message in response.json()["detail"]
+
+
+def test_a_question_longer_than_the_context_gets_its_length():
+    long_input = {"question": f"{QUESTION} " * 20}
+    with serve_remote(make_chatbot(make_engine(ANSWER, context_length=100))) as remote:
         with pytest.raises(httpx.HTTPStatusError, match="the model's context holds 100") as invoked:
-            bot.invoke(long)
+            remote.invoke(long_input)
         with pytest.raises(httpx.HTTPStatusError) as streamed:
-            list(bot.stream(long))
+            list(remote.stream(long_input))
     assert invoked.value.response.status_code == 422
-    # LangServe has sent status 200 by then, and puts no message into its error event.
+    # LangServe has sent status 200 before the error, and its error event has no message.
     assert streamed.value.response.status_code == 500
 
 
-def test_our_own_faults_are_not_shown_to_the_client():
-    with remote(chatbot_over(scripted())) as bot:  # the engine has no completion left
-        with pytest.raises(httpx.HTTPStatusError, match="500 Internal Server Error") as raised:
-            bot.invoke(QUESTION)
-        assert raised.value.response.text == "Internal Server Error"
+def test_server_errors_hide_their_reason():
+    with serve_chatbot(make_chatbot(make_engine()), langserve=True) as client:  # the engine has no completion
+        response = client.post("/chatbot/invoke", json={"input": INPUT})
+    assert response.status_code == 500
+    assert response.json() == {"detail": "The server failed to answer. The reason is in its log."}
 
 
-def test_a_client_that_leaves_stops_the_engine():
-    engine = SlowEngine([harmony("word " * 3000)])
-    with remote(chatbot_over(engine, strict=False)) as bot:
-        stream = bot.stream(QUESTION)
-        assert set(next(stream)) == FIRST
-        assert list(next(stream)) == ["answer"]
-        stream.close()
-        time.sleep(1)
-        left = engine.steps
-        time.sleep(1)
-        assert engine.steps == left
-        assert 0 < left < 300
+def test_a_broken_model_gets_status_500_and_frees_its_place():
+    chatbot = make_chatbot(BreakingEngine([LONG_ANSWER]), strict=False)
+    with serve_chatbot(chatbot, langserve=True) as client:
+        with pytest.raises(httpx.HTTPStatusError) as raised:
+            list(RemoteRunnable(f"{client.base_url}/chatbot").stream(INPUT))
+        assert raised.value.response.status_code == 500
+        assert "secret" not in raised.value.response.text
+        wait_until(lambda: read_metric(client, "gptoss_answering") == 0)
+        assert read_metric(client, 'gptoss_errors_total{error="RuntimeError"}') == 1
 
 
-def test_pages_schemas_and_health():
-    with running(create_app(chatbot_over(scripted()), title="Help desk")) as address, httpx.Client() as client:
-        assert client.get(f"{address}/healthz").json() == {"status": "ok"}
-        assert "<html" in client.get(f"{address}/chatbot/playground/").text
-        api = client.get(f"{address}/openapi.json").json()
-        assert api["info"]["title"] == "Help desk"
-        assert {"/chatbot/invoke", "/chatbot/batch", "/chatbot/stream", "/chatbot/stream_events"} <= set(api["paths"])
-        takes, gives = (client.get(f"{address}/chatbot/{way}put_schema").json() for way in ("in", "out"))
-        assert takes["$defs"]["ServedInput"]["required"] == ["question"]
-        assert set(gives["properties"]) == KEYS
+@pytest.mark.parametrize(
+    "path",
+    ["/chatbot/invoke", "/chatbot/batch", "/chatbot/stream", "/chatbot/stream_events", "/model/invoke", "/chat/stream"],
+)
+def test_disconnecting_stops_the_engine(path):
+    conversation = {"messages": [{"type": "human", "content": "Hello"}]}
+    bodies = {
+        "/chatbot/batch": {"inputs": [INPUT]},
+        "/model/invoke": {"input": "a"},
+        "/chat/stream": {"input": conversation},
+    }
+    body = bodies.get(path, {"input": INPUT})
+    engine = SlowEngine([LONG_ANSWER])
+    with serve_chatbot(make_chatbot(engine, strict=False), langserve=True) as client:
+        post_and_disconnect(client, path, body, engine)
+        assert engine.ended.wait(60)
+        assert engine.steps < len(LONG_ANSWER)
+        wait_until(lambda: read_metric(client, "gptoss_answering") == 0)
+        assert "gptoss_errors_total{" not in client.get("/metrics").text
+
+
+def test_playground_and_schemas(client):
+    assert "<html" in client.get("/chatbot/playground/").text
+    paths = set(client.get("/openapi.json").json()["paths"])
+    assert {"/chatbot/invoke", "/chatbot/batch", "/chatbot/stream", "/chatbot/stream_events"} <= paths
+    input_schema, output_schema = (client.get(f"/chatbot/{kind}_schema").json() for kind in ("input", "output"))
+    assert input_schema["$defs"]["ServedInput"]["required"] == ["question"]
+    assert set(output_schema["properties"]) == OUTPUT_FIELDS
+
+
+def test_two_chatbots_in_another_application(capfd):
+    app = FastAPI()
+    add_chatbot_routes(app, make_chatbot(make_engine(ANSWER)), path="/shop/help")
+    add_chatbot_routes(app, make_chatbot(make_engine()), path="/museum")
+    with run_server(app) as address:
+        assert RemoteRunnable(f"{address}/shop/help").invoke(INPUT)["answer"] == CITED_ANSWER
+        assert RemoteRunnable(f"{address}/museum").invoke({"question": "Who wrote Hamlet?"})["abstained"]
+        assert httpx.get(f"{address}/chatbot/input_schema").status_code == 404
+    assert capfd.readouterr().out == ""  # LangServe prints a banner for applications
+
+
+def test_remote_runnables_of_model_chat_and_retriever(client):
+    address = str(client.base_url)
+    model, chat, retriever = (RemoteRunnable(f"{address}/{name}") for name in ("model", "chat", "retriever"))
+    assert model.invoke("Hello").content == ANSWER
+    assert model.invoke([HumanMessage("Hello")]).usage_metadata["output_tokens"] == len(encode_answer(ANSWER))
+    assert "".join(chunk.content for chunk in model.stream("Hello")) == ANSWER
+    assert chat.invoke({"messages": [HumanMessage("Hello")]}).content == ANSWER
+    assert "".join(chunk.content for chunk in chat.stream({"messages": [HumanMessage("Hello")]})) == ANSWER
+    documents = retriever.invoke(QUESTION)
+    assert (documents[0].page_content, documents[0].metadata["source"]) == (TEXTS[0], "0.md")
+    batch = retriever.batch([QUESTION, "When does the museum open?"])
+    assert [documents[0].page_content for documents in batch] == [TEXTS[0], TEXTS[1]]
+    for each in (model, chat, retriever):
+        each.sync_client.close()
+
+
+async def test_async_remote_runnables(client):
+    address = str(client.base_url)
+    model, chat, retriever = (RemoteRunnable(f"{address}/{name}") for name in ("model", "chat", "retriever"))
+    async with model.async_client, chat.async_client, retriever.async_client:
+        assert (await model.ainvoke("Hello")).content == ANSWER
+        assert "".join([chunk.content async for chunk in model.astream("Hello")]) == ANSWER
+        assert (await chat.ainvoke({"messages": [HumanMessage("Hello")]})).content == ANSWER
+        assert (await retriever.ainvoke(QUESTION))[0].page_content == TEXTS[0]
+        assert (await retriever.abatch([QUESTION]))[0][0].page_content == TEXTS[0]
 
 
 def test_the_chat_model_can_be_left_out():
-    app = create_app(chatbot_over(scripted(ANSWER)), settings=ServerSettings(chat_model=False))
-    with running(app) as address, httpx.Client() as client:
-        assert [each["id"] for each in client.get(f"{address}/v1/models").json()["data"]] == ["chatbot"]
-        assert client.post(f"{address}/model/invoke", json={"input": "hi"}).status_code == 404
-        assert client.post(f"{address}/chat/invoke", json={"input": {"messages": []}}).status_code == 404
-        assert client.post(f"{address}/chatbot/invoke", json={"input": QUESTION}).status_code == 200
+    app = make_app(make_chatbot(make_engine(ANSWER)), langserve=True, settings=ServerSettings(serve_chat_model=False))
+    with run_server(app) as address, connect(address) as client:
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["chatbot"]
+        assert client.post("/model/invoke", json={"input": "hi"}).status_code == 404
+        assert client.post("/chat/invoke", json={"input": {"messages": []}}).status_code == 404
+        assert client.post("/chatbot/invoke", json={"input": INPUT}).status_code == 200
 
 
-def test_two_chatbots_in_an_app_of_ones_own(capfd):
-    app = FastAPI()
-    add_chatbot_routes(app, chatbot_over(scripted(ANSWER)), path="/shop/help")
-    add_chatbot_routes(app, chatbot_over(scripted()), path="/museum")
-    with running(app) as address:
-        assert RemoteRunnable(f"{address}/shop/help").invoke(QUESTION)["answer"] == f"{ANSWER} [1]"
-        assert RemoteRunnable(f"{address}/museum").invoke({"question": "Who wrote Hamlet?"})["abstained"]
-        assert httpx.get(f"{address}/chatbot/input_schema").status_code == 404
-    assert capfd.readouterr().out == ""
-
-
-@pytest.mark.parametrize("path", ["chatbot", "/chatbot/", "/", ""])
-def test_a_path_that_cannot_work_is_refused(path):
-    with pytest.raises(InvalidInputError, match="begin with a slash"):
-        add_chatbot_routes(FastAPI(), RunnableLambda(dict), path=path)
-
-
-def test_serve_runs_until_it_is_interrupted():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    code = f"""
-from langchain_core.runnables import RunnableLambda
-from langchain_gptoss.serve import serve
-serve(RunnableLambda(lambda value: {{"answer": value["question"]}}), port={port})
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        wait_until(lambda: process.poll() is not None or _answers(port), 60)
-        bot = RemoteRunnable(f"http://127.0.0.1:{port}/chatbot")
-        assert bot.invoke({"question": "hello"}) == {"answer": "hello"}
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        assert process.returncode in {0, -signal.SIGINT, 130}, err.decode()
-        assert b"LANGSERVE" not in out
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz").json() == {"status": "ok"}
-    except httpx.ConnectError:
-        return False
-
-
-MISSING = """
-import sys
-sys.modules["langserve"] = None
-from langchain_gptoss.errors import MissingDependencyError
-try:
-    import langchain_gptoss.serve
-except MissingDependencyError as error:
-    print(error)
-"""
-
-
-def test_without_the_extra_the_error_says_what_to_install():
-    done = subprocess.run([sys.executable, "-c", MISSING], check=True, capture_output=True, text=True, timeout=120)
-    assert 'pip install "langchain-gptoss[serve]"' in done.stdout
-
-
-def test_the_demo_model_answers_from_the_handbook_over_http(demo_llm, handbook_store):
+def test_the_demo_model_answers_from_the_handbook(demo_llm, handbook_store):
     chatbot = create_chatbot(demo_llm, handbook_store.as_retriever())
     question = {"question": "How much does standard delivery cost?"}
-    with remote(chatbot) as bot:
-        answer = bot.invoke(question)
-        pieces = [event["answer"] for event in bot.stream(question) if "answer" in event]
-        declined = bot.invoke({"question": "What is the capital of France?"})
+    with serve_chatbot(chatbot, langserve=True) as client:
+        remote = RemoteRunnable(f"{client.base_url}/chatbot/", timeout=60)
+        answer = remote.invoke(question)
+        pieces = [chunk["answer"] for chunk in remote.stream(question) if "answer" in chunk]
+        declined = remote.invoke({"question": UNANSWERABLE})
         history = [HumanMessage(question["question"]), AIMessage(answer["answer"])]
-        followed = bot.invoke({"question": "And express delivery?", "chat_history": history})
+        follow_up = remote.invoke({"question": "And express delivery?", "chat_history": history})
+        remote.sync_client.close()
     assert "4.90" in answer["answer"]
     assert answer["citations"][0]["source"] == "en/shipping.md"
     assert answer["usage"]["output_tokens"] > 0
     assert "4.90" in "".join(pieces)
     assert declined["abstained"]
-    assert "12.90" in followed["answer"]
+    assert "12.90" in follow_up["answer"]

@@ -1,120 +1,154 @@
-"""A server that is told to stop: what is being written ends properly, in time or with an error that says why."""
+"""A server that stops: running answers finish within the grace period, or end with an error that says why."""
 
 import json
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
 import httpx
-import pytest
 from langserve import RemoteRunnable
 
-from tests.integration_tests.serve.test_langserve_routes import FIRST, QUESTION, wait_until
+from langchain_gptoss.serve import ServerSettings
+from tests.integration_tests.serve.helpers import (
+    COMPLETION,
+    FIRST_FIELDS,
+    INPUT,
+    SlowEngine,
+    encode_answer,
+    find_free_port,
+    make_app,
+    make_chatbot,
+    start_server,
+    wait_until,
+)
 
 SERVER = """
-from tests.integration_tests.serve.test_langserve_routes import SlowEngine, chatbot_over, harmony
-from langchain_gptoss.serve import ServerSettings, create_app, serve
+from tests.integration_tests.serve.helpers import SlowEngine, encode_answer, make_chatbot
+from langchain_gptoss.serve import ServerSettings, serve
 
-engine = SlowEngine([harmony("word " * {words})] * 3)
-bot, settings = chatbot_over(engine, strict=False), ServerSettings(grace_seconds={grace})
-if {whole}:
-    serve(bot, port={port}, settings=settings)
-else:
-    import uvicorn
-    uvicorn.run(create_app(bot, settings=settings), port={port}, timeout_graceful_shutdown=settings.grace_seconds)
+chatbot = make_chatbot(SlowEngine([encode_answer("word " * 20_000)] * 3), strict=False)
+serve(chatbot, port=%d, settings=ServerSettings(grace_seconds=1))
 """
-COMPLETION = {"model": "gpt-oss-20b", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+
+
+class Reader(Thread):
+    """Reads an answer in a thread, until it ends or fails."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._read, self.items, self.error = read, [], None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            for item in self._read():
+                self.items.append(item)
+        except Exception as error:
+            self.error = error
+
+    def wait(self) -> None:
+        self.join(60)
+        assert not self.is_alive()
+
+
+def read_lines(address: str, path: str, body: object) -> Iterator[str]:
+    with httpx.stream("POST", f"{address}{path}", json=body, timeout=60) as response:
+        yield from (line for line in response.iter_lines() if line)
+
+
+def read_completion(address: str) -> Iterator[str]:
+    return read_lines(address, "/v1/chat/completions", COMPLETION | {"stream": True})
+
+
+def get_remote(address: str) -> RemoteRunnable:
+    return RemoteRunnable(f"{address}/chatbot", timeout=60)
 
 
 @contextmanager
-def served(*, words: int, grace: float, whole: bool = True) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    code = SERVER.format(words=words, grace=grace, whole=whole, port=port)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def run_serve_command() -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run `serve` in a process of its own, which receives signals."""
+    port = find_free_port()
+    command = [sys.executable, "-W", "error", "-c", SERVER % port]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     address = f"http://127.0.0.1:{port}"
 
-    def answers() -> bool:
+    def is_running() -> bool:
         try:
             return httpx.get(f"{address}/healthz").status_code == 200
         except httpx.ConnectError:
             return False
 
     try:
-        wait_until(lambda: process.poll() is not None or answers(), 90)
+        wait_until(lambda: process.poll() is not None or is_running(), timeout_s=120)
         yield address, process
     finally:
         process.kill()
         process.communicate()
 
 
-class Listener(Thread):
-    """Reads an answer to its end, as far as it comes."""
-
-    def __init__(self, listen: Any) -> None:
-        super().__init__(daemon=True)
-        self._listen, self.pieces, self.error = listen, [], None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            for piece in self._listen():
-                self.pieces.append(piece)
-        except Exception as error:
-            self.error = error
-
-    def end(self) -> None:
-        self.join(60)
-        assert not self.is_alive()
-
-
-def lines_of(address: str) -> Iterator[str]:
-    with httpx.stream("POST", f"{address}/v1/chat/completions", json=COMPLETION, timeout=60) as stream:
-        yield from (line for line in stream.iter_lines() if line)
+def test_answers_finish_within_the_grace_period():
+    engine = SlowEngine([encode_answer("word " * 100)] * 3)
+    app = make_app(make_chatbot(engine, strict=False), langserve=True, settings=ServerSettings(grace_seconds=60))
+    with start_server(app, grace_s=60) as (address, server):
+        remote = Reader(lambda: get_remote(address).stream(INPUT))
+        openai = Reader(lambda: read_completion(address))
+        invoked = Reader(lambda: [get_remote(address).invoke(INPUT)])
+        wait_until(lambda: len(remote.items) > 3 and len(openai.items) > 3 and len(engine.requests) == 3)
+        server.should_exit = True
+        for reader in (remote, openai, invoked):
+            reader.wait()
+            assert reader.error is None
+    assert set(remote.items[0]) == FIRST_FIELDS
+    assert "citations" in remote.items[-1]
+    assert openai.items[-1] == "data: [DONE]"
+    assert json.loads(openai.items[-2][6:])["choices"][0]["finish_reason"] == "stop"
+    assert invoked.items[0]["answer"].count("word") == 100
 
 
-def test_what_can_end_in_time_does():
-    with served(words=200, grace=30) as (address, process):
-        foreign = httpx.get(f"{address}/healthz", headers={"Host": "evil.example"})
-        assert foreign.status_code == 421  # on this machine, and without keys, only its own names are answered
-        remote = Listener(lambda: RemoteRunnable(f"{address}/chatbot", timeout=60).stream(QUESTION))
-        openai = Listener(lambda: lines_of(address))
-        whole = Listener(lambda: [RemoteRunnable(f"{address}/chatbot", timeout=60).invoke(QUESTION)])
-        wait_until(lambda: len(remote.pieces) > 3 and len(openai.pieces) > 3, 60)
-        process.send_signal(signal.SIGTERM)
-        for listener in (remote, openai, whole):
-            listener.end()
-            assert listener.error is None
-        assert set(remote.pieces[0]) == FIRST
-        assert "citations" in remote.pieces[-1]
-        assert openai.pieces[-1] == "data: [DONE]"
-        assert json.loads(openai.pieces[-2][6:])["choices"][0]["finish_reason"] == "stop"
-        assert whole.pieces[0]["answer"].count("word") == 200
-        process.wait(30)
+def test_longer_answers_end_with_an_error():
+    engine = SlowEngine([encode_answer("word " * 20_000)] * 4)
+    app = make_app(make_chatbot(engine, strict=False), langserve=True)
+    with start_server(app, grace_s=1) as (address, server):
+        remote = Reader(lambda: get_remote(address).stream(INPUT))
+        openai = Reader(lambda: read_completion(address))
+        own = Reader(lambda: read_lines(address, "/chatbot/ask", INPUT))
+        invoked = Reader(lambda: [get_remote(address).invoke(INPUT)])
+        wait_until(lambda: min(len(each.items) for each in (remote, openai, own)) > 3 and len(engine.requests) == 4)
+        server.should_exit = True
+        for reader in (remote, openai, own, invoked):
+            reader.wait()
+    check_error_ends(remote, openai)
+    assert own.items[-2] == "event: error"
+    assert "The server is stopping." in own.items[-1]
+    assert invoked.error.response.status_code == 503
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["serve", "another server's command"])
-def test_what_cannot_end_in_time_ends_with_an_error(whole):
-    with served(words=6000, grace=1, whole=whole) as (address, process):
-        remote = Listener(lambda: RemoteRunnable(f"{address}/chatbot", timeout=60).stream(QUESTION))
-        openai = Listener(lambda: lines_of(address))
-        invoked = Listener(lambda: [RemoteRunnable(f"{address}/chatbot", timeout=60).invoke(QUESTION)] if whole else [])
-        wait_until(lambda: len(remote.pieces) > 3 and len(openai.pieces) > 3, 60)
-        process.send_signal(signal.SIGTERM)
-        for listener in (remote, openai, invoked):
-            listener.end()
-        assert isinstance(remote.error, httpx.HTTPStatusError)
-        assert (remote.error.response.status_code, remote.error.response.text[:23]) == (503, "The server is stopping.")
-        assert openai.error is None
-        assert openai.pieces[-1] == "data: [DONE]"
-        assert "The server is stopping." in json.loads(openai.pieces[-2][6:])["error"]["message"]
-        if whole:
-            assert invoked.error.response.status_code == 503
-        process.wait(30)
-        assert b"Traceback" not in process.stderr.read()
+def test_serve_stops_on_a_signal():
+    with run_serve_command() as (address, process):
+        # On this machine, and without keys, only the machine's own names are allowed.
+        assert httpx.get(f"{address}/healthz", headers={"Host": "evil.example"}).status_code == 421
+        remote = Reader(lambda: get_remote(address).stream(INPUT))
+        openai = Reader(lambda: read_completion(address))
+        wait_until(lambda: len(remote.items) > 3 and len(openai.items) > 3)
+        process.send_signal(signal.SIGINT)
+        for reader in (remote, openai):
+            reader.wait()
+        check_error_ends(remote, openai)
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode in {0, -signal.SIGINT, 130}, errors.decode()
+        assert b"LANGSERVE" not in output  # its banner
+        assert b"Traceback" not in errors
+
+
+def check_error_ends(remote: Reader, openai: Reader) -> None:
+    """Check that both streams ended with the error of a stopping server."""
+    assert isinstance(remote.error, httpx.HTTPStatusError)
+    assert remote.error.response.status_code == 503
+    assert remote.error.response.text.startswith("The server is stopping.")
+    assert openai.error is None
+    assert openai.items[-1] == "data: [DONE]"
+    assert "The server is stopping." in json.loads(openai.items[-2][6:])["error"]["message"]

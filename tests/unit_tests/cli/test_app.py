@@ -1,4 +1,4 @@
-"""The command line with bad input: one or two lines that say what to do, exit status 2, no traceback."""
+"""The commands, and their errors: one or two lines that say what to do, exit status 2, no traceback."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ def run(*arguments: str, stdin: str = ""):
     return CliRunner().invoke(app, list(arguments), input=stdin)
 
 
-def refused(result, *parts: str) -> None:
+def check_refused(result, *parts: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     assert len(result.stderr.strip().splitlines()) <= 2
@@ -38,34 +38,34 @@ def test_help_and_version():
     assert run("--version").stdout.startswith("langchain-gptoss ")
 
 
-def test_docs_that_are_not_there(tmp_path):
-    refused(run("ask", "Hello?", "--docs", str(tmp_path / "none")), "gptoss: ", "none")
+def test_missing_docs(tmp_path):
+    check_refused(run("ask", "Hello?", "--docs", str(tmp_path / "none")), "gptoss: ", "none")
 
 
-def test_docs_that_are_empty(tmp_path):
-    refused(run("ask", "Hello?", "--docs", str(tmp_path)), "gptoss: ", ".md")
+def test_an_empty_folder(tmp_path):
+    check_refused(run("ask", "Hello?", "--docs", str(tmp_path)), "gptoss: ", ".md")
 
 
-def test_docs_of_unsupported_kinds(tmp_path):
+def test_unsupported_file_kinds(tmp_path):
     (tmp_path / "picture.png").write_bytes(b"x")
-    refused(run("chat", "--docs", str(tmp_path)), "picture.png", ".pdf")
+    check_refused(run("chat", "--docs", str(tmp_path)), "picture.png", ".pdf")
 
 
 def test_an_unknown_model(docs):
-    refused(run("ask", "Hello?", "--docs", str(docs), "--model", "gtp-oss-20b"), "Did you mean gpt-oss-20b")
+    check_refused(run("ask", "Hello?", "--docs", str(docs), "--model", "gtp-oss-20b"), "Did you mean gpt-oss-20b")
 
 
 def test_a_folder_that_is_not_a_checkpoint(docs):
-    refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(docs)), "has no config.json")
+    check_refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(docs)), "has no config.json")
 
 
 def test_a_checkpoint_of_another_architecture(docs, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(tmp_path)), "'llama'", "'gpt_oss'")
+    check_refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(tmp_path)), "'llama'", "'gpt_oss'")
 
 
 def test_an_empty_question(docs):
-    refused(run("ask", "  ", "--docs", str(docs)), "The question is empty")
+    check_refused(run("ask", "  ", "--docs", str(docs)), "The question is empty")
 
 
 def test_no_network(docs, tmp_path, monkeypatch):
@@ -80,17 +80,17 @@ def test_no_network(docs, tmp_path, monkeypatch):
     assert "cached nothing; missing the demo model and the demo embedding model" in last
 
 
-def test_interrupting_is_a_clean_line(docs, monkeypatch):
-    def interrupted(*_: object, **__: object) -> None:
+def test_ctrl_c_ends_with_one_line(docs, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_app, "make_chatbot", interrupted)
+    monkeypatch.setattr(cli_app, "make_chatbot", interrupt)
     result = run("ask", "Hello?", "--docs", str(docs))
     assert result.exit_code == 130
     assert result.stderr.strip() == "Interrupted."
 
 
-def test_a_failure_that_nobody_foresaw_keeps_its_traceback(docs, monkeypatch):
+def test_an_unexpected_error_keeps_its_traceback(docs, monkeypatch):
     monkeypatch.setattr(cli_app, "make_chatbot", lambda *_, **__: 1 / 0)
     assert isinstance(run("ask", "Hello?", "--docs", str(docs)).exception, ZeroDivisionError)
 
@@ -108,13 +108,13 @@ def test_skipped_files_are_named(docs, monkeypatch, caplog):
 
 
 def test_a_chat_ends_with_an_empty_line(docs, monkeypatch):
-    class Bot:
+    class Echo:
         def stream(self, value):
             yield ChatbotChunk(sources=[])
             yield ChatbotChunk(answer=f"You asked {value['question']}")
             yield ChatbotChunk(citations=[], abstained=True)
 
-    monkeypatch.setattr(cli_app, "make_chatbot", lambda *_, **__: Bot())
+    monkeypatch.setattr(cli_app, "make_chatbot", lambda *_, **__: Echo())
     result = run("chat", "--docs", str(docs), stdin="one\ntwo\n\nthree\n")
     assert result.exit_code == 0
     assert "You asked one" in result.stdout
@@ -123,8 +123,8 @@ def test_a_chat_ends_with_an_empty_line(docs, monkeypatch):
     assert run("chat", "--docs", str(docs), stdin="").exit_code == 0
 
 
-def test_serving_without_the_extra_names_it(docs, monkeypatch):
+def test_serve_without_its_extra_names_it(docs, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     for name in [name for name in sys.modules if name.startswith("langchain_gptoss.serve")]:
         monkeypatch.delitem(sys.modules, name)
-    refused(run("serve", "--docs", str(docs)), 'pip install "langchain-gptoss[serve]"')
+    check_refused(run("serve", "--docs", str(docs)), 'pip install "langchain-gptoss[serve]"')

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from langchain_gptoss.cli.app import app
-from langchain_gptoss.cli.bot import make_chatbot
+from langchain_gptoss.cli.chatbot import make_chatbot
 from langchain_gptoss.ingest import open_store
 from tests.unit_tests.ingest.sync_helpers import Hashed
 

@@ -1,4 +1,4 @@
-"""`gptoss serve` and `gptoss keys`: what they are told reaches the server, and what cannot work is said at once."""
+"""`gptoss serve` and `gptoss keys`: options reach the server, and invalid ones are refused at once."""
 
 from datetime import date
 from typing import Any
@@ -17,15 +17,16 @@ def run(*arguments: str):
 
 
 @pytest.fixture
-def served(monkeypatch) -> dict[str, Any]:
-    """What the server was started with, without a model and without a server."""
-    seen: dict[str, Any] = {}
-    monkeypatch.setattr(cli_serve, "_check_port", lambda host, port: None)
+def server_arguments(monkeypatch, tmp_path) -> dict[str, Any]:
+    """The arguments with which the server is started; neither a model nor a server runs."""
+    arguments: dict[str, Any] = {}
+    monkeypatch.setenv("GPTOSS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(cli_serve, "_check_address", lambda host, port: None)
     monkeypatch.setattr(
-        cli_serve, "make_chatbot", lambda model, docs, store, **options: seen.update(bot=options, docs=docs)
+        cli_serve, "make_chatbot", lambda model, docs, store, **options: arguments.update(chatbot=options, docs=docs)
     )
-    monkeypatch.setattr("langchain_gptoss.serve.serve", lambda bot, **options: seen.update(options))
-    return seen
+    monkeypatch.setattr("langchain_gptoss.serve.serve", lambda chatbot, **options: arguments.update(options))
+    return arguments
 
 
 def test_help_names_every_option():
@@ -37,17 +38,24 @@ def test_help_names_every_option():
     assert "127.0.0.1" in shown
 
 
-def test_the_defaults_are_this_machine_and_its_sessions_file(served):
+def test_defaults_use_this_machine_and_the_data_folder(server_arguments, tmp_path):
     result = run("serve", "--docs", "docs")
     assert result.exit_code == 0, result.output
-    assert (served["host"], served["port"], served["title"]) == ("127.0.0.1", 8000, "langchain-gptoss")
-    assert served["settings"] == ServerSettings()
-    assert served["bot"]["sessions"] == "sessions.sqlite"
+    assert (server_arguments["host"], server_arguments["port"], server_arguments["title"]) == (
+        "127.0.0.1",
+        8000,
+        "langchain-gptoss",
+    )
+    assert server_arguments["settings"] == ServerSettings()
+    file = str(tmp_path / "home" / "data" / "sessions.sqlite")
+    assert server_arguments["chatbot"]["sessions"] == file
+    assert f"Conversations are saved in {file}" in result.stderr
+    assert list(tmp_path.rglob("*")) == []  # nothing is written before a chatbot exists
     assert "Serving on http://127.0.0.1:8000/" in result.stderr
-    assert "Everybody" not in result.stderr
+    assert "Everyone" not in result.stderr
 
 
-def test_every_option_reaches_the_server(served, tmp_path):
+def test_every_option_reaches_the_server(server_arguments, tmp_path):
     file = str(tmp_path / "keys.toml")
     key = run("keys", "add", "shop", "--file", file, "--label", "hr").stdout.strip()
     options = ["--keys", file, "--cors", "https://a.example", "--cors", "https://b.example", "--allow-host", "help"]
@@ -55,43 +63,45 @@ def test_every_option_reaches_the_server(served, tmp_path):
     options += ["--host", "0.0.0.0", "--access", "groups", "--audit", "audit.jsonl", "--domain", "support"]
     result = run("serve", "--docs", "docs", *options)
     assert result.exit_code == 0, result.output
-    settings = served["settings"]
-    assert settings.keys.caller(key).labels == ("hr",)
+    settings = server_arguments["settings"]
+    assert settings.keys.find_caller(key).labels == ("hr",)
     assert settings.cors_origins == ("https://a.example", "https://b.example")
-    limits = (settings.hosts, settings.requests_per_minute, settings.timeout_seconds, settings.max_concurrent)
+    limits = (settings.allowed_hosts, settings.requests_per_minute, settings.timeout_seconds, settings.max_concurrent)
     assert limits == (("help",), 7, 30.0, 3)
-    assert (served["host"], served["port"], served["title"]) == ("0.0.0.0", 9000, "Desk")
-    assert (served["bot"]["access"], served["bot"]["audit"], served["bot"]["domain"]) == (
+    assert (server_arguments["host"], server_arguments["port"], server_arguments["title"]) == ("0.0.0.0", 9000, "Desk")
+    assert (
+        server_arguments["chatbot"]["access"],
+        server_arguments["chatbot"]["audit"],
+        server_arguments["chatbot"]["domain"],
+    ) == (
         "groups",
         "audit.jsonl",
         "support",
     )
-    assert "Everybody" not in result.stderr
+    assert "Everyone" not in result.stderr
 
 
-def test_an_open_server_on_the_network_is_pointed_out(served):
-    assert (
-        "Everybody who reaches 0.0.0.0 may use this server" in run("serve", "--docs", "d", "--host", "0.0.0.0").stderr
-    )
+def test_an_open_server_on_the_network_gets_a_warning(server_arguments):
+    assert "Everyone who reaches 0.0.0.0 may use this server" in run("serve", "--docs", "d", "--host", "0.0.0.0").stderr
 
 
 @pytest.mark.parametrize(
     ("options", "part"),
     [
         (["--keys", "none.toml"], "none.toml cannot be read"),
-        (["--cors", "intranet"], "cors_origins holds 'intranet'"),
+        (["--cors", "intranet"], "cors_origins contains 'intranet'"),
         (["--domain", "suport"], "suport"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_loaded(monkeypatch, options, part):
-    monkeypatch.setattr(cli_serve, "_check_port", lambda host, port: None)
+def test_invalid_options_are_refused_before_anything_is_loaded(monkeypatch, options, part):
+    monkeypatch.setattr(cli_serve, "_check_address", lambda host, port: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: pytest.fail("a model was loaded"))
     result = run("serve", "--docs", str(ROOT / "docs"), *options)
     assert result.exit_code == 2
     assert part in result.stderr
 
 
-def test_a_key_is_shown_once_and_kept_as_a_hash(tmp_path):
+def test_a_key_is_shown_once_and_stored_as_a_hash(tmp_path):
     file = tmp_path / "keys.toml"
     options = ["--label", "hr", "--label", "sales", "--rate", "30", "--expires", "2999-12-31"]
     added = run("keys", "add", "help desk", "--file", str(file), *options)
@@ -99,17 +109,17 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(tmp_path):
     key = added.stdout.strip()
     assert key.startswith("gptoss-")
     assert key not in file.read_text()
-    caller = Keys.load(file).caller(key)
+    caller = Keys.load(file).find_caller(key)
     assert (caller.name, caller.labels) == ("help desk", ("hr", "sales"))
     assert (caller.requests_per_minute, caller.expires) == (30, date(2999, 12, 31))
     again = run("keys", "add", "help desk", "--file", str(file))
     assert again.exit_code == 2
     assert again.stdout == ""
-    assert "is there twice" in again.stderr
+    assert "is already used" in again.stderr
 
 
 @pytest.mark.parametrize("options", [["--expires", "soon"], ["--rate", "-1"], []])
-def test_a_key_that_cannot_work_is_not_added(tmp_path, options):
+def test_an_invalid_key_is_not_added(tmp_path, options):
     file = tmp_path / "keys.toml"
     name = "a/b" if not options else "a"
     assert run("keys", "add", name, "--file", str(file), *options).exit_code == 2

@@ -1,4 +1,4 @@
-"""The chatbot that a command talks with, and the options that make one."""
+"""The chatbot that the commands use, and their common options."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,33 +12,39 @@ if TYPE_CHECKING:
 Docs = Annotated[
     str | None, typer.Option("--docs", help="A folder, a file or a pattern: Markdown, text, HTML, PDF, Office, e-mail.")
 ]
-Store = Annotated[str | None, typer.Option("--store", help="In place of --docs, an index that `gptoss index` made.")]
+Store = Annotated[str | None, typer.Option("--store", help="Instead of --docs: an index that `gptoss index` made.")]
 Model = Annotated[str, typer.Option("--model", help="A name such as demo or gpt-oss-20b, a folder, or a hub id.")]
-Domain = Annotated[str | None, typer.Option("--domain", help="A domain of `gptoss domains`, or a TOML file.")]
-Language = Annotated[str | None, typer.Option("--language", help="en or fr; else that of the question.")]
+Domain = Annotated[str | None, typer.Option("--domain", help="A name from `gptoss domains`, or a TOML file.")]
+Language = Annotated[str | None, typer.Option("--language", help="en or fr. Default: the language of the question.")]
 Guard = Annotated[
-    str | None, typer.Option("--guard-model", help="A model that judges questions and answers by the domain's policy.")
+    str | None,
+    typer.Option("--guard-model", help="A model that checks questions and answers against the domain's policy."),
 ]
-Audit = Annotated[str | None, typer.Option("--audit", help="A file in which every answer is recorded.")]
+Audit = Annotated[str | None, typer.Option("--audit", help="A file that records every answer.")]
 
 
 def make_chatbot(
     model: str, docs: str | None, store: str | None = None, *, guard_model: str | None = None, **options: Any
 ) -> "Chatbot":
-    """Returns a chatbot over documents or an index; what is wrong with them is said before anything heavy runs.
+    """Return a chatbot over documents or an index.
+
+    Arguments are checked before anything large is loaded.
 
     Args:
-        model: The model's name.
+        model: Name of the model.
         docs: The documents, or None.
         store: The index, or None.
-        guard_model: The model that judges by the domain's policy, or None.
-        **options: As of `create_chatbot`.
+        guard_model: Name of the model that checks questions and answers, or None.
+        **options: Further arguments of `create_chatbot`.
+
+    Raises:
+        InvalidInputError: Both or neither of `docs` and `store` are given, or an argument is invalid.
     """
     from langchain_gptoss.errors import InvalidInputError
     from langchain_gptoss.models.catalog import resolve_model
 
     if (docs is None) == (store is None):
-        raise InvalidInputError("Give either --docs FOLDER or --store INDEX, which `gptoss index` makes.")
+        raise InvalidInputError("Give either --docs FOLDER or --store INDEX.", hint="`gptoss index` makes an index.")
     card = resolve_model(model)
     if card.note:
         note(f"{card.name}: {card.note}")
@@ -56,8 +62,8 @@ def make_chatbot(
         locate_checkpoint(resolve_model(guard_model))
     index = open_store(str(store)) if docs is None else index_documents(documents)
     if docs is not None:
-        files = len({document.metadata["source"] for document in documents})
-        note(f"Indexed {files} files as {len(index)} passages.")
+        file_count = len({document.metadata["source"] for document in documents})
+        note(f"Indexed {file_count} files as {len(index)} passages.")
 
     from langchain_gptoss.chat_models import ChatGptOss
     from langchain_gptoss.chatbot import create_chatbot
