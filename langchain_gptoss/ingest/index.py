@@ -1,8 +1,7 @@
-"""The whole way in one call: files become chunks, chunks become vectors, vectors become a store.
+"""Index documents in one call: load, split, embed, store.
 
-A chunk is embedded together with its headings, because a sentence such as "It costs 5 euros" is found by the
-title it stands under; the store keeps the bare chunk, because a citation must point at the exact text of the
-file.
+A chunk is embedded together with its headings, because a sentence such as "It costs 5 euros" is found by the title
+above it. The store keeps the chunk's own text, because a citation must point at the exact text of the file.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.errors import DocumentsError, InvalidInputError
-from langchain_gptoss.ingest.lengths import token_counter
+from langchain_gptoss.ingest.lengths import create_token_counter
 from langchain_gptoss.ingest.load import Source, load_documents
-from langchain_gptoss.ingest.sources import Skipped
-from langchain_gptoss.ingest.split import embedded_text, split_documents
+from langchain_gptoss.ingest.sources import SkippedFile
+from langchain_gptoss.ingest.split import format_for_embedding, split_documents
 
 if TYPE_CHECKING:
     from langchain_gptoss.vectorstores import FaissStore
@@ -32,54 +31,61 @@ def index_documents(
     max_chars: int | None = None,
     max_tokens: int | None = None,
     overlap: int = 0,
-    on_skip: Callable[[Skipped], None] | None = None,
+    on_skip: Callable[[SkippedFile], None] | None = None,
 ) -> FaissStore:
-    """Returns an in-memory index of documents.
+    """Return an in-memory index of documents.
 
     Args:
-        documents: A file, a folder, a pattern or a LangChain loader, or several, read as by `load_documents`; or
-            documents that some other loader made.
-        embeddings: The embedding model; by default the one that `load_embeddings()` picks.
-        max_chars: The most characters in one chunk; 700 where `max_tokens` is not given.
+        documents: A file, a folder, a pattern or a LangChain loader, or several of these, as in `load_documents`; or
+            Documents of another loader.
+        embeddings: The embedding model; by default the one that `load_embeddings()` chooses.
+        max_chars: The most characters in one chunk; 700 if `max_tokens` is not given.
         max_tokens: The most tokens of the embedding model in one chunk, in place of `max_chars`.
-        overlap: How much of the chunk before it a chunk repeats, in characters or tokens.
+        overlap: The most that a chunk repeats of the previous chunk, in characters or tokens.
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
     Raises:
         DocumentsError: There is nothing to index.
-        InvalidInputError: A limit cannot work.
+        InvalidInputError: A limit is out of range, or Documents and sources are mixed.
         MissingDependencyError: The extra `rag` is not installed.
     """
-    read = _read(documents, on_skip)
-    if max_tokens is not None:
-        embeddings = embeddings or _default_embeddings()
-        count = token_counter(embeddings)
-        chunks = split_documents(read, max_chars=max_chars, max_tokens=max_tokens, count=count, overlap=overlap)
+    loaded = _load_sources(documents, on_skip)
+    if max_tokens is None:
+        chunks = split_documents(loaded, max_chars=max_chars, overlap=overlap)
     else:
-        chunks = split_documents(read, max_chars=max_chars, overlap=overlap)
+        embeddings = embeddings or _load_default_embeddings()
+        chunks = split_documents(
+            loaded,
+            max_chars=max_chars,
+            max_tokens=max_tokens,
+            count_tokens=create_token_counter(embeddings),
+            overlap=overlap,
+        )
     if not chunks:
-        raise DocumentsError("The documents hold no text besides headings. Add text, or choose another folder.")
+        raise DocumentsError("The documents have no text besides headings.", hint="Add text, or choose another folder.")
     from langchain_gptoss.vectorstores import FaissStore
 
-    embeddings = embeddings or _default_embeddings()
+    embeddings = embeddings or _load_default_embeddings()
     store = FaissStore(embeddings)
-    store.add_with_vectors(chunks, embeddings.embed_documents([embedded_text(chunk) for chunk in chunks]))
+    store.add_with_vectors(chunks, embeddings.embed_documents([format_for_embedding(chunk) for chunk in chunks]))
     return store
 
 
-def _read(
-    documents: Source | Sequence[Source] | Sequence[Document], on_skip: Callable[[Skipped], None] | None
+def _load_sources(
+    documents: Source | Sequence[Source] | Sequence[Document], on_skip: Callable[[SkippedFile], None] | None
 ) -> Sequence[Document]:
     if isinstance(documents, str | Path | BaseLoader):
         return load_documents(documents, on_skip=on_skip)
-    given = [document for document in documents if isinstance(document, Document)]
+    loaded = [document for document in documents if isinstance(document, Document)]
     sources = [source for source in documents if not isinstance(source, Document)]
-    if given and sources:
-        raise InvalidInputError("Documents and sources are mixed. Give one kind, or load the sources first.")
-    return load_documents(sources, on_skip=on_skip) if sources else given
+    if loaded and sources:
+        raise InvalidInputError(
+            "Documents and sources are mixed.", hint="Give only one kind, or load the sources first."
+        )
+    return load_documents(sources, on_skip=on_skip) if sources else loaded
 
 
-def _default_embeddings() -> Embeddings:
+def _load_default_embeddings() -> Embeddings:
     from langchain_gptoss.embeddings import load_embeddings
 
     return load_embeddings()

@@ -1,7 +1,7 @@
-"""How long a stretch of text is, in characters or in the tokens of an embedding model.
+"""Length of a part of a text, in characters or in tokens of an embedding model.
 
-Counting tokens is slow next to everything else that splitting does, so the length of a join is first added up from its
-parts and only the finished chunk is counted.
+Counting tokens takes longer than all other work of splitting. The length of joined parts is therefore first estimated
+as the sum of their lengths; only the finished chunk is counted.
 """
 
 from __future__ import annotations
@@ -14,132 +14,135 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.errors import InvalidInputError
 
-Count = Callable[[str], int]
-"""The number of tokens of a text, special tokens included."""
+TokenCounter = Callable[[str], int]
+"""Returns the number of tokens of a text, special tokens included."""
 
-_CHARS_PER_TOKEN = 16  # a generous window: only what lies in it is tried as an overlap
+_MAX_CHARS_PER_TOKEN = 16  # generous; it bounds the text in which the start of an overlap is searched
 
 
 class Measure(Protocol):
-    """Lengths of stretches of one text."""
+    """Measure of the parts of one text, in its own unit."""
 
-    def size(self, start: int, end: int) -> int:
-        """Returns the exact length of `text[start:end]`."""
+    def measure(self, start: int, end: int) -> int:
+        """Return the exact length of `text[start:end]`."""
 
-    def joined(self, sizes: int, start: int, end: int, more: int) -> int:
-        """Returns about how long `text[start:end]` is, whose parts have the lengths `sizes` and `more`."""
+    def estimate_length(self, first_length: int, start: int, end: int, second_length: int) -> int:
+        """Estimate the length of `text[start:end]`, which consists of two parts of known lengths."""
 
-    def window(self, size: int) -> int:
-        """Returns how many characters `size` may take."""
+    def convert_to_chars(self, length: int) -> int:
+        """Return the most characters that a part of this length usually has."""
 
 
-class Chars:
-    """Lengths in characters."""
+class CharacterMeasure:
+    """Measure in characters."""
 
-    def size(self, start: int, end: int) -> int:
-        """Returns the number of characters."""
+    def measure(self, start: int, end: int) -> int:
+        """Return the number of characters."""
         return end - start
 
-    def joined(self, sizes: int, start: int, end: int, more: int) -> int:
-        """Returns the number of characters, white space between the parts included."""
+    def estimate_length(self, first_length: int, start: int, end: int, second_length: int) -> int:
+        """Return the number of characters, including white space between the parts."""
         return end - start
 
-    def window(self, size: int) -> int:
-        """Returns the same number."""
-        return size
+    def convert_to_chars(self, length: int) -> int:
+        """Return `length`."""
+        return length
 
 
-class Tokens:
-    """Lengths in tokens.
+class TokenMeasure:
+    """Measure in tokens.
 
     Args:
         text: The text.
-        count: Counts the tokens of a part of it.
+        count_tokens: Counts the tokens of a part of the text.
     """
 
-    def __init__(self, text: str, count: Count) -> None:
+    def __init__(self, text: str, count_tokens: TokenCounter) -> None:
         self._text = text
-        self._count = count
-        self._special = count("")
-        self._known: dict[tuple[int, int], int] = {}
+        self._count_tokens = count_tokens
+        self._special_tokens = count_tokens("")
+        self._cache: dict[tuple[int, int], int] = {}
 
-    def size(self, start: int, end: int) -> int:
-        """Returns the number of tokens, special ones included."""
-        size = self._known.get((start, end))
-        if size is None:
-            size = self._known[start, end] = self._count(self._text[start:end])
-        return size
+    def measure(self, start: int, end: int) -> int:
+        """Return the number of tokens, special tokens included."""
+        length = self._cache.get((start, end))
+        if length is None:
+            length = self._cache[start, end] = self._count_tokens(self._text[start:end])
+        return length
 
-    def joined(self, sizes: int, start: int, end: int, more: int) -> int:
-        """Returns the sum, special tokens counted once."""
-        return sizes + more - self._special
+    def estimate_length(self, first_length: int, start: int, end: int, second_length: int) -> int:
+        """Return the sum of the lengths, with special tokens counted once."""
+        return first_length + second_length - self._special_tokens
 
-    def window(self, size: int) -> int:
-        """Returns a number of characters that holds so many tokens of any usual text."""
-        return size * _CHARS_PER_TOKEN
+    def convert_to_chars(self, length: int) -> int:
+        """Return a number of characters that holds this many tokens of any usual text."""
+        return length * _MAX_CHARS_PER_TOKEN
 
 
-def longest(start: int, end: int, limit: int, measure: Measure) -> int:
-    """Returns where the longest start of a stretch ends that is within the limit; one character is always taken."""
+def find_longest_end(start: int, end: int, limit: int, measure: Measure) -> int:
+    """Return the largest `stop` up to `end` such that `text[start:stop]` is within the limit.
+
+    One character is always taken. The search doubles its step first and then halves the interval.
+    """
     fits, step = start + 1, max(1, limit)
-    beyond = end + 1
-    while fits < end and beyond > end:
-        tried = min(end, start + step)
-        if tried > fits and measure.size(start, tried) > limit:
-            beyond = tried
+    too_far = end + 1
+    while fits < end and too_far > end:
+        candidate = min(end, start + step)
+        if candidate > fits and measure.measure(start, candidate) > limit:
+            too_far = candidate
         else:
-            fits, step = max(fits, tried), step * 2
-    while beyond - fits > 1 and beyond <= end:
-        middle = (fits + beyond) // 2
-        if measure.size(start, middle) <= limit:
+            fits, step = max(fits, candidate), step * 2
+    while too_far - fits > 1 and too_far <= end:
+        middle = (fits + too_far) // 2
+        if measure.measure(start, middle) <= limit:
             fits = middle
         else:
-            beyond = middle
+            too_far = middle
     return min(fits, end)
 
 
-def repeated_from(
-    text: str, before: tuple[int, int], upto: int, *, limit: int, overlap: int, measure: Measure
+def find_overlap_start(
+    text: str, previous: tuple[int, int], required_end: int, *, limit: int, overlap: int, measure: Measure
 ) -> int | None:
-    """Returns where a chunk that ends at `upto` may begin so as to repeat the end of the chunk before it.
+    """Return the start of a chunk that repeats the end of the previous chunk.
 
     Args:
         text: The text.
-        before: The span of the chunk before.
-        upto: The least that the new chunk must reach.
-        limit: The most that it may hold in all.
-        overlap: The most that it may repeat.
-        measure: How lengths are measured.
+        previous: Start and end of the previous chunk.
+        required_end: The smallest end of the new chunk.
+        limit: The largest length of the new chunk.
+        overlap: The largest length of the repeated part.
+        measure: The measure of lengths.
 
     Returns:
-        The start of a sentence, of a line or, failing these, of a word; None where nothing fits.
+        The start of a sentence, of a line or, if neither fits, of a word; None if nothing fits.
     """
-    window = max(before[0], before[1] - measure.window(overlap) - 1)
+    window_start = max(previous[0], previous[1] - measure.convert_to_chars(overlap) - 1)
 
-    def allowed(at: int) -> bool:
-        return measure.size(at, before[1]) <= overlap and measure.size(at, upto) <= limit
+    def fits(start: int) -> bool:
+        return measure.measure(start, previous[1]) <= overlap and measure.measure(start, required_end) <= limit
 
-    for boundary in (_SENTENCE_OR_LINE, _WORD):
-        places = [at for at in _ends(boundary, text, window, before[1]) if at > before[0]]
-        low, high = 0, len(places)
+    for boundary in (_SENTENCE_OR_LINE_END, _WORD_END):
+        starts = [end for end in _iterate_ends(boundary, text, window_start, previous[1]) if end > previous[0]]
+        low, high = 0, len(starts)
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if allowed(places[middle]) else (middle + 1, high)
-        if low < len(places) and allowed(places[low]):
-            return places[low]
+            low, high = (low, middle) if fits(starts[middle]) else (middle + 1, high)
+        if low < len(starts) and fits(starts[low]):
+            return starts[low]
     return None
 
 
-_SENTENCE_OR_LINE = re.compile(r"(?<![.!?…])[.!?…]++(?:[\"'”’)\]]|\s?»)*+\s++|[。！？]++\s*+|(?:\r\n|\n|\r)\s*+")
-_WORD = re.compile(r"\s++")
+_SENTENCE_OR_LINE_END = re.compile(r"(?<![.!?…])[.!?…]++(?:[\"'”’)\]]|\s?»)*+\s++|[。！？]++\s*+|(?:\r\n|\n|\r)\s*+")
+_WORD_END = re.compile(r"\s++")
 
 
-def _ends(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[int]:
+def _iterate_ends(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[int]:
     return (match.end() for match in pattern.finditer(text, start, end) if match.end() < end)
 
 
-def token_counter(embeddings: Embeddings) -> Count:
-    """Returns a function that counts the tokens an embedding model makes of a text.
+def create_token_counter(embeddings: Embeddings) -> TokenCounter:
+    """Return a function that counts the tokens of a text as an embedding model does.
 
     Args:
         embeddings: `HuggingFaceEmbeddings`, such as `load_embeddings()` returns, or any embeddings with a method
@@ -148,21 +151,21 @@ def token_counter(embeddings: Embeddings) -> Count:
     Raises:
         InvalidInputError: The tokens of these embeddings cannot be counted.
     """
-    own = getattr(embeddings, "get_num_tokens", None)
-    if callable(own):
-        return own  # type: ignore[no-any-return]
+    own_counter = getattr(embeddings, "get_num_tokens", None)
+    if callable(own_counter):
+        return own_counter  # type: ignore[no-any-return]
     backend = getattr(getattr(getattr(embeddings, "_client", None), "tokenizer", None), "backend_tokenizer", None)
     if backend is None:
         raise InvalidInputError(
-            f"The tokens of {type(embeddings).__name__} cannot be counted. "
-            "Give count=, a function that returns the number of tokens of a text, or use max_chars."
+            f"The tokens of {type(embeddings).__name__} cannot be counted.",
+            hint="Give count_tokens=, a function that returns the number of tokens of a text, or use max_chars.",
         )
-    tokenizer = _untruncated(backend)
+    tokenizer = _copy_without_truncation(backend)
     return lambda text: len(tokenizer.encode(text).ids)
 
 
-def _untruncated(backend: Any) -> Any:
-    # A copy: the model's own truncates, and other threads use it.
+def _copy_without_truncation(backend: Any) -> Any:
+    # The model's own tokenizer truncates, and other threads use it.
     tokenizer = type(backend).from_str(backend.to_str())
     tokenizer.no_truncation()
     tokenizer.no_padding()

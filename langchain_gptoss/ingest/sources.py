@@ -1,7 +1,7 @@
-"""Finds the files at a place: a file, a folder, a pattern, or several of these.
+"""Files at a place: a file, a folder, a pattern, or several of these.
 
-Each file gets a name, its source, that stays the same when everything is moved together: its path below the folder
-that was given or, of several places, below the folder they share.
+Each file gets a name, its source, that stays the same when everything is moved together: its path below the given
+folder or, with several places, below the folder that they share.
 """
 
 import glob
@@ -14,19 +14,19 @@ from pathlib import Path
 from langchain_gptoss.errors import DocumentsError
 
 SYNC_MANIFEST = "sync.sqlite"
-"""A folder that holds this file is an index and no place of documents."""
+"""Name of a file that marks its folder as an index; such folders are not searched for documents."""
 
-_VECTORS = ".faiss"
-_MAGIC = ("*", "?", "[")
+_VECTOR_SUFFIX = ".faiss"
+_WILDCARDS = ("*", "?", "[")
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file or a subfolder that could not be used.
+class SkippedFile:
+    """A file or a subfolder that cannot be used.
 
     Attributes:
-        source: Its path relative to the folder that was given, with forward slashes.
-        reason: Why, as a clause without a full stop: "it is empty".
+        source: Its path relative to the given folder, with forward slashes.
+        reason: The reason, as a clause without a full stop: "it is empty".
     """
 
     source: str
@@ -37,12 +37,12 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file that can be read, by its suffix.
+class SourceFile:
+    """A file with a supported suffix.
 
     Attributes:
         source: Its name in metadata.
-        path: Where it is.
+        path: Its absolute path.
     """
 
     source: str
@@ -51,148 +51,150 @@ class Found:
 
 @dataclass
 class Listing:
-    """What lies at some places.
+    """The files at some places.
 
     Attributes:
         root: The folder that sources are relative to.
-        files: The files that can be read, in the order of their sources.
-        skips: What could not be listed.
-        blind: Sources of the folders among `skips`, each with a closing slash: what they hold is not known.
-        others: Sources of the files that no loader reads.
+        files: The supported files, ordered by source.
+        skipped: Files and folders that cannot be listed.
+        unlisted_prefixes: Sources of the folders in `skipped`, each with a closing slash. Files below them may exist.
+        unsupported: Sources of the files that no reader supports.
     """
 
     root: Path
-    files: list[Found] = field(default_factory=list)
-    skips: list[Skipped] = field(default_factory=list)
-    blind: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    files: list[SourceFile] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
+    unlisted_prefixes: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+
+    def skip_folder(self, path: Path, reason: str) -> None:
+        """Record a folder whose files are unknown."""
+        source = _make_source(path, self.root)
+        self.skipped.append(SkippedFile(source, reason))
+        self.unlisted_prefixes.append("" if source == "." else f"{source}/")
 
 
 @dataclass(frozen=True)
 class _Place:
-    given: str
+    text: str
     root: Path
-    pattern: bool = False
+    is_pattern: bool = False
 
 
 def list_files(places: Sequence[str | Path], suffixes: Sequence[str], *, exclude: Path | None = None) -> Listing:
-    """Returns the files at some places.
+    """Return the files at some places.
 
-    Hidden files and folders are passed over, and so are folders that hold an index. Links to folders are not followed:
-    they may lead anywhere, also in circles.
+    Hidden files, hidden folders and folders that hold an index are ignored. Links to folders are not followed: they
+    may lead anywhere, also in circles.
 
     Args:
         places: Files, folders, and patterns such as `docs/**/*.md`.
-        suffixes: Suffixes of the files that can be read, in lower case.
-        exclude: A folder that is passed over.
+        suffixes: Suffixes of the supported files, in lower case.
+        exclude: A folder to ignore.
 
     Raises:
-        DocumentsError: There is nothing at one of the places.
+        DocumentsError: One of the places does not exist.
     """
-    known = [_place(place) for place in places]
-    if not known:
-        raise DocumentsError("No documents are named. Give a file, a folder or a pattern.")
-    listing = Listing(_common([place.root for place in known]))
-    seen: set[Path] = set()
-    sources: set[str] = set()
-    for place in known:
-        for path in _paths(place, listing, exclude):
-            if path in seen:
+    resolved = [_resolve_place(place) for place in places]
+    if not resolved:
+        raise DocumentsError("No documents are named.", hint="Give a file, a folder or a pattern.")
+    listing = Listing(_find_common_folder([place.root for place in resolved]))
+    seen_paths: set[Path] = set()
+    seen_sources: set[str] = set()
+    for place in resolved:
+        for path in _iterate_paths(place, listing, exclude):
+            if path in seen_paths:
                 continue
-            seen.add(path)
-            source = _source(path, listing.root)
-            if source in sources:
-                listing.skips.append(Skipped(source, "another file's name looks the same; rename it in Unicode"))
+            seen_paths.add(path)
+            source = _make_source(path, listing.root)
+            if source in seen_sources:
+                reason = "another file has the same name in Unicode; rename one of them"
+                listing.skipped.append(SkippedFile(source, reason))
             elif path.suffix.lower() in suffixes:
-                listing.files.append(Found(source, path))
+                listing.files.append(SourceFile(source, path))
             else:
-                listing.others.append(source)
-            sources.add(source)
-    listing.files.sort(key=lambda found: found.source)
-    listing.others.sort()
+                listing.unsupported.append(source)
+            seen_sources.add(source)
+    listing.files.sort(key=lambda file: file.source)
+    listing.unsupported.sort()
     return listing
 
 
-def _place(given: str | Path) -> _Place:
-    text = os.path.expanduser(given)
+def _resolve_place(place: str | Path) -> _Place:
+    text = os.path.expanduser(place)
     try:
         path = Path(os.path.abspath(text))
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        if any(mark in str(text) for mark in _MAGIC):
-            return _Place(str(text), _fixed_part(str(text)), pattern=True)
-        raise DocumentsError(f"There is no file or folder at {text}. Check the path.") from None
+        if any(wildcard in str(text) for wildcard in _WILDCARDS):
+            return _Place(str(text), _find_pattern_root(str(text)), is_pattern=True)
+        raise DocumentsError(f"There is no file or folder at {text}.", hint="Check the path.") from None
     except OSError as error:
-        raise DocumentsError(f"{text} cannot be read ({error.strerror}). Check its permissions.") from error
+        raise DocumentsError(f"{text} cannot be read ({error.strerror}).", hint="Check its permissions.") from error
     return _Place(str(path), path if stat.S_ISDIR(mode) else path.parent)
 
 
-def _fixed_part(pattern: str) -> Path:
-    """Returns the folder above the first part of a pattern that is one."""
-    fixed: list[str] = []
+def _find_pattern_root(pattern: str) -> Path:
+    """Return the folder above the first part of a pattern that holds a wildcard."""
+    fixed_parts: list[str] = []
     for part in Path(pattern).parts:
-        if any(mark in part for mark in _MAGIC):
+        if any(wildcard in part for wildcard in _WILDCARDS):
             break
-        fixed.append(part)
-    return Path(os.path.abspath(os.path.join(*fixed) if fixed else "."))
+        fixed_parts.append(part)
+    return Path(os.path.abspath(os.path.join(*fixed_parts) if fixed_parts else "."))
 
 
-def _common(roots: list[Path]) -> Path:
+def _find_common_folder(folders: list[Path]) -> Path:
     try:
-        return Path(os.path.commonpath(roots))
-    except ValueError:  # on several drives of Windows
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # they lie on several drives of Windows
         return Path()
 
 
-def _paths(place: _Place, listing: Listing, exclude: Path | None) -> Iterator[Path]:
-    if place.pattern:
-        found = False
-        for name in glob.iglob(place.given, recursive=True):
+def _iterate_paths(place: _Place, listing: Listing, exclude: Path | None) -> Iterator[Path]:
+    if place.is_pattern:
+        has_match = False
+        for name in glob.iglob(place.text, recursive=True):
             path = Path(os.path.abspath(name))
-            found = True
+            has_match = True
             if not path.is_dir() and not (exclude and path.is_relative_to(exclude)):
                 yield path
-        if not found:
-            raise DocumentsError(f"No file matches {place.given}. Check the pattern.")
-    elif Path(place.given) == place.root:
-        yield from _walk(place.root, listing, exclude)
+        if not has_match:
+            raise DocumentsError(f"No file matches {place.text}.", hint="Check the pattern.")
+    elif Path(place.text) == place.root:
+        yield from _walk_folder(place.root, listing, exclude)
     else:
-        yield Path(place.given)
+        yield Path(place.text)
 
 
-def _walk(folder: Path, listing: Listing, exclude: Path | None) -> Iterator[Path]:
-    def skip(path: Path, reason: str) -> None:
-        source = _source(path, listing.root)
-        listing.skips.append(Skipped(source, reason))
-        listing.blind.append("" if source == "." else f"{source}/")
+def _walk_folder(folder: Path, listing: Listing, exclude: Path | None) -> Iterator[Path]:
+    def skip_unreadable(error: OSError) -> None:
+        listing.skip_folder(Path(error.filename), f"the folder cannot be read ({error.strerror})")
 
-    def unreadable(error: OSError) -> None:
-        skip(Path(error.filename), f"the folder cannot be read ({error.strerror})")
-
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
-        if SYNC_MANIFEST in names or any(name.endswith(_VECTORS) for name in names):
+    for parent, folders, names in os.walk(folder, onerror=skip_unreadable):
+        if SYNC_MANIFEST in names or any(name.endswith(_VECTOR_SUFFIX) for name in names):
             folders[:] = []
             continue
-        kept = []
+        subfolders = []
         for name in folders:
             path = Path(parent, name)
             if name.startswith(".") or path == exclude:
                 continue
             if path.is_symlink():
-                skip(path, "it is a link to a folder, which is not followed; name that folder as a place of its own")
+                listing.skip_folder(path, "links to folders are not followed; give the folder itself as a source")
             else:
-                kept.append(name)
-        folders[:] = kept
+                subfolders.append(name)
+        folders[:] = subfolders
         yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
-def _source(path: Path, root: Path) -> str:
+def _make_source(path: Path, root: Path) -> str:
     try:
-        return printable(path.relative_to(root).as_posix())
+        return make_printable(path.relative_to(root).as_posix())
     except ValueError:
-        return printable(path.as_posix())
+        return make_printable(path.as_posix())
 
 
-def printable(name: str) -> str:
-    """Returns a name that can be saved and shown: a file name need not be valid Unicode on Linux."""
+def make_printable(name: str) -> str:
+    """Return a file name as valid Unicode; file names on Linux may be any bytes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

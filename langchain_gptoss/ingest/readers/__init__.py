@@ -1,1 +1,1 @@
-"""Readers of file formats: from bytes to text with headings, pages and offsets."""
+"""Readers: one module per family of file formats, from bytes to text with pages, titles and headings."""

@@ -1,52 +1,63 @@
-"""Reads many files: those that are slow to parse in processes of their own, the others at once."""
+"""Read many files: formats that are slow to parse in worker processes, the others in this process.
+
+Threads of a `ThreadPoolExecutor` drive one worker process each. Processes use all cores, and a file that crashes its
+parser or makes it hang costs that file only. The processes are started with `subprocess`, because `multiprocessing`,
+and every pool built on it, runs the caller's script again in each process or forks a process that has threads.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Self
 
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import InvalidInputError, MissingDependencyError
-from langchain_gptoss.ingest.load import Contents, Options, read_file
-from langchain_gptoss.ingest.readers.formats import UnusableError
-from langchain_gptoss.ingest.sources import Found
+from langchain_gptoss.ingest.file_contents import FileContents, ReadOptions, read_file
+from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.registry import is_slow
+from langchain_gptoss.ingest.sources import SourceFile
 
-_SLOW = {".pdf", ".docx", ".pptx", ".xlsx", ".epub", ".html", ".htm"}
-_FILES_PER_WORKER = 8  # a process takes about a second to start
-_SECONDS = 300.0  # for one file
+_FILES_PER_WORKER = 8  # fewer files do not repay the start of a process, which takes about a second
+_FILE_TIMEOUT_S = 300.0
+_QUEUED_PER_WORKER = 3  # bounds the documents that wait in memory while the caller embeds earlier ones
 
 
 @dataclass(frozen=True)
-class Job:
+class ReadJob:
     """A file to read.
 
     Attributes:
-        found: The file.
-        known_hash: SHA-256 of what it held when it was read before, or None.
+        file: The file.
+        known_hash: SHA-256 of its earlier contents, or None; a file that still has it is not parsed.
     """
 
-    found: Found
+    file: SourceFile
     known_hash: str | None = None
 
 
-Result = tuple[Job, "Contents | UnusableError"]
+ReadResult = tuple[ReadJob, "FileContents | UnreadableFileError"]
 
 
-def read_all(jobs: Sequence[Job], options: Options, workers: int | None = None) -> Generator[Result, None, None]:
-    """Yields what each file holds, or why it cannot be used, in any order.
+def read_files(
+    jobs: Sequence[ReadJob], options: ReadOptions, workers: int | None = None
+) -> Generator[ReadResult, None, None]:
+    """Read files and yield their contents, or the error of those that cannot be used, in any order.
+
+    Closing the generator ends the worker processes.
 
     Args:
         jobs: The files.
-        options: How they are read.
-        workers: Processes that parse; by default one for each core, fewer where there are few files.
+        options: Options of reading.
+        workers: The most worker processes; by default one per core, and fewer or none for few files.
 
     Raises:
         InvalidInputError: `workers` is below 1.
@@ -54,172 +65,203 @@ def read_all(jobs: Sequence[Job], options: Options, workers: int | None = None) 
     """
     if workers is not None and workers < 1:
         raise InvalidInputError(f"workers is {workers} and must be at least 1.")
-    slow = [job for job in jobs if _is_slow(job, options)]
-    count = min(len(slow), workers or min(_cores(), len(slow) // _FILES_PER_WORKER))
-    if count < 2 or not sys.executable:
-        yield from ((job, _read(job, options)) for job in jobs)
+    slow_jobs = [job for job in jobs if _needs_worker(job, options)]
+    worker_count = min(len(slow_jobs), workers or min(_count_cores(), len(slow_jobs) // _FILES_PER_WORKER))
+    if worker_count < 2 or not sys.executable:
+        yield from ((job, _read_here(job, options)) for job in jobs)
         return
-    with _Pool(slow, options, count) as pool:
-        yield from ((job, _read(job, options)) for job in jobs if not _is_slow(job, options))
-        yield from pool.results()
+    with _WorkerPool(slow_jobs, options, worker_count) as pool:
+        yield from ((job, _read_here(job, options)) for job in jobs if not _needs_worker(job, options))
+        yield from pool.iterate_results()
 
 
-def _is_slow(job: Job, options: Options) -> bool:
-    # A loader of the user's runs where the user's code runs.
-    suffix = job.found.path.suffix.lower()
-    return suffix in _SLOW and suffix not in options.loaders
+def _needs_worker(job: ReadJob, options: ReadOptions) -> bool:
+    # Loaders of the user run in the user's process.
+    suffix = job.file.path.suffix.lower()
+    return is_slow(suffix) and suffix not in options.loaders
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _read(job: Job, options: Options) -> Contents | UnusableError:
+def _read_here(job: ReadJob, options: ReadOptions) -> FileContents | UnreadableFileError:
     try:
-        return read_file(job.found, options, known_hash=job.known_hash)
-    except UnusableError as unusable:
-        return unusable
+        return read_file(job.file, options, known_hash=job.known_hash)
+    except UnreadableFileError as error:
+        return error
 
 
-class _Pool:
-    """Some processes, each driven by a thread."""
+class _WorkerPool:
+    """Worker processes and the threads that drive them. Leaving the `with` block ends both."""
 
-    def __init__(self, jobs: Sequence[Job], options: Options, count: int) -> None:
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        for job in jobs:
-            self._jobs.put(job)
-        self._left = len(jobs)
-        self._results: queue.Queue[Result | BaseException] = queue.Queue(2 * count)
+    def __init__(self, jobs: Sequence[ReadJob], options: ReadOptions, worker_count: int) -> None:
         self._options = options
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._drive, daemon=True) for _ in range(count)]
+        self._waiting = iter(jobs)
+        self._max_pending = _QUEUED_PER_WORKER * worker_count
+        self._pending: dict[Future[FileContents | UnreadableFileError], ReadJob] = {}
+        self._threads = ThreadPoolExecutor(worker_count, thread_name_prefix="read-files")
+        self._lock = threading.Lock()  # guards the fields below
+        self._workers: list[_Worker] = []
+        self._idle_workers: list[_Worker] = []
+        self._can_start_workers = True
+        self._is_closed = False
 
-    def __enter__(self) -> _Pool:
-        for thread in self._threads:
-            thread.start()
+    def __enter__(self) -> Self:
+        self._submit_jobs()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        while any(thread.is_alive() for thread in self._threads):
-            with_room = True
-            while with_room:
-                try:
-                    self._results.get_nowait()
-                except queue.Empty:
-                    with_room = False
-            for thread in self._threads:
-                thread.join(0.01)
+        with self._lock:
+            self._is_closed = True
+            for worker in self._workers:
+                worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.close()
 
-    def results(self) -> Iterator[Result]:
-        while self._left:
-            result = self._results.get()
-            if isinstance(result, BaseException):
-                raise result
-            self._left -= 1
-            yield result
+    def iterate_results(self) -> Iterator[ReadResult]:
+        """Yield the results of all jobs as they come."""
+        while self._pending:
+            done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                job = self._pending.pop(future)
+                self._submit_jobs()
+                yield job, future.result()
 
-    def _drive(self) -> None:
-        worker: _Worker | None = None
-        startable = True
+    def _submit_jobs(self) -> None:
+        for job in islice(self._waiting, self._max_pending - len(self._pending)):
+            self._pending[self._threads.submit(self._read, job)] = job
+
+    def _read(self, job: ReadJob) -> FileContents | UnreadableFileError:
+        worker = self._acquire_worker()
+        if worker is None:
+            return _read_here(job, self._options)
         try:
-            while not self._stopping.is_set():
-                job = self._jobs.get_nowait()
-                if startable and (worker is None or not worker.alive):
-                    worker = _Worker()
-                    startable = worker.alive
-                read: Contents | UnusableError | None
-                if startable and worker is not None:
-                    read = worker.read(job, self._options.max_bytes, self._stopping)
-                else:  # no process can be started, as in some frozen programs
-                    read = _read(job, self._options)
-                if read is None:
-                    return
-                self._results.put((job, read))
-        except queue.Empty:
-            pass
-        except BaseException as error:  # it is raised where the results are awaited
-            self._results.put(error)
+            return worker.read(job, self._options.max_bytes)
         finally:
-            if worker is not None:
-                worker.close()
+            self._release_worker(worker)
+
+    def _acquire_worker(self) -> _Worker | None:
+        """Return an idle or a new worker; None if processes cannot be started, as in some frozen programs.
+
+        Raises:
+            CancelledError: The pool is closed.
+        """
+        with self._lock:
+            self._check_open()
+            if self._idle_workers:
+                return self._idle_workers.pop()
+            if not self._can_start_workers:
+                return None
+            try:
+                worker = _Worker()
+            except OSError:
+                self._can_start_workers = False
+                return None
+            self._workers.append(worker)
+        if worker.wait_until_ready():
+            return worker
+        with self._lock:
+            self._check_open()
+            self._can_start_workers = False
+        return None
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise CancelledError
+
+    def _release_worker(self, worker: _Worker) -> None:
+        with self._lock:
+            if worker.is_usable:
+                self._idle_workers.append(worker)
+                return
+            self._workers.remove(worker)
+        worker.close()
 
 
 class _Worker:
-    """One process."""
+    """One worker process, which reads one file at a time.
+
+    Attributes:
+        is_usable: False after the process has crashed or was killed.
+    """
 
     def __init__(self) -> None:
-        path = os.pathsep.join(filter(None, sys.path))
+        self.is_usable = True
+        self._is_late = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "langchain_gptoss.ingest.readers.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        assert self._process.stdout is not None
-        self.alive = bool(self._process.stdout.readline())
 
-    def read(self, job: Job, max_bytes: int, stopping: threading.Event) -> Contents | UnusableError | None:
-        """Returns what a file holds; None when told to stop meanwhile."""
-        question = {
-            "source": job.found.source,
-            "path": str(job.found.path),
+    def wait_until_ready(self) -> bool:
+        """Wait for the process to start; return False if it ends instead."""
+        assert self._process.stdout is not None
+        self.is_usable = bool(self._process.stdout.readline())
+        return self.is_usable
+
+    def read(self, job: ReadJob, max_bytes: int) -> FileContents | UnreadableFileError:
+        """Read a file. A process that crashes or exceeds the time limit is not usable again."""
+        request = {
+            "source": job.file.source,
+            "path": str(job.file.path),
             "max_bytes": max_bytes,
             "known_hash": job.known_hash,
         }
-        answer, late = self._asked(question, stopping)
-        if answer is not None:
-            return _contents(answer)
-        self.alive = False
-        self.close()
-        if stopping.is_set():
-            return None
-        if late:
-            return UnusableError(f"reading it took longer than {_SECONDS:g} s; split it or save it in another format")
-        return UnusableError("it crashed the program that reads it; open it and save it again")
+        timer = threading.Timer(_FILE_TIMEOUT_S, self._kill_late)
+        timer.start()
+        try:
+            response = self._exchange(request)
+        finally:
+            timer.cancel()
+            timer.join()
+        self.is_usable = response is not None and not self._is_late
+        if response is not None:
+            return _parse_response(response)
+        if self._is_late:
+            return UnreadableFileError(
+                f"reading it took longer than {_FILE_TIMEOUT_S:g} s; split it or save it in another format"
+            )
+        return UnreadableFileError("it crashed the program that reads it; open it and save it again")
 
-    def _asked(self, question: dict[str, Any], stopping: threading.Event) -> tuple[dict[str, Any] | None, bool]:
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the response, None if the process ends before it is complete."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        answered = threading.Event()
-        late = False
-
-        def watch() -> None:
-            nonlocal late
-            for _ in range(round(_SECONDS * 10)):
-                if answered.wait(0.1) or stopping.is_set():
-                    break
-            late = not answered.is_set() and not stopping.is_set()
-            if not answered.is_set():
-                self._process.kill()
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
         try:
-            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except OSError:
-            line = b""
-        finally:
-            answered.set()
-            watcher.join()
-        return (json.loads(line) if line.endswith(b"\n") else None), late
+            return None
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def _kill_late(self) -> None:
+        self._is_late = True
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the process without waiting for its end."""
+        self._process.kill()
 
     def close(self) -> None:
-        """Ends the process."""
+        """Kill the process and wait for its end."""
         self._process.kill()
         self._process.communicate()
 
 
-def _contents(answer: dict[str, Any]) -> Contents | UnusableError:
-    if "missing" in answer:
-        raise MissingDependencyError(answer["missing"])
-    if "reason" in answer:
-        unusable = UnusableError(answer["reason"], lasting=answer["lasting"])
-        unusable.file_hash = answer["hash"]
-        return unusable
-    texts = answer["documents"]
-    documents = None if texts is None else [Document(page_content=text, metadata=metadata) for text, metadata in texts]
-    return Contents(documents, answer["hash"])
+def _parse_response(response: dict[str, Any]) -> FileContents | UnreadableFileError:
+    if "missing_dependency" in response:
+        raise MissingDependencyError(response["missing_dependency"], hint=response["hint"])
+    if "reason" in response:
+        error = UnreadableFileError(response["reason"], is_permanent=response["is_permanent"])
+        error.file_hash = response["file_hash"]
+        return error
+    documents = None
+    if response["documents"] is not None:
+        documents = [Document(page_content=text, metadata=metadata) for text, metadata in response["documents"]]
+    return FileContents(documents, response["file_hash"])

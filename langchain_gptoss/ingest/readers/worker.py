@@ -1,8 +1,7 @@
-"""A process that reads files for another one: `python -m langchain_gptoss.ingest.readers.worker`.
+"""Worker process that reads files for `pool`: `python -m langchain_gptoss.ingest.readers.worker`.
 
-A process of its own, because parsing PDF and Office files keeps a core busy, and because a file that crashes its
-parser then costs that file and not the run. Not `multiprocessing`, which runs the caller's script again in each
-process. One JSON line asks for a file, one answers.
+One JSON line on standard input requests a file, one JSON line on standard output answers. JSON, unlike pickle, is safe
+to receive from a process that parses untrusted files.
 """
 
 import json
@@ -12,38 +11,39 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from langchain_gptoss.errors import MissingDependencyError
-from langchain_gptoss.ingest.load import Options, read_file
-from langchain_gptoss.ingest.readers.formats import UnusableError
-from langchain_gptoss.ingest.sources import Found
+from langchain_gptoss.ingest.file_contents import ReadOptions, read_file
+from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.sources import SourceFile
 
 
 def main() -> None:
-    """Answers until the input ends, which it does when the asking process does."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a parser prints is no answer
-    serve(sys.stdin.buffer, answers)
+    """Answer requests until the input ends, which happens when the requesting process ends."""
+    responses = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # text that a parser prints must not mix with the responses
+    serve_requests(sys.stdin.buffer, responses)
 
 
-def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Says that it is there, and answers each line of one stream on another."""
-    answers.write(b"{}\n")
-    answers.flush()
-    for line in questions:
-        answers.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
-        answers.flush()
+def serve_requests(requests: BinaryIO, responses: BinaryIO) -> None:
+    """Write one line to report the start, then one line per request."""
+    responses.write(b"{}\n")
+    responses.flush()
+    for line in requests:
+        responses.write(json.dumps(_create_response(json.loads(line))).encode() + b"\n")
+        responses.flush()
 
 
-def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    found = Found(question["source"], Path(question["path"]))
+def _create_response(request: dict[str, Any]) -> dict[str, Any]:
+    file = SourceFile(request["source"], Path(request["path"]))
     try:
-        contents = read_file(found, Options({}, question["max_bytes"]), known_hash=question["known_hash"])
-    except UnusableError as unusable:
-        return {"reason": str(unusable), "lasting": unusable.lasting, "hash": unusable.file_hash}
+        contents = read_file(file, ReadOptions({}, request["max_bytes"]), known_hash=request["known_hash"])
+    except UnreadableFileError as error:
+        return {"reason": str(error), "is_permanent": error.is_permanent, "file_hash": error.file_hash}
     except MissingDependencyError as error:
-        return {"missing": str(error)}
-    documents = contents.documents
-    texts = None if documents is None else [[document.page_content, document.metadata] for document in documents]
-    return {"documents": texts, "hash": contents.file_hash}
+        return {"missing_dependency": error.message, "hint": error.hint}
+    documents = None
+    if contents.documents is not None:
+        documents = [[document.page_content, document.metadata] for document in contents.documents]
+    return {"documents": documents, "file_hash": contents.file_hash}
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Synchronization of an index with its files: diff, apply, check, manifest, watch."""
+"""Synchronization of an index with its sources: diff, apply, check, manifest, watch."""

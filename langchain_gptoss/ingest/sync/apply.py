@@ -1,7 +1,7 @@
-"""Brings passages into an index in batches, so that a kill at any point costs the last batch and nothing else.
+"""Write chunks into an index in batches, so that a kill at any point costs the last batch only.
 
-A file goes through three steps: its row says "pending" and names its old and new passages; its vectors are put into
-the store; the store is saved and the row says "done". Whatever a killed run left behind therefore stands in a row.
+A file takes three steps. Its row becomes "pending" and lists its old and new chunks; its vectors are put into the
+store; the store is saved and the row becomes "done". Everything that a killed run leaves behind is listed in a row.
 """
 
 import time
@@ -13,124 +13,124 @@ from langchain_core.documents import Document
 from langchain_gptoss.ingest.sync.manifest import Entry
 from langchain_gptoss.ingest.sync.target import Target
 
-BATCH = 1024
-"""Passages that are embedded together: enough for the model to sort them by length."""
+BATCH_SIZE = 1024
+"""Chunks that are embedded together: enough for the model to sort them by length."""
 
-SAVE_SECONDS = 30.0
-_SAVE_SHARE = 10  # saving may take a tenth of the time
+SAVE_INTERVAL_S = 30.0
+_SAVE_SHARE = 10  # saving takes at most a tenth of the time
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one file.
+    """Change of one file.
 
     Attributes:
-        entry: Its row when it is done, or None if it leaves the index.
-        before: Its row now, or None.
-        chunks: Its passages.
+        entry: Its row after the change, or None if it leaves the index.
+        previous: Its row before, or None.
+        chunks: Its new chunks.
     """
 
     entry: Entry | None
-    before: Entry | None
+    previous: Entry | None
     chunks: Sequence[Document] = ()
 
 
-class Writer:
-    """Carries out changes.
+class BatchWriter:
+    """Writer that applies changes in batches.
 
     Args:
         target: The index.
-        on_written: Called with a change and the share of it, in (0, 1], that was brought in now.
+        on_written: Called with a change and the share of it, in (0, 1], that is written now.
     """
 
     def __init__(self, target: Target, on_written: Callable[[Change, float], None]) -> None:
         self._target = target
         self._on_written = on_written
         self._batch: list[Change] = []
-        self._chunks = 0
+        self._batch_chunks = 0
         self._unsaved: list[Change] = []
         self._saved_at = time.monotonic()
-        self._save_took = 0.0
+        self._save_duration_s = 0.0
 
     def add(self, change: Change) -> None:
-        """Takes a change; it may be carried out later."""
+        """Add a change, which may be written later."""
         self._batch.append(change)
-        self._chunks += len(change.chunks)
-        if self._chunks >= BATCH:
-            self._write()
-            if time.monotonic() - self._saved_at >= max(SAVE_SECONDS, _SAVE_SHARE * self._save_took):
+        self._batch_chunks += len(change.chunks)
+        if self._batch_chunks >= BATCH_SIZE:
+            self._write_batch()
+            if time.monotonic() - self._saved_at >= max(SAVE_INTERVAL_S, _SAVE_SHARE * self._save_duration_s):
                 self.save()
 
     def finish(self) -> None:
-        """Carries out and saves what is left."""
-        self._write()
+        """Write and save all remaining changes."""
+        self._write_batch()
         self.save()
 
     def save(self) -> None:
-        """Saves what was carried out."""
+        """Save the changes that are written."""
         if not self._unsaved:
             return
-        began = time.monotonic()
+        started = time.monotonic()
         self._target.save()
         manifest = self._target.manifest
         manifest.put(change.entry for change in self._unsaved if change.entry is not None)
-        manifest.remove(change.before.source for change in self._unsaved if change.entry is None and change.before)
+        manifest.remove(change.previous.source for change in self._unsaved if change.entry is None and change.previous)
         self._unsaved = []
         self._saved_at = time.monotonic()
-        self._save_took = self._saved_at - began
+        self._save_duration_s = self._saved_at - started
 
-    def _write(self) -> None:
-        batch, self._batch, self._chunks = self._batch, [], 0
-        self._target.manifest.put(_pending(change) for change in batch)
-        new = {chunk.id for change in batch for chunk in change.chunks}
-        old = [id_ for change in batch if change.before for id_ in change.before.chunk_ids]
-        self._target.delete([id_ for id_ in old if id_ not in new])
-        for part in _parts(batch):
-            self._put([chunk for _, chunks in part for chunk in chunks], resumed=any(_is_resumed(c) for c, _ in part))
-            for change, chunks in part:
-                self._on_written(change, len(chunks) / len(change.chunks) if change.chunks else 1.0)
+    def _write_batch(self) -> None:
+        batch, self._batch, self._batch_chunks = self._batch, [], 0
+        self._target.manifest.put(_create_pending_entry(change) for change in batch)
+        new_ids = {chunk.id for change in batch for chunk in change.chunks}
+        old_ids = [id_ for change in batch if change.previous for id_ in change.previous.chunk_ids]
+        self._target.delete([id_ for id_ in old_ids if id_ not in new_ids])
+        for part in _split_batch(batch):
+            chunks = [chunk for _, part_chunks in part for chunk in part_chunks]
+            self._put_chunks(chunks, is_resumed=any(_is_resumed(change) for change, _ in part))
+            for change, part_chunks in part:
+                self._on_written(change, len(part_chunks) / len(change.chunks) if change.chunks else 1.0)
         self._unsaved += batch
 
-    def _put(self, chunks: list[Document], *, resumed: bool) -> None:
-        if resumed:
-            there = self._target.present([str(chunk.id) for chunk in chunks])
-            chunks = [chunk for chunk in chunks if not _same(chunk, there.get(str(chunk.id)))]
+    def _put_chunks(self, chunks: list[Document], *, is_resumed: bool) -> None:
+        if is_resumed:
+            stored = self._target.fetch_chunks([str(chunk.id) for chunk in chunks])
+            chunks = [chunk for chunk in chunks if not _is_same(chunk, stored.get(str(chunk.id)))]
         if chunks:
             self._target.put(chunks)
 
 
-def _pending(change: Change) -> Entry:
-    new = tuple(str(chunk.id) for chunk in change.chunks)
-    known = change.before or replace(_entry(change), file_hash="", chunk_ids=())
-    return replace(known, state="pending", chunk_ids=tuple(dict.fromkeys((*known.chunk_ids, *new))))
-
-
-def _entry(change: Change) -> Entry:
-    assert change.entry is not None
-    return change.entry
+def _create_pending_entry(change: Change) -> Entry:
+    if change.previous is not None:
+        entry = change.previous
+    else:
+        assert change.entry is not None
+        entry = replace(change.entry, file_hash="", chunk_ids=())
+    new_ids = tuple(str(chunk.id) for chunk in change.chunks)
+    return replace(entry, state="pending", chunk_ids=tuple(dict.fromkeys((*entry.chunk_ids, *new_ids))))
 
 
 def _is_resumed(change: Change) -> bool:
-    return change.before is not None and change.before.state == "pending"
+    return change.previous is not None and change.previous.state == "pending"
 
 
-def _same(chunk: Document, there: Document | None) -> bool:
-    return there is not None and (there.page_content, there.metadata) == (chunk.page_content, chunk.metadata)
+def _is_same(chunk: Document, stored: Document | None) -> bool:
+    return stored is not None and (stored.page_content, stored.metadata) == (chunk.page_content, chunk.metadata)
 
 
-def _parts(batch: Sequence[Change]) -> Iterator[list[tuple[Change, Sequence[Document]]]]:
-    """Yields changes with so many of their passages as are embedded together; a large file comes in several parts."""
+def _split_batch(batch: Sequence[Change]) -> Iterator[list[tuple[Change, Sequence[Document]]]]:
+    """Yield changes with as many of their chunks as are embedded together; a large file comes in several parts."""
     part: list[tuple[Change, Sequence[Document]]] = []
-    room = BATCH
+    remaining = BATCH_SIZE
     for change in batch:
-        at = 0
-        while at < len(change.chunks) or at == 0:
-            taken = change.chunks[at : at + room]
-            part.append((change, taken))
-            room -= len(taken)
-            at += max(1, len(taken))
-            if room <= 0:
+        start = 0
+        while start < len(change.chunks) or start == 0:
+            chunks = change.chunks[start : start + remaining]
+            part.append((change, chunks))
+            remaining -= len(chunks)
+            start += max(1, len(chunks))
+            if remaining <= 0:
                 yield part
-                part, room = [], BATCH
+                part, remaining = [], BATCH_SIZE
     if part:
         yield part

@@ -1,4 +1,4 @@
-"""Finds every difference between files, their rows in the manifest, and the passages in the store; and mends them."""
+"""Check an index: compare files, their rows in the manifest and the chunks in the store, and repair differences."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.errors import IndexStoreError
-from langchain_gptoss.ingest.load import MAX_BYTES, Loader, Options, Source, options_of
-from langchain_gptoss.ingest.readers.formats import UnusableError
-from langchain_gptoss.ingest.readers.pool import Job, read_all
-from langchain_gptoss.ingest.split import chunk_id
-from langchain_gptoss.ingest.sync.diff import Candidate, Limits, Plan, limits_of, make_plan
+from langchain_gptoss.ingest.file_contents import MAX_BYTES, Loader, ReadOptions, create_read_options
+from langchain_gptoss.ingest.load import Source
+from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.pool import read_files
+from langchain_gptoss.ingest.split import ChunkLimits, compute_chunk_id
+from langchain_gptoss.ingest.sync.diff import Candidate, SyncPlan, choose_limits, create_plan
 from langchain_gptoss.ingest.sync.manifest import Entry
-from langchain_gptoss.ingest.sync.synchronize import Progress, carry_out
-from langchain_gptoss.ingest.sync.target import Target, embeddings_name, opened
+from langchain_gptoss.ingest.sync.synchronize import Progress, run_plan
+from langchain_gptoss.ingest.sync.target import Target, get_embeddings_name, open_target
 
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
@@ -28,53 +29,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it should be.
+    """Difference between an index and its sources.
 
     Attributes:
-        source: The file it concerns, "" for the index as a whole.
-        what: What is wrong, as a clause without a full stop.
+        source: The file that differs, "" for the index as a whole.
+        description: The difference, as a clause without a full stop.
     """
 
     source: str
-    what: str
+    description: str
 
     def __str__(self) -> str:
-        return f"{self.source or 'The index'}: {self.what}."
+        return f"{self.source or 'The index'}: {self.description}."
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
-        differences: What it found, by source.
-        files: Files in the index, before it was mended.
-        passages: Passages that these files have.
-        mended: All of it was put right.
-        seconds: How long it took.
+        differences: The differences, ordered by source.
+        file_count: Number of files in the index, before a repair.
+        chunk_count: Number of chunks of these files.
+        is_repaired: True if there were differences and all are repaired.
+        duration_s: Duration of the check in seconds.
     """
 
     differences: tuple[Difference, ...]
-    files: int
-    passages: int
-    mended: bool
-    seconds: float
+    file_count: int
+    chunk_count: int
+    is_repaired: bool
+    duration_s: float
 
     @property
-    def ok(self) -> bool:
-        """Whether the index is in step with its sources now."""
-        return not self.differences or self.mended
+    def is_consistent(self) -> bool:
+        """True if the index matches its sources now."""
+        return not self.differences or self.is_repaired
 
     def __str__(self) -> str:
-        found = f"{len(self.differences):,} differences" + (", mended" if self.mended else "")
-        return f"{self.files:,} files, {self.passages:,} passages: {found} ({self.seconds:.1f} s)."
+        differences = f"{len(self.differences):,} differences" + (", repaired" if self.is_repaired else "")
+        return f"{self.file_count:,} files, {self.chunk_count:,} chunks: {differences} ({self.duration_s:.1f} s)."
 
 
 def check_index(
     store: str | Path | VectorStore,
     sources: Source | Sequence[Source],
     *,
-    mend: bool = False,
+    repair: bool = False,
     embeddings: Embeddings | str | None = None,
     loaders: Mapping[str, Loader] | None = None,
     max_bytes: int = MAX_BYTES,
@@ -82,146 +83,144 @@ def check_index(
     manifest: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> CheckReport:
-    """Compares every file, by its contents, with the index, and every row of the index with its passages.
+    """Compare every file, by its contents, with the index, and every row of the index with its chunks.
 
     Args:
-        store: The index, as for `sync`.
-        sources: What it shall hold.
-        mend: Differences are put right; a store that cannot be read is built anew from the files.
+        store: The index, as in `sync_documents`.
+        sources: The sources of the index.
+        repair: True to repair differences; a store that cannot be read is rebuilt from the files.
         embeddings: The embedding model or its name; by default the one that the index was made with.
-        loaders: As for `sync`, which was given the same.
-        max_bytes: As for `sync`.
-        workers: As for `sync`.
-        manifest: As for `sync`.
-        on_progress: As for `sync`, while mending.
+        loaders: The loaders that `sync_documents` was called with.
+        max_bytes: As in `sync_documents`.
+        workers: As in `sync_documents`.
+        manifest: As in `sync_documents`.
+        on_progress: As in `sync_documents`, during a repair.
 
     Returns:
-        What was found.
+        The differences.
 
     Raises:
         DocumentsError: There is nothing at `sources`.
-        IndexStoreError: The index was made with another embedding model, or another process is at it.
+        IndexStoreError: The index was made with another embedding model, or another process writes to it.
     """
-    began = time.monotonic()
-    options = options_of(loaders, max_bytes)
-    with opened(store, embeddings=embeddings, manifest=manifest) as target:
-        limits = limits_of(target.manifest, None, None, None)
-        entries = {source: entry for source, entry in target.manifest.entries().items() if entry.chunk_ids}
-        checked = _Checked(target, entries, options)
-        plan = make_plan(sources, target.manifest, options, limits, exclude=target.folder, rehash=True)
-        checked.look_at_store()
-        checked.look_at_files(plan, workers)
-        if mend and checked.differences:
-            checked.mend(sources, limits, workers, on_progress)
+    started = time.monotonic()
+    options = create_read_options(loaders, max_bytes)
+    with open_target(store, embeddings=embeddings, manifest=manifest) as target:
+        limits = choose_limits(target.manifest, None, None, None)
+        entries = {source: entry for source, entry in target.manifest.read_entries().items() if entry.chunk_ids}
+        checker = _IndexChecker(target, entries, options)
+        plan = create_plan(sources, target.manifest, options, limits, exclude=target.folder, rehash=True)
+        checker.check_store()
+        checker.check_files(plan, workers)
+        if repair and checker.differences:
+            checker.repair(sources, limits, workers, on_progress)
         return CheckReport(
-            differences=tuple(sorted(checked.differences, key=lambda difference: difference.source)),
-            files=len(entries),
-            passages=sum(len(entry.chunk_ids) for entry in entries.values()),
-            mended=mend and bool(checked.differences),
-            seconds=time.monotonic() - began,
+            differences=tuple(sorted(checker.differences, key=lambda difference: difference.source)),
+            file_count=len(entries),
+            chunk_count=sum(len(entry.chunk_ids) for entry in entries.values()),
+            is_repaired=repair and bool(checker.differences),
+            duration_s=time.monotonic() - started,
         )
 
 
-class _Checked:
-    def __init__(self, target: Target, entries: Mapping[str, Entry], options: Options) -> None:
+class _IndexChecker:
+    def __init__(self, target: Target, entries: Mapping[str, Entry], options: ReadOptions) -> None:
         self._target = target
         self._entries = entries
         self._options = options
-        self._bad: list[Entry] = []  # rows whose passages are not as they should be
-        self._anew = False
+        self._damaged_entries: list[Entry] = []  # rows whose chunks are missing or altered
+        self._needs_rebuild = False
         self.differences: list[Difference] = []
 
-    def look_at_store(self) -> None:
-        """Compares rows with passages."""
+    def check_store(self) -> None:
+        """Compare rows with chunks."""
         if not self._target.is_saved and not self._entries:
             return
         try:
-            size = self._target.size()
+            stored_count = self._target.count_chunks()
         except IndexStoreError as error:
-            noted = self._target.manifest.setting("model")
-            if noted and noted != embeddings_name(self._target.embeddings):
+            model = self._target.manifest.get_setting("model")
+            if model and model != get_embeddings_name(self._target.embeddings):
                 raise
-            self._note("", f"its passages cannot be read ({str(error).rstrip('.')})", anew=True)
+            self._require_rebuild(f"its chunks cannot be read ({str(error).rstrip('.')})")
             return
-        there = 0
-        for entry in self._entries.values():
-            there += self._look_at_row(entry)
-        if size is not None and size > there:
-            self._note("", f"it holds {size - there:,} passages that belong to no file", anew=True)
+        listed_count = sum(self._check_entry(entry) for entry in self._entries.values())
+        if stored_count is not None and stored_count > listed_count:
+            self._require_rebuild(f"it has {stored_count - listed_count:,} chunks that belong to no file")
 
-    def _note(self, source: str, what: str, *, anew: bool = False) -> None:
-        self.differences.append(Difference(source, what))
-        self._anew = self._anew or anew
+    def _record(self, source: str, description: str) -> None:
+        self.differences.append(Difference(source, description))
 
-    def _look_at_row(self, entry: Entry) -> int:
-        """Returns how many of a row's passages there are."""
-        present = self._target.present(entry.chunk_ids)
+    def _require_rebuild(self, description: str) -> None:
+        self._record("", description)
+        self._needs_rebuild = True
+
+    def _check_entry(self, entry: Entry) -> int:
+        """Check the chunks of a row and return how many of them are stored."""
+        stored = self._target.fetch_chunks(entry.chunk_ids)
         if entry.state == "pending":
-            return len(present)
-        missing = len(entry.chunk_ids) - len(present)
-        altered = sum(not _is_itself(entry.source, document) for document in present.values())
-        for count, what in ((missing, "missing from the index"), (altered, "not what was indexed")):
+            return len(stored)
+        missing = len(entry.chunk_ids) - len(stored)
+        altered = sum(not _has_own_id(entry.source, document) for document in stored.values())
+        for count, description in ((missing, "missing in the index"), (altered, "altered in the index")):
             if count:
-                self._note(entry.source, f"{count:,} of its {len(entry.chunk_ids):,} passages are {what}")
+                self._record(entry.source, f"{count:,} of its {len(entry.chunk_ids):,} chunks are {description}")
         if missing or altered:
-            self._bad.append(entry)
-        return len(present)
+            self._damaged_entries.append(entry)
+        return len(stored)
 
-    def look_at_files(self, plan: Plan, workers: int | None) -> None:
-        """Compares files with rows."""
+    def check_files(self, plan: SyncPlan, workers: int | None) -> None:
+        """Compare files with rows."""
         for entry in plan.removed:
             if entry.chunk_ids:
-                self._note(entry.source, "it no longer exists")
-        jobs = [
-            Job(candidate.found, candidate.entry.file_hash or None)
-            for candidate in plan.candidates.values()
-            if candidate.found is not None
-        ]
+                self._record(entry.source, "it no longer exists")
         for candidate in plan.candidates.values():
-            if candidate.found is None:
-                self._note(candidate.entry.source, _what_differs(candidate))
-        with closing(read_all(jobs, self._options, workers)) as results:
-            for job, read in results:
-                candidate = plan.candidates[job.found.source]
-                if isinstance(read, UnusableError):
-                    if candidate.known is not None and candidate.known.chunk_ids:
-                        self._note(job.found.source, f"it cannot be used any more: {read}")
-                elif read.documents is not None:
-                    self._note(job.found.source, _what_differs(candidate))
+            if candidate.file is None:
+                self._record(candidate.entry.source, _describe_difference(candidate))
+        with closing(read_files(plan.create_read_jobs(), self._options, workers)) as results:
+            for job, contents in results:
+                candidate = plan.candidates[job.file.source]
+                if isinstance(contents, UnreadableFileError):
+                    if candidate.previous is not None and candidate.previous.chunk_ids:
+                        self._record(job.file.source, f"it cannot be used any more: {contents}")
+                elif contents.documents is not None:
+                    self._record(job.file.source, _describe_difference(candidate))
 
-    def mend(
+    def repair(
         self,
         sources: Source | Sequence[Source],
-        limits: Limits,
+        limits: ChunkLimits,
         workers: int | None,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        """Indexes again what is not as it should be."""
-        bad: Iterable[Entry] = self._entries.values() if self._anew else self._bad
+        """Index the files that differ again."""
         target = self._target
-        # The row of an altered passage no longer counts as its own, or it would be taken for one that is there.
-        with target.anew() if self._anew else nullcontext():
-            target.manifest.put(replace(entry, state="pending") for entry in bad)
-            if not self._anew:
-                target.delete([id_ for entry in bad for id_ in entry.chunk_ids])
-            plan = make_plan(sources, target.manifest, self._options, limits, exclude=target.folder, rehash=True)
-            carry_out(plan, target, self._options, limits, workers=workers, on_progress=on_progress)
+        entries: Iterable[Entry] = self._entries.values() if self._needs_rebuild else self._damaged_entries
+        with target.rebuild() if self._needs_rebuild else nullcontext():
+            # A pending row is indexed again. Altered chunks are deleted, or they would be taken for the right ones.
+            target.manifest.put(replace(entry, state="pending") for entry in entries)
+            if not self._needs_rebuild:
+                target.delete([id_ for entry in entries for id_ in entry.chunk_ids])
+            plan = create_plan(sources, target.manifest, self._options, limits, exclude=target.folder, rehash=True)
+            run_plan(plan, target, self._options, limits, workers=workers, on_progress=on_progress)
 
 
-def _is_itself(source: str, document: Document) -> bool:
-    told = document.metadata
+def _has_own_id(source: str, chunk: Document) -> bool:
+    """Return True if a chunk's id matches its text and place."""
+    metadata = chunk.metadata
     try:
-        return document.id == chunk_id(source, int(told["start"]), int(told["end"]), document.page_content)
+        start, end = int(metadata["start"]), int(metadata["end"])
     except (KeyError, TypeError, ValueError):
         return False
+    return chunk.id == compute_chunk_id(source, start, end, chunk.page_content)
 
 
-def _what_differs(candidate: Candidate) -> str:
-    known = candidate.known
-    if known is None or known.state == "skipped":
+def _describe_difference(candidate: Candidate) -> str:
+    previous = candidate.previous
+    if previous is None or previous.state == "skipped":
         return "it is not in the index"
-    if known.state == "pending":
-        return "a run that was stopped did not bring it in completely"
-    if known.recipe != candidate.entry.recipe:
+    if previous.state == "pending":
+        return "an interrupted run indexed it only in part"
+    if previous.recipe != candidate.entry.recipe:
         return "it was indexed with other settings"
     return "it has changed since it was indexed"

@@ -1,4 +1,4 @@
-"""What a synchronisation has to do, found out by comparing sources with the manifest; nothing is changed here."""
+"""Compare sources with the manifest and plan what a synchronization has to do; nothing is changed here."""
 
 import hashlib
 import json
@@ -11,28 +11,16 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.ingest.load import Options, Source, foreign_documents, parted, supported_files
-from langchain_gptoss.ingest.sources import Found, Listing, Skipped
-from langchain_gptoss.ingest.split import DEFAULT_MAX_CHARS, check_limits
+from langchain_gptoss.ingest.documents import load_with_langchain
+from langchain_gptoss.ingest.file_contents import ReadOptions
+from langchain_gptoss.ingest.load import Source, list_supported_files, split_sources
+from langchain_gptoss.ingest.readers.pool import ReadJob
+from langchain_gptoss.ingest.sources import Listing, SkippedFile, SourceFile
+from langchain_gptoss.ingest.split import DEFAULT_MAX_CHARS, ChunkLimits, check_limits
 from langchain_gptoss.ingest.sync.manifest import Entry, Manifest
 
-_RECIPE = 2  # raised when reading or splitting changes what comes out
-_RACY_NS = 2_000_000_000  # a file that was changed so shortly ago may change again in the same tick of its clock
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How texts are split.
-
-    Attributes:
-        max_chars: The most characters in a passage, or None.
-        max_tokens: The most tokens, or None.
-        overlap: How much of the passage before it a passage repeats.
-    """
-
-    max_chars: int | None
-    max_tokens: int | None
-    overlap: int
+_RECIPE_VERSION = 2  # increased when reading or splitting gives other results than before
+_MTIME_RESOLUTION_NS = 2_000_000_000  # a file may change again within one tick of its file system's clock
 
 
 @dataclass(frozen=True)
@@ -40,179 +28,192 @@ class Candidate:
     """A source that is new or may have changed.
 
     Attributes:
-        entry: Its row when it is done, still without passages.
-        known: Its row now, or None.
-        found: The file; None where a LangChain loader gave the documents.
-        documents: These documents.
+        entry: Its row after indexing, still without chunks.
+        previous: Its row now, or None.
+        file: The file; None if a LangChain loader gave the documents.
+        documents: The documents of a LangChain loader.
     """
 
     entry: Entry
-    known: Entry | None
-    found: Found | None = None
+    previous: Entry | None
+    file: SourceFile | None = None
     documents: Sequence[Document] = ()
 
 
 @dataclass
-class Plan:
-    """What is to be done.
+class SyncPlan:
+    """Work of a synchronization.
 
     Attributes:
-        root: The folder that sources are relative to; None where all come from LangChain loaders.
-        candidates: What is to be read, by source.
-        removed: Rows of what is gone.
-        unchanged: Sources that are left alone.
-        skipped: What cannot be used.
-        others: Files of kinds that are not read.
+        root: The folder that sources are relative to; None if all come from LangChain loaders.
+        candidates: Sources to read.
+        removed: Rows of sources that no longer exist.
+        unchanged: Sources that stay as they are.
+        skipped: Sources that cannot be used.
+        unsupported: Files in formats that are not supported.
     """
 
     root: Path | None = None
     candidates: dict[str, Candidate] = field(default_factory=dict)
     removed: list[Entry] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
 
-    def leave(self, known: Entry) -> None:
-        """Notes that a source is as its row says."""
-        if known.state == "skipped":
-            self.skipped.append(Skipped(known.source, known.reason))
+    def skip(self, entry: Entry) -> None:
+        """Record that a source is as its row says."""
+        if entry.state == "skipped":
+            self.skipped.append(SkippedFile(entry.source, entry.reason))
         else:
-            self.unchanged.append(known.source)
+            self.unchanged.append(entry.source)
+
+    def create_read_jobs(self) -> list[ReadJob]:
+        """Return the files to read."""
+        return [
+            ReadJob(candidate.file, candidate.entry.file_hash or None)
+            for candidate in self.candidates.values()
+            if candidate.file is not None
+        ]
 
 
-def limits_of(manifest: Manifest, max_chars: int | None, max_tokens: int | None, overlap: int | None) -> Limits:
-    """Returns the limits that were given, filled up with those the index was made with.
+def choose_limits(
+    manifest: Manifest, max_chars: int | None, max_tokens: int | None, overlap: int | None
+) -> ChunkLimits:
+    """Return the given limits, completed by those that the index was made with.
 
     Raises:
-        InvalidInputError: They cannot work.
+        InvalidInputError: The limits contradict each other or are out of range.
     """
-    noted = manifest.setting("limits")
-    known = Limits(*json.loads(noted)) if noted else Limits(DEFAULT_MAX_CHARS, None, 0)
+    saved = manifest.get_setting("limits")
+    current = ChunkLimits(*json.loads(saved)) if saved else ChunkLimits(DEFAULT_MAX_CHARS, None, 0)
     if max_chars is None and max_tokens is None:
-        max_chars, max_tokens = known.max_chars, known.max_tokens
-    limits = Limits(max_chars, max_tokens, known.overlap if overlap is None else overlap)
+        max_chars, max_tokens = current.max_chars, current.max_tokens
+    limits = ChunkLimits(max_chars, max_tokens, current.overlap if overlap is None else overlap)
     check_limits(limits.max_chars, limits.max_tokens, limits.overlap)
     return limits
 
 
-def note_settings(manifest: Manifest, plan: Plan, limits: Limits) -> None:
-    """Notes what the next synchronisation is compared with."""
-    wanted = {"limits": json.dumps([limits.max_chars, limits.max_tokens, limits.overlap])}
+def save_settings(manifest: Manifest, plan: SyncPlan, limits: ChunkLimits) -> None:
+    """Save the settings that the next synchronization is compared with."""
+    manifest.save_setting("limits", json.dumps([limits.max_chars, limits.max_tokens, limits.overlap]))
     if plan.root is not None:
-        wanted["root"] = str(plan.root)
-    for name, value in wanted.items():
-        if manifest.setting(name) != value:
-            manifest.set(name, value)
+        manifest.save_setting("root", str(plan.root))
 
 
-def make_plan(
+def create_plan(
     sources: Source | Sequence[Source],
     manifest: Manifest,
-    options: Options,
-    limits: Limits,
+    options: ReadOptions,
+    limits: ChunkLimits,
     *,
     exclude: Path | None = None,
     rehash: bool = False,
-) -> Plan:
-    """Returns what is to be done, as far as names, sizes and times tell.
+) -> SyncPlan:
+    """Plan a synchronization, judged by names, sizes and times.
 
     Args:
-        sources: What the index shall hold.
-        manifest: What it holds.
-        options: How files are read.
-        limits: How texts are split.
+        sources: The sources of the index.
+        manifest: The manifest of the index.
+        options: Options of reading.
+        limits: Limits of chunks.
         exclude: The folder of the index.
-        rehash: Files are candidates even where size and time are as they were.
+        rehash: True to make all files candidates, also those with the same size and time.
 
     Raises:
         DocumentsError: There is nothing at the sources.
-        InvalidInputError: They have nothing in common with those of the index.
+        InvalidInputError: The index was made from another folder.
     """
-    return _Planner(manifest, options, limits, rehash=rehash).plan(*parted(sources), exclude)
+    return SyncPlanner(manifest, options, limits, rehash=rehash).create_plan(*split_sources(sources), exclude)
 
 
-class _Planner:
-    def __init__(self, manifest: Manifest, options: Options, limits: Limits, *, rehash: bool) -> None:
+class SyncPlanner:
+    """Planner of one synchronization; the arguments are those of `create_plan`."""
+
+    def __init__(self, manifest: Manifest, options: ReadOptions, limits: ChunkLimits, *, rehash: bool) -> None:
         self._manifest = manifest
         self._options = options
         self._limits = limits
         self._rehash = rehash
-        self._known = manifest.entries()
-        self._plan = Plan()
+        self._entries = manifest.read_entries()
+        self._plan = SyncPlan()
 
-    def plan(self, places: list[str | Path], foreign: list[BaseLoader], exclude: Path | None) -> Plan:
+    def create_plan(self, places: list[str | Path], loaders: list[BaseLoader], exclude: Path | None) -> SyncPlan:
+        """Compare files and LangChain loaders with the manifest."""
         plan = self._plan
-        blind: tuple[str, ...] = ()
-        if places or not foreign:
-            listing = supported_files(places, self._options, exclude=exclude)
+        unlisted_prefixes: tuple[str, ...] = ()
+        if places or not loaders:
+            listing = list_supported_files(places, self._options, exclude=exclude)
             plan.root = listing.root
-            plan.skipped += listing.skips
-            plan.others += listing.others
-            blind = tuple(listing.blind)
-            for found in listing.files:
-                self._compare(found)
-            self._refuse_another_folder(listing)
-        for loader in foreign:
-            self._compare_foreign(loader)
-        there = {*plan.candidates, *plan.unchanged, *(skipped.source for skipped in plan.skipped)}
+            plan.skipped += listing.skipped
+            plan.unsupported += listing.unsupported
+            unlisted_prefixes = tuple(listing.unlisted_prefixes)
+            for file in listing.files:
+                self._compare_file(file)
+            self._reject_other_folder(listing)
+        for loader in loaders:
+            self._compare_loader(loader)
+        existing = {*plan.candidates, *plan.unchanged, *(skipped.source for skipped in plan.skipped)}
         plan.removed = [
-            entry for source, entry in self._known.items() if source not in there and not source.startswith(blind)
+            entry
+            for source, entry in self._entries.items()
+            if source not in existing and not source.startswith(unlisted_prefixes)
         ]
         return plan
 
-    def _refuse_another_folder(self, listing: Listing) -> None:
-        """Keeps an index from being emptied by a slip of the hand."""
-        noted = self._manifest.setting("root")
-        if noted in (None, str(listing.root)) or not self._known or listing.skips:
+    def _reject_other_folder(self, listing: Listing) -> None:
+        """Reject a folder that shares no file with the index: a wrong argument must not empty the index."""
+        root = self._manifest.get_setting("root")
+        if root in (None, str(listing.root)) or not self._entries or listing.skipped:
             return
-        if not any(found.source in self._known for found in listing.files):
+        if not any(file.source in self._entries for file in listing.files):
             raise InvalidInputError(
-                f"The index was made from {noted}, and {listing.root} holds none of its files. "
-                "Choose another folder for this index, or delete the old one."
+                f"The index was made from {root}, and {listing.root} has none of its files.",
+                hint="Choose another folder for this index, or delete the old one.",
             )
 
-    def _compare(self, found: Found) -> None:
-        known = self._known.get(found.source)
-        recipe = self._recipe(found)
-        size, mtime = _size_and_time(found.path)
-        if known is not None and (known.state == "pending" or known.recipe != recipe):
-            told = ""
+    def _compare_file(self, file: SourceFile) -> None:
+        previous = self._entries.get(file.source)
+        recipe = self._describe_recipe(file)
+        size_bytes, mtime_ns = _read_size_and_time(file.path)
+        if previous is not None and (previous.state == "pending" or previous.recipe != recipe):
+            known_hash = ""  # it must be parsed again, even if its bytes are the same
         else:
-            told = known.file_hash if known else ""
-            if known and not self._rehash and (known.size, known.mtime_ns) == (size, mtime):
-                self._plan.leave(known)
+            known_hash = previous.file_hash if previous else ""
+            if previous and not self._rehash and (previous.size_bytes, previous.mtime_ns) == (size_bytes, mtime_ns):
+                self._plan.skip(previous)
                 return
-        if time.time_ns() - mtime < _RACY_NS:
-            mtime = -1
-        entry = Entry(found.source, size, mtime, told, recipe, "done")
-        self._plan.candidates[found.source] = Candidate(entry, known, found)
+        if time.time_ns() - mtime_ns < _MTIME_RESOLUTION_NS:
+            mtime_ns = -1
+        entry = Entry(file.source, size_bytes, mtime_ns, known_hash, recipe, "done")
+        self._plan.candidates[file.source] = Candidate(entry, previous, file)
 
-    def _compare_foreign(self, loader: BaseLoader) -> None:
-        by_source: dict[str, list[Document]] = {}
-        for document in foreign_documents(loader.lazy_load()):
-            by_source.setdefault(document.metadata["source"], []).append(document)
-        recipe = self._recipe(None)
-        for source, documents in by_source.items():
-            known = self._known.get(source)
-            held = json.dumps([[d.page_content, d.metadata] for d in documents], sort_keys=True, default=str)
-            digest = hashlib.sha256(held.encode()).hexdigest()
-            if known and (known.file_hash, known.recipe) == (digest, recipe) and known.state != "pending":
-                self._plan.leave(known)
+    def _compare_loader(self, loader: BaseLoader) -> None:
+        documents_by_source: dict[str, list[Document]] = {}
+        for document in load_with_langchain(loader):
+            documents_by_source.setdefault(document.metadata["source"], []).append(document)
+        recipe = self._describe_recipe(None)
+        for source, documents in documents_by_source.items():
+            previous = self._entries.get(source)
+            contents = json.dumps([[d.page_content, d.metadata] for d in documents], sort_keys=True, default=str)
+            contents_hash = hashlib.sha256(contents.encode()).hexdigest()
+            is_done = previous is not None and previous.state != "pending"
+            if previous and is_done and (previous.file_hash, previous.recipe) == (contents_hash, recipe):
+                self._plan.skip(previous)
             else:
-                entry = Entry(source, 0, -1, digest, recipe, "done")
-                self._plan.candidates[source] = Candidate(entry, known, None, documents)
+                entry = Entry(source, 0, -1, contents_hash, recipe, "done")
+                self._plan.candidates[source] = Candidate(entry, previous, None, documents)
 
-    def _recipe(self, found: Found | None) -> str:
-        loader = self._options.loaders.get(found.path.suffix.lower()) if found else None
-        kind = loader if loader is None or hasattr(loader, "__qualname__") else type(loader)
-        name = "" if kind is None else f"{kind.__module__}.{kind.__qualname__}"
+    def _describe_recipe(self, file: SourceFile | None) -> str:
+        loader = self._options.loaders.get(file.path.suffix.lower()) if file else None
+        named = loader if loader is None or hasattr(loader, "__qualname__") else type(loader)
+        name = "" if named is None else f"{named.__module__}.{named.__qualname__}"
         limits = self._limits
-        return json.dumps([_RECIPE, limits.max_chars, limits.max_tokens, limits.overlap, name])
+        return json.dumps([_RECIPE_VERSION, limits.max_chars, limits.max_tokens, limits.overlap, name])
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
+def _read_size_and_time(path: Path) -> tuple[int, int]:
     try:
-        told = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
-        return 0, -1  # reading it will say why
-    return told.st_size, told.st_mtime_ns
+        return 0, -1  # reading the file reports the error
+    return status.st_size, status.st_mtime_ns

@@ -1,7 +1,7 @@
-"""What is in an index: one row for each file, in SQLite beside the vectors.
+"""Manifest of an index: one row per file, in SQLite beside the vectors.
 
-A row is written before the vectors are: whatever a killed run left in a store stands under some row, so that the next
-run finds it and nothing is left over.
+A row is written before its vectors are. Vectors that a killed run left in the store therefore belong to a row, so that
+the next run finds and replaces them.
 """
 
 import json
@@ -29,21 +29,21 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that was indexed, is being indexed, or cannot be.
+    """Row of a file that is indexed, is being indexed, or cannot be indexed.
 
     Attributes:
-        source: Its name, as in the metadata of its passages.
-        size: Its size in bytes when it was read.
-        mtime_ns: When it was changed last, in nanoseconds; -1 where that is no proof.
-        file_hash: SHA-256 of its bytes, hex; "" before it was indexed for the first time.
-        recipe: How it was read and split.
-        state: "pending" from before its vectors are touched until they are saved.
-        chunk_ids: The passages that may be in the store; when it is pending, the old and the new ones.
-        reason: Why it is skipped.
+        source: The file's name, as in the metadata of its chunks.
+        size_bytes: Its size when it was read.
+        mtime_ns: Time of its last change, in nanoseconds; -1 if the time does not prove that it is unchanged.
+        file_hash: SHA-256 of its bytes as hex; "" before it is indexed for the first time.
+        recipe: The settings with which it was read and split.
+        state: "pending" from before its vectors change until they are saved.
+        chunk_ids: The chunks that may be in the store; for a pending file, the old and the new ones.
+        reason: The reason why it is skipped.
     """
 
     source: str
-    size: int
+    size_bytes: int
     mtime_ns: int
     file_hash: str
     recipe: str
@@ -52,108 +52,116 @@ class Entry:
     reason: str = ""
 
 
-def _entry(row: Sequence[Any]) -> Entry:
-    source, size, mtime_ns, file_hash, recipe, state, chunk_ids, reason = row
-    return Entry(source, size, mtime_ns, file_hash, recipe, state, tuple(json.loads(chunk_ids)), reason)
+def _parse_row(row: Sequence[Any]) -> Entry:
+    source, size_bytes, mtime_ns, file_hash, recipe, state, chunk_ids, reason = row
+    return Entry(source, size_bytes, mtime_ns, file_hash, recipe, state, tuple(json.loads(chunk_ids)), reason)
 
 
 class Manifest:
-    """The rows. To be used from one thread.
+    """Rows and settings of an index, for use from one thread; leaving the `with` block closes the file.
 
     Args:
-        path: The file. It is made if it is not there.
+        path: The file, which is created if it is missing.
 
     Raises:
-        IndexStoreError: It is damaged or from a newer version.
-        StorageError: It cannot be written.
+        IndexStoreError: The file is damaged or has the format of a newer version.
+        StorageError: The file cannot be opened or written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
+            self._connection = sqlite3.connect(path, isolation_level=None)
         except sqlite3.Error as error:
-            raise StorageError(f"{path} cannot be opened ({error}). Check the folder's permissions.") from error
+            raise StorageError(f"{path} cannot be opened ({error}).", hint="Check the folder's permissions.") from error
         try:
-            self._guarded(lambda: self._db.executescript(_SCHEMA))
+            self._run(lambda: self._connection.executescript(_SCHEMA))
             self._check_format()
         except BaseException:
-            self._db.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._db.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
 
     def _check_format(self) -> None:
-        version = self.setting("format")
+        version = self.get_setting("format")
         if version is None:
-            self.set("format", str(_FORMAT))
+            self.save_setting("format", str(_FORMAT))
         elif version != str(_FORMAT):
             raise IndexStoreError(
-                f"{self._path} has format {version} and this version reads format {_FORMAT}. "
-                "Upgrade langchain-gptoss, or index into a new folder."
+                f"{self._path} has format {version} and this version reads format {_FORMAT}.",
+                hint="Upgrade langchain-gptoss, or index into a new folder.",
             )
 
-    def entries(self) -> dict[str, Entry]:
-        """Returns all rows by source."""
-        rows = self._guarded(lambda: self._db.execute("SELECT * FROM files ORDER BY source").fetchall())
+    def read_entries(self) -> dict[str, Entry]:
+        """Return all rows by source."""
+        rows = self._run(lambda: self._connection.execute("SELECT * FROM files ORDER BY source").fetchall())
         try:
-            return {row[0]: _entry(row) for row in rows}
+            return {row[0]: _parse_row(row) for row in rows}
         except ValueError as error:
-            raise self._damaged(error) from error
+            raise self._create_damage_error(error) from error
 
     def put(self, entries: Iterable[Entry]) -> None:
-        """Writes rows, all or none."""
+        """Write rows, all or none."""
         rows = [
-            (e.source, e.size, e.mtime_ns, e.file_hash, e.recipe, e.state, json.dumps(e.chunk_ids), e.reason)
+            (e.source, e.size_bytes, e.mtime_ns, e.file_hash, e.recipe, e.state, json.dumps(e.chunk_ids), e.reason)
             for e in entries
         ]
-        self._transaction("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def remove(self, sources: Iterable[str]) -> None:
-        """Deletes rows, all or none."""
-        self._transaction("DELETE FROM files WHERE source = ?", [(source,) for source in sources])
+        """Delete rows, all or none."""
+        self._write("DELETE FROM files WHERE source = ?", [(source,) for source in sources])
 
-    def setting(self, name: str) -> str | None:
-        """Returns something that holds for the whole index, or None."""
-        row = self._guarded(lambda: self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone())
+    def get_setting(self, name: str) -> str | None:
+        """Return a setting of the whole index, or None."""
+        query = "SELECT value FROM settings WHERE name = ?"
+        row = self._run(lambda: self._connection.execute(query, (name,)).fetchone())
         return None if row is None else str(row[0])
 
-    def set(self, name: str, value: str) -> None:
-        """Notes something that holds for the whole index."""
-        self._transaction("INSERT OR REPLACE INTO settings VALUES (?, ?)", [(name, value)])
+    def save_setting(self, name: str, value: str) -> None:
+        """Save a setting of the whole index; an unchanged one is not written."""
+        if self.get_setting(name) != value:
+            self._write("INSERT OR REPLACE INTO settings VALUES (?, ?)", [(name, value)])
 
-    def _transaction(self, statement: str, rows: list[Any]) -> None:
+    def _write(self, statement: str, rows: list[Any]) -> None:
         if not rows:
             return
 
-        def run() -> None:
-            with closing(self._db.cursor()) as cursor:
+        def run_transaction() -> None:
+            with closing(self._connection.cursor()) as cursor:
                 cursor.execute("BEGIN IMMEDIATE")
                 try:
                     cursor.executemany(statement, rows)
                     cursor.execute("COMMIT")
                 except BaseException:
-                    if self._db.in_transaction:
+                    if self._connection.in_transaction:
                         cursor.execute("ROLLBACK")
                     raise
 
-        self._guarded(run)
+        self._run(run_transaction)
 
-    def _guarded(self, action: Callable[[], _T]) -> _T:
+    def _run(self, action: Callable[[], _T]) -> _T:
+        """Run a database action and turn its errors into those of this package."""
         try:
             return action()
         except sqlite3.OperationalError as error:
             raise StorageError(
-                f"{self._path} cannot be used ({error}). Make room on the disk and check the folder's permissions."
+                f"{self._path} cannot be used ({error}).",
+                hint="Free space on the disk and check the folder's permissions.",
             ) from error
         except sqlite3.DatabaseError as error:
-            raise self._damaged(error) from error
+            raise self._create_damage_error(error) from error
 
-    def _damaged(self, error: Exception) -> IndexStoreError:
+    def _create_damage_error(self, error: Exception) -> IndexStoreError:
         return IndexStoreError(
-            f"{self._path} is damaged ({error}). Delete the folder {self._path.parent} and index again."
+            f"{self._path} is damaged ({error}).", hint=f"Delete the folder {self._path.parent} and index again."
         )

@@ -1,91 +1,75 @@
-"""Keeps an index in step with a folder: what is unchanged is left alone, what is gone leaves.
+"""Synchronize an index with its sources: unchanged files stay, changed ones are replaced, missing ones are removed.
 
-The manifest remembers each file's size, time and hash, how it was split, and the ids of its passages. A run that is
-stopped, even by a kill, is taken up by the next one, and ends in the index that a fresh one would have made.
+The manifest stores each file's size, time and hash, its settings, and the ids of its chunks. A run that is stopped,
+even by a kill, is continued by the next one and ends in the same index as a fresh run.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss._progress import ProgressBar, show_progress
-from langchain_gptoss.ingest.lengths import Count, token_counter
-from langchain_gptoss.ingest.load import MAX_BYTES, Contents, Loader, Options, Source, options_of
-from langchain_gptoss.ingest.readers.formats import UnusableError
-from langchain_gptoss.ingest.readers.pool import Job, read_all
-from langchain_gptoss.ingest.sources import Skipped
-from langchain_gptoss.ingest.split import split_documents
-from langchain_gptoss.ingest.sync.apply import Change, Writer
-from langchain_gptoss.ingest.sync.diff import Candidate, Limits, Plan, limits_of, make_plan, note_settings
+from langchain_gptoss.ingest.file_contents import MAX_BYTES, FileContents, Loader, ReadOptions, create_read_options
+from langchain_gptoss.ingest.lengths import TokenCounter, create_token_counter
+from langchain_gptoss.ingest.load import Source
+from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.pool import read_files
+from langchain_gptoss.ingest.sources import SkippedFile
+from langchain_gptoss.ingest.split import ChunkLimits, split_documents
+from langchain_gptoss.ingest.sync.apply import BatchWriter, Change
+from langchain_gptoss.ingest.sync.diff import Candidate, SyncPlan, choose_limits, create_plan, save_settings
 from langchain_gptoss.ingest.sync.manifest import Entry
-from langchain_gptoss.ingest.sync.target import Target, embeddings_name, opened
+from langchain_gptoss.ingest.sync.progress import Progress, ProgressReporter
+from langchain_gptoss.ingest.sync.target import Target, get_embeddings_name, open_target
 
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
-_NO_TEXT = "it holds no text besides headings"
-_KEPT = "; what was indexed of it before is kept"
+_NO_TEXT = "it has no text besides headings"
+_KEPT = "; its earlier contents stay in the index"
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a synchronisation did.
+    """Result of a synchronization.
 
     Attributes:
         added: Sources that are new in the index.
-        changed: Sources whose passages were replaced.
+        changed: Sources whose chunks were replaced.
         removed: Sources that left the index.
-        unchanged: Sources that were left alone.
-        skipped: Files that could not be used, and why.
-        passages: Passages in the index now.
-        seconds: How long it took.
-        others: Files of kinds that are not read, such as pictures, which were passed over.
+        unchanged: Sources that stayed as they were.
+        skipped: Files that cannot be used, with the reasons.
+        chunk_count: Number of chunks in the index now.
+        duration_s: Duration of the synchronization in seconds.
+        unsupported: Files in formats that are not supported, such as pictures.
     """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
-    passages: int
-    seconds: float
-    others: tuple[str, ...] = ()
+    skipped: tuple[SkippedFile, ...]
+    chunk_count: int
+    duration_s: float
+    unsupported: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         counts = (("added", self.added), ("changed", self.changed), ("removed", self.removed))
-        did = ", ".join(f"{len(sources):,} {name}" for name, sources in counts)
+        changes = ", ".join(f"{len(sources):,} {name}" for name, sources in counts)
         return (
-            f"{did}, {len(self.unchanged):,} unchanged, {len(self.skipped):,} skipped; "
-            f"{self.passages:,} passages in the index ({self.seconds:.1f} s)."
+            f"{changes}, {len(self.unchanged):,} unchanged, {len(self.skipped):,} skipped; "
+            f"{self.chunk_count:,} chunks in the index ({self.duration_s:.1f} s)."
         )
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a synchronisation is.
-
-    Attributes:
-        files: Files that are brought in or found unusable.
-        files_total: Files that are new or changed.
-        bytes: Bytes of these files that are done.
-        bytes_total: Bytes in all.
-    """
-
-    files: int
-    files_total: int
-    bytes: int
-    bytes_total: int
 
 
 def sync_documents(
@@ -102,242 +86,209 @@ def sync_documents(
     manifest: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> SyncReport:
-    """Brings an index in step with its sources.
+    """Synchronize an index with its sources.
 
-    A file whose size and time are as they were is not read; one whose bytes are as they were is not parsed. When
-    nothing changed, neither the vectors nor the embedding model are loaded.
+    A file with the same size and time is not read; one with the same bytes is not parsed. If nothing changed, neither
+    the vectors nor the embedding model are loaded.
 
     Args:
-        sources: A folder, a file, a pattern or a LangChain loader, or several: all that the index shall hold.
-        store: The index's folder, made if it is not there; or a LangChain vector store, with `manifest`.
+        sources: A folder, a file, a pattern or a LangChain loader, or several: all that the index shall contain.
+        store: The index's folder, which is created if it is missing; or a LangChain vector store, with `manifest`.
         embeddings: The embedding model or its name; by default the one that the index was made with, and for a new
-            one what `load_embeddings()` picks.
+            index the one that `load_embeddings()` chooses.
         max_chars: The most characters in one chunk.
         max_tokens: The most tokens of the embedding model in one chunk, in place of `max_chars`.
-        overlap: How much of the chunk before it a chunk repeats. Limits and overlap that are not given stay as the
-            index was made; a new one gets chunks of 700 characters without overlap.
-        loaders: Functions that read files of some suffixes, as in `load_documents`.
-        max_bytes: The largest file that is read.
-        workers: Processes that parse; by default one for each core, and none for few files.
-        manifest: The file that says what is in a vector store of the caller's.
-        on_progress: Called as files come in; by default there is a progress bar on standard error.
+        overlap: The most that a chunk repeats of the previous chunk. Limits that are not given stay as the index was
+            made; a new index gets chunks of 700 characters without overlap.
+        loaders: Functions that read files with some suffixes, as in `load_documents`.
+        max_bytes: The largest file that is read, in bytes.
+        workers: The most worker processes that parse files; by default one per core, and none for few files.
+        manifest: The file that lists the contents of a LangChain vector store.
+        on_progress: Called as files are indexed; by default there is a progress bar on standard error.
 
     Returns:
-        What was done.
+        The changes.
 
     Raises:
         DocumentsError: There is nothing at `sources`.
-        IndexStoreError: The index is damaged, was made with another embedding model, or another process is at it.
-        InvalidInputError: An option cannot work, or the sources have nothing in common with those of the index.
+        IndexStoreError: The index is damaged, was made with another embedding model, or another process writes to it.
+        InvalidInputError: An option is out of range, or the index was made from another folder.
         MissingDependencyError: A file needs an extra that is not installed.
         StorageError: The index cannot be written.
     """
-    began = time.monotonic()
-    options = options_of(loaders, max_bytes)
-    with opened(store, embeddings=embeddings, manifest=manifest) as target:
-        limits = limits_of(target.manifest, max_chars, max_tokens, overlap)
-        _refuse_other_embeddings(target, embeddings)
-        plan = make_plan(sources, target.manifest, options, limits, exclude=target.folder)
-        done = carry_out(plan, target, options, limits, workers=workers, on_progress=on_progress)
-        return replace(done, seconds=time.monotonic() - began)
+    started = time.monotonic()
+    options = create_read_options(loaders, max_bytes)
+    with open_target(store, embeddings=embeddings, manifest=manifest) as target:
+        limits = choose_limits(target.manifest, max_chars, max_tokens, overlap)
+        _check_embeddings(target, embeddings)
+        plan = create_plan(sources, target.manifest, options, limits, exclude=target.folder)
+        report = run_plan(plan, target, options, limits, workers=workers, on_progress=on_progress)
+        return replace(report, duration_s=time.monotonic() - started)
 
 
-def _refuse_other_embeddings(target: Target, embeddings: Embeddings | str | None) -> None:
-    """Has the store say so, even where nothing changed and it would not be opened."""
+def _check_embeddings(target: Target, embeddings: Embeddings | str | None) -> None:
+    """Load the store if the model may be a wrong one: loading rejects it, even if nothing else needs the store."""
     if embeddings is None or target.folder is None:
         return
-    asked = embeddings if isinstance(embeddings, str) else embeddings_name(embeddings)
-    noted = [target.manifest.setting(name) for name in ("embeddings", "model")]
-    if asked and any(noted) and asked not in noted:
+    name = embeddings if isinstance(embeddings, str) else get_embeddings_name(embeddings)
+    saved_names = [target.manifest.get_setting(setting) for setting in ("embeddings", "model")]
+    if name and any(saved_names) and name not in saved_names:
         _ = target.store
 
 
-def carry_out(
-    plan: Plan,
+def run_plan(
+    plan: SyncPlan,
     target: Target,
-    options: Options,
-    limits: Limits,
+    options: ReadOptions,
+    limits: ChunkLimits,
     *,
     workers: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> SyncReport:
-    """Does what a plan says; the arguments are those of `sync`. The report's `seconds` count from here."""
-    began = time.monotonic()
-    run = _Run(plan, target, options, limits)
+    """Carry out a plan; the arguments are those of `sync_documents`."""
+    started = time.monotonic()
+    run = _SyncRun(plan, target, options, limits)
     if plan.candidates or plan.removed:
         run.write(workers, on_progress)
-    note_settings(target.manifest, plan, limits)
+    save_settings(target.manifest, plan, limits)
     return SyncReport(
         added=tuple(sorted(run.added)),
         changed=tuple(sorted(run.changed)),
         removed=tuple(sorted(run.removed)),
         unchanged=tuple(sorted(plan.unchanged)),
         skipped=tuple(sorted(plan.skipped, key=lambda skipped: skipped.source)),
-        passages=sum(len(entry.chunk_ids) for entry in target.manifest.entries().values()),
-        seconds=time.monotonic() - began,
-        others=tuple(plan.others),
+        chunk_count=sum(len(entry.chunk_ids) for entry in target.manifest.read_entries().values()),
+        duration_s=time.monotonic() - started,
+        unsupported=tuple(plan.unsupported),
     )
 
 
-class _Run:
-    """Carries out one plan."""
+class _SyncRun:
+    """Run of one plan."""
 
-    def __init__(self, plan: Plan, target: Target, options: Options, limits: Limits) -> None:
+    def __init__(self, plan: SyncPlan, target: Target, options: ReadOptions, limits: ChunkLimits) -> None:
         self._plan = plan
         self._target = target
         self._options = options
         self._limits = limits
-        self._touched: list[Entry] = []  # rows that change and passages that do not
-        self._forgotten: list[str] = []  # rows without passages that go
-        self._count: Count | None = None
-        self._begun = False
+        self._updated_entries: list[Entry] = []  # rows that change while their chunks stay
+        self._obsolete_sources: list[str] = []  # rows without chunks that are deleted
+        self._count_tokens: TokenCounter | None = None
+        self._is_writing = False
         self.added: list[str] = []
         self.changed: list[str] = []
         self.removed: list[str] = []
 
     def write(self, workers: int | None, on_progress: Callable[[Progress], None] | None) -> None:
+        """Read, split and write the files of the plan."""
         candidates = self._plan.candidates
         with ExitStack() as stack:
-            meter = stack.enter_context(_Meter(candidates.values(), on_progress))
-            writer = Writer(self._target, meter.written)
-            stack.callback(_save_what_is_done, writer)
+            reporter = stack.enter_context(ProgressReporter(candidates.values(), on_progress))
+            writer = BatchWriter(self._target, reporter.count_written)
+            stack.callback(_save_after_error, writer)
             for entry in self._plan.removed:
-                self._leaves(entry, None, writer)
+                self._remove(entry, None, writer)
             for candidate in candidates.values():
-                if candidate.found is None:
-                    self._comes(candidate, candidate.documents, writer)
-            jobs = [
-                Job(candidate.found, candidate.entry.file_hash or None)
-                for candidate in candidates.values()
-                if candidate.found is not None
-            ]
-            for job, read in stack.enter_context(closing(read_all(jobs, self._options, workers))):
-                candidate = candidates[job.found.source]
-                if not self._take(candidate, read, writer):
-                    meter.advance(candidate.entry.size, 1)
-            self._target.manifest.put(self._touched)
-            self._target.manifest.remove(self._forgotten)
+                if candidate.file is None:
+                    self._add_documents(candidate, candidate.documents, writer)
+            results = stack.enter_context(closing(read_files(self._plan.create_read_jobs(), self._options, workers)))
+            for job, contents in results:
+                candidate = candidates[job.file.source]
+                if not self._add_contents(candidate, contents, writer):
+                    reporter.advance(candidate.entry.size_bytes)
+            self._target.manifest.put(self._updated_entries)
+            self._target.manifest.remove(self._obsolete_sources)
             writer.finish()
 
-    def _add(self, change: Change, writer: Writer) -> None:
-        if not self._begun:
-            self._begun = True
-            self._warn_of_difference()
+    def _add_change(self, change: Change, writer: BatchWriter) -> None:
+        if not self._is_writing:
+            self._is_writing = True
+            self._warn_of_wrong_count()
         writer.add(change)
 
-    def _warn_of_difference(self) -> None:
+    def _warn_of_wrong_count(self) -> None:
         if not self._target.is_saved:
             return
-        entries = self._target.manifest.entries().values()
-        done, pending = (
-            sum(len(entry.chunk_ids) for entry in entries if entry.state == state) for state in ("done", "pending")
-        )
-        size = self._target.size()
-        if size is not None and not done <= size <= done + pending:
+        counts = {"done": 0, "pending": 0, "skipped": 0}
+        for entry in self._target.manifest.read_entries().values():
+            counts[entry.state] += len(entry.chunk_ids)
+        stored_count = self._target.count_chunks()
+        if stored_count is not None and not counts["done"] <= stored_count <= counts["done"] + counts["pending"]:
             _logger.warning(
-                "The index holds %d passages and its manifest names %d. Mend it: check(..., mend=True), or "
-                "gptoss index ... --mend.",
-                size,
-                done,
+                "The index has %d chunks and its manifest lists %d. Repair it: check_index(..., repair=True), or "
+                "gptoss index ... --repair.",
+                stored_count,
+                counts["done"],
             )
 
-    def _take(self, candidate: Candidate, read: Contents | UnusableError, writer: Writer) -> bool:
-        """Returns whether there is something to write."""
-        if isinstance(read, UnusableError):
-            self._unusable(candidate, read, writer)
+    def _add_contents(
+        self, candidate: Candidate, contents: FileContents | UnreadableFileError, writer: BatchWriter
+    ) -> bool:
+        """Process a file that was read; return True if there are chunks to write."""
+        if isinstance(contents, UnreadableFileError):
+            self._skip_unreadable(candidate, contents, writer)
             return False
-        candidate = replace(candidate, entry=replace(candidate.entry, file_hash=read.file_hash))
-        if read.documents is None:
-            assert candidate.known is not None
-            size, mtime = candidate.entry.size, candidate.entry.mtime_ns
-            self._touched.append(replace(candidate.known, size=size, mtime_ns=mtime))
-            self._plan.leave(candidate.known)
+        if contents.documents is None:
+            assert candidate.previous is not None
+            size_bytes, mtime_ns = candidate.entry.size_bytes, candidate.entry.mtime_ns
+            self._updated_entries.append(replace(candidate.previous, size_bytes=size_bytes, mtime_ns=mtime_ns))
+            self._plan.skip(candidate.previous)
             return False
-        return self._comes(candidate, read.documents, writer)
+        candidate = replace(candidate, entry=replace(candidate.entry, file_hash=contents.file_hash))
+        return self._add_documents(candidate, contents.documents, writer)
 
-    def _comes(self, candidate: Candidate, documents: Sequence[Document], writer: Writer) -> bool:
+    def _add_documents(self, candidate: Candidate, documents: Sequence[Document], writer: BatchWriter) -> bool:
         chunks = self._split(documents)
         if not chunks:
-            reason = UnusableError(_NO_TEXT)
-            reason.file_hash = candidate.entry.file_hash
-            self._unusable(candidate, reason, writer)
+            error = UnreadableFileError(_NO_TEXT)
+            error.file_hash = candidate.entry.file_hash
+            self._skip_unreadable(candidate, error, writer)
             return False
         entry = replace(candidate.entry, chunk_ids=tuple(str(chunk.id) for chunk in chunks))
-        known = candidate.known
-        (self.changed if known and known.file_hash and known.chunk_ids else self.added).append(entry.source)
-        self._add(Change(entry, known, chunks), writer)
+        previous = candidate.previous
+        is_change = previous is not None and previous.file_hash and previous.chunk_ids
+        (self.changed if is_change else self.added).append(entry.source)
+        self._add_change(Change(entry, previous, chunks), writer)
         return True
 
     def _split(self, documents: Sequence[Document]) -> list[Document]:
         limits = self._limits
-        if limits.max_tokens is None:
-            return split_documents(documents, max_chars=limits.max_chars, overlap=limits.overlap)
-        if self._count is None:
-            self._count = token_counter(self._target.embeddings)
-        return split_documents(documents, max_tokens=limits.max_tokens, count=self._count, overlap=limits.overlap)
+        if limits.max_tokens is not None and self._count_tokens is None:
+            self._count_tokens = create_token_counter(self._target.embeddings)
+        return split_documents(
+            documents,
+            max_chars=limits.max_chars,
+            max_tokens=limits.max_tokens,
+            count_tokens=self._count_tokens,
+            overlap=limits.overlap,
+        )
 
-    def _unusable(self, candidate: Candidate, unusable: UnusableError, writer: Writer) -> None:
-        known, source, reason = candidate.known, candidate.entry.source, str(unusable)
-        if not unusable.lasting:
-            self._plan.skipped.append(Skipped(source, reason + (_KEPT if known and known.chunk_ids else "")))
+    def _skip_unreadable(self, candidate: Candidate, error: UnreadableFileError, writer: BatchWriter) -> None:
+        previous, source, reason = candidate.previous, candidate.entry.source, str(error)
+        if not error.is_permanent:
+            note = _KEPT if previous and previous.chunk_ids else ""
+            self._plan.skipped.append(SkippedFile(source, reason + note))
             return
-        self._plan.skipped.append(Skipped(source, reason))
-        skipped = None
-        if unusable.file_hash is not None:
-            skipped = replace(candidate.entry, file_hash=unusable.file_hash, state="skipped", reason=reason)
-        if known is not None and known.chunk_ids:
-            self._leaves(known, skipped, writer)
-        elif skipped is not None:
-            self._touched.append(skipped)
-        elif known is not None:
-            self._forgotten.append(source)
+        self._plan.skipped.append(SkippedFile(source, reason))
+        entry = None
+        if error.file_hash is not None:
+            entry = replace(candidate.entry, file_hash=error.file_hash, state="skipped", reason=reason)
+        if previous is not None and previous.chunk_ids:
+            self._remove(previous, entry, writer)
+        elif entry is not None:
+            self._updated_entries.append(entry)
+        elif previous is not None:
+            self._obsolete_sources.append(source)
 
-    def _leaves(self, known: Entry, instead: Entry | None, writer: Writer) -> None:
-        if known.chunk_ids:
-            self.removed.append(known.source)
-            self._add(Change(instead, known), writer)
+    def _remove(self, previous: Entry, replacement: Entry | None, writer: BatchWriter) -> None:
+        if previous.chunk_ids:
+            self.removed.append(previous.source)
+            self._add_change(Change(replacement, previous), writer)
         else:
-            self._forgotten.append(known.source)
+            self._obsolete_sources.append(previous.source)
 
 
-def _save_what_is_done(writer: Writer) -> None:
-    # After a failure, which is on its way to the caller and must not be replaced by another.
+def _save_after_error(writer: BatchWriter) -> None:
+    # Keep finished work. A second error must not replace the one that is on its way to the caller.
     with suppress(Exception):
         writer.save()
-
-
-class _Meter:
-    """Tells how far a run is, to a function or on a bar."""
-
-    def __init__(self, candidates: Iterable[Candidate], on_progress: Callable[[Progress], None] | None) -> None:
-        sizes = [candidate.entry.size for candidate in candidates]
-        self._progress = Progress(0, len(sizes), 0, sum(sizes))
-        self._tell = on_progress
-        self._bar: ProgressBar | None = None
-        self._stack = ExitStack()
-        self._shares = 0.0
-        self._bytes = 0.0
-
-    def __enter__(self) -> Self:
-        if self._tell is None and self._progress.files_total:
-            self._bar = self._stack.enter_context(show_progress(self._progress.bytes_total, "Indexing"))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def written(self, change: Change, share: float) -> None:
-        """Counts a part of a file."""
-        if change.chunks and change.entry is not None:
-            self.advance(change.entry.size, share)
-
-    def advance(self, size: int, share: float) -> None:
-        """Counts a share of a file of so many bytes."""
-        self._shares += share
-        self._bytes += size * share
-        now = replace(self._progress, files=round(self._shares), bytes=round(self._bytes))
-        if self._bar is not None:
-            self._bar.update(now.bytes - self._progress.bytes)
-        self._progress = now
-        if self._tell is not None:
-            self._tell(now)

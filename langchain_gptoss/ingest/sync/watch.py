@@ -1,22 +1,24 @@
-"""Keeps an index in step with a folder for as long as it runs, by looking at sizes and times every few seconds."""
+"""Watch sources and synchronize an index after each change, by polling sizes and times."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_gptoss.errors import GptOssError, InvalidInputError
-from langchain_gptoss.ingest.load import MAX_BYTES, Source, options_of, parted, supported_files
+from langchain_gptoss.ingest.file_contents import MAX_BYTES, create_read_options
+from langchain_gptoss.ingest.load import Source, list_supported_files, split_sources
 from langchain_gptoss.ingest.sync.synchronize import SyncReport, sync_documents
-from langchain_gptoss.ingest.sync.target import embeddings_for
+from langchain_gptoss.ingest.sync.target import resolve_embeddings, resolve_path
 
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
-_State = frozenset[tuple[str, int, int]]
+_PAUSE_AFTER_ERROR = 10  # intervals
+
+_Snapshot = frozenset[tuple[str, int, int]]
 
 
 def watch_documents(
@@ -24,63 +26,63 @@ def watch_documents(
     store: str | Path | VectorStore,
     *,
     on_report: Callable[[SyncReport], None],
-    on_problem: Callable[[GptOssError], None] | None = None,
-    interval: float = 2.0,
+    on_error: Callable[[GptOssError], None] | None = None,
+    interval_s: float = 2.0,
     stop: threading.Event | None = None,
     **options: Any,
 ) -> None:
-    """Synchronises now, and again after each change, once nothing has changed for an interval.
+    """Synchronize an index now, and again after each change once nothing has changed for an interval.
 
     Args:
-        sources: Files, folders and patterns, as for `sync`.
-        store: The index, as for `sync`.
-        on_report: Called after each synchronisation.
-        on_problem: Called when a later one fails, for instance because the folder is gone for a moment; watching goes
-            on. By default the error is raised. The first one's is raised always.
-        interval: Seconds between looks.
-        stop: Ends it when set; without it, only an exception such as Ctrl-C does.
-        **options: As for `sync`.
+        sources: Files, folders and patterns, as in `sync_documents`.
+        store: The index, as in `sync_documents`.
+        on_report: Called after each synchronization.
+        on_error: Called when a later synchronization fails, for instance because a folder is missing for a moment;
+            watching goes on. By default the error is raised. An error of the first synchronization is always raised.
+        interval_s: Seconds between two polls.
+        stop: Ends watching when set; without it, only an exception such as KeyboardInterrupt ends it.
+        **options: Options of `sync_documents`.
 
     Raises:
-        InvalidInputError: `interval` is not above 0, or a source is a LangChain loader, which cannot be watched.
-        GptOssError: As from `sync`.
+        InvalidInputError: `interval_s` is not above 0, or a source is a LangChain loader, which cannot be watched.
+        GptOssError: As in `sync_documents`.
     """
-    if interval <= 0:
-        raise InvalidInputError(f"interval is {interval} and must be above 0.")
-    places, foreign = parted(sources)
-    if foreign:
-        raise InvalidInputError("A LangChain loader cannot be watched. Give files, folders or patterns.")
+    if interval_s <= 0:
+        raise InvalidInputError(f"interval_s is {interval_s} and must be above 0.")
+    places, loaders = split_sources(sources)
+    if loaders:
+        raise InvalidInputError("A LangChain loader cannot be watched.", hint="Give files, folders or patterns.")
     stop = stop or threading.Event()
-    suffixes = options_of(options.get("loaders"), options.get("max_bytes", MAX_BYTES))
+    read_options = create_read_options(options.get("loaders"), options.get("max_bytes", MAX_BYTES))
     exclude = None
     if isinstance(store, str | Path):
-        exclude = Path(os.path.abspath(os.path.expanduser(store)))
-        # Loaded once, and not for every change.
-        options["embeddings"] = embeddings_for(exclude, options.get("embeddings"))
+        exclude = resolve_path(store)
+        # Load the model once instead of for every change.
+        options["embeddings"] = resolve_embeddings(exclude, options.get("embeddings"))
 
-    def look() -> _State:
-        found = supported_files(places, suffixes, exclude=exclude).files
-        return frozenset(_seen(file.source, file.path) for file in found)
+    def take_snapshot() -> _Snapshot:
+        files = list_supported_files(places, read_options, exclude=exclude).files
+        return frozenset(_describe_file(file.source, file.path) for file in files)
 
-    synced = before = look()
+    synced = previous = take_snapshot()
     on_report(sync_documents(places, store, **options))
-    while not stop.wait(interval):
+    while not stop.wait(interval_s):
         try:
-            now = look()
-            if now != synced and now == before:
+            current = take_snapshot()
+            if current != synced and current == previous:
                 on_report(sync_documents(places, store, **options))
-                synced = now
-            before = now
+                synced = current
+            previous = current
         except GptOssError as error:
-            if on_problem is None:
+            if on_error is None:
                 raise
-            on_problem(error)
-            stop.wait(10 * interval)
+            on_error(error)
+            stop.wait(_PAUSE_AFTER_ERROR * interval_s)
 
 
-def _seen(source: str, path: Path) -> tuple[str, int, int]:
+def _describe_file(source: str, path: Path) -> tuple[str, int, int]:
     try:
-        told = path.stat()
+        status = path.stat()
     except OSError:
         return source, -1, -1
-    return source, told.st_size, told.st_mtime_ns
+    return source, status.st_size, status.st_mtime_ns
