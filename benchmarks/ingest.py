@@ -1,11 +1,11 @@
-"""How fast documents come in: parsing and splitting, a synchronisation with nothing to do, embedding.
+"""Speed of ingestion: loading and splitting, a synchronization without changes, embedding.
 
-Makes 1,000 Markdown files of 10 kB, one heading, table, list or code block among every few paragraphs, and measures
+Writes 1,000 Markdown files of 10 kB, with a heading, table, list or code block after every few paragraphs, and measures
 
-- loading and splitting them in one thread, in files a second of processor time (goal: 200);
-- `sync` when nothing changed, in a process of its own from the start of Python (goal: 2 s);
-- passages embedded a second by `sync`, everything included, and by sentence-transformers called directly on the same
-  texts with its best batch size of those tried, in turns (goal: within 10 %).
+- loading and splitting them in one thread, in files per second of processor time (goal: 200);
+- `sync_documents` without changes, in a new process, from the start of Python (goal: 2 s);
+- chunks per second that `sync_documents` embeds, everything included, and that sentence-transformers embeds if called
+  directly on the same texts with the best of some batch sizes, in turns (goal: within 10 %).
 
     python benchmarks/ingest.py [--files 1000] [--embedded 40] [--embeddings NAME] [--json FILE]
 """
@@ -27,7 +27,7 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.embeddings import load_embeddings
 from langchain_gptoss.ingest import load_documents, split_documents, sync_documents
-from langchain_gptoss.ingest.split import embedded_text
+from langchain_gptoss.ingest.split import format_for_embedding
 
 BATCH_SIZES = (16, 32, 64)
 WORDS = """
@@ -42,8 +42,8 @@ print(sync_documents(sys.argv[1], sys.argv[2], on_progress=lambda _: None))
 """
 
 
-class Constant(Embeddings):
-    """Costs nothing, so that what is measured is everything else."""
+class ConstantEmbeddings(Embeddings):
+    """Embeddings without cost, so that everything else is measured."""
 
     model = "constant"
 
@@ -54,21 +54,21 @@ class Constant(Embeddings):
         return [[1.0] * 384] * len(texts)
 
 
-def sentence(chance: random.Random) -> str:
+def make_sentence(chance: random.Random) -> str:
     return " ".join(chance.choices(WORDS, k=chance.randint(6, 20))).capitalize() + "."
 
 
-def markdown(chance: random.Random, size: int = 10_000) -> str:
-    parts = [f"# {sentence(chance)}"]
+def make_markdown(chance: random.Random, size: int = 10_000) -> str:
+    parts = [f"# {make_sentence(chance)}"]
     while sum(map(len, parts)) < size:
-        four = [sentence(chance) for _ in range(4)]
+        four = [make_sentence(chance) for _ in range(4)]
         blocks = (
             "\n".join(f"- {line}" for line in four),
             "\n".join(["| a | b |", "| --- | --- |", *(f"| {line} | 5 |" for line in four)]),
             "\n".join(["```python", *(f"x = {chance.random()}  # {line}" for line in four), "```"]),
         )
         parts.append(f"## {' '.join(chance.choices(WORDS, k=3))}")
-        parts += [" ".join(sentence(chance) for _ in range(chance.randint(2, 6))) for _ in range(2)]
+        parts += [" ".join(make_sentence(chance) for _ in range(chance.randint(2, 6))) for _ in range(2)]
         parts.append(chance.choice(blocks))
     return "\n\n".join(parts)[:size]
 
@@ -78,55 +78,58 @@ def make_files(folder: Path, count: int) -> None:
     folder.mkdir(parents=True)
     for number in range(count):
         path = folder / f"{number:05}.md"
-        path.write_text(markdown(chance), encoding="utf-8")
+        path.write_text(make_markdown(chance), encoding="utf-8")
         os.utime(path, (1_600_000_000, 1_600_000_000))
 
 
-def parsing(folder: Path, rounds: int = 3) -> dict[str, float]:
-    seconds = []
+def measure_loading(folder: Path, rounds: int = 3) -> dict[str, float]:
+    durations_s = []
     for _ in range(rounds):
-        began = time.process_time()
+        started = time.process_time()
         documents = load_documents(folder)
         chunks = split_documents(documents)
-        seconds.append(time.process_time() - began)
-    return {"files_per_second": len(documents) / min(seconds), "passages": len(chunks)}
+        durations_s.append(time.process_time() - started)
+    return {"files_per_second": len(documents) / min(durations_s), "chunks": len(chunks)}
 
 
-def resync(folder: Path, place: Path, rounds: int = 3) -> dict[str, float]:
-    first = sync_documents(folder, place, embeddings=Constant(), on_progress=lambda _: None)
-    whole, inside = [], []
+def measure_unchanged(folder: Path, place: Path, rounds: int = 3) -> dict[str, float]:
+    first = sync_documents(folder, place, embeddings=ConstantEmbeddings(), on_progress=lambda _: None)
+    processes, calls = [], []
     for _ in range(rounds):
-        began = time.perf_counter()
+        started = time.perf_counter()
         subprocess.run([sys.executable, "-c", RESYNC, str(folder), str(place)], check=True, capture_output=True)
-        whole.append(time.perf_counter() - began)
-        inside.append(sync_documents(folder, place, on_progress=lambda _: None).seconds)
-    return {"first_run": first.seconds, "process": statistics.median(whole), "call": statistics.median(inside)}
+        processes.append(time.perf_counter() - started)
+        calls.append(sync_documents(folder, place, on_progress=lambda _: None).duration_s)
+    return {"first_run": first.duration_s, "process": statistics.median(processes), "call": statistics.median(calls)}
 
 
-def embedding(folder: Path, place: Path, name: str | None, rounds: int = 3) -> dict[str, Any]:
+def measure_embedding(folder: Path, place: Path, name: str | None, rounds: int = 3) -> dict[str, Any]:
     embeddings: Any = load_embeddings(name)
-    texts = [embedded_text(chunk) for chunk in split_documents(load_documents(folder))]
-    model, best = embeddings._client, max(BATCH_SIZES, key=lambda size: direct(embeddings._client, texts[:256], size))
+    texts = [format_for_embedding(chunk) for chunk in split_documents(load_documents(folder))]
+    model, best = (
+        embeddings._client,
+        max(BATCH_SIZES, key=lambda size: measure_direct(embeddings._client, texts[:256], size)),
+    )
     ours, theirs = [], []
     for number in range(rounds):
-        theirs.append(direct(model, texts, best))
+        theirs.append(measure_direct(model, texts, best))
         report = sync_documents(folder, place / str(number), embeddings=embeddings, on_progress=lambda _: None)
-        ours.append(report.passages / report.seconds)
+        ours.append(report.chunk_count / report.duration_s)
     medians = statistics.median(ours), statistics.median(theirs)
     return {"sync": medians[0], "direct": medians[1], "share": medians[0] / medians[1], "batch_size": best}
 
 
-def direct(model: Any, texts: list[str], batch_size: int) -> float:
-    """Returns texts a second."""
-    began = time.perf_counter()
+def measure_direct(model: Any, texts: list[str], batch_size: int) -> float:
+    """Return texts per second."""
+    started = time.perf_counter()
     model.encode(texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
-    return len(texts) / (time.perf_counter() - began)
+    return len(texts) / (time.perf_counter() - started)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--embedded", type=int, default=40, help="files that are embedded; 0 leaves this out")
+    parser.add_argument("--embedded", type=int, default=40, help="number of files to embed; 0 skips this part")
     parser.add_argument("--embeddings", default=None)
     parser.add_argument("--json", default=None)
     arguments = parser.parse_args()
@@ -134,16 +137,16 @@ def main() -> None:
         folder = Path(temporary)
         make_files(folder / "docs", arguments.files)
         result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-        result["parsing"] = parsing(folder / "docs")
-        result["resync"] = resync(folder / "docs", folder / "index")
+        result["parsing"] = measure_loading(folder / "docs")
+        result["resync"] = measure_unchanged(folder / "docs", folder / "index")
         print(f"load and split   {result['parsing']['files_per_second']:8.0f} files/s of one core      goal 200")
         print(f"nothing changed  {result['resync']['process']:8.2f} s from the start of Python  goal 2")
         print(f"                 {result['resync']['call']:8.2f} s in the call")
         if arguments.embedded:
             make_files(folder / "some", arguments.embedded)
-            result["embedding"] = embedding(folder / "some", folder / "embedded", arguments.embeddings)
+            result["embedding"] = measure_embedding(folder / "some", folder / "embedded", arguments.embeddings)
             share = result["embedding"]["share"]
-            print(f"sync             {result['embedding']['sync']:8.1f} passages/s, {share:.0%} of direct  goal 90 %")
+            print(f"sync             {result['embedding']['sync']:8.1f} chunks/s, {share:.0%} of direct  goal 90 %")
         if arguments.json:
             Path(arguments.json).write_text(json.dumps(result, indent=2), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""`gptoss index`: brings an index in step with folders of documents, once or for as long as it runs."""
+"""`gptoss index`: synchronize an index with documents, once or continuously."""
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -9,24 +9,22 @@ import typer
 from langchain_gptoss.cli.console import clean_exit, note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from langchain_gptoss.ingest import CheckReport, SyncReport
 
-    from langchain_gptoss.ingest import CheckReport, Skipped, SyncReport
+_MAX_LINES = 20  # of one kind that are shown; the others are counted
+_MAX_SUFFIXES = 6  # of unsupported files that are named
+_EXIT_DIFFERENT = 1  # exit status of a check that found differences and did not repair them
 
-_SHOWN = 20  # lines of one kind; the rest is counted
-_KINDS = 6  # of files that are not read are named
-_DIFFERENT = 1  # exit status of a check that found differences and was not told to mend them
-
-Places = Annotated[list[str], typer.Argument(help="Folders, files or patterns: all that the index shall hold.")]
-Store = Annotated[str, typer.Option("--store", help="The index's folder; made if it is not there.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Go on, and synchronise after each change; Ctrl-C ends.")]
-Check = Annotated[bool, typer.Option("--check", help="Compare files, records and vectors, and change nothing.")]
-Mend = Annotated[bool, typer.Option("--mend", help="Compare as --check does, and put right what differs.")]
+Places = Annotated[list[str], typer.Argument(help="Folders, files or patterns: all that the index shall contain.")]
+Store = Annotated[str, typer.Option("--store", help="The index's folder; it is created if it is missing.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Keep running and synchronize after each change; Ctrl-C ends.")]
+Check = Annotated[bool, typer.Option("--check", help="Compare files, rows and chunks, and change nothing.")]
+Repair = Annotated[bool, typer.Option("--repair", help="Compare as --check does, and repair all differences.")]
 Name = Annotated[str | None, typer.Option("--embeddings", help="A sentence-transformers model: a folder or a hub id.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that parse files; else one for each core.", min=1)]
-MaxChars = Annotated[int | None, typer.Option(help="The most characters in a passage; else as before, or 700.", min=1)]
-MaxTokens = Annotated[int | None, typer.Option(help="The most tokens in a passage, in place of characters.", min=1)]
-Overlap = Annotated[int | None, typer.Option(help="How much a passage repeats of the one before it.", min=0)]
+Workers = Annotated[int | None, typer.Option(help="Processes that parse files; by default one per core.", min=1)]
+MaxChars = Annotated[int | None, typer.Option(help="The most characters in a chunk; 700 in a new index.", min=1)]
+MaxTokens = Annotated[int | None, typer.Option(help="The most tokens in a chunk, in place of --max-chars.", min=1)]
+Overlap = Annotated[int | None, typer.Option(help="The most that a chunk repeats of the previous one.", min=0)]
 MaxMb = Annotated[float, typer.Option("--max-mb", help="The largest file that is read, in MB.", min=0.001)]
 
 
@@ -36,7 +34,7 @@ def index(
     store: Store,
     watch: Watch = False,
     check: Check = False,
-    mend: Mend = False,
+    repair: Repair = False,
     embeddings: Name = None,
     workers: Workers = None,
     max_chars: MaxChars = None,
@@ -44,42 +42,46 @@ def index(
     overlap: Overlap = None,
     max_mb: MaxMb = 100.0,
 ) -> None:
-    """Index documents, or bring an index in step with them."""
+    """Index documents, or synchronize an index with them."""
     options: dict[str, Any] = {"embeddings": embeddings, "workers": workers, "max_bytes": round(max_mb * 1e6)}
     limits: dict[str, Any] = {"max_chars": max_chars, "max_tokens": max_tokens, "overlap": overlap}
     with clean_exit():
-        _refuse(watch=watch, check=check or mend, limits=any(limit is not None for limit in limits.values()))
-        if check or mend:
-            _check(places, store, options, mend=mend)
+        has_limits = any(limit is not None for limit in limits.values())
+        _validate_options(watch=watch, check=check or repair, has_limits=has_limits)
+        if check or repair:
+            _check(places, store, options, repair=repair)
         elif watch:
             _watch(places, store, options | limits)
         else:
             from langchain_gptoss.ingest import sync_documents
 
-            _show(sync_documents(places, store, **options, **limits))
+            _show_report(sync_documents(places, store, **options, **limits))
 
 
-def _refuse(*, watch: bool, check: bool, limits: bool) -> None:
+def _validate_options(*, watch: bool, check: bool, has_limits: bool) -> None:
     from langchain_gptoss.errors import InvalidInputError
 
     if watch and check:
-        raise InvalidInputError("--watch does not go with --check or --mend. Run one after the other.")
-    if check and limits:
-        raise InvalidInputError("An index is checked with the limits it was made with. Leave them out.")
+        raise InvalidInputError("--watch cannot be combined with --check or --repair.", hint="Run one after the other.")
+    if check and has_limits:
+        raise InvalidInputError(
+            "An index is checked with the limits that it was made with.",
+            hint="Omit --max-chars, --max-tokens and --overlap.",
+        )
 
 
-def _check(places: list[str], store: str, options: dict[str, Any], *, mend: bool) -> None:
+def _check(places: list[str], store: str, options: dict[str, Any], *, repair: bool) -> None:
     from langchain_gptoss.errors import IndexStoreError
     from langchain_gptoss.ingest import check_index
 
     if not Path(store).expanduser().exists():
-        raise IndexStoreError(f"There is no index in {store}. Leave out --check and --mend to make one.")
-    report: CheckReport = check_index(store, places, mend=mend, **options)
-    _listed([str(difference) for difference in report.differences], "differences")
+        raise IndexStoreError(f"There is no index in {store}.", hint="Omit --check and --repair to create one.")
+    report: CheckReport = check_index(store, places, repair=repair, **options)
+    _print_lines([str(difference) for difference in report.differences], "differences")
     typer.echo(str(report))
-    if not report.ok:
-        note("Mend it with --mend.")
-        raise typer.Exit(_DIFFERENT)
+    if not report.is_consistent:
+        note("Repair the index with --repair.")
+        raise typer.Exit(_EXIT_DIFFERENT)
 
 
 def _watch(places: list[str], store: str, options: dict[str, Any]) -> None:
@@ -87,24 +89,25 @@ def _watch(places: list[str], store: str, options: dict[str, Any]) -> None:
 
     try:
         note("Watching; Ctrl-C ends.")
-        watch_documents(places, store, on_report=_show, on_problem=lambda error: note(f"gptoss: {error}"), **options)
+        watch_documents(
+            places, store, on_report=_show_report, on_error=lambda error: note(f"gptoss: {error}"), **options
+        )
     except KeyboardInterrupt:
-        note("\nStopped watching; the index is as of the last line above.")
+        note("\nStopped watching; the last line above describes the index.")
 
 
-def _show(report: "SyncReport") -> None:
-    skipped: Sequence[Skipped] = report.skipped
-    _listed([str(file) for file in skipped], "skipped files")
-    if report.others:
-        kinds = Counter(PurePosixPath(source).suffix.lower() or "without a suffix" for source in report.others)
-        shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(_KINDS))
-        more = ", ..." if len(kinds) > _KINDS else ""
-        note(f"Passed over {len(report.others):,} files of kinds that are not read ({shown}{more}).")
-    typer.echo(str(report)[0].upper() + str(report)[1:])
+def _show_report(report: "SyncReport") -> None:
+    _print_lines([str(file) for file in report.skipped], "skipped files")
+    if report.unsupported:
+        suffixes = Counter(PurePosixPath(source).suffix.lower() or "without a suffix" for source in report.unsupported)
+        shown = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(_MAX_SUFFIXES))
+        more = ", ..." if len(suffixes) > _MAX_SUFFIXES else ""
+        note(f"Ignored {len(report.unsupported):,} files in formats that are not supported ({shown}{more}).")
+    typer.echo(str(report))
 
 
-def _listed(lines: list[str], what: str) -> None:
-    for line in lines[:_SHOWN]:
+def _print_lines(lines: list[str], noun: str) -> None:
+    for line in lines[:_MAX_LINES]:
         note(line)
-    if len(lines) > _SHOWN:
-        note(f"... and {len(lines) - _SHOWN:,} more {what}.")
+    if len(lines) > _MAX_LINES:
+        note(f"... and {len(lines) - _MAX_LINES:,} more {noun}.")

@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 from langchain_gptoss.cli.app import app
 from langchain_gptoss.cli.chatbot import make_chatbot
 from langchain_gptoss.ingest import open_store
-from tests.unit_tests.ingest.sync_helpers import Hashed
+from tests.unit_tests.ingest.sync_helpers import HashEmbeddings
 
 
 @pytest.fixture
 def docs(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda name=None: Hashed(name or "hashed"))
+    monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda name=None: HashEmbeddings(name or "hashed"))
     folder = tmp_path / "docs"
     folder.mkdir()
     (folder / "a.md").write_text("# Delivery\n\nExpress delivery costs 12.90 euros.")
@@ -27,21 +27,20 @@ def run(*arguments: object):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_index_check_mend(docs, tmp_path):
+def test_index_check_and_repair(docs, tmp_path):
     place = tmp_path / "index"
     result = run("index", docs, "--store", place)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("1 added, 0 changed, 0 removed, 0 unchanged, 1 skipped; 1 passages in the index (")
+    assert result.stdout.startswith("1 added, 0 changed, 0 removed, 0 unchanged, 1 skipped; 1 chunks in the index (")
     assert "Skipped b.md: it is empty." in result.stderr
-    told = "Passed over 4 files of kinds that are not read (2 .doc, 1 without a suffix, 1 .tiff)."
-    assert told in result.stderr
+    assert "Ignored 4 files in formats that are not supported (2 .doc, 1 without a suffix, 1 .tiff)." in result.stderr
     assert run("index", docs, "--store", place, "--check").exit_code == 0
     (docs / "c.md").write_text("new")
     result = run("index", docs, "--store", place, "--check")
     assert result.exit_code == 1
     assert "c.md: it is not in the index." in result.stderr
-    assert "Mend it with --mend." in result.stderr
-    assert "1 differences, mended" in run("index", docs, "--store", place, "--mend").stdout
+    assert "Repair the index with --repair." in result.stderr
+    assert "1 differences, repaired" in run("index", docs, "--store", place, "--repair").stdout
     assert len(open_store(place)) == 2
 
 
@@ -49,8 +48,8 @@ def test_index_check_mend(docs, tmp_path):
     ("options", "message"),
     [
         (["--check"], "There is no index in"),
-        (["--check", "--watch"], "--watch does not go with --check"),
-        (["--mend", "--max-chars", "5"], "Leave them out"),
+        (["--check", "--watch"], "--watch cannot be combined with --check"),
+        (["--repair", "--max-chars", "5"], "Omit --max-chars"),
         (["--max-chars", "5", "--max-tokens", "5"], "both given"),
         (["--overlap", "900"], "overlap is 900"),
     ],

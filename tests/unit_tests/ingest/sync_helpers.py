@@ -1,17 +1,20 @@
-"""An embedding model for tests, and a picture of a synchronised index that can be compared."""
+"""An embedding model for tests, and descriptions of an index that can be compared."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss.ingest import open_store
+from langchain_gptoss.ingest import SyncReport, open_store, sync_documents
 from langchain_gptoss.ingest.sync.manifest import Manifest
 
+LONG_AGO = 1_600_000_000
 
-class Hashed(Embeddings):
-    """Eight numbers of a text's hash; counts what it embedded."""
+
+class HashEmbeddings(Embeddings):
+    """Eight numbers from a text's hash; counts the texts that it embeds."""
 
     def __init__(self, name: str = "hashed") -> None:
         self.model = name
@@ -25,14 +28,30 @@ class Hashed(Embeddings):
         return [self.embed_query(text) for text in texts]
 
 
-def picture(place: Path) -> dict[str, Any]:
-    """Returns everything that can be seen of an index."""
+def write_file(path: Path, text: str | bytes, *, at: float = LONG_AGO) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    os.utime(path, (at, at))
+
+
+def synchronize(docs: Any, place: Path, embeddings: Embeddings | None = None, **options: Any) -> SyncReport:
+    return sync_documents(docs, place, embeddings=embeddings or HashEmbeddings(), on_progress=lambda _: None, **options)
+
+
+def describe_index(place: Path) -> dict[str, Any]:
+    """Return everything that can be seen of an index."""
     with Manifest(place / "sync.sqlite") as manifest:
-        entries = manifest.entries()
-    store = open_store(place, Hashed())
+        entries = manifest.read_entries()
+    store = open_store(place, HashEmbeddings())
     ids = [id_ for entry in entries.values() for id_ in entry.chunk_ids]
     documents = store.get_by_ids(ids)
     assert len(documents) == len(ids) == len(store)
-    found = [[d.id for d in store.similarity_search(text, 3)] for text in ("one", "two", "three")]
+    results = [[d.id for d in store.similarity_search(text, 3)] for text in ("one", "two", "three")]
     rows = {source: (entry.file_hash, entry.state, entry.chunk_ids, entry.reason) for source, entry in entries.items()}
-    return {"rows": rows, "documents": {d.id: (d.page_content, d.metadata) for d in documents}, "found": found}
+    return {"rows": rows, "documents": {d.id: (d.page_content, d.metadata) for d in documents}, "results": results}
+
+
+def describe_new_index(docs: Path, folder: Path, **options: Any) -> dict[str, Any]:
+    """Return the description of an index that is made of documents from the beginning."""
+    synchronize(docs, folder / "new-index", **options)
+    return describe_index(folder / "new-index")

@@ -491,7 +491,7 @@ def test_sync_updates_every_store(make, kind, docs, tmp_path, caplog):
     assert first.metadata["relevance_score"] > 0.2
     assert {"source", "start", "end", "heading", "title", "content_hash"} <= set(first.metadata)
     assert run().unchanged == ("a.md", "b.md")
-    assert check_index(store, docs, manifest=rows).ok
+    assert check_index(store, docs, manifest=rows).is_consistent
     (docs / "a.md").write_text(f"# Delivery\n\n{TEXTS[2]}\n", encoding="utf-8")
     (docs / "b.md").unlink()
     report = run()
@@ -501,7 +501,7 @@ def test_sync_updates_every_store(make, kind, docs, tmp_path, caplog):
     only = as_retriever(store).invoke(QUERY, k=1)[0]
     store.delete([only.id])
     assert len(check_index(store, docs, manifest=rows).differences) == 1
-    assert check_index(store, docs, manifest=rows, mend=True, on_progress=ignore_progress).mended
+    assert check_index(store, docs, manifest=rows, repair=True, on_progress=ignore_progress).is_repaired
     assert len(list_indexed()) == 1
     assert not caplog.messages
 

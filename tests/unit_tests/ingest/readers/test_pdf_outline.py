@@ -1,4 +1,4 @@
-"""The bookmarks of a PDF: headings of its passages, and no reason to lose a page."""
+"""The bookmarks of a PDF become headings of its chunks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,33 +6,10 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 
-from langchain_gptoss.ingest import index_documents, load_documents, split_documents, sync_documents
-from langchain_gptoss.ingest.readers.pdf_outline import Bookmark, headings_of
-from tests.unit_tests.ingest.test_load import pdf
-
-
-def outlined(pages: Sequence[str], bookmarks: Sequence[tuple[int, str, int | None]]) -> bytes:
-    """A PDF with bookmarks: level, title, number of the page from 0 or None for one that leads nowhere."""
-    root = 4 + 2 * len(pages)
-    parents, above = [], {-1: root}
-    for number, (level, _, _) in enumerate(bookmarks):
-        parents.append(above[level - 1])
-        above[level] = root + 1 + number
-    numbers = range(root + 1, root + 1 + len(bookmarks))
-
-    def family(parent: int) -> str:
-        children = [number for number, above in zip(numbers, parents, strict=True) if above == parent]
-        return f"/First {children[0]} 0 R /Last {children[-1]} 0 R /Count {len(children)}" if children else ""
-
-    items = [f"<< /Type /Outlines {family(root)} >>"]
-    for number, parent, (_, title, page) in zip(numbers, parents, bookmarks, strict=True):
-        after = [other for other, above in zip(numbers, parents, strict=True) if above == parent and other > number]
-        following = f"/Next {after[0]} 0 R" if after else ""
-        place = "" if page is None else f"/Dest [{4 + 2 * page} 0 R /Fit]"
-        name = f"<feff{title.encode('utf-16-be').hex()}>"
-        items.append(f"<< /Title {name} /Parent {parent} 0 R {following} {place} {family(number)} >>")
-    return pdf(*pages, extra=items, catalog=f"/Outlines {root} 0 R")
-
+from langchain_gptoss.ingest import index_documents, load_documents, split_documents
+from langchain_gptoss.ingest.readers.pdf_outline import Bookmark, find_headings
+from tests.unit_tests.ingest.sample_files import create_outlined_pdf, create_pdf
+from tests.unit_tests.ingest.sync_helpers import HashEmbeddings, synchronize
 
 PAGES = (
     "Preface, and words on costs.",
@@ -41,6 +18,8 @@ PAGES = (
     "",
     "It ends.",
 )
+
+
 OUTLINE = (
     (0, "Returns", 1),
     (1, "Costs", 1),
@@ -50,13 +29,13 @@ OUTLINE = (
 )
 
 
-def headed(folder: Path, pages: Sequence[str], bookmarks: Sequence[tuple[int, str, int | None]]) -> list[Document]:
-    (folder / "guide.pdf").write_bytes(outlined(pages, bookmarks))
+def split_pdf(folder: Path, pages: Sequence[str], bookmarks: Sequence[tuple[int, str, int | None]]) -> list[Document]:
+    (folder / "guide.pdf").write_bytes(create_outlined_pdf(pages, bookmarks))
     return split_documents(load_documents(folder))
 
 
-def test_a_passage_has_the_heading_that_it_stands_under(tmp_path):
-    chunks = headed(tmp_path, PAGES, OUTLINE)
+def test_chunks_have_the_heading_above_them(tmp_path):
+    chunks = split_pdf(tmp_path, PAGES, OUTLINE)
     assert [(chunk.metadata["page"], chunk.metadata["heading"], chunk.page_content) for chunk in chunks] == [
         (1, "", PAGES[0]),
         (2, "Returns", "1 Returns\nYou may return it."),
@@ -71,29 +50,25 @@ def test_a_passage_has_the_heading_that_it_stands_under(tmp_path):
         assert "headings" not in chunk.metadata
 
 
-def test_the_heading_is_embedded_and_survives_synchronising(tmp_path):
-    from sync_helpers import Hashed
-
-    class Seeing(Hashed):
-        seen: list[str] = []  # noqa: RUF012
+def test_headings_are_embedded_by_index_and_sync(tmp_path):
+    class RecordingEmbeddings(HashEmbeddings):
+        texts: list[str] = []  # noqa: RUF012
 
         def embed_documents(self, texts):
-            self.seen += texts
+            RecordingEmbeddings.texts += texts
             return super().embed_documents(texts)
 
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "guide.pdf").write_bytes(outlined(PAGES, OUTLINE))
-    index_documents(tmp_path / "docs", embeddings=Seeing())
-    assert Seeing.seen[1] == "Returns\n1 Returns\nYou may return it."
-    for number in range(1, 3):  # enough files for processes
-        (tmp_path / "docs" / f"{number}.pdf").write_bytes(outlined(PAGES, OUTLINE))
-    Seeing.seen.clear()
-    sync_documents(tmp_path / "docs", tmp_path / "index", embeddings=Seeing(), workers=2, on_progress=lambda _: None)
-    assert Seeing.seen.count("Returns > Costs\n1.1 Costs\nReturning costs nothing.") == 3
+    (tmp_path / "docs" / "guide.pdf").write_bytes(create_outlined_pdf(PAGES, OUTLINE))
+    index_documents(tmp_path / "docs", embeddings=RecordingEmbeddings())
+    assert RecordingEmbeddings.texts[1] == "Returns\n1 Returns\nYou may return it."
+    RecordingEmbeddings.texts.clear()
+    synchronize(tmp_path / "docs", tmp_path / "index", RecordingEmbeddings())
+    assert RecordingEmbeddings.texts.count("Returns > Costs\n1.1 Costs\nReturning costs nothing.") == 1
 
 
-def test_without_bookmarks_nothing_changes(tmp_path):
-    chunks = headed(tmp_path, PAGES, [])
+def test_pdf_without_bookmarks_has_no_headings(tmp_path):
+    chunks = split_pdf(tmp_path, PAGES, [])
     assert {chunk.metadata["heading"] for chunk in chunks} == {""}
     assert [chunk.page_content for chunk in chunks] == [page for page in PAGES if page]
 
@@ -108,35 +83,27 @@ def test_without_bookmarks_nothing_changes(tmp_path):
         [(level, "Deep", 1) for level in range(40)],
     ],
 )
-def test_odd_bookmarks_lose_no_text(tmp_path, bookmarks):
-    chunks = headed(tmp_path, PAGES, bookmarks)
+def test_malformed_bookmarks_lose_no_text(tmp_path, bookmarks):
+    chunks = split_pdf(tmp_path, PAGES, bookmarks)
     assert "".join("".join(chunk.page_content.split()) for chunk in chunks) == "".join("".join(PAGES).split())
 
 
-def test_bookmarks_in_a_circle_end(tmp_path):
+def test_circular_bookmarks_end(tmp_path):
     root = 4 + 2
     items = [f"<< /First {root + 1} 0 R /Last {root + 1} 0 R >>"]
     items.append(
         f"<< /Title (Round) /Parent {root} 0 R /Next {root + 1} 0 R /First {root + 1} 0 R /Dest [4 0 R /Fit] >>"
     )
-    (tmp_path / "round.pdf").write_bytes(pdf("Some text.", extra=items, catalog=f"/Outlines {root} 0 R"))
+    (tmp_path / "round.pdf").write_bytes(create_pdf("Some text.", extra=items, catalog=f"/Outlines {root} 0 R"))
     (chunk,) = split_documents(load_documents(tmp_path))
     assert chunk.page_content == "Some text."
     assert chunk.metadata["heading"].startswith("Round")
 
 
-def test_where_a_heading_begins():
+def test_headings_begin_at_the_line_with_their_title():
     text = "Costs are below.\nof costs\n  Chapter 3  costs\nx\nCosts of all kinds"
-    assert headings_of([text], [Bookmark(0, "Costs", "Costs")]) == [[(0, ""), (26, "Costs")]]
-    assert headings_of(["\n Costs\nx"], [Bookmark(0, "Costs", "Costs")]) == [[(0, "Costs")]]
-    assert headings_of(["Costs are low."], [Bookmark(0, "A", "Costs")]) == [[(0, "A")]]
+    assert find_headings([text], [Bookmark(0, "Costs", "Costs")]) == [[(0, ""), (26, "Costs")]]
+    assert find_headings(["\n Costs\nx"], [Bookmark(0, "Costs", "Costs")]) == [[(0, "Costs")]]
+    assert find_headings(["Costs are low."], [Bookmark(0, "A", "Costs")]) == [[(0, "A")]]
     twice = [Bookmark(0, "A", "A"), Bookmark(0, "B", "nowhere")]
-    assert headings_of(["x\nA\ny"], twice) == [[(0, ""), (2, "B")]]
-
-
-@pytest.mark.parametrize(
-    "headings", ["x", 5, [["a", "b"]], [[5, "x"]], [[0, "x"], [9, "y"], [3, "z"]], [[0]], {"a": 1}]
-)
-def test_what_another_loader_calls_headings_does_no_harm(headings):
-    document = Document(page_content="# T\n\ntext", metadata={"headings": headings})
-    assert [chunk.metadata["heading"] for chunk in split_documents([document])] == ["T"]
+    assert find_headings(["x\nA\ny"], twice) == [[(0, ""), (2, "B")]]

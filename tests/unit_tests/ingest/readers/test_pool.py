@@ -1,79 +1,131 @@
-"""Files read in processes: what a crash, a hang, or a process that cannot be started costs."""
+"""read_files: worker processes, and the cost of crashes, hangs and processes that cannot be started."""
 
-import os
-import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from langchain_gptoss.ingest.load import Contents, options_of
+from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.ingest.file_contents import FileContents, create_read_options
 from langchain_gptoss.ingest.readers import pool
-from langchain_gptoss.ingest.readers.formats import UnusableError
-from langchain_gptoss.ingest.readers.pool import Job, read_all
-from langchain_gptoss.ingest.sources import Found
+from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.pool import ReadJob, read_files
+from langchain_gptoss.ingest.sources import SourceFile
 
-OPTIONS = options_of(None, 1_000_000)
+OPTIONS = create_read_options(None, 1_000_000)
+# Stands in for Python: it speaks the protocol of the worker and starts in milliseconds.
+STUB_WORKER = """#!/bin/sh
+echo '{}'
+while IFS= read -r line; do
+  case "$line" in
+    */crash*) exit 1;;
+    */hang*) exec sleep 1000;;
+    */missing*) echo '{"missing_dependency": "No parser.", "hint": "Install it."}';;
+    */broken*) echo '{"reason": "it is broken", "is_permanent": true, "file_hash": "1"}';;
+    *) echo '{"documents": [["text", {"page": 1}]], "file_hash": "2"}';;
+  esac
+done
+"""
+# No `if __name__ == "__main__"`: scripts of users have none, and workers must not run them again.
+UNGUARDED_SCRIPT = """
+import sys
+from pathlib import Path
+from langchain_gptoss.ingest.file_contents import create_read_options
+from langchain_gptoss.ingest.readers.pool import ReadJob, read_files
+from langchain_gptoss.ingest.sources import SourceFile
+
+folder = Path(sys.argv[1])
+jobs = [ReadJob(SourceFile(path.name, path)) for path in sorted(folder.iterdir())]
+for job, contents in read_files(jobs, create_read_options(None, 1_000_000), workers=2):
+    print(job.file.source, contents.documents[0].page_content.strip())
+"""
+
+
+def write_jobs(folder: Path, names: list[str]) -> list[ReadJob]:
+    for name in names:
+        (folder / name).write_text(f"<h1>{name[0]}</h1> text")
+    return [ReadJob(SourceFile(name.encode("utf-8", "replace").decode(), folder / name)) for name in names]
 
 
 @pytest.fixture
-def jobs(tmp_path) -> list[Job]:
-    names = [f"{number}.html" for number in range(6)] + ["a.md", "bad.pdf", "caf\udce9.html"]
-    for name in names:
-        (tmp_path / name).write_text(f"<h1>{name[0]}</h1> text")
-    return [Job(Found(name.encode("utf-8", "replace").decode(), tmp_path / name)) for name in names]
+def jobs(tmp_path) -> list[ReadJob]:
+    return write_jobs(tmp_path, [f"{n}.html" for n in range(6)] + ["a.md", "bad.pdf", "caf\udce9.html"])
 
 
-@pytest.mark.parametrize("executable", [sys.executable, "/bin/false", ""])
-def test_every_file_is_read_whatever_can_be_started(jobs, monkeypatch, executable):
+@pytest.fixture
+def stub_worker(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "python"
+    path.write_text(STUB_WORKER)
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
+def test_workers_do_not_run_the_callers_script_again(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED_SCRIPT)
+    (tmp_path / "docs").mkdir()
+    write_jobs(tmp_path / "docs", ["1.html", "2.html", "3.html"])
+    command = [sys.executable, str(script), str(tmp_path / "docs")]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    assert sorted(output.splitlines()) == sorted(line for n in (1, 2, 3) for line in [f"{n}.html # {n}", "", "text"])
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/does/not/exist", ""])
+def test_files_are_read_here_if_no_process_can_be_started(jobs, monkeypatch, executable):
     monkeypatch.setattr(sys, "executable", executable)
-    results = {job.found.source: read for job, read in read_all(jobs, OPTIONS, 2)}
-    assert set(results) == {job.found.source for job in jobs}
-    assert isinstance(results.pop("bad.pdf"), UnusableError)
-    for source, read in results.items():
-        assert isinstance(read, Contents)
-        assert f"{source[0]}" in read.documents[0].page_content
-        assert read.documents[0].metadata["source"] == source
+    results = {job.file.source: contents for job, contents in read_files(jobs, OPTIONS, 2)}
+    assert set(results) == {job.file.source for job in jobs}
+    assert isinstance(results.pop("bad.pdf"), UnreadableFileError)
+    for source, contents in results.items():
+        assert isinstance(contents, FileContents)
+        assert source[0] in contents.documents[0].page_content
+        assert contents.documents[0].metadata["source"] == source
 
 
-def test_a_crash_and_a_hang_cost_one_file(jobs, monkeypatch):
-    worker = pool._Worker()
-    assert isinstance(worker.read(jobs[0], 1000, threading.Event()), Contents)
-    worker._process.kill()
-    crashed = worker.read(jobs[1], 1000, threading.Event())
-    assert str(crashed) == "it crashed the program that reads it; open it and save it again"
-    assert not worker.alive
-    monkeypatch.setattr(pool, "_SECONDS", 0.2)
-    worker = pool._Worker()
-    os.kill(worker._process.pid, signal.SIGSTOP)
-    hung = worker.read(jobs[1], 1000, threading.Event())
-    assert str(hung).startswith("reading it took longer than 0.2 s; split it or")
+def test_crash_costs_one_file(tmp_path, stub_worker):
+    jobs = write_jobs(tmp_path, ["crash.html", "broken.html", *(f"{n}.html" for n in range(6))])
+    results = {job.file.source: contents for job, contents in read_files(jobs, OPTIONS, 2)}
+    crash, broken = results.pop("crash.html"), results.pop("broken.html")
+    assert str(crash) == "it crashed the program that reads it; open it and save it again"
+    assert (str(broken), broken.is_permanent, broken.file_hash) == ("it is broken", True, "1")
+    assert len(results) == 6
+    assert all(contents.documents[0].metadata == {"page": 1} for contents in results.values())
 
 
-def test_who_stops_early_leaves_no_process_behind(jobs, monkeypatch):
-    started = []
-    make = pool._Worker.__init__
-    monkeypatch.setattr(pool._Worker, "__init__", lambda worker: make(worker) or started.append(worker._process))
-    results = read_all(jobs, OPTIONS, 2)
+def test_hang_costs_one_file(tmp_path, stub_worker, monkeypatch):
+    monkeypatch.setattr(pool, "_FILE_TIMEOUT_S", 2.0)
+    jobs = write_jobs(tmp_path, ["hang.html", *(f"{n}.html" for n in range(6))])
+    results = {job.file.source: contents for job, contents in read_files(jobs, OPTIONS, 2)}
+    assert str(results.pop("hang.html")).startswith("reading it took longer than 2 s; split it or")
+    assert all(isinstance(contents, FileContents) for contents in results.values())
+
+
+def test_missing_dependency_is_raised(tmp_path, stub_worker):
+    jobs = write_jobs(tmp_path, ["missing.html", "1.html"])
+    with pytest.raises(ImportError, match="No parser"):
+        list(read_files(jobs, OPTIONS, 2))
+
+
+@pytest.mark.parametrize("names", [["1.html", "2.html", "3.html"], ["hang1.html", "hang2.html", "a.md"]])
+def test_closing_early_leaves_no_process(tmp_path, stub_worker, monkeypatch, names):
+    processes = []
+    create = pool._Worker.__init__
+    monkeypatch.setattr(pool._Worker, "__init__", lambda worker: create(worker) or processes.append(worker._process))
+    results = read_files(write_jobs(tmp_path, names), OPTIONS, 2)
     next(results)
     results.close()
-    assert all(process.poll() is not None for process in started)
-    assert threading.active_count() < 10
+    assert processes
+    assert all(process.poll() is not None for process in processes)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-files")]
 
 
 def test_few_files_need_no_process(jobs, monkeypatch):
     monkeypatch.setattr(pool, "_Worker", None)
-    assert len(list(read_all(jobs, OPTIONS))) == len(jobs)
+    assert len(list(read_files(jobs, OPTIONS))) == len(jobs)
 
 
-def test_a_file_that_is_known_is_not_parsed(tmp_path):
-    path = Path(tmp_path / "x.html")
-    path.write_text("<p>x</p>")
-    worker = pool._Worker()
-    assert worker.alive
-    assert isinstance(worker.read(Job(Found("x.html", path)), 1000, threading.Event()), Contents)
-    known = worker.read(Job(Found("x.html", path), "0" * 64), 1000, threading.Event())
-    assert isinstance(known, Contents)
-    assert worker.read(Job(Found("x.html", path), known.file_hash), 1000, threading.Event()).documents is None
-    worker.close()
+def test_workers_must_be_positive(jobs):
+    with pytest.raises(InvalidInputError, match="workers is 0"):
+        list(read_files(jobs, OPTIONS, 0))

@@ -1,6 +1,6 @@
-"""Runs synchronisations that are killed: one process that forks, because starting Python takes longer than they do.
+"""Run synchronizations that are killed, in forks of one process: starting Python takes longer than they do.
 
-Each line of input is a run, in JSON; each line of output is what `waitpid` said of it.
+Each line of input is a run, in JSON; each line of output is its status from `waitpid`.
 """
 
 import json
@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from langchain_gptoss.ingest import sync_documents
-from langchain_gptoss.ingest.sync import apply as writer
-from langchain_gptoss.ingest.sync import manifest
+from langchain_gptoss.ingest.sync import apply, manifest
 from langchain_gptoss.vectorstores import FaissStore
-from tests.unit_tests.ingest.sync_helpers import Hashed
+from tests.unit_tests.ingest.sync_helpers import synchronize
 
-PLACES = {
+KILL_POINTS = {
     "put": (manifest.Manifest, "put"),
     "remove": (manifest.Manifest, "remove"),
     "add": (FaissStore, "add_with_vectors"),
@@ -27,29 +25,29 @@ PLACES = {
 }
 
 
-def deadly(function: Callable[..., Any], count: int, *, after: bool) -> Callable[..., Any]:
-    """Returns a function that kills its process at its `count`-th call, before or after it did its work."""
-    left = count
+def kill_at_call(function: Callable[..., Any], count: int, *, after: bool) -> Callable[..., Any]:
+    """Return a function that kills its process at its `count`-th call, before or after it does its work."""
+    calls_left = count
 
     def run(*arguments: Any, **options: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left == 0 and not after:
+        nonlocal calls_left
+        calls_left -= 1
+        if calls_left == 0 and not after:
             os.kill(os.getpid(), 9)
         result = function(*arguments, **options)
-        if left == 0:
+        if calls_left == 0:
             os.kill(os.getpid(), 9)
         return result
 
     return run
 
 
-def child(run: dict[str, Any]) -> None:
-    writer.BATCH, writer.SAVE_SECONDS, writer._SAVE_SHARE = 9, 0.0, 0
+def run_child(run: dict[str, Any]) -> None:
+    apply.BATCH_SIZE, apply.SAVE_INTERVAL_S, apply._SAVE_SHARE = 9, 0.0, 0
     if run["point"]:
-        owner, name = PLACES[run["point"]]
-        setattr(owner, name, deadly(getattr(owner, name), run["count"], after=run["after"]))
-    sync_documents(run["docs"], run["place"], embeddings=Hashed(), on_progress=lambda _: None)
+        owner, name = KILL_POINTS[run["point"]]
+        setattr(owner, name, kill_at_call(getattr(owner, name), run["count"], after=run["after"]))
+    synchronize(run["docs"], run["place"])
 
 
 def main() -> None:
@@ -58,7 +56,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                child(run)
+                run_child(run)
                 os._exit(0)
             finally:
                 os._exit(1)

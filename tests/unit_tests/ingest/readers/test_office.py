@@ -1,0 +1,117 @@
+"""Word, PowerPoint, Excel and EPUB."""
+
+import datetime
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from langchain_gptoss.ingest import load_documents, split_documents
+from tests.unit_tests.ingest.readers.helpers import load_text, read_skip_reason
+from tests.unit_tests.ingest.sample_files import create_docx, create_epub, create_zip
+
+
+def test_word_headings_paragraphs_and_tables(tmp_path):
+    pytest.importorskip("mammoth")
+    data = create_docx(
+        (1, "Returns"), "You may return_it within 30 days.", (2, "Costs"), [["Kind", "Price"], ["Small", "5"]]
+    )
+    document = load_text(tmp_path, "a.docx", data)
+    assert document.metadata["title"] == "Returns"
+    assert document.metadata["language"] == "en"
+    first, second = split_documents([document])
+    assert (first.metadata["heading"], first.page_content) == ("Returns", "You may return_it within 30 days.")
+    assert second.metadata["heading"] == "Returns > Costs"
+    assert "| Small | 5 |" in second.page_content
+
+
+def test_powerpoint_has_one_page_per_slide(tmp_path):
+    pptx = pytest.importorskip("pptx")
+    deck = pptx.Presentation()
+    for title in ("First", "Second"):
+        slide = deck.slides.add_slide(deck.slide_layouts[1])
+        slide.shapes.title.text = title
+        slide.placeholders[1].text = f"# about {title}\nmore"
+    table = slide.shapes.add_table(2, 2, 0, 0, 9144, 9144).table
+    for row, column, text in ((0, 0, "a"), (0, 1, "b"), (1, 0, "1"), (1, 1, "2")):
+        table.cell(row, column).text = text
+    slide.notes_slide.notes_text_frame.text = "Say hello."
+    out = io.BytesIO()
+    deck.save(out)
+    (tmp_path / "a.pptx").write_bytes(out.getvalue())
+    first, second = load_documents(tmp_path)
+    assert first.page_content == "# First\n\n- # about First\n- more"
+    assert second.page_content == (
+        "# Second\n\n- # about Second\n- more\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nNotes:\n- Say hello."
+    )
+    assert [(d.metadata["page"], d.metadata["title"]) for d in (first, second)] == [(1, "First"), (2, "First")]
+    assert second.metadata["start"] == len(first.page_content) + 2
+    assert [chunk.metadata["heading"] for chunk in split_documents([first, second])] == ["First", "Second"]
+
+
+def test_excel_reads_visible_sheets_as_lists(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Prices"
+    sheet.append(["Name", "Since", "Price"])
+    sheet.append(["Tea", datetime.datetime(2024, 5, 1), 3.5])
+    sheet.append([None, None, None])
+    sheet.append(["Coffee\nblack", datetime.datetime(2024, 5, 1, 8, 30), 4])
+    book.create_sheet("Empty")
+    hidden = book.create_sheet("Hidden")
+    hidden.append(["secret"])
+    hidden.sheet_state = "hidden"
+    out = io.BytesIO()
+    book.save(out)
+    assert load_text(tmp_path, "a.xlsx", out.getvalue()).page_content == (
+        "## Prices\n\n- Name: Tea; Since: 2024-05-01; Price: 3.5\n"
+        "- Name: Coffee black; Since: 2024-05-01 08:30:00; Price: 4"
+    )
+
+
+def test_epub_in_reading_order(tmp_path):
+    document = load_text(
+        tmp_path, "a.epub", create_epub("<h1>One</h1><p>first</p>", "<h1>Two</h1><p>second</p>", title="Big Book")
+    )
+    assert document.page_content == "# One\n\nfirst\n\n# Two\n\nsecond"
+    assert document.metadata["title"] == "Big Book"
+
+
+BOMB = create_zip({"word/document.xml": b"0" * 3_000_000, "[Content_Types].xml": "x"})
+
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "part"),
+    [
+        ("a.docx", b"", "it is empty"),
+        ("a.docx", b"junk", "it is not a readable Word document (.docx) (File is not a zip file); open it and save"),
+        ("a.docx", create_zip({"x": "y"}), "it is not a readable Word document"),
+        ("a.pptx", create_zip({"x": "y"}), "it is not a readable PowerPoint presentation"),
+        ("a.xlsx", create_zip({"x": "y"}), "it is not a readable Excel workbook"),
+        ("a.epub", create_zip({"x": "y"}), "it is not a readable EPUB book"),
+        ("a.docx", create_docx("long text")[:-40], "it is not a readable Word document"),
+        ("a.docx", create_docx(), "it is empty"),
+        ("a.docx", OLE, "it is protected by a password or has a format from before 2007; save a copy without"),
+        ("a.xlsx", OLE, "it is protected by a password or has a format from before 2007"),
+        ("a.docx", BOMB, "unpack to 3 MB of text and the limit is 1 MB; if it is no zip bomb, split it or raise"),
+        ("a.epub", create_epub("x", enciphered=["OEBPS/text/c0.xhtml"]), "it is protected (DRM)"),
+        ("a.epub", create_zip({"META-INF/container.xml": '<!DOCTYPE a [<!ENTITY b "c">]><a/>'}), "defines entities"),
+    ],
+)  # fmt: skip
+def test_unusable_files_are_skipped_with_a_remedy(tmp_path, name, data, part):
+    for module in {".docx": ["mammoth"], ".pptx": ["pptx"], ".xlsx": ["openpyxl"]}.get(Path(name).suffix, []):
+        pytest.importorskip(module)
+    assert part in read_skip_reason(tmp_path, name, data, max_bytes=1_000_000)
+
+
+def test_wrong_size_in_the_zip_directory_is_detected(tmp_path):
+    pytest.importorskip("mammoth")
+    correct = create_docx("x" * 5_000_000)
+    size = zipfile.ZipFile(io.BytesIO(correct)).getinfo("word/document.xml").file_size
+    altered = correct.replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    assert "it is not a readable Word document" in read_skip_reason(tmp_path, "a.docx", altered, max_bytes=1_000_000)
