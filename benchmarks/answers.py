@@ -27,8 +27,8 @@ from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss import BM25Retriever, ChatGptOss, FaissStore, HybridRetriever, create_chatbot, load_embeddings
 from langchain_gptoss.chatbot import ChatbotOutput
-from langchain_gptoss.evals import Question, Report, evaluate, read_questions
-from langchain_gptoss.evals.run import summed_up
+from langchain_gptoss.evals import EvaluationReport, Question, evaluate, read_questions
+from langchain_gptoss.evals.evaluation import summarize
 from langchain_gptoss.ingest import split_documents
 
 WEIGHTS = [1.2, 1.0]  # of words and vectors, as in benchmarks/retrieval.py
@@ -114,11 +114,11 @@ def progress(name: str, total: int) -> Any:
     return told
 
 
-def part(report: Report, texts: dict[str, str], keep: Any) -> dict[str, Any]:
+def part(report: EvaluationReport, texts: dict[str, str], keep: Any) -> dict[str, Any]:
     """Returns the figures of some of the questions."""
-    rows = [row for row in zip(report.questions, report.outputs, report.seconds, strict=True) if keep(row[0])]
+    rows = [row for row in zip(report.questions, report.outputs, report.durations_s, strict=True) if keep(row[0])]
     questions, outputs, seconds = zip(*rows, strict=True) if rows else ((), (), ())
-    return summed_up(questions, outputs, seconds, texts=texts).figures()
+    return summarize(questions, outputs, seconds, texts=texts).to_dict()
 
 
 def measured(task: Task, llm: BaseChatModel, answers: Path) -> dict[str, Any]:
@@ -129,10 +129,10 @@ def measured(task: Task, llm: BaseChatModel, answers: Path) -> dict[str, Any]:
         bot,
         task.questions,
         texts=texts,
-        kept=answers / f"{task.name}-{llm._llm_type}.jsonl",
+        answers_file=answers / f"{task.name}-{llm._llm_type}.jsonl",
         on_answer=progress(task.name, len(task.questions)),
     )
-    figures = {"all": report.figures()}
+    figures = {"all": report.to_dict()}
     if task.name == "service-public":
         figures["half 1"] = part(report, texts, lambda q: q.group == "piaf" or half(q.group) == 1)
     return figures

@@ -13,7 +13,7 @@ from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Language, Model, S
 from langchain_gptoss.cli.console import clean_exit, note, show_answer, show_heading, show_json
 from langchain_gptoss.cli.doctor import show_machine
 from langchain_gptoss.cli.domains import domains
-from langchain_gptoss.cli.eval import eval_command
+from langchain_gptoss.cli.eval import evaluate_command
 from langchain_gptoss.cli.index import index
 from langchain_gptoss.cli.serve import keys_app, serve_chatbot
 
@@ -118,7 +118,7 @@ app.command("serve")(serve_chatbot)
 app.command("doctor")(show_machine)
 app.command()(index)
 app.command()(domains)
-app.command("eval")(eval_command)
+app.command("eval")(evaluate_command)
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 

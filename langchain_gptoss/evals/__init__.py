@@ -1,7 +1,16 @@
-"""Measuring a chatbot on questions with known answers: what it declines, what it cites, how long it takes."""
+"""Evaluation of a chatbot on questions with known answers: abstention, citations and duration."""
 
 from langchain_gptoss.evals.datasets import GoldSpan, Question, QuestionSet, read_questions
-from langchain_gptoss.evals.metrics import Declining, Share
-from langchain_gptoss.evals.run import Report, evaluate
+from langchain_gptoss.evals.evaluation import EvaluationReport, evaluate
+from langchain_gptoss.evals.metrics import AbstentionMetrics, Share
 
-__all__ = ["Declining", "GoldSpan", "Question", "QuestionSet", "Report", "Share", "evaluate", "read_questions"]
+__all__ = [
+    "AbstentionMetrics",
+    "EvaluationReport",
+    "GoldSpan",
+    "Question",
+    "QuestionSet",
+    "Share",
+    "evaluate",
+    "read_questions",
+]

@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 
 from langchain_gptoss.ingest.readers.base import PAGE_BREAK, ExtractedText, PageHeadings, UnreadableFileError
 from langchain_gptoss.ingest.sources import make_printable
-from langchain_gptoss.ingest.structure import HEADINGS, find_first_heading, can_have_headings
+from langchain_gptoss.ingest.structure import HEADINGS, can_have_headings, find_first_heading
 from langchain_gptoss.text.language import identify_language
 
 

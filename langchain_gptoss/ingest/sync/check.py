@@ -20,7 +20,8 @@ from langchain_gptoss.ingest.readers.pool import read_files
 from langchain_gptoss.ingest.split import ChunkLimits, compute_chunk_id
 from langchain_gptoss.ingest.sync.diff import Candidate, SyncPlan, choose_limits, create_plan
 from langchain_gptoss.ingest.sync.manifest import Entry
-from langchain_gptoss.ingest.sync.synchronize import Progress, run_plan
+from langchain_gptoss.ingest.sync.progress import Progress
+from langchain_gptoss.ingest.sync.synchronize import run_plan
 from langchain_gptoss.ingest.sync.target import Target, get_embeddings_name, open_target
 
 if TYPE_CHECKING:

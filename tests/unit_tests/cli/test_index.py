@@ -13,7 +13,9 @@ from tests.unit_tests.ingest.sync_helpers import HashEmbeddings
 
 @pytest.fixture
 def docs(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda name=None: HashEmbeddings(name or "hashed"))
+    monkeypatch.setattr(
+        "langchain_gptoss.embeddings.load_embeddings", lambda name=None: HashEmbeddings(name or "hashed")
+    )
     folder = tmp_path / "docs"
     folder.mkdir()
     (folder / "a.md").write_text("# Delivery\n\nExpress delivery costs 12.90 euros.")
