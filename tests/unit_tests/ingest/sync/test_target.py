@@ -10,7 +10,7 @@ from tests.unit_tests.ingest.sync_helpers import HashEmbeddings, synchronize, wr
 
 def test_other_embedding_model_is_rejected(docs, place):
     synchronize(docs, place)
-    with pytest.raises(IndexStoreError, match="made with the embedding model hashed,? and other was given"):
+    with pytest.raises(IndexStoreError, match=r"made with the embedding model hashed,? and other was given"):
         synchronize(docs, place, embeddings=HashEmbeddings("other"))
 
 
