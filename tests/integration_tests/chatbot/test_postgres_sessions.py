@@ -1,4 +1,4 @@
-"""Sessions in a real PostgreSQL, started for the test; skipped where the server's programs are not installed."""
+"""Sessions in a real PostgreSQL, which is started for the test; skipped if it is not installed."""
 
 import getpass
 import os
@@ -24,29 +24,29 @@ pytest.importorskip("psycopg_pool", reason="the extra postgres is not installed"
 QUESTION = "How much does standard delivery cost?"
 
 
-def program(name: str) -> str | None:
-    found = [*map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), shutil.which(name)]
-    return next((path for path in found if path), None)
+def find_program(name: str) -> str | None:
+    paths = [*map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), shutil.which(name)]
+    return next((path for path in paths if path), None)
 
 
 @pytest.fixture(scope="module")
 def address():
-    initdb, postgres = program("initdb"), program("pg_ctl")
+    initdb, postgres = find_program("initdb"), find_program("pg_ctl")
     if initdb is None or postgres is None:
         pytest.skip("PostgreSQL's server is not installed")
     folder = Path(tempfile.mkdtemp(prefix="gptoss-postgres-"))
-    as_user: list[str] = []
+    user_prefix: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         if shutil.which("setpriv") is None:
             pytest.skip("PostgreSQL does not run as root, and setpriv is not installed")
-        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        user_prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
         shutil.chown(folder, "nobody", "nogroup")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
     def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, capture_output=True, timeout=120, cwd=folder)
+        subprocess.run([*user_prefix, *command], check=True, capture_output=True, timeout=120, cwd=folder)
 
     data = str(folder / "data")
     run(initdb, "-D", data, "-U", "gptoss", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
@@ -59,32 +59,32 @@ def address():
         shutil.rmtree(folder)
 
 
-class Fixed(BaseRetriever):
+class FixedRetriever(BaseRetriever):
     def _get_relevant_documents(self, query, *, run_manager):
         return [Document("Standard delivery costs 4.90 euros.", metadata={"source": "s.md"})]
 
 
-async def test_sessions_live_in_postgres(address):
+async def test_two_servers_share_sessions_in_postgres(address):
     checkpointer = open_checkpointer(address)
     llm = GenericFakeChatModel(messages=iter([AIMessage("Standard delivery costs 4.90 euros.")] * 4))
-    bot = create_chatbot(llm, Fixed(), sessions=checkpointer)
+    bot = create_chatbot(llm, FixedRetriever(), sessions=checkpointer)
     ada, bob = ({"configurable": {"user_id": name}} for name in ("ada", "bob"))
     bot.invoke({"question": QUESTION, "session_id": "a"}, ada)
     await bot.ainvoke({"question": QUESTION, "session_id": "a"}, ada)
     await bot.ainvoke({"question": QUESTION, "session_id": "a"}, bob)
-    again = create_chatbot(llm, Fixed(), sessions=address)  # another server beside the first
-    assert len(again.sessions.get_messages("ada", "a")) == 4
-    assert [each.session_id for each in await again.sessions.alist("bob")] == ["a"]
-    await again.sessions.adelete("ada", "a")
+    second_bot = create_chatbot(llm, FixedRetriever(), sessions=address)  # another server beside the first
+    assert len(second_bot.sessions.get_messages("ada", "a")) == 4
+    assert [summary.session_id for summary in await second_bot.sessions.alist("bob")] == ["a"]
+    await second_bot.sessions.adelete("ada", "a")
     assert bot.sessions.list("ada") == []
     assert len(bot.sessions.get_messages("bob", "a")) == 2
     bot.sessions.close()
-    again.close()
+    second_bot.close()
 
 
-def test_a_database_that_is_not_there_is_said():
+def test_an_unreachable_database_raises_an_error():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        with pytest.raises(StorageError, match="database cannot be reached"):
+        with pytest.raises(StorageError, match="database of the sessions cannot be reached"):
             open_checkpointer(f"postgresql://{getpass.getuser()}@127.0.0.1:{port}/none")
