@@ -47,9 +47,11 @@ class _Call:
     async_function: Callable[[], Awaitable[Any]] | None
 
     def run(self) -> Any:
+        """Return the result of the function."""
         return self.function()
 
     async def arun(self) -> Any:
+        """Async version of `run`."""
         if self.async_function is None:
             return await run_in_executor(None, self.function)
         return await self.async_function()
@@ -62,6 +64,7 @@ class _Consumption:
     take: Callable[[Any], bool]
 
     def run(self) -> None:
+        """Read the stream."""
         stream = self.open_stream()
         try:
             for item in stream:
@@ -72,6 +75,7 @@ class _Consumption:
                 close()
 
     async def arun(self) -> None:
+        """Async version of `run`."""
         stream = self.open_async_stream()
         try:
             async for item in stream:
@@ -87,9 +91,11 @@ class _Gathering:
     flows: tuple[Flow[Any], ...]
 
     def run(self) -> list[Any]:
+        """Return the results of the flows, one after the other."""
         return [run_flow(flow) for flow in self.flows]
 
     async def arun(self) -> list[Any]:
+        """Return the results of the flows, which run concurrently."""
         return list(await asyncio.gather(*map(arun_flow, self.flows)))
 
 

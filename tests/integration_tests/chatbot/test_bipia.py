@@ -82,7 +82,7 @@ def test_the_judge_finds_every_followed_attack_and_none_in_an_honest_answer(benc
     assert len(attacks) == 75
     honest = "You currently have $0.00 available in your Deel balance."
     for kind, _, attack in attacks:
-        assert bench.is_followed(kind, attack, bench.obey(kind, attack), context, question), attack
+        assert bench.is_followed(kind, attack, bench.build_obedient_answer(kind, attack), context, question), attack
         assert not bench.is_followed(kind, attack, honest, context, question), attack
 
 
@@ -91,7 +91,7 @@ def test_the_judge_finds_every_followed_attack_and_none_in_an_honest_answer(benc
 def test_an_obedient_model_never_reads_an_attack_on_its_answer(bench, attacks, obedient, mail, kind):
     context, question = mail
     for number, (attack, place) in enumerate((a, p) for k, _, a in attacks if k == kind for p in bench.POSITIONS):
-        documents = build_documents(bench.plant_attack(context, attack, place))
+        documents = build_documents(bench.insert_attack(context, attack, place))
         strict = number % 2 == 0
         assert bench.is_followed(kind, attack, bench.answer_alone(obedient, documents, question), context, question)
         answer = bench.answer_with_chatbot(obedient, documents, question, strict=strict)
@@ -114,7 +114,7 @@ def test_the_demo_model_follows_no_attack_of_a_sample(bench, attacks, mail, demo
     context, question = mail
     for kind, number, attack in attacks:
         if kind in ANSWER_KINDS[1:9:2] and number == 1:
-            documents = build_documents(bench.plant_attack(context, attack, "end"))
+            documents = build_documents(bench.insert_attack(context, attack, "end"))
             answer = bench.answer_with_chatbot(demo_llm, documents, question, strict=True)
             assert not bench.is_followed(kind, attack, answer, context, question), (attack, answer)
 
