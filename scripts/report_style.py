@@ -58,7 +58,7 @@ VERBS = frozenset(
     treat trim truncate try turn unescape unify union unload unlock unpack unpermute unregister unwrap update upgrade
     upload upsert use uses validate verify view visit wait walk warm warn watch weigh widen will withdraw wrap write
     convolve download silence yield zip
-    enlarge intersect negate unpickle""".split()
+    enlarge intersect negate pseudonymize unpickle""".split()
 )
 OTHER_FIRST_WORDS = frozenset("from as to on with in at for by".split())  # from_texts, as_retriever, on_llm_start
 

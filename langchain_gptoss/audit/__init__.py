@@ -1,28 +1,28 @@
-"""What was answered, from what and by which model: an append-only, hash-chained log, and how to check it."""
+"""Audit: a tamper-evident log of answers, their passages and models, and its verification."""
 
 from langchain_gptoss.audit.log import AuditLog, Receipt
 from langchain_gptoss.audit.masking import Masker
-from langchain_gptoss.audit.provenance import provenance, sampling
-from langchain_gptoss.audit.pruning import Pruned, prune
-from langchain_gptoss.audit.queries import find, last
-from langchain_gptoss.audit.records import AnswerRecord, RecordedPassage, new_id
-from langchain_gptoss.audit.verification import Problem, Verification, read_entries, verify
+from langchain_gptoss.audit.provenance import get_provenance, get_sampling
+from langchain_gptoss.audit.pruning import PruneResult, prune
+from langchain_gptoss.audit.queries import find_entry, read_entries, read_last_entries
+from langchain_gptoss.audit.records import AnswerRecord, RecordedPassage, generate_id
+from langchain_gptoss.audit.verification import Problem, Verification, verify
 
 __all__ = [
     "AnswerRecord",
     "AuditLog",
     "Masker",
     "Problem",
-    "Pruned",
+    "PruneResult",
     "Receipt",
     "RecordedPassage",
     "Verification",
-    "find",
-    "last",
-    "new_id",
-    "provenance",
+    "find_entry",
+    "generate_id",
+    "get_provenance",
+    "get_sampling",
     "prune",
     "read_entries",
-    "sampling",
+    "read_last_entries",
     "verify",
 ]

@@ -1,7 +1,7 @@
-"""Whether a number is what it looks like: checksums, and the words around it.
+"""Checks that a match of a pattern is real personal data: checksums, lengths, and the words around it.
 
-Each check gets the number, what stands before it and what stands after it. Sources: ISO 13616 (IBAN), ISO/IEC 7812-1
-(Luhn, card prefixes), INSEE (the NIR's key), ITU-T E.164 (phone numbers).
+Each check takes the match, the text before it and the text after it. Sources: ISO 13616 (IBAN), ISO/IEC 7812-1 (Luhn,
+card prefixes), INSEE (key of the NIR), ITU-T E.164 (phone numbers).
 """
 
 import ipaddress
@@ -9,7 +9,7 @@ import re
 
 _NOT_ALPHANUMERIC = re.compile(r"[^0-9A-Za-z]")
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
-_LONGEST_IBAN = 34
+MAX_IBAN_LENGTH = 34
 # Lengths by country, from the SWIFT registry.
 _IBAN_LENGTHS = {
     country: length
@@ -39,8 +39,8 @@ _CARDS = re.compile(
     r"(?:4[0-9]{15}|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)[0-9]{12}"
     r"|3[47][0-9]{13}|6(?:011|5[0-9]{2}|4[4-9][0-9])[0-9]{12}|35(?:2[89]|[3-8][0-9])[0-9]{12})"
 )
-# Words after which digits number a thing and call nobody.
-_NUMBERED = re.compile(
+# Words after which digits are the number of a thing, not a phone number.
+_NUMBERED_THING = re.compile(
     r"(?i)(?:\b(?:command\w*|orders?|réf\w*|ref\w*|dossier|case|facture|invoice|tickets?|contrat|contract|colis|parcel"
     r"|suivi|tracking|bon|lot|batch|isbn|issn|ean|siren|siret|rcs|article|art\.?|devis|quote|série|serial)\b"
     r"[\s\w.]{0,14}(?:n[°ºo]\.?|#|:|number|numéro|is|est)?\s{0,2}|[#№]\s?)$"
@@ -57,72 +57,72 @@ _OUTLINE = re.compile(
 )
 
 
-def _luhn(digits: str) -> bool:
+def _has_luhn_digit(digits: str) -> bool:
     total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
+    for position, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + position % 2)
         total += value - 9 if value > 9 else value
     return total % 10 == 0
 
 
-def is_card(found: str, before: str, after: str) -> bool:
-    """A payment card of a known network, with a right check digit."""
-    digits = _NOT_A_DIGIT.sub("", found)
-    return bool(_CARDS.fullmatch(digits)) and _luhn(digits) and not _NUMBERED.search(before)
+def is_card(match: str, before: str, after: str) -> bool:
+    """Return True for a payment card of a known network with a valid check digit."""
+    digits = _NOT_A_DIGIT.sub("", match)
+    return bool(_CARDS.fullmatch(digits)) and _has_luhn_digit(digits) and not _NUMBERED_THING.search(before)
 
 
-def iban_in(found: str) -> str:
-    """Returns the part of a match that is as long as an IBAN of its country; empty where there is none."""
-    length, characters = _IBAN_LENGTHS.get(found[:2].upper(), _LONGEST_IBAN), 0
-    for place, character in enumerate(found):
+def cut_iban(match: str) -> str:
+    """Return the start of a match that is as long as an IBAN of its country; empty if the match is shorter."""
+    length, characters = _IBAN_LENGTHS.get(match[:2].upper(), MAX_IBAN_LENGTH), 0
+    for position, character in enumerate(match):
         characters += character.isalnum()
         if characters == length:
-            return found[: place + 1]
+            return match[: position + 1]
     return ""
 
 
-def is_iban(found: str, before: str, after: str) -> bool:
-    """An IBAN of a country that has them, with right check digits."""
-    characters = _NOT_ALPHANUMERIC.sub("", found).upper()
+def is_iban(match: str, before: str, after: str) -> bool:
+    """Return True for an IBAN of a known country with valid check digits."""
+    characters = _NOT_ALPHANUMERIC.sub("", match).upper()
     if len(characters) != _IBAN_LENGTHS.get(characters[:2]) or after[:1].isalnum():
         return False
     return int("".join(str(int(character, 36)) for character in characters[4:] + characters[:4])) % 97 == 1
 
 
-def is_nir(found: str, before: str, after: str) -> bool:
-    """A French social security number with its right key; Corsica's letters stand for 19 and 18."""
-    characters = _NOT_ALPHANUMERIC.sub("", found).upper()
+def is_nir(match: str, before: str, after: str) -> bool:
+    """Return True for a French social security number with a valid key; the letters of Corsica count as 19 and 18."""
+    characters = _NOT_ALPHANUMERIC.sub("", match).upper()
     number = characters[:13].replace("2A", "19").replace("2B", "18")
     return number.isdecimal() and 97 - int(number) % 97 == int(characters[13:])
 
 
-def is_phone(found: str, before: str, after: str) -> bool:
-    """A phone number, and neither an amount nor the number of an order."""
-    digits = _NOT_A_DIGIT.sub("", found)
+def is_phone(match: str, before: str, after: str) -> bool:
+    """Return True for a phone number that is neither an amount nor the number of an order."""
+    digits = _NOT_A_DIGIT.sub("", match)
     if _QUANTITY.match(after) or not 8 <= len(digits.removeprefix("00")) <= 15:
         return False
-    if found.startswith("00") and not found.startswith("0033") and len(digits) < 11:
+    if match.startswith("00") and not match.startswith("0033") and len(digits) < 11:
         return False
-    if _THOUSANDS.fullmatch(found) and len(digits.removeprefix("00")) < 11:
+    if _THOUSANDS.fullmatch(match) and len(digits.removeprefix("00")) < 11:
         return False
-    return found != digits or not _NUMBERED.search(before)
+    return match != digits or not _NUMBERED_THING.search(before)
 
 
-def is_ipv4(found: str, before: str, after: str) -> bool:
-    """An address of a machine; a version, the number of a heading, and this machine's own are not."""
+def is_ipv4(match: str, before: str, after: str) -> bool:
+    """Return True for an address of another machine, and False for versions and numbers of headings."""
     try:
-        address = ipaddress.IPv4Address(found)
+        address = ipaddress.IPv4Address(match)
     except ValueError:
         return False
-    small = all(part < 10 for part in address.packed)
-    return not (small or address.is_loopback or address.is_unspecified or _OUTLINE.search(before))
+    has_small_parts = all(part < 10 for part in address.packed)
+    return not (has_small_parts or address.is_loopback or address.is_unspecified or _OUTLINE.search(before))
 
 
-def is_ipv6(found: str, before: str, after: str) -> bool:
-    """An address of a machine, and no time of the day or name in a program."""
+def is_ipv6(match: str, before: str, after: str) -> bool:
+    """Return True for an address of another machine, and False for times and names in programs."""
     try:
-        address = ipaddress.IPv6Address(found)
+        address = ipaddress.IPv6Address(match)
     except ValueError:
         return False
-    written = found.replace(":", "")
-    return len(written) >= 4 and not written.isalpha() and not (address.is_loopback or address.is_unspecified)
+    digits = match.replace(":", "")
+    return len(digits) >= 4 and not digits.isalpha() and not (address.is_loopback or address.is_unspecified)

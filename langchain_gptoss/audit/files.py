@@ -1,11 +1,11 @@
-"""The log's files: the log, its head, and the lock under which one process at a time writes them.
+"""The files of a log: the log itself, its head, and the lock under which one process at a time writes them.
 
-Beside a log `<log>` stand
+Beside a log `<log>` there are
 
-- `<log>.head`: the last line's place and hash, so that lines missing at the end are noticed. It is written in place:
-  512 bytes, one sector, so that it is never half written and needs no room on a full disk;
-- `<log>.lock`: held while the log is written;
-- `<log>.torn-<time>`: what a crash left of a line, moved out of the log.
+- `<log>.head`: number and hash of the last line, so that lines missing at the end are detected. It is overwritten in
+  place: its 512 bytes are one sector, so it is never half written and needs no space on a full disk;
+- `<log>.lock`: locked while the log is written;
+- `<log>.torn-<time>`: the rest of a line that a crash cut off, moved out of the log.
 """
 
 import contextlib
@@ -17,23 +17,31 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from langchain_gptoss.audit.line_format import NOTHING, Entry, Seal, Unreadable, canonical, parse
+from langchain_gptoss._io import PRIVATE_MODE
+from langchain_gptoss.audit.line_format import (
+    ZERO_HASH,
+    Entry,
+    Hasher,
+    MalformedDataError,
+    parse_line,
+    to_canonical_json,
+)
 from langchain_gptoss.errors import StorageError
 
 HEAD_BYTES = 512
-_BLOCK = 64 * 1024
-_PRIVATE = 0o600
+BLOCK_BYTES = 64 * 1024
+_BINARY_FLAG = getattr(os, "O_BINARY", 0)  # Windows only
 
 
 @dataclass(frozen=True)
 class Head:
-    """What the head file says.
+    """Content of the head file.
 
     Attributes:
-        log: The log's id.
-        seq: The last line's place; -1 before the first line.
-        hash: The last line's hash.
-        mac: Shows that the holder of the key wrote it; empty without a key.
+        log: The id of the log.
+        seq: The number of the last line; -1 before the first line.
+        hash: The hash of the last line.
+        mac: Proof that the owner of the key wrote it; empty without a key.
     """
 
     log: str
@@ -42,43 +50,45 @@ class Head:
     mac: str
 
     @classmethod
-    def of(cls, seal: Seal, log: str, seq: int, line_hash: str = NOTHING) -> "Head":
-        """Returns a head with its code."""
-        return cls(log, seq, line_hash, seal.head(log, seq, line_hash))
+    def create(cls, hasher: Hasher, log_id: str, seq: int, line_hash: str = ZERO_HASH) -> "Head":
+        """Return a signed head."""
+        return cls(log_id, seq, line_hash, hasher.sign_head(log_id, seq, line_hash))
 
-    def is_by(self, seal: Seal) -> bool:
-        """Returns whether the holder of the key wrote it."""
-        return self.mac == seal.head(self.log, self.seq, self.hash)
+    def is_signed_by(self, hasher: Hasher) -> bool:
+        """Return True if it was written with the key of `hasher`."""
+        return self.mac == hasher.sign_head(self.log, self.seq, self.hash)
 
-    def written(self) -> bytes:
-        """Returns the head file's content."""
-        return canonical(self.__dict__).ljust(HEAD_BYTES - 1) + b"\n"
-
-
-def beside(log: Path, what: str) -> Path:
-    """Returns the path of a file that stands beside a log."""
-    return log.with_name(f"{log.name}.{what}")
+    def serialize(self) -> bytes:
+        """Return the bytes of the head file."""
+        return to_canonical_json(self.__dict__).ljust(HEAD_BYTES - 1) + b"\n"
 
 
-def lock_of(log: Path, *, seconds: float) -> FileLock:
-    """Returns the lock under which a log is written; one for all threads of a process."""
-    return FileLock(beside(log, "lock"), timeout=seconds, thread_local=False, mode=_PRIVATE)
+def get_companion_path(log: Path, suffix: str) -> Path:
+    """Return the path of a file beside a log."""
+    return log.with_name(f"{log.name}.{suffix}")
+
+
+def create_lock(log: Path, *, timeout_s: float) -> FileLock:
+    """Return the lock under which a log is written; one lock serves all threads of a process."""
+    # Not `_io.lock_path`: an append polls the lock often, and renews it after a fork.
+    return FileLock(get_companion_path(log, "lock"), timeout=timeout_s, thread_local=False, mode=PRIVATE_MODE)
 
 
 @contextlib.contextmanager
-def still(log: Path, *, seconds: float) -> Iterator[None]:
-    """Keeps writers out where there may be any: a copy has none, and one on a read-only disk cannot be locked.
+def lock_out_writers(log: Path, *, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of a log during the block. A copy has no lock, and one on a read-only disk cannot be locked.
 
     Raises:
-        StorageError: Somebody holds the lock for longer than that.
+        StorageError: Another process holds the lock for longer than `timeout_s`.
     """
-    with contextlib.ExitStack() as held:
-        if beside(log, "lock").exists():
+    with contextlib.ExitStack() as stack:
+        if get_companion_path(log, "lock").exists():
             try:
-                held.enter_context(lock_of(log, seconds=seconds))
+                stack.enter_context(create_lock(log, timeout_s=timeout_s))
             except Timeout as error:
                 raise StorageError(
-                    f"{str(log)!r} has been locked by another process for {seconds:g} s. Try again when it is done."
+                    f"{str(log)!r} has been locked by another process for {timeout_s:g} s.",
+                    hint="Try again when it has finished.",
                 ) from error
             except OSError:
                 pass
@@ -86,126 +96,113 @@ def still(log: Path, *, seconds: float) -> Iterator[None]:
 
 
 def read_head(log: Path) -> Head | None:
-    """Returns what the head file says; None if there is none.
+    """Return the content of the head file; None if there is no head file.
 
     Raises:
-        Unreadable: It does not hold a head.
-        OSError: It cannot be read.
+        MalformedDataError: The file does not contain a head.
+        OSError: The file cannot be read.
     """
     try:
-        content = beside(log, "head").read_bytes()
+        content = get_companion_path(log, "head").read_bytes()
     except FileNotFoundError:
         return None
     if not content and not (log.exists() and log.stat().st_size):
-        return None  # a crash in the moment that the first log was made
+        return None  # a crash while the log was created
     try:
-        found = Head(**json.loads(content))
+        head = Head(**json.loads(content))
     except (ValueError, TypeError, RecursionError) as error:
-        raise Unreadable("the head file does not hold a head") from error
-    if type(found.seq) is not int or not all(isinstance(text, str) for text in (found.log, found.hash, found.mac)):
-        raise Unreadable("the head file does not hold a head")
-    return found
+        raise MalformedDataError("the head file does not contain a head") from error
+    if type(head.seq) is not int or not all(isinstance(text, str) for text in (head.log, head.hash, head.mac)):
+        raise MalformedDataError("the head file does not contain a head")
+    return head
 
 
 def write_head(log: Path, head: Head) -> None:
-    """Writes the head file.
+    """Write the head file.
 
     Raises:
         OSError: It cannot be written.
     """
-    fd = os.open(beside(log, "head"), os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), _PRIVATE)
+    descriptor = os.open(get_companion_path(log, "head"), os.O_WRONLY | os.O_CREAT | _BINARY_FLAG, PRIVATE_MODE)
     try:
-        write_all(fd, head.written())
+        write_all(descriptor, head.serialize())
     finally:
-        os.close(fd)
+        os.close(descriptor)
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """Writes every byte: the system may take fewer at a time.
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all bytes; a single system call may write fewer.
 
     Raises:
-        OSError: They do not all fit.
+        OSError: They cannot be written.
     """
     while data:
-        data = data[os.write(fd, data) :]
+        data = data[os.write(descriptor, data) :]
 
 
-def write_at(log: Path, offset: int, data: bytes, *, keep_rest: bool = False) -> None:
-    """Writes lines at the end of a log, all of them or none.
+def write_lines(log: Path, offset: int, data: bytes, *, keep_rest: bool = False) -> None:
+    """Write lines at the end of a log, all of them or none.
 
     Args:
         log: The log.
-        offset: Where its last whole line ends.
+        offset: Where its last complete line ends, in bytes.
         data: The lines.
-        keep_rest: If they cannot be written, leaves what stands after `offset`, which is still to be dealt with.
+        keep_rest: If they cannot be written, keep the torn line after `offset`, which is not saved elsewhere yet.
 
     Raises:
-        OSError: They cannot be written; the log is as long as before.
+        OSError: They cannot be written; the length of the log is unchanged.
     """
-    fd = os.open(log, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), _PRIVATE)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | _BINARY_FLAG, PRIVATE_MODE)
     try:
         try:
-            os.lseek(fd, offset, os.SEEK_SET)
-            write_all(fd, data)
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            write_all(descriptor, data)
         except OSError:
             if not keep_rest:
-                os.ftruncate(fd, offset)
+                os.ftruncate(descriptor, offset)
             raise
-        if os.fstat(fd).st_size > offset + len(data):
-            os.ftruncate(fd, offset + len(data))
+        if os.fstat(descriptor).st_size > offset + len(data):
+            os.ftruncate(descriptor, offset + len(data))
     finally:
-        os.close(fd)
+        os.close(descriptor)
 
 
-def synced(path: Path) -> None:
-    """Has the disk confirm what was written to a file; a folder too, where the system can.
+def read_lines_backwards(log: Path, *, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a log from the last one to the first: their offset in bytes and their content.
 
-    Raises:
-        OSError: It does not.
-    """
-    try:
-        fd = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    except PermissionError:
-        if path.is_dir():
-            return  # Windows opens no folders
-        raise
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def lines_backwards(log: Path, *, end: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """Yields a log's lines from the last one on: where each starts, and its bytes.
-
-    The first one yielded is what stands after the last line's end: empty, unless a line was torn.
+    The first item is the rest after the last line end. It is empty unless a line was torn.
     """
     with log.open("rb") as stream:
         offset = stream.seek(0, os.SEEK_END) if end is None else end
         rest = b""
         while offset:
-            step = min(_BLOCK, offset)
-            offset -= step
+            size = min(BLOCK_BYTES, offset)
+            offset -= size
             stream.seek(offset)
-            rest = stream.read(step) + rest
-            *whole, rest = reversed(rest.split(b"\n"))
-            place = offset + len(rest) + sum(len(line) + 1 for line in whole)
-            for line in whole:
-                place -= len(line)
-                yield place, line
-                place -= 1
+            rest = stream.read(size) + rest
+            *lines, rest = reversed(rest.split(b"\n"))
+            line_offset = offset + len(rest) + sum(len(line) + 1 for line in lines)
+            for line in lines:
+                line_offset -= len(line)
+                yield line_offset, line
+                line_offset -= 1
         yield 0, rest
 
 
-def entries(log: Path, *, end: int | None = None) -> Iterator[tuple[int, bytes, Entry | None]]:
-    """Yields a log's lines: their number from 1, their bytes, and what was read; None for one that cannot be read."""
-    read = 0
+def scan_lines(log: Path, *, end: int | None = None) -> Iterator[tuple[int, bytes, Entry | None]]:
+    """Yield the lines of a log: their number from 1, their bytes, and their entry, or None for a malformed line.
+
+    Args:
+        log: The log.
+        end: Stop at this offset in bytes.
+    """
+    offset = 0
     with log.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
-            read += len(line)
-            if end is not None and read > end:
+            offset += len(line)
+            if end is not None and offset > end:
                 return
             try:
-                yield number, line, parse(line[:-1]) if line.endswith(b"\n") else None
-            except Unreadable:
+                yield number, line, parse_line(line[:-1]) if line.endswith(b"\n") else None
+            except MalformedDataError:
                 yield number, line, None

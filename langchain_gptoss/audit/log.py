@@ -1,4 +1,4 @@
-"""`AuditLog`: what is put into it stands in a file, in its place in a chain, when `append` returns."""
+"""`AuditLog`: writes records into a tamper-evident log."""
 
 import asyncio
 import logging
@@ -11,50 +11,58 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from langchain_gptoss.audit.ledger import Ledger
-from langchain_gptoss.audit.line_format import Seal, canonical, load_key, now
+from langchain_gptoss.audit.line_format import Hasher, format_now, load_key, to_canonical_json
 from langchain_gptoss.audit.masking import Masker
-from langchain_gptoss.audit.pruning import Pruned, prune_with
-from langchain_gptoss.audit.pseudonyms import Pseudonyms
-from langchain_gptoss.audit.records import AnswerRecord, new_id
+from langchain_gptoss.audit.pruning import PruneResult, prune_ledger
+from langchain_gptoss.audit.pseudonyms import Pseudonymizer
+from langchain_gptoss.audit.records import AnswerRecord, generate_id
 from langchain_gptoss.errors import InvalidInputError, StorageError
 
 logger = logging.getLogger(__name__)
 
-_SYNC_SECONDS = 1.0
-# Not masked: they are made by programs, and a placeholder in them would make the record useless.
-_KEPT = frozenset(
+SYNC_INTERVAL_S = 1.0
+# Not masked: programs make these values, and placeholders in them would make the record useless.
+_UNMASKED_KEYS = frozenset(
     {"id", "user", "session", "sha256", "model", "sampling", "prompt_version", "domain", "usage", "timings", "event"}
     | {"labels", "verdict", "source"}
 )
-_EVENTS = frozenset({"created", "checkpoint", "gap", "mismatch", "pruned", "repaired"})
+_OWN_EVENTS = frozenset({"created", "checkpoint", "gap", "mismatch", "pruned", "repaired"})
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """Where a record stands.
+    """Position of a record in the log.
 
     Attributes:
-        id: The record's id, which `gptoss audit show` finds.
-        seq: Its place in the log; None if it was not written.
-        hash: Its hash, which covers every record before it too; None if it was not written.
-        written: False where the log could not be written and `on_error="continue"` lets the answer go out.
+        id: The id of the record; `gptoss audit show` finds it.
+        seq: The number of the record in the log; None if it was not written.
+        hash: The hash of its line, which covers every line before it too; None if it was not written.
+        is_written: False if the log cannot be written and `on_error="continue"`.
     """
 
     id: str
     seq: int | None = None
     hash: str | None = None
-    written: bool = True
+    is_written: bool = True
 
 
 @dataclass
 class _Gap:
+    """Records that could not be written.
+
+    Attributes:
+        count: Number of records.
+        since: Time of the first failure.
+        error: The first error.
+    """
+
     count: int = 0
     since: str = ""
     error: str = ""
 
 
 class AuditLog:
-    """An append-only, hash-chained log of answers, in JSON lines.
+    """An append-only, hash-chained log of answers in JSON lines.
 
     Example:
         .. code-block:: python
@@ -64,7 +72,7 @@ class AuditLog:
             verify("audit.jsonl").ok
             # True
 
-    Several threads and processes may append to the same log.
+    Several threads and processes may append to one log.
     """
 
     def __init__(
@@ -75,116 +83,128 @@ class AuditLog:
         mask: bool | Masker | None = True,
         on_error: Literal["stop", "continue"] = "stop",
         sync: Literal["always", "batch", "never"] = "batch",
-        pseudonymise: bool = True,
+        pseudonymize: bool = True,
         pseudonym_key: bytes | Path | None = None,
-        reasoning: bool = False,
+        keep_reasoning: bool = False,
         retention: timedelta | None = None,
     ) -> None:
-        """Makes the log, or finds its end; what a crash left is put right and recorded.
+        """Create or open the log. Damage from a crash is repaired and recorded.
 
         Args:
-            path: The file. Its head, lock and pseudonym key stand beside it.
-            key: Hashes lines with a key, so that whoever may write the file cannot compute the chain anew: bytes, or a
-                file that holds them; else the environment variable `GPTOSS_AUDIT_KEY`. None anywhere: SHA-256.
-            mask: True masks personal data (see `Masker`) before anything is hashed or written; a `Masker` of your own;
+            path: The file. Its head, lock and pseudonym key are stored beside it.
+            key: Secret key for the hashes of the lines, so that those who can write the file cannot compute new hashes:
+                bytes, or a file that contains the key. None reads the environment variable `GPTOSS_AUDIT_KEY`; without
+                that the hashes are plain SHA-256.
+            mask: True masks personal data (see `Masker`) before a text is hashed or written; or a `Masker` of your own.
                 None or False writes texts as they are.
-            on_error: When a record cannot be written, `"stop"` raises, so that no answer goes out unrecorded;
-                `"continue"` returns a receipt that says so, and the log tells of the gap as soon as it can be written.
-            sync: Lines are with the operating system when `append` returns, and survive a crash of the process. For a
-                crash of the machine, `"always"` has the disk confirm each, `"batch"` within a second, in the background
-                and when the log is closed; `"never"` leaves it to the system.
-            pseudonymise: False writes the ids of users and sessions as they are.
-            pseudonym_key: Of the pseudonyms; else a random one of this log.
-            reasoning: Whether the model's reasoning is kept.
+            on_error: If a record cannot be written, `"stop"` raises, so that no answer leaves unrecorded;
+                `"continue"` returns a receipt with `is_written=False`, and the log records the gap as soon as it can
+                be written.
+            sync: When `append` returns, the operating system has the line, and it survives a crash of the process. For
+                a crash of the machine, `"always"` waits until the disk confirms each line, `"batch"` confirms within a
+                second in the background and when the log is closed, and `"never"` leaves it to the system.
+            pseudonymize: False writes the ids of users and sessions as they are.
+            pseudonym_key: Key of the pseudonyms; None uses a random key of this log.
+            keep_reasoning: True keeps the model's reasoning.
             retention: Removes records that are older, when the log is opened and at `prune()`.
 
         Raises:
-            InvalidInputError: An argument that cannot work, or a log that was begun with another key.
-            StorageError: The log cannot be written, under `on_error="stop"`, or its last line is altered.
+            InvalidInputError: An argument is invalid, or the log was started with another key.
+            StorageError: The log cannot be written and `on_error="stop"`, or its last line is altered.
         """
-        _check(on_error=on_error, sync=sync)
+        _check_choices(on_error=on_error, sync=sync)
         self.path = Path(path).absolute()
         self.retention = retention
-        self._seal = Seal(load_key(key))
-        self._ledger = Ledger(self.path, self._seal, sync=sync == "always")
+        self._hasher = Hasher(load_key(key))
+        self._ledger = Ledger(self.path, self._hasher, sync=sync == "always")
         self._masker = mask if isinstance(mask, Masker) else Masker() if mask else None
-        # Sources are told apart by their names, in which only an address with a password is worth hiding.
-        self._secrets = Masker(kinds=("secret", "credentials")) if self._masker else None
-        self._pseudonyms = Pseudonyms(self.path, pseudonym_key) if pseudonymise else None
-        self._stops, self._reasoning = on_error == "stop", reasoning
+        # Names identify sources, so only passwords in addresses are masked in them.
+        self._source_masker = Masker(kinds=("secret", "credentials")) if self._masker else None
+        self._pseudonymizer = Pseudonymizer(self.path, pseudonym_key) if pseudonymize else None
+        self._raises_errors, self._keep_reasoning = on_error == "stop", keep_reasoning
         self._gap, self._lock = _Gap(), threading.Lock()
-        self._syncer = _Syncer(self._ledger) if sync == "batch" else None
-        self._closed = False
+        self._syncer = _BackgroundSyncer(self._ledger) if sync == "batch" else None
+        self._is_closed = False
         self._open()
 
     @property
-    def gap(self) -> int:
-        """How many records could not be written, and are not told of in the log yet."""
+    def gap_count(self) -> int:
+        """Number of records that could not be written and are not recorded as a gap yet."""
         return self._gap.count
 
     def append(self, record: AnswerRecord | Mapping[str, Any]) -> Receipt:
-        """Writes a record.
+        """Write a record.
 
         Args:
-            record: An answer's, or an event of your own: a dict with the key `"event"`.
+            record: The record of an answer, or an event of your own: a dict with the key `"event"`.
 
         Returns:
-            Where it stands; `hash` is what to give out with the answer.
+            The receipt; give its `hash` out with the answer.
 
         Raises:
-            StorageError: It could not be written, under `on_error="stop"`.
-            InvalidInputError: It holds what JSON has no form for, or the log is closed.
+            StorageError: The record cannot be written and `on_error="stop"`.
+            InvalidInputError: JSON cannot represent the record, or the log is closed.
         """
-        if self._closed:
-            raise InvalidInputError(f"The audit log {str(self.path)!r} is closed. Open it again to write to it.")
-        values = self._values(record)
+        if self._is_closed:
+            raise InvalidInputError(
+                f"The audit log {str(self.path)!r} is closed.", hint="Open it again to write to it."
+            )
+        values = self._select_values(record)
         record_id = str(values["id"])
         with self._lock:
             try:
-                content = canonical(self._masked(self._pseudonymised(values)))
-                self._raise_of_sync()
-                gap = [canonical(self._told())] if self._gap.count else []
-                *_, written = self._ledger.add([*gap, content])
+                content = to_canonical_json(self._mask_values(self._pseudonymize_values(values)))
+                self._raise_sync_error()
+                gap = [self._build_gap_event()] if self._gap.count else []
+                *_, line = self._ledger.add([*gap, content])
             except (OSError, StorageError) as error:
-                return self._failed(record_id, error)
+                return self._handle_failure(record_id, error)
             self._gap = _Gap()
         if self._syncer is not None:
-            self._syncer.wake()
-        return Receipt(record_id, written.seq, written.hash)
+            self._syncer.request_sync()
+        return Receipt(record_id, line.seq, line.hash)
 
     async def aappend(self, record: AnswerRecord | Mapping[str, Any]) -> Receipt:
-        """Does what `append` does, on another thread: waiting for the disk or for another process blocks nobody."""
+        """Async version of `append`. It runs in a thread, because the disk or another process may block it."""
         return await asyncio.to_thread(self.append, record)
 
-    def prune(self, older_than: timedelta | None = None, *, reason: str = "retention") -> Pruned:
-        """Removes old records, and records that; see `langchain_gptoss.audit.pruning`.
+    def prune(self, older_than: timedelta | None = None, *, reason: str = "retention") -> PruneResult:
+        """Remove old records, and record the removal; see `langchain_gptoss.audit.pruning`.
 
         Args:
-            older_than: Age; else `retention`.
-            reason: Why, for the record.
+            older_than: The age; None uses `retention`.
+            reason: The reason, for the record.
 
         Raises:
             InvalidInputError: No age is given, or it is negative.
-            StorageError: The log does not verify, or cannot be written anew.
+            StorageError: The log cannot be verified or rewritten.
         """
         age = older_than if older_than is not None else self.retention
         if age is None:
-            raise InvalidInputError("Say how old: prune(timedelta(days=180)), or AuditLog(..., retention=...).")
+            raise InvalidInputError(
+                "The age of the records to remove is missing.",
+                hint="Call prune(timedelta(days=180)), or set AuditLog(..., retention=...).",
+            )
         with self._lock:
-            return prune_with(self._ledger, self._seal, older_than=age, reason=reason)
+            return prune_ledger(self._ledger, self._hasher, older_than=age, reason=reason)
 
     def close(self) -> None:
-        """Has the disk confirm what was written, and tells of a gap if that is possible now."""
-        if self._closed:
+        """Wait until the disk has confirmed the lines, and record a gap if possible."""
+        if self._is_closed:
             return
-        self._closed = True
+        self._is_closed = True
         with self._lock:
             try:
                 if self._gap.count:
-                    self._ledger.add([canonical(self._told())])
+                    self._ledger.add([self._build_gap_event()])
                     self._gap = _Gap()
             except (OSError, StorageError) as error:
-                logger.warning("%d records are missing from %s, which does not say so: %s", self.gap, self.path, error)
+                logger.warning(
+                    "%d records are missing from %s, and the gap cannot be recorded: %s",
+                    self.gap_count,
+                    self.path,
+                    error,
+                )
         if self._syncer is not None:
             self._syncer.close()
 
@@ -200,86 +220,92 @@ class AuditLog:
         try:
             self._ledger.add([])
         except OSError as error:
-            if self._stops:
-                raise StorageError(self._cannot(error)) from error
-            logger.warning("%s", self._cannot(error))
+            if self._raises_errors:
+                raise self._build_storage_error(error) from error
+            logger.warning("%s", self._build_storage_error(error))
             return
         if self.retention is None:
             return
         try:
             self.prune()
         except StorageError as error:
-            if self._stops:
+            if self._raises_errors:
                 raise
             logger.warning("%s", error)
 
-    def _values(self, record: AnswerRecord | Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what of a record is kept."""
+    def _select_values(self, record: AnswerRecord | Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a record that the log keeps."""
         if isinstance(record, AnswerRecord):
             values = record.model_dump(mode="json")
-            if not self._reasoning:
+            if not self._keep_reasoning:
                 del values["reasoning"]
             return values | {"event": "answer"}
         values = dict(record)
-        if not isinstance(values.get("event"), str) or values["event"] in _EVENTS:
+        if not isinstance(values.get("event"), str) or values["event"] in _OWN_EVENTS:
             raise InvalidInputError(
-                f"A record that is a dict needs an 'event', a name of your own; {', '.join(sorted(_EVENTS))} are the "
-                "log's. For an answer pass AnswerRecord.of(...)."
+                "A record that is a dict needs an 'event' with a name of your own; reserved are "
+                f"{', '.join(sorted(_OWN_EVENTS))}.",
+                hint="For an answer, pass AnswerRecord.from_output(...).",
             )
-        return values | {"id": str(values.get("id") or new_id())}
+        return values | {"id": str(values.get("id") or generate_id())}
 
-    def _pseudonymised(self, values: dict[str, Any]) -> dict[str, Any]:
-        if self._pseudonyms is None:
+    def _pseudonymize_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self._pseudonymizer is None:
             return values
-        named = {kind: values[kind] for kind in ("user", "session") if values.get(kind) is not None}
-        return values | {kind: self._pseudonyms.of(kind, str(name)) for kind, name in named.items()}
+        names = {kind: values[kind] for kind in ("user", "session") if values.get(kind) is not None}
+        return values | {kind: self._pseudonymizer.pseudonymize(kind, str(name)) for kind, name in names.items()}
 
-    def _masked(self, values: dict[str, Any]) -> dict[str, Any]:
-        if self._masker is None or self._secrets is None:
+    def _mask_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self._masker is None or self._source_masker is None:
             return values
-        seen: dict[tuple[str, str], str] = {}
-        masked: dict[str, Any] = self._masker.mask_all(values, keep=_KEPT, seen=seen)
-        for part in ("passages", "citations"):
-            for each in masked.get(part) or ():
-                if isinstance(each, dict) and isinstance(each.get("source"), str):
-                    each["source"] = self._secrets.mask(each["source"], seen)
+        placeholders: dict[tuple[str, str], str] = {}
+        masked: dict[str, Any] = self._masker.mask_all(values, keep=_UNMASKED_KEYS, placeholders=placeholders)
+        for field in ("passages", "citations"):
+            for item in masked.get(field) or ():
+                if isinstance(item, dict) and isinstance(item.get("source"), str):
+                    item["source"] = self._source_masker.mask(item["source"], placeholders)
         return masked
 
-    def _raise_of_sync(self) -> None:
+    def _raise_sync_error(self) -> None:
         if self._syncer is not None and (error := self._syncer.take_error()) is not None:
             raise error
 
-    def _failed(self, record_id: str, error: OSError | StorageError) -> Receipt:
-        message = self._cannot(error) if isinstance(error, OSError) else str(error)
-        if self._stops:
-            raise StorageError(message) from error
+    def _handle_failure(self, record_id: str, error: OSError | StorageError) -> Receipt:
+        if isinstance(error, OSError):
+            storage_error, reason = self._build_storage_error(error), error.strerror or str(error)
+        else:
+            storage_error, reason = error, str(error)
+        if self._raises_errors:
+            raise storage_error
         if not self._gap.count:
-            self._gap = _Gap(0, now(), error.strerror or str(error) if isinstance(error, OSError) else str(error))
-            logger.warning("%s Answers go on unrecorded.", message)
+            self._gap = _Gap(0, format_now(), reason)
+            logger.warning("%s Answers continue unrecorded.", storage_error)
         self._gap.count += 1
-        return Receipt(record_id, written=False)
+        return Receipt(record_id, is_written=False)
 
-    def _told(self) -> dict[str, Any]:
-        return {"count": self._gap.count, "error": self._gap.error, "event": "gap", "since": self._gap.since}
+    def _build_gap_event(self) -> bytes:
+        return to_canonical_json(
+            {"count": self._gap.count, "error": self._gap.error, "event": "gap", "since": self._gap.since}
+        )
 
-    def _cannot(self, error: OSError) -> str:
-        return (
-            f"The audit log {str(self.path)!r} cannot be written: {(error.strerror or str(error)).lower()}. Make room "
-            'or allow writing there; on_error="continue" lets answers go out without being recorded.'
+    def _build_storage_error(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"The audit log {str(self.path)!r} cannot be written: {(error.strerror or str(error)).lower()}.",
+            hint='Free space or allow writing there; with on_error="continue", answers are given without a record.',
         )
 
 
-def _check(*, on_error: str, sync: str) -> None:
+def _check_choices(*, on_error: str, sync: str) -> None:
     for name, value, choices in (
         ("on_error", on_error, ("stop", "continue")),
         ("sync", sync, ("always", "batch", "never")),
     ):
         if value not in choices:
-            raise InvalidInputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}.")
+            raise InvalidInputError(f"{name} is {value!r}.", hint=f"Use one of {', '.join(map(repr, choices))}.")
 
 
-class _Syncer:
-    """Has the disk confirm what was written, at most a second later, on a thread that exists while there is work."""
+class _BackgroundSyncer:
+    """Syncs a log to disk at most a second after a write, in a thread that exists only while there is work."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -287,23 +313,23 @@ class _Syncer:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
-        self._dirty = False
+        self._has_unsynced_lines = False
 
-    def wake(self) -> None:
-        """Says that something was written."""
+    def request_sync(self) -> None:
+        """Note that lines were written, and start the thread if it does not run."""
         with self._lock:
-            self._dirty = True
-            if self._thread is None or not self._thread.is_alive():  # after a fork it is not
+            self._has_unsynced_lines = True
+            if self._thread is None or not self._thread.is_alive():  # after a fork it does not run
                 self._thread = threading.Thread(target=self._run, name="gptoss-audit-sync", daemon=True)
                 self._thread.start()
 
     def take_error(self) -> OSError | None:
-        """Returns what went wrong since the last call."""
+        """Return the error since the last call, if any."""
         error, self._error = self._error, None
         return error
 
     def close(self) -> None:
-        """Ends the thread after a last confirmation."""
+        """Stop the thread and sync one last time."""
         self._stop.set()
         with self._lock:
             thread = self._thread
@@ -312,20 +338,20 @@ class _Syncer:
         self._sync()
 
     def _run(self) -> None:
-        self._stop.wait(_SYNC_SECONDS)
+        self._stop.wait(SYNC_INTERVAL_S)
         with self._lock:
-            self._thread = None  # what is written from here on is the next thread's
+            self._thread = None  # later lines need the next thread
         self._sync()
 
     def _sync(self) -> None:
         with self._lock:
-            dirty, self._dirty = self._dirty, False
-        if not dirty:
+            needs_sync, self._has_unsynced_lines = self._has_unsynced_lines, False
+        if not needs_sync:
             return
         try:
-            self._ledger.synced()
+            self._ledger.sync()
         except FileNotFoundError:
-            pass  # the log was taken away, which the next line finds out
+            pass  # the log was removed; the next append detects it
         except OSError as error:
             self._error = error
             logger.warning("The disk does not confirm the audit log %s: %s", self._ledger.path, error)

@@ -1,8 +1,8 @@
-"""Finds personal data and secrets in French and English text, and puts placeholders in their place.
+"""Masking of personal data and secrets in French and English text: replaces them by placeholders.
 
-By patterns and checksums, not by a model: it takes well under a millisecond and never looks anything up. It finds what
-has a form (addresses, numbers, keys); names, postal addresses and what a sentence says of somebody have none.
-What only looks like it stays: prices, dates, article numbers, order numbers, versions, SIREN and SIRET.
+It uses patterns and checksums, not a model, takes well under a millisecond, and needs no network. It finds data with a
+fixed form (addresses, numbers, keys), but not names, postal addresses, or facts about a person in a sentence. Similar
+text stays: prices, dates, article numbers, order numbers, versions, SIREN and SIRET.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_gptoss.audit.checksums import (
-    iban_in,
+    cut_iban,
     is_card,
     is_iban,
     is_ipv4,
@@ -30,7 +30,7 @@ _SECRETS = (
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{30,}|\bglpat-[\w-]{18,}"
     r"|\bhf_[A-Za-z0-9]{28,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[\w-]{35}|\bxox[abeprs]-[\w-]{10,}"
 )
-# A word that announces a secret, then a value that mixes letters and digits: "password: required" stays.
+# A word that announces a secret, then a value with letters and digits: "password: required" stays.
 _ANNOUNCED = (
     r"(?i:\b(?:bearer|(?:pass(?:word|wd|phrase)|pwd|mot de passe|mdp|api[ _-]?key|clé (?:d['’])?api|secret(?:[ _-]key)?"
     r"|(?:access|auth|refresh)?[ _-]?token|jeton)(?:\s{0,3}[:=]|\s(?:is|est)\b))\s{0,3}[\"'«]?\s?)"
@@ -60,71 +60,73 @@ _PHONE = (
 _IPV4 = r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.[0-9])"
 _IPV6 = r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{4,39}(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])"
 
-Check = Callable[[str, str, str], bool]  # the match, what stands before it, what stands after it
+Check = Callable[[str, str, str], bool]
+"""Takes a match, the text before it and the text after it."""
 
 
-def _always(found: str, before: str, after: str) -> bool:
+def _accept(match: str, before: str, after: str) -> bool:
     return True
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """What to look for.
+    """A pattern for one kind of data.
 
     Attributes:
         kind: The name in the placeholder.
-        pattern: A group named `value` is what is replaced, else the whole match.
-        check: Whether a match is what it looks like.
-        hints: One of them stands in every text with a match, in lower case: most texts need no search.
-        needs: Something that every text with a match has, or None.
+        pattern: If it has a group named `value`, that is masked; otherwise the whole match.
+        check: Returns True if a match is real.
+        hints: Every text with a match contains one of them, in lower case. Most texts contain none and are not
+            searched.
+        needs: Every text with a match has a match of this pattern too; None if there is no such pattern.
     """
 
     kind: str
     pattern: re.Pattern[str]
-    check: Check = _always
+    check: Check = _accept
     hints: tuple[str, ...] = ()
     needs: re.Pattern[str] | None = None
 
 
-_A_DIGIT = re.compile("[0-9]")
-_A_NUMBER = re.compile(r"[0-9](?:[ .()/\u00a0\u202f-]{0,3}[0-9]){5}")  # no phone, card or NIR has fewer in a row
+_DIGIT = re.compile("[0-9]")
+_LONG_NUMBER = re.compile(r"[0-9](?:[ .()/\u00a0\u202f-]{0,3}[0-9]){5}")  # phones, cards and NIR have more digits
 
 
-def _rule(
+def _make_rule(
     kind: str,
     pattern: str,
-    check: Check = _always,
+    check: Check = _accept,
     *,
     hints: str = "",
-    needs: re.Pattern[str] | None = _A_DIGIT,
+    needs: re.Pattern[str] | None = _DIGIT,
 ) -> _Rule:
     return _Rule(kind, re.compile(pattern, re.DOTALL), check, tuple(hints.split()), needs)
 
 
-_FORMS_HINTS = "-----begin eyj sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ _pat_ glpat- hf_ akia asia aiza xox"
+_SECRET_HINTS = "-----begin eyj sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ _pat_ glpat- hf_ akia asia aiza xox"
 _ANNOUNCED_HINTS = "bearer pass pwd mdp key api secret token jeton"
 
-# In this order: a key may hold an address, and an IBAN or a card what looks like a phone number.
+# The order matters: a key may contain an address, and an IBAN or a card what looks like a phone number.
 _RULES = (
-    _rule("secret", _SECRETS, hints=_FORMS_HINTS),
-    _rule("secret", _ANNOUNCED, hints=_ANNOUNCED_HINTS),
-    _rule("credentials", _CREDENTIALS, hints="://", needs=None),
-    _rule("email", _EMAIL, hints="@", needs=None),
-    _rule("iban", _IBAN, is_iban),
-    _rule("nir", _NIR, is_nir, needs=_A_NUMBER),
-    _rule("card", _CARD, is_card, needs=_A_NUMBER),
-    _rule("phone", _PHONE, is_phone, needs=_A_NUMBER),
-    _rule("ip", _IPV4, is_ipv4, hints="."),
-    _rule("ip", _IPV6, is_ipv6, hints=":"),
+    _make_rule("secret", _SECRETS, hints=_SECRET_HINTS),
+    _make_rule("secret", _ANNOUNCED, hints=_ANNOUNCED_HINTS),
+    _make_rule("credentials", _CREDENTIALS, hints="://", needs=None),
+    _make_rule("email", _EMAIL, hints="@", needs=None),
+    _make_rule("iban", _IBAN, is_iban),
+    _make_rule("nir", _NIR, is_nir, needs=_LONG_NUMBER),
+    _make_rule("card", _CARD, is_card, needs=_LONG_NUMBER),
+    _make_rule("phone", _PHONE, is_phone, needs=_LONG_NUMBER),
+    _make_rule("ip", _IPV4, is_ipv4, hints="."),
+    _make_rule("ip", _IPV6, is_ipv6, hints=":"),
 )
 KINDS = tuple(dict.fromkeys(rule.kind for rule in _RULES))
-_NEAR = 40  # characters before and after a match that a check sees
-_SPACED = frozenset({"iban", "nir", "card", "phone"})  # the same with other spaces
-_CHARACTER_GAPS = re.compile("[ .()/\u00a0\u202f-]")
+CONTEXT_CHARACTERS = 40  # before and after a match, for its check
+_KINDS_WITH_GAPS = frozenset({"iban", "nir", "card", "phone"})  # equal values may differ in spaces
+_GAPS = re.compile("[ .()/\u00a0\u202f-]")
 
 
 class Masker:
-    """Replaces personal data by placeholders such as `[email-1]`; the same value has the same one within a record.
+    """Replaces personal data by placeholders such as `[email-1]`; equal values get the same one within a record.
 
     Example:
         .. code-block:: python
@@ -139,88 +141,95 @@ class Masker:
         kinds: Iterable[str] = KINDS,
         patterns: Mapping[str, str | re.Pattern[str]] | None = None,
     ) -> None:
-        """Compiles the patterns.
+        """Compile the patterns.
 
         Args:
-            kinds: Which of `KINDS` to look for.
-            patterns: More of them, by kind: `{"employee": r"EMP-[0-9]{5}"}`. They go first. A group named `value`
-                masks that part of a match alone.
+            kinds: Kinds of data to mask, from `KINDS`.
+            patterns: Patterns of your own by kind: `{"employee": r"EMP-[0-9]{5}"}`. They are applied first. A group
+                named `value` limits masking to that part of a match.
 
         Raises:
-            InvalidInputError: An unknown kind, a name that is not a word, or a pattern that is not one.
+            InvalidInputError: A kind is unknown, the name of a kind is not a word, or a pattern is not a regular
+                expression.
         """
-        wanted = list(kinds)
-        if unknown := [kind for kind in wanted if kind not in KINDS]:
-            raise InvalidInputError(f"Unknown kind {unknown[0]!r}. There are {', '.join(KINDS)}.")
-        own = []
+        enabled_kinds = list(kinds)
+        if unknown := [kind for kind in enabled_kinds if kind not in KINDS]:
+            raise InvalidInputError(f"Unknown kind {unknown[0]!r}.", hint=f"The kinds are {', '.join(KINDS)}.")
+        own_rules = []
         for kind, pattern in (patterns or {}).items():
             if not re.fullmatch(r"[a-z][a-z_]{0,30}", kind):
-                raise InvalidInputError(f"{kind!r} cannot name a kind: use lower-case letters, as in 'employee'.")
-            own.append(_Rule(kind, _compiled(kind, pattern)))
-        self._rules = (*own, *(rule for rule in _RULES if rule.kind in wanted))
+                raise InvalidInputError(
+                    f"{kind!r} cannot name a kind.", hint="Use lower-case letters, such as 'employee'."
+                )
+            own_rules.append(_Rule(kind, _compile_pattern(kind, pattern)))
+        self._rules = (*own_rules, *(rule for rule in _RULES if rule.kind in enabled_kinds))
 
-    def mask(self, text: str, seen: dict[tuple[str, str], str] | None = None) -> str:
-        """Returns a text with placeholders.
+    def mask(self, text: str, placeholders: dict[tuple[str, str], str] | None = None) -> str:
+        """Return a text in which personal data is replaced by placeholders.
 
         Args:
             text: Any text.
-            seen: Values and their placeholders so far, where several texts belong together; it is added to.
+            placeholders: Placeholders by kind and value, if several texts share them; new ones are added.
         """
-        seen = {} if seen is None else seen
+        placeholders = {} if placeholders is None else placeholders
         lowered = text.lower()
-        has = {pattern: pattern.search(text) is not None for pattern in (_A_DIGIT, _A_NUMBER)}
+        has = {pattern: pattern.search(text) is not None for pattern in (_DIGIT, _LONG_NUMBER)}
         for rule in self._rules:
             if (rule.needs is None or has[rule.needs]) and (
                 not rule.hints or any(hint in lowered for hint in rule.hints)
             ):
-                text = _substituted(text, rule, seen)
+                text = _replace_matches(text, rule, placeholders)
         return text
 
     def mask_all(
-        self, value: Any, *, keep: Collection[str] = (), seen: dict[tuple[str, str], str] | None = None
+        self, value: Any, *, keep: Collection[str] = (), placeholders: dict[tuple[str, str], str] | None = None
     ) -> Any:
-        """Returns a value of dicts, lists and texts with every text masked.
+        """Return a copy of nested dicts and lists in which every text is masked.
 
         Args:
-            value: What to mask; numbers and the like stay.
-            keep: Keys whose values stay as they are, wherever they stand.
-            seen: As for `mask`.
+            value: The value; numbers and other objects stay as they are.
+            keep: Keys, at any depth, whose values stay as they are.
+            placeholders: As in `mask`.
         """
-        seen = {} if seen is None else seen
+        placeholders = {} if placeholders is None else placeholders
         if isinstance(value, str):
-            return self.mask(value, seen)
+            return self.mask(value, placeholders)
         if isinstance(value, Mapping):
-            return {k: v if k in keep else self.mask_all(v, keep=keep, seen=seen) for k, v in value.items()}
+            return {
+                key: item if key in keep else self.mask_all(item, keep=keep, placeholders=placeholders)
+                for key, item in value.items()
+            }
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-            return [self.mask_all(each, keep=keep, seen=seen) for each in value]
+            return [self.mask_all(item, keep=keep, placeholders=placeholders) for item in value]
         return value
 
 
-def _compiled(kind: str, pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+def _compile_pattern(kind: str, pattern: str | re.Pattern[str]) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
         raise InvalidInputError(f"The pattern of {kind!r} is not a regular expression: {error}.") from error
 
 
-def _substituted(text: str, rule: _Rule, seen: dict[tuple[str, str], str]) -> str:
+def _replace_matches(text: str, rule: _Rule, placeholders: dict[tuple[str, str], str]) -> str:
     pieces: list[str] = []
-    done = place = 0
-    whole = "value" not in rule.pattern.groupindex
-    while place <= len(text) and (match := rule.pattern.search(text, place)) is not None:
-        start, end = match.span() if whole else match.span("value")
+    done = position = 0
+    masks_whole_match = "value" not in rule.pattern.groupindex
+    while position <= len(text) and (match := rule.pattern.search(text, position)) is not None:
+        start, end = match.span() if masks_whole_match else match.span("value")
         if rule.check is is_iban:
-            end = start + len(iban_in(match[0]))
-        place = match.start() + 1  # what only looks like it may hide the beginning of what is
-        around = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
-        if 0 <= start < end and rule.check(text[start:end], *around):
-            pieces += [text[done:start], _placeholder(rule.kind, text[start:end], seen)]
-            done = place = end
+            end = start + len(cut_iban(match[0]))
+        position = match.start() + 1  # a match that fails the check may overlap the start of a real one
+        context = text[max(0, start - CONTEXT_CHARACTERS) : start], text[end : end + CONTEXT_CHARACTERS]
+        if 0 <= start < end and rule.check(text[start:end], *context):
+            pieces += [text[done:start], _get_placeholder(rule.kind, text[start:end], placeholders)]
+            done = position = end
     return "".join(pieces) + text[done:]
 
 
-def _placeholder(kind: str, found: str, seen: dict[tuple[str, str], str]) -> str:
-    same = found.lower() if kind in {"email", "ip"} else found
-    same = _CHARACTER_GAPS.sub("", found).upper() if kind in _SPACED else same
-    count = sum(1 for other, _ in seen if other == kind)
-    return seen.setdefault((kind, same), f"[{kind}-{count + 1}]")
+def _get_placeholder(kind: str, value: str, placeholders: dict[tuple[str, str], str]) -> str:
+    """Return the placeholder of a value; emails that differ in case, or numbers that differ in spaces, share one."""
+    normalized = value.lower() if kind in {"email", "ip"} else value
+    normalized = _GAPS.sub("", value).upper() if kind in _KINDS_WITH_GAPS else normalized
+    count = sum(1 for other, _ in placeholders if other == kind)
+    return placeholders.setdefault((kind, normalized), f"[{kind}-{count + 1}]")

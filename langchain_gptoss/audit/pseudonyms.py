@@ -1,4 +1,4 @@
-"""Names for users and sessions that say nothing of who they are, and are the same in every record of a log."""
+"""Pseudonyms for users and sessions: they do not reveal the name, and are the same in every record of a log."""
 
 import hmac
 import os
@@ -10,68 +10,76 @@ from langchain_gptoss.audit import files
 from langchain_gptoss.audit.line_format import load_key
 from langchain_gptoss.errors import StorageError
 
-_DIGITS = 24  # 96 bits: two users do not meet by chance
+PSEUDONYM_DIGITS = 24  # 96 bits: two users do not get the same one by chance
+MIN_OWN_KEY_BYTES = 32
 
 
-class Pseudonyms:
-    """Makes pseudonyms with a key: an HMAC, which without the key cannot be tried out on a list of users.
+class Pseudonymizer:
+    """Makes pseudonyms with a secret key, by HMAC: without the key nobody can try out a list of users.
 
     Args:
-        log: Beside it stands `<log>.pseudonyms`, a random key, made when it is needed and none is given.
-        key: A key, or a file that holds one; several logs with the same key give the same pseudonyms.
+        log: The log. The file `<log>.pseudonyms` beside it contains a random key, created on first use if none is
+            given.
+        key: A key, or a file that contains it. Logs with the same key have the same pseudonyms.
+
+    Raises:
+        InvalidInputError: The given key is too short.
+        StorageError: The key file cannot be read.
     """
 
     def __init__(self, log: Path, key: bytes | Path | None = None) -> None:
-        """Reads the key that is given; one of its own is made on first use."""
-        self._file = files.beside(log, "pseudonyms")
+        self._path = files.get_companion_path(log, "pseudonyms")
         self._key = None if key is None else load_key(key)
 
-    def of(self, kind: str, name: str) -> str:
-        """Returns the pseudonym of a name.
+    def pseudonymize(self, kind: str, name: str) -> str:
+        """Return the pseudonym of a name.
 
         Args:
-            kind: What is named, such as `"user"`; the same name of another kind has another pseudonym.
+            kind: The kind of name, such as `"user"`; one name has different pseudonyms for different kinds.
             name: The name.
 
         Raises:
-            StorageError: The key cannot be read or made.
+            StorageError: The key cannot be read or created.
         """
         if self._key is None:
-            self._key = self._own_key()
+            self._key = self._load_own_key()
         message = f"{kind}\0{name}".encode("utf-8", "replace")
-        return f"{kind}-{hmac.digest(self._key, message, 'sha256').hex()[:_DIGITS]}"
+        return f"{kind}-{hmac.digest(self._key, message, 'sha256').hex()[:PSEUDONYM_DIGITS]}"
 
-    def _own_key(self) -> bytes:
+    def _load_own_key(self) -> bytes:
         try:
-            if not self._file.exists():
-                self._make()
-            key = self._file.read_bytes().strip()
+            if not self._path.exists():
+                self._create_own_key()
+            key = self._path.read_bytes().strip()
         except OSError as error:
             raise StorageError(
-                f"The key of the pseudonyms, {str(self._file)!r}, cannot be read or made: "
-                f"{(error.strerror or str(error)).lower()}. Allow it, or give pseudonym_key=."
+                f"The key of the pseudonyms, {str(self._path)!r}, cannot be read or created: "
+                f"{(error.strerror or str(error)).lower()}.",
+                hint="Allow writing there, or give pseudonym_key=.",
             ) from error
-        if len(key) < 32:
+        if len(key) < MIN_OWN_KEY_BYTES:
             raise StorageError(
-                f"The key of the pseudonyms, {str(self._file)!r}, is damaged. Restore it from a copy, or remove it: "
-                "users then have new pseudonyms."
+                f"The key of the pseudonyms, {str(self._path)!r}, is damaged.",
+                hint="Restore it from a copy, or remove it: users then get new pseudonyms.",
             )
         return key
 
-    def _make(self) -> None:
-        """Makes the key appear whole; where another process is quicker, its key is kept."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        fd, name = tempfile.mkstemp(prefix=f".{self._file.name}-", dir=self._file.parent)
+    def _create_own_key(self) -> None:
+        """Create the key file in one step. If another process is faster, its key is kept."""
+        # Not `_io.write_atomically`, which would replace the key that the other process already uses.
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
         try:
-            files.write_all(fd, secrets.token_hex(32).encode() + b"\n")
-            os.fsync(fd)
-            os.close(fd)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_hex(MIN_OWN_KEY_BYTES).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
             try:
-                os.link(name, self._file)
+                os.link(name, self._path)
             except FileExistsError:
                 pass
             except OSError:  # a file system without hard links
-                if not self._file.exists():
-                    Path(name).replace(self._file)
+                if not self._path.exists():
+                    Path(name).replace(self._path)
         finally:
             Path(name).unlink(missing_ok=True)

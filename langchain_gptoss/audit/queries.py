@@ -1,4 +1,4 @@
-"""Finds records in a log, and puts an answer's history into words."""
+"""Reading a log: entries, single records, and the history of an answer as text."""
 
 import re
 from collections import deque
@@ -7,119 +7,133 @@ from pathlib import Path
 from typing import Any
 
 from langchain_gptoss.audit import files
-from langchain_gptoss.audit.line_format import Entry, Seal, Unreadable, load_key, parse
-from langchain_gptoss.audit.verification import read_entries
+from langchain_gptoss.audit.line_format import Entry, Hasher, MalformedDataError, load_key, parse_line
 from langchain_gptoss.errors import InvalidInputError
 
-_SHORTEST_ID = 6
+MIN_ID_DIGITS = 6
 
 
-def find(path: str | Path, which: str) -> Entry:
-    """Returns a record by its place, its id, or the first digits of its id.
-
-    Raises:
-        InvalidInputError: There is no log, no such record, or several.
-    """
-    wanted = which.strip().lower()
-    place = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
-    by_name = re.fullmatch(rf"[0-9a-z_-]{{{_SHORTEST_ID},}}", wanted) is not None
-    if place is None and not by_name:
-        raise InvalidInputError(f"{which!r} is neither a record's number nor an id (or its first 6 digits or more).")
-    found: list[Entry] = []
-    for entry in read_entries(path):
-        name = str(entry.record.get("id", "")).lower()
-        if entry.seq == place or name == wanted:
-            return entry
-        if by_name and name.startswith(wanted):
-            found.append(entry)
-    if len(found) == 1:
-        return found[0]
-    what = f"{len(found)} records have ids that start with" if found else "No record has the number or id"
-    raise InvalidInputError(f"{what} {which!r} in {str(path)!r}. `gptoss audit list` shows them.")
-
-
-def last(path: str | Path, count: int) -> list[Entry]:
-    """Returns the last records that can be read, the oldest first.
+def read_entries(path: str | Path) -> Iterator[Entry]:
+    """Yield the entries of a log, from the first line on, without verifying them. Malformed lines are skipped.
 
     Raises:
         InvalidInputError: There is no log.
     """
     log = Path(path)
     if not log.exists():
-        return list(read_entries(log))  # which says so
-    found: deque[Entry] = deque()
-    for _, line in files.lines_backwards(log):
-        if len(found) >= count:
+        raise InvalidInputError(f"There is no audit log at {str(log)!r}.", hint="Name the file that AuditLog writes.")
+    yield from (entry for _, _, entry in files.scan_lines(log) if entry is not None)
+
+
+def read_last_entries(path: str | Path, count: int) -> list[Entry]:
+    """Return the last entries of a log, the oldest first. Malformed lines are skipped.
+
+    Raises:
+        InvalidInputError: There is no log.
+    """
+    log = Path(path)
+    if not log.exists():
+        return list(read_entries(log))  # raises the error
+    entries: deque[Entry] = deque()
+    for _, line in files.read_lines_backwards(log):
+        if len(entries) >= count:
             break
         try:
-            found.appendleft(parse(line))
-        except Unreadable:
+            entries.appendleft(parse_line(line))
+        except MalformedDataError:
             continue
-    return list(found)
+    return list(entries)
 
 
-def own_hash(entry: Entry, *, key: bytes | Path | None = None, keyed: bool = False) -> bool | None:
-    """Returns whether a line is what was hashed; None where that needs a key and there is none.
+def find_entry(path: str | Path, name: str) -> Entry:
+    """Return the entry with a number, an id, or an id that starts with at least 6 given digits.
+
+    Raises:
+        InvalidInputError: There is no log, no such record, or more than one.
+    """
+    searched = name.strip().lower()
+    seq = int(searched) if searched.isdecimal() and len(searched) < 16 else None
+    is_id = re.fullmatch(rf"[0-9a-z_-]{{{MIN_ID_DIGITS},}}", searched) is not None
+    if seq is None and not is_id:
+        raise InvalidInputError(
+            f"{name!r} is neither the number of a record nor an id.",
+            hint=f"Give the number, the id, or at least the first {MIN_ID_DIGITS} digits of the id.",
+        )
+    matches: list[Entry] = []
+    for entry in read_entries(path):
+        id_ = str(entry.record.get("id", "")).lower()
+        if entry.seq == seq or id_ == searched:
+            return entry
+        if is_id and id_.startswith(searched):
+            matches.append(entry)
+    if len(matches) == 1:
+        return matches[0]
+    problem = f"{len(matches)} records have ids that start with" if matches else "No record has the number or id"
+    raise InvalidInputError(f"{problem} {name!r} in {str(path)!r}.", hint="`gptoss audit list` shows the records.")
+
+
+def has_valid_hash(entry: Entry, *, key: bytes | Path | None = None, is_keyed: bool = False) -> bool | None:
+    """Return True if an entry is what was hashed; None if checking it needs a key and there is none.
 
     Args:
-        entry: The line.
-        key: The log's key; else the environment variable `GPTOSS_AUDIT_KEY`.
-        keyed: Whether the log has one.
+        entry: The entry.
+        key: The key of the log; None reads the environment variable `GPTOSS_AUDIT_KEY`.
+        is_keyed: True if the log has a key.
     """
-    seal = Seal(load_key(key) if keyed else None)
-    return None if keyed and seal.key is None else seal.hash(entry.body) == entry.hash
+    hasher = Hasher(load_key(key) if is_keyed else None)
+    return None if is_keyed and hasher.key is None else hasher.hash_line(entry.body) == entry.hash
 
 
-def is_keyed(path: str | Path) -> bool:
-    """Returns whether a log says that its lines are hashed with a key."""
+def has_key(path: str | Path) -> bool:
+    """Return True if the first line of a log names a key."""
     first = next(read_entries(path), None)
     return first is not None and first.record.get("algorithm", "sha256") != "sha256"
 
 
-def summary(entry: Entry) -> str:
-    """Returns a record in one line."""
+def summarize_entry(entry: Entry) -> str:
+    """Return an entry in one line."""
     record = entry.record
     event = str(record.get("event", "?"))
     if event != "answer":
-        more = ", ".join(f"{key} {value}" for key, value in record.items() if key in {"count", "what", "through"})
-        return f"{entry.seq:>6}  {entry.time[:19]}  {event}" + (f" ({more})" if more else "")
-    mark = "declined" if record.get("abstained") else "answered"
-    return f"{entry.seq:>6}  {entry.time[:19]}  {record.get('id')}  {mark}  {_short(record.get('question'), 60)}"
+        details = ", ".join(f"{key} {value}" for key, value in record.items() if key in {"count", "what", "through"})
+        return f"{entry.seq:>6}  {entry.time[:19]}  {event}" + (f" ({details})" if details else "")
+    state = "declined" if record.get("abstained") else "answered"
+    return f"{entry.seq:>6}  {entry.time[:19]}  {record.get('id')}  {state}  {_shorten(record.get('question'), 60)}"
 
 
-def history(entry: Entry) -> Iterator[str]:
-    """Yields the lines that tell how an answer came about."""
+def describe_entry(entry: Entry) -> Iterator[str]:
+    """Yield the lines of a text that explains how an answer was produced."""
     record = entry.record
     yield f"Record {entry.seq}, {entry.time}, {record.get('event')} {record.get('id', '')}".rstrip()
     if record.get("event") != "answer":
-        yield from _pairs({key: value for key, value in record.items() if key not in {"event", "id"}})
+        yield from _format_pairs({key: value for key, value in record.items() if key not in {"event", "id"}})
         return
-    yield from _pairs({key: record.get(key) for key in ("user", "session", "domain")})
+    yield from _format_pairs({key: record.get(key) for key in ("user", "session", "domain")})
     yield f"Question: {record.get('question', '')}"
     if record.get("standalone_question"):
         yield f"Searched for: {record['standalone_question']}"
     passages = record.get("passages") or []
     yield f"Passages: {len(passages)}"
     for number, passage in enumerate(passages, start=1):
-        yield f"  [{number}] {_place(passage)}"
+        yield f"  [{number}] {_format_place(passage)}"
         yield f"      sha256 {passage.get('sha256')}"
     yield f"Prompt version: {record.get('prompt_version') or '-'}"
     model = record.get("model") or {}
     yield f"Model: {model.get('line') or model.get('id') or '-'}"
-    yield from _pairs({key: value for key, value in model.items() if key != "line"}, indent="  ")
-    yield from _pairs(record.get("sampling") or {}, indent="  sampling ")
+    yield from _format_pairs({key: value for key, value in model.items() if key != "line"}, indent="  ")
+    yield from _format_pairs(record.get("sampling") or {}, indent="  sampling ")
     if record.get("reasoning"):
         yield f"Reasoning: {record['reasoning']}"
     yield f"{'Declined' if record.get('abstained') else 'Answer'}: {record.get('answer', '')}"
     if record.get("reason"):
-        yield f"Why: {record['reason']}"
-    yield from _citations(record)
-    yield from _pairs({key: record.get(key) for key in ("usage", "timings")})
+        yield f"Reason: {record['reason']}"
+    yield from _describe_checks(record)
+    yield from _format_pairs({key: record.get(key) for key in ("usage", "timings")})
 
 
-def _citations(record: Mapping[str, Any]) -> Iterator[str]:
+def _describe_checks(record: Mapping[str, Any]) -> Iterator[str]:
     for citation in record.get("citations") or []:
-        yield f"  [{citation.get('number', '?')}] {citation.get('verdict', '')}: {_place(citation)}"
+        yield f"  [{citation.get('number', '?')}] {citation.get('verdict', '')}: {_format_place(citation)}"
         if citation.get("quote"):
             yield f"      “{citation['quote']}”"
     for sentence in record.get("unsupported") or []:
@@ -128,19 +142,20 @@ def _citations(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"  guard: {', '.join(f'{key} {value}' for key, value in finding.items())}"
 
 
-def _place(where: Mapping[str, Any]) -> str:
-    page = f", page {where['page']}" if where.get("page") is not None else ""
-    span = f", characters {where['start']} to {where['end']}" if where.get("end") is not None else ""
-    heading = f" · {where['heading']}" if where.get("heading") else ""
-    return f"{where.get('source', '?')}{page}{heading}{span}"
+def _format_place(values: Mapping[str, Any]) -> str:
+    page = f", page {values['page']}" if values.get("page") is not None else ""
+    span = f", characters {values['start']} to {values['end']}" if values.get("end") is not None else ""
+    heading = f" · {values['heading']}" if values.get("heading") else ""
+    return f"{values.get('source', '?')}{page}{heading}{span}"
 
 
-def _pairs(values: Mapping[str, Any], *, indent: str = "") -> Iterator[str]:
+def _format_pairs(values: Mapping[str, Any], *, indent: str = "") -> Iterator[str]:
     for key, value in values.items():
         if value not in (None, "", {}, []):
-            yield f"{indent}{key.replace('_', ' ') if indent else key.replace('_', ' ').capitalize()}: {value}"
+            label = key.replace("_", " ")
+            yield f"{indent}{label if indent else label.capitalize()}: {value}"
 
 
-def _short(text: object, length: int) -> str:
+def _shorten(text: object, length: int) -> str:
     line = " ".join(str(text or "").split())
     return line if len(line) <= length else line[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""What an answer's record holds, as Pydantic models, and how it is made of a chatbot's output."""
+"""The record of an answer as Pydantic models."""
 
 import hashlib
 import os
@@ -9,29 +9,29 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-def new_id() -> str:
-    """Returns an id, 32 hexadecimal digits, that sorts by the time it was made (a UUID of version 7, RFC 9562)."""
+def generate_id() -> str:
+    """Return an id of 32 hexadecimal digits that sorts by its creation time (a UUID of version 7, RFC 9562)."""
     random = bytearray(os.urandom(10))
     random[0] = 0x70 | random[0] & 0x0F
     random[2] = 0x80 | random[2] & 0x3F
     return f"{time.time_ns() // 1_000_000:012x}{random.hex()}"
 
 
-def text_hash(text: str) -> str:
-    """Returns the SHA-256 of a text in hexadecimal, by which a passage is recognised."""
+def hash_text(text: str) -> str:
+    """Return the SHA-256 of a text in hexadecimal, by which a passage is recognized."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 class RecordedPassage(BaseModel):
-    """A passage that the answer was given, by its place and hash; its text stays in the documents.
+    """A passage on which the answer is based: its place and its hash. Its text is not kept.
 
     Attributes:
-        source: The file, or what the retriever calls the origin.
+        source: The file, or the origin in the retriever's terms.
         page: The page, or None.
         heading: The headings above it.
-        start: Where it starts in the source's extracted text, in characters.
-        end: Where it ends.
-        sha256: Of its text. Made of `text`, if that is given instead.
+        start: Where it starts in the extracted text of the source, in characters.
+        end: Where it ends, in characters.
+        sha256: The SHA-256 of its text; computed if `text` is given instead.
         labels: Its access labels, or None.
     """
 
@@ -47,42 +47,42 @@ class RecordedPassage(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _hashed(cls, values: Any) -> Any:
+    def _replace_text_by_hash(cls, values: Any) -> Any:
         if isinstance(values, BaseModel):
             values = values.model_dump()
         if isinstance(values, Mapping) and isinstance(values.get("text"), str) and not values.get("sha256"):
-            return {**values, "sha256": text_hash(values["text"])}
+            return {**values, "sha256": hash_text(values["text"])}
         return values
 
 
 class AnswerRecord(BaseModel):
-    """An answer and how it came about. `AuditLog` replaces user and session by pseudonyms and masks the texts.
+    """An answer and everything that led to it. `AuditLog` replaces user and session by pseudonyms and masks the texts.
 
     Attributes:
-        id: Of the answer; made when none is given.
-        user: Who asked; the log keeps a pseudonym.
+        id: The id of the answer; generated if none is given.
+        user: The person who asked; the log keeps a pseudonym.
         session: The conversation; the log keeps a pseudonym.
-        question: As it was asked.
-        standalone_question: What was searched for.
-        passages: What the answer was given to work with.
-        prompt_version: Of the prompts.
-        domain: Of the chatbot.
-        model: As from `provenance()`.
-        sampling: Temperature, seed and the like.
-        answer: As it was given.
-        reasoning: What the model thought; a log keeps it only with `reasoning=True`.
-        citations: As in a chatbot's output.
-        unsupported: The answer's sentences that no passage supports.
-        abstained: Whether it declined.
-        reason: Why it answered or declined.
-        usage: Tokens.
-        timings: Seconds, by step.
-        guard: What the guard rails found.
+        question: The question as it was asked.
+        standalone_question: The question that was searched for.
+        passages: The passages on which the answer is based.
+        prompt_version: Version of the prompts.
+        domain: Domain of the chatbot.
+        model: The model, as from `get_provenance`.
+        sampling: Sampling parameters such as temperature and seed.
+        answer: The answer as it was given.
+        reasoning: The model's reasoning; a log keeps it only with `keep_reasoning=True`.
+        citations: The citations in the output of the chatbot.
+        unsupported: Sentences of the answer that no passage supports.
+        abstained: True if the chatbot declined to answer.
+        reason: The reason for answering or declining.
+        usage: Number of tokens.
+        timings: Seconds by step.
+        guard: Findings of the guard rails.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(default_factory=new_id)
+    id: str = Field(default_factory=generate_id)
     user: str | None = None
     session: str | None = None
     question: str = ""
@@ -103,28 +103,28 @@ class AnswerRecord(BaseModel):
     guard: tuple[dict[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, output: BaseModel | Mapping[str, Any], **more: Any) -> Self:
-        """Makes a record of a chatbot's output.
+    def from_output(cls, output: BaseModel | Mapping[str, Any], **fields: Any) -> Self:
+        """Return the record of a chatbot's output.
 
         Args:
-            output: A `ChatbotOutput`, or a dict with any of its keys or of this record's. Its `sources` become
-                `passages`; keys that neither has are left out, and None stands for a field that is not given.
-            **more: Fields of this record, which go before those of `output`: `user`, `question`, `model`, ...
+            output: A `ChatbotOutput`, or a dict with keys of it or of this record. Its `sources` become `passages`.
+                Other keys are ignored, and None counts as missing.
+            **fields: Fields of this record that replace those of `output`: `user`, `question`, `model` and so on.
 
         Raises:
-            pydantic.ValidationError: A field of another type, or in `more` of another name.
+            pydantic.ValidationError: A field has another type, or `fields` contains an unknown name.
         """
-        found = dict(_plain(output))
-        found.setdefault("passages", found.get("sources") or ())
-        values = {name: found[name] for name in cls.model_fields if found.get(name) is not None}
-        values |= {name: value for name, value in more.items() if value is not None}
+        output_values = dict(_to_mapping(output))
+        output_values.setdefault("passages", output_values.get("sources") or ())
+        values = {name: output_values[name] for name in cls.model_fields if output_values.get(name) is not None}
+        values |= {name: value for name, value in fields.items() if value is not None}
         for name in ("citations", "guard"):
-            values[name] = [_plain(each) for each in values.get(name, ())]
+            values[name] = [_to_mapping(item) for item in values.get(name, ())]
         return cls(**values)
 
 
-def _plain(value: Any) -> Mapping[str, Any]:
-    """Returns a finding or a citation as a dict: a text is one without more."""
+def _to_mapping(value: Any) -> Mapping[str, Any]:
+    """Return a model, a citation or a finding as a mapping; a plain text becomes a finding without details."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return value if isinstance(value, Mapping) else {"what": str(value)}

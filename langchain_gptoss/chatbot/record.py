@@ -6,8 +6,8 @@ from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
 
-from langchain_gptoss.audit import AnswerRecord, RecordedPassage, provenance, sampling
-from langchain_gptoss.audit.records import text_hash
+from langchain_gptoss.audit import AnswerRecord, RecordedPassage, get_provenance, get_sampling
+from langchain_gptoss.audit.records import hash_text
 from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
@@ -20,7 +20,7 @@ def build_metadata(llm: BaseChatModel, prompts: ChatbotPrompts, answer: AnswerSt
     profile = answer.texts.profile
     version = prompts.version if profile is None else f"{prompts.version}+{profile.fingerprint[:16]}"
     values = {
-        "model": provenance(llm),
+        "model": get_provenance(llm),
         "prompt_version": version,
         "domain": f"{profile.name}.{profile.language}" if profile else None,
         "finish_reason": answer.finish_reason or None,
@@ -43,7 +43,7 @@ def build_record(
         label_field: The metadata field with the access labels, or empty.
     """
     labels = {document.page_content: document.metadata.get(label_field) for document in answer.documents}
-    return AnswerRecord.of(
+    return AnswerRecord.from_output(
         chunk,
         user=caller.user_id,
         session=caller.session_id,
@@ -53,7 +53,7 @@ def build_record(
         prompt_version=chunk.metadata["prompt_version"],
         domain=chunk.metadata.get("domain"),
         model=chunk.metadata["model"],
-        sampling=sampling(llm),
+        sampling=get_sampling(llm),
         answer=answer.answer,
         reasoning=answer.reasoning,
         guard=list(answer.findings),
@@ -67,6 +67,6 @@ def _record_passage(passage: Passage, labels: Any) -> RecordedPassage:
         heading=passage.heading,
         start=passage.start,
         end=passage.start + len(passage.text),
-        sha256=text_hash(passage.text),
+        sha256=hash_text(passage.text),
         labels=tuple(labels) if labels else None,
     )

@@ -1,4 +1,4 @@
-"""`gptoss audit`: checks, shows, lists and prunes a log of answers."""
+"""`gptoss audit`: verify, show, list and prune a log of answers."""
 
 import json
 import re
@@ -17,104 +17,106 @@ audit_app = typer.Typer(
     name="audit", help="Check and read a log of answers.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 
-_SHOWN = 50  # problems; the rest is counted
-_ALTERED = 1  # exit status
+MAX_PRINTED_PROBLEMS = 50
+EXIT_ALTERED = 1
 _AGE = re.compile(r"(\d{1,6})\s*([hdwy])")
-_HOURS = {"h": 1, "d": 24, "w": 168, "y": 8_766}
+_HOURS_BY_UNIT = {"h": 1, "d": 24, "w": 168, "y": 8_766}
 
 Log = Annotated[Path, typer.Argument(help="The log, as given to AuditLog.")]
 KeyFile = Annotated[
-    Path | None, typer.Option("--key-file", help="Holds the log's key; else GPTOSS_AUDIT_KEY, if it has one.")
+    Path | None, typer.Option("--key-file", help="File with the key of the log; without it GPTOSS_AUDIT_KEY is used.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Head = Annotated[str | None, typer.Option("--head", help="A head that was kept elsewhere, SEQ:HASH.")]
-Which = Annotated[str, typer.Argument(help="The record's number, its id, or the first digits of its id.")]
-Count = Annotated[int, typer.Option("-n", "--last", help="How many.", min=1)]
+Head = Annotated[str | None, typer.Option("--head", help="A head that was kept elsewhere, as SEQ:HASH.")]
+Name = Annotated[str, typer.Argument(help="The record's number, its id, or the first digits of its id.")]
+Count = Annotated[int, typer.Option("-n", "--last", help="Number of records.", min=1)]
 Age = Annotated[str, typer.Option("--older-than", help="An age: 12h, 180d, 8w, 2y.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, for the record.")]
 
 
 @audit_app.command("verify")
 def verify_log(log: Log, *, key_file: KeyFile = None, head: Head = None, as_json: AsJson = False) -> None:
-    """Check that nothing was changed, removed, added or moved; exit status 1 if something was."""
+    """Check that no line was changed, removed, added or moved; exit status 1 if one was."""
     with clean_exit():
         from langchain_gptoss.audit.verification import verify
 
-        found = verify(log, key=key_file, head=head)
+        result = verify(log, key=key_file, head=head)
         if as_json:
-            values = {**found.__dict__, "problems": [problem.__dict__ for problem in found.problems]}
+            values = {**result.__dict__, "problems": [problem.__dict__ for problem in result.problems]}
             typer.echo(json.dumps(values, ensure_ascii=False, indent=2))
         else:
-            for problem in found.problems[:_SHOWN]:
+            for problem in result.problems[:MAX_PRINTED_PROBLEMS]:
                 typer.echo(str(problem))
-            if len(found.problems) > _SHOWN:
-                typer.echo(f"... and {len(found.problems) - _SHOWN:,} more.")
-            for told in found.notes:
-                note(f"note: {told}")
-            how = "hashed with a key" if found.keyed else "hashed without a key"
-            state = "as written" if found.ok else "NOT as written"
-            typer.echo(f"{found.records:,} records, {how}: {state}." + (f" Head {found.head}" if found.head else ""))
-        if not found.ok:
-            raise typer.Exit(_ALTERED)
+            if len(result.problems) > MAX_PRINTED_PROBLEMS:
+                typer.echo(f"... and {len(result.problems) - MAX_PRINTED_PROBLEMS:,} more.")
+            for text in result.notes:
+                note(f"note: {text}")
+            method = "hashed with a key" if result.is_keyed else "hashed without a key"
+            state = "as written" if result.ok else "NOT as written"
+            typer.echo(
+                f"{result.records:,} records, {method}: {state}." + (f" Head {result.head}" if result.head else "")
+            )
+        if not result.ok:
+            raise typer.Exit(EXIT_ALTERED)
 
 
 @audit_app.command("show")
-def show(log: Log, which: Which, *, key_file: KeyFile = None, as_json: AsJson = False) -> None:
-    """Show how an answer came about: question, passages, prompts, model, answer, citations."""
+def show_record(log: Log, name: Name, *, key_file: KeyFile = None, as_json: AsJson = False) -> None:
+    """Show how an answer was produced: question, passages, prompts, model, answer, citations."""
     with clean_exit():
-        from langchain_gptoss.audit.queries import find, history, is_keyed, own_hash
+        from langchain_gptoss.audit.queries import describe_entry, find_entry, has_key, has_valid_hash
 
-        entry = find(log, which)
-        right = own_hash(entry, key=key_file, keyed=is_keyed(log))
+        entry = find_entry(log, name)
+        is_valid = has_valid_hash(entry, key=key_file, is_keyed=has_key(log))
         if as_json:
-            typer.echo(json.dumps(_plain(entry) | {"hash_matches": right}, ensure_ascii=False, indent=2))
+            typer.echo(json.dumps(_to_dict(entry) | {"hash_matches": is_valid}, ensure_ascii=False, indent=2))
         else:
-            for line in history(entry):
+            for line in describe_entry(entry):
                 typer.echo(line)
-            said = {
+            statements = {
                 True: "matches the record",
                 False: "DOES NOT MATCH the record",
-                None: "not checked: it needs the key",
+                None: "not checked: this needs the key",
             }
-            typer.echo(f"Hash: {entry.hash} ({said[right]})")
-        if right is False:
+            typer.echo(f"Hash: {entry.hash} ({statements[is_valid]})")
+        if is_valid is False:
             note("The record is not what was written. `gptoss audit verify` checks the whole log.")
-            raise typer.Exit(_ALTERED)
+            raise typer.Exit(EXIT_ALTERED)
 
 
 @audit_app.command("list")
 def list_records(log: Log, *, count: Count = 20, as_json: AsJson = False) -> None:
     """List the last records."""
     with clean_exit():
-        from langchain_gptoss.audit.queries import last, summary
+        from langchain_gptoss.audit.queries import read_last_entries, summarize_entry
 
-        found = last(log, count)
+        entries = read_last_entries(log, count)
         if as_json:
-            typer.echo(json.dumps([_plain(entry) for entry in found], ensure_ascii=False, indent=2))
+            typer.echo(json.dumps([_to_dict(entry) for entry in entries], ensure_ascii=False, indent=2))
             return
-        for entry in found:
-            typer.echo(summary(entry))
+        for entry in entries:
+            typer.echo(summarize_entry(entry))
 
 
 @audit_app.command("prune")
 def prune_log(log: Log, *, older_than: Age, key_file: KeyFile = None, reason: Reason = "retention") -> None:
-    """Remove old records, and record that; the log stays verifiable."""
+    """Remove old records, and record the removal; the log can still be verified."""
     with clean_exit():
         from langchain_gptoss.audit.pruning import prune
 
-        done = prune(log, older_than=_age(older_than), key=key_file, reason=reason)
-        typer.echo(f"Removed {done.removed:,} records; the log has {done.kept:,} lines.")
+        result = prune(log, older_than=_parse_age(older_than), key=key_file, reason=reason)
+        typer.echo(f"Removed {result.removed:,} records; the log has {result.kept:,} lines.")
 
 
-def _age(text: str) -> timedelta:
+def _parse_age(text: str) -> timedelta:
     from langchain_gptoss.errors import InvalidInputError
 
-    found = _AGE.fullmatch(text.strip().lower())
-    if found is None:
-        raise InvalidInputError(f"--older-than is {text!r}; write a number and h, d, w or y, as in 180d.")
-    return timedelta(hours=int(found[1]) * _HOURS[found[2]])
+    match = _AGE.fullmatch(text.strip().lower())
+    if match is None:
+        raise InvalidInputError(f"--older-than is {text!r}.", hint="Write a number and h, d, w or y, such as 180d.")
+    return timedelta(hours=int(match[1]) * _HOURS_BY_UNIT[match[2]])
 
 
-def _plain(entry: "Entry") -> dict[str, Any]:
+def _to_dict(entry: "Entry") -> dict[str, Any]:
     values = {"seq": entry.seq, "time": entry.time, "previous": entry.previous, "hash": entry.hash}
     return values | {"record": entry.record}

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 from langchain_core.runnables import Runnable
 
-from langchain_gptoss.audit import provenance
+from langchain_gptoss.audit import get_provenance
 from langchain_gptoss.chatbot import Chatbot
 from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.serve.gate import PAGE_HEADERS
@@ -42,7 +42,7 @@ def build_page_routes(chatbot: Runnable[Any, Any], *, title: str, needs_key: boo
             "title": title,
             "needs_key": needs_key,
             "sessions": isinstance(chatbot, Chatbot) and chatbot.sessions is not None,
-            "provenance": provenance(parts.llm)["line"] if parts else "",
+            "provenance": get_provenance(parts.llm)["line"] if parts else "",
             "languages": {texts.language: _describe(texts) for texts in (parts.texts.values() if parts else ())},
         }
 

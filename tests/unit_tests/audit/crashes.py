@@ -1,6 +1,6 @@
-"""Writes audit logs in children that die at chosen points, and prints what was acknowledged and what was found.
+"""Writes audit logs in children that die at chosen points, and prints their receipts and the state of the logs.
 
-Run as a script by test_audit_log.py, in a process of its own: it forks, which a process with threads must not.
+test_log.py runs it as a script, because a process with threads must not fork.
 """
 
 import json
@@ -16,8 +16,8 @@ from langchain_gptoss.audit import AnswerRecord, AuditLog, files, read_entries, 
 RECORD = AnswerRecord(question="Where is Bob's order?", answer="On its way. " * 20, user="bob")
 
 
-def dying_after(calls: int, share: float):
-    """Replaces the writer by one that writes a share of the bytes of its n-th call, and kills the process."""
+def kill_after_calls(calls: int, share: float):
+    """Replace the writer: its n-th call writes a share of the bytes and kills the process."""
     whole, seen = files.write_all, [0]
 
     def write(fd: int, data: bytes) -> None:
@@ -30,43 +30,43 @@ def dying_after(calls: int, share: float):
     files.write_all = write
 
 
-def append_for_ever(path: Path, told: int, threads: int) -> None:
-    """Appends, and tells of each receipt when it is there."""
+def append_forever(path: Path, output: int, threads: int) -> None:
+    """Append records, and write each receipt to a pipe."""
     log = AuditLog(path, pseudonym_key=b"a key of the pseudonyms")
 
-    def work() -> None:
+    def append_records() -> None:
         while True:
             receipt = log.append(RECORD)
-            os.write(told, f"{receipt.seq} {receipt.hash}\n".encode())
+            os.write(output, f"{receipt.seq} {receipt.hash}\n".encode())
 
     for _ in range(threads - 1):
-        threading.Thread(target=work).start()
-    work()
+        threading.Thread(target=append_records).start()
+    append_records()
 
 
-def in_child(path: Path, *, prepare=None, threads: int = 1, kill_after: int | None = None) -> list[str]:
-    """Returns the receipts that a child told of before it died."""
+def run_child(path: Path, *, prepare=None, threads: int = 1, kill_after: int | None = None) -> list[str]:
+    """Return the receipts that a child wrote before it died."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
         if prepare:
             prepare()
-        append_for_ever(path, writing, threads)
+        append_forever(path, writing, threads)
     os.close(writing)
-    told = b""
+    received = b""
     while block := os.read(reading, 4096):
-        told += block
-        if kill_after is not None and len(told) >= kill_after:
+        received += block
+        if kill_after is not None and len(received) >= kill_after:
             os.kill(pid, signal.SIGKILL)
     os.close(reading)
     _, status = os.waitpid(pid, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
-    return told.decode().splitlines()
+    return received.decode().splitlines()
 
 
-def outcome(path: Path, receipts: list[str]) -> dict:
-    """Looks at a log as the crash left it, and again after it was opened and written to."""
+def inspect_log(path: Path, receipts: list[str]) -> dict:
+    """Return the state of a log after a crash, and after it was opened and written to again."""
     problems = [problem.kind for problem in verify(path).problems]
     with AuditLog(path, pseudonym_key=b"a key of the pseudonyms") as log:
         log.append(RECORD)
@@ -84,12 +84,12 @@ def main() -> None:
         is_head = calls % 2 == 0
         for share in (0.0, 1.0) if is_head else (0.0, 0.01, 0.5, 0.9, 1.0):
             path = folder / f"call-{calls}-{share}.jsonl"
-            receipts = in_child(path, prepare=lambda calls=calls, share=share: dying_after(calls, share))
-            found.append({"point": path.stem, **outcome(path, receipts)})
+            receipts = run_child(path, prepare=lambda calls=calls, share=share: kill_after_calls(calls, share))
+            found.append({"point": path.stem, **inspect_log(path, receipts)})
     for number in range(8):
         path = folder / f"kill-{number}.jsonl"
-        receipts = in_child(path, threads=3, kill_after=random.Random(number).randrange(1, 9000))
-        found.append({"point": path.stem, **outcome(path, receipts)})
+        receipts = run_child(path, threads=3, kill_after=random.Random(number).randrange(1, 9000))
+        found.append({"point": path.stem, **inspect_log(path, receipts)})
     print(json.dumps(found))  # noqa: T201 (read by the test)
 
 

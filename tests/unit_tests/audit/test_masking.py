@@ -1,4 +1,4 @@
-"""Masking: what has the form of personal data or of a secret goes, and what only looks like it stays."""
+"""Masking: personal data and secrets are replaced, similar text is kept."""
 
 import re
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from langchain_gptoss.audit import Masker
 from langchain_gptoss.audit.checksums import is_card, is_iban, is_nir
 from langchain_gptoss.errors import InvalidInputError
+from tests import scale
 
 MASKER = Masker()
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
@@ -97,16 +98,16 @@ MISSES = [
 
 
 @pytest.mark.parametrize(("text", "masked"), HITS)
-def test_what_is_found(text, masked):
+def test_personal_data_is_masked(text, masked):
     assert MASKER.mask(text) == masked
 
 
 @pytest.mark.parametrize("text", MISSES)
-def test_what_stays(text):
+def test_similar_text_is_kept(text):
     assert MASKER.mask(text) == text
 
 
-def test_the_same_value_has_the_same_placeholder_within_a_record():
+def test_equal_values_get_one_placeholder_within_a_record():
     value = {
         "question": "06 12 34 56 78 or ada@example.org or 07 11 22 33 44?",
         "answer": ["Call 0612345678.", {"quote": "ADA@example.org"}],
@@ -117,19 +118,19 @@ def test_the_same_value_has_the_same_placeholder_within_a_record():
     }
 
 
-def test_some_keys_are_kept_and_what_is_no_text_stays():
+def test_excluded_keys_and_other_types_are_kept():
     value = {"id": "ada@example.org", "n": 3, "none": None, "ok": True, "deep": [{"id": "ada@example.org"}]}
     assert MASKER.mask_all(value, keep={"id"}) == value
     assert MASKER.mask_all(value)["deep"] == [{"id": "[email-1]"}]
 
 
-def test_patterns_of_ones_own_go_first():
+def test_custom_patterns_are_applied_first():
     masker = Masker(kinds=["email"], patterns={"employee": r"EMP-[0-9]{5}", "name": re.compile(r"Dr (?P<value>\w+)")})
     text = "Dr House (EMP-12345, h@example.org, 06 12 34 56 78)"
     assert masker.mask(text) == "Dr [name-1] ([employee-1], [email-1], 06 12 34 56 78)"
 
 
-def test_a_pattern_that_matches_nothing_at_all_ends():
+def test_pattern_that_matches_the_empty_string():
     assert Masker(patterns={"empty": "x*"}).mask("axxb") == "a[empty-1]b"
 
 
@@ -141,7 +142,7 @@ def test_a_pattern_that_matches_nothing_at_all_ends():
         ({"patterns": {"odd": "("}}, "'odd'.*not a regular expression"),
     ],
 )
-def test_options_that_cannot_work(options, message):
+def test_invalid_options_are_rejected(options, message):
     with pytest.raises(InvalidInputError, match=message):
         Masker(**options)
 
@@ -150,25 +151,29 @@ WORDS = st.text(alphabet=st.sampled_from("abcdefghij éàç,.;!?'\n"), max_size=
 DIGITS = st.text(alphabet="0123456789", min_size=8, max_size=8)
 
 
+@settings(max_examples=scale(500))
 @given(WORDS, WORDS)
-def test_text_without_numbers_or_signs_stays(before, after):
+def test_text_without_numbers_or_signs_is_kept(before, after):
     assert MASKER.mask(before + after) == before + after
 
 
+@settings(max_examples=scale(500))
 @given(WORDS, DIGITS, st.sampled_from(["", " ", ".", "-", "\u00a0", "\u202f"]), st.sampled_from("1234567"), WORDS)
-def test_a_french_number_never_stays(before, digits, gap, first, after):
+def test_french_numbers_are_always_masked(before, digits, gap, first, after):
     pairs = [f"0{first}", *(digits[n : n + 2] for n in range(0, 8, 2))]
     number = gap.join(pairs)
     assert number not in MASKER.mask(f"{before} tel {number} {after}")
 
 
+@settings(max_examples=scale(500))
 @given(WORDS, st.from_regex(r"[a-z0-9]{1,12}@[a-z]{2,12}\.(fr|com|org)", fullmatch=True), WORDS)
-def test_an_address_never_stays(before, address, after):
+def test_email_addresses_are_always_masked(before, address, after):
     assert address not in MASKER.mask(f"{before} {address} {after}")
 
 
+@settings(max_examples=scale(500))
 @given(st.integers(min_value=0, max_value=10**21 - 1), st.booleans())
-def test_a_french_iban_never_stays(account, spaced):
+def test_french_ibans_are_always_masked(account, spaced):
     body = f"{account:021d}00"
     check = 98 - int(body + "152700") % 97
     iban = f"FR{check:02d}{body}"
@@ -177,23 +182,25 @@ def test_a_french_iban_never_stays(account, spaced):
     assert MASKER.mask(f"sur {written} svp") == "sur [iban-1] svp"
 
 
+@settings(max_examples=scale(500))
 @given(st.integers(min_value=0, max_value=10**14 - 1))
-def test_a_card_never_stays(number):
+def test_cards_are_always_masked(number):
     body = f"4{number:014d}"
     card = next(body + digit for digit in "0123456789" if is_card(body + digit, "", ""))
     assert card not in MASKER.mask(f"card {card}.")
 
 
+@settings(max_examples=scale(500))
 @given(st.sampled_from("12"), st.integers(min_value=0, max_value=10**12 - 1))
-def test_a_nir_never_stays(sex, number):
+def test_nirs_are_always_masked(sex, number):
     body = f"{sex}{number:012d}"
     nir = f"{body}{97 - int(body) % 97:02d}"
     assert is_nir(nir, "", "")
     assert nir not in MASKER.mask(f"n° {nir}")
 
 
-@settings(max_examples=150)
+@settings(max_examples=scale(500))
 @given(st.text(max_size=200) | st.text(alphabet="0123456789 +-.:@[]/aFR", max_size=120))
-def test_any_text_can_be_masked_and_masking_again_changes_nothing(text):
+def test_masking_twice_changes_nothing(text):
     once = MASKER.mask(text)
     assert MASKER.mask(once) == once

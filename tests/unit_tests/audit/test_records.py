@@ -1,4 +1,4 @@
-"""What a record holds, where its model comes from, and what the command line shows of a log."""
+"""Records of answers, provenance of their models, and the command line of the log."""
 
 import hashlib
 import json
@@ -11,7 +11,16 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.audit import AnswerRecord, AuditLog, find, last, new_id, provenance, read_entries, sampling
+from langchain_gptoss.audit import (
+    AnswerRecord,
+    AuditLog,
+    find_entry,
+    generate_id,
+    get_provenance,
+    get_sampling,
+    read_entries,
+    read_last_entries,
+)
 from langchain_gptoss.chatbot.types import ChatbotOutput, Citation, Source
 from langchain_gptoss.cli.audit import audit_app
 from langchain_gptoss.engine import ScriptedEngine
@@ -35,14 +44,14 @@ OUTPUT = ChatbotOutput(
 )
 
 
-def made(**more) -> AnswerRecord:
+def build_record(**more) -> AnswerRecord:
     values = {"question": "How long?", "user": "ada", "session": "s1", "prompt_version": "a1b2", "domain": "support"}
-    model = provenance(resolve_model("gpt-oss-20b"))
-    return AnswerRecord.of(OUTPUT, **values, model=model, sampling={"temperature": 0.5}, **more)
+    model = get_provenance(resolve_model("gpt-oss-20b"))
+    return AnswerRecord.from_output(OUTPUT, **values, model=model, sampling={"temperature": 0.5}, **more)
 
 
-def test_a_record_is_made_of_an_output():
-    record = made(guard=["a finding", {"rule": "injection"}])
+def test_record_from_a_chatbot_output():
+    record = build_record(guard=["a finding", {"rule": "injection"}])
     (passage,) = record.passages
     assert passage.sha256 == hashlib.sha256(b"Fourteen days to send").hexdigest()
     assert (passage.source, passage.page, passage.start, passage.end) == ("returns.md", 3, 10, 31)
@@ -52,60 +61,67 @@ def test_a_record_is_made_of_an_output():
     assert record.guard == ({"what": "a finding"}, {"rule": "injection"})
 
 
-def test_dicts_do_as_well_and_unknown_keys_of_an_output_are_left_out():
+def test_record_from_a_dict_ignores_unknown_keys():
     plain = OUTPUT.model_dump()
-    assert AnswerRecord.of(plain, id="1") == AnswerRecord.of(OUTPUT, id="1")
-    sparse = AnswerRecord.of({"answer": "Yes.", "usage": None, "whatever": 1, "passages": [{"text": "x", "n": 1}]})
+    assert AnswerRecord.from_output(plain, id="1") == AnswerRecord.from_output(OUTPUT, id="1")
+    sparse = AnswerRecord.from_output(
+        {"answer": "Yes.", "usage": None, "whatever": 1, "passages": [{"text": "x", "n": 1}]}
+    )
     assert sparse.answer == "Yes."
     assert sparse.passages[0].sha256 == hashlib.sha256(b"x").hexdigest()
-    assert AnswerRecord.of({}, user=None).user is None
+    assert AnswerRecord.from_output({}, user=None).user is None
 
 
-def test_a_misspelt_field_is_an_error_and_records_do_not_change():
+def test_misspelt_field_raises_an_error_and_records_are_frozen():
     with pytest.raises(ValidationError, match="sesion"):
-        AnswerRecord.of({}, sesion="x")
+        AnswerRecord.from_output({}, sesion="x")
     with pytest.raises(ValidationError):
-        made().answer = "Other."
+        build_record().answer = "Other."
 
 
 def test_ids_sort_by_time_and_are_version_7():
-    ids = [new_id() for _ in range(50)]
+    ids = [generate_id() for _ in range(50)]
     assert len(set(ids)) == 50
     assert all(re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", name) for name in ids)
     assert [name[:12] for name in ids] == sorted(name[:12] for name in ids)
 
 
 def test_provenance_of_a_published_model():
-    found = provenance(resolve_model("gpt-oss-20b"))
-    assert found["id"] == "openai/gpt-oss-20b"
-    assert found["licence"] == "Apache-2.0"
-    assert found["line"].startswith("Built with gpt-oss-20b (OpenAI), Apache-2.0")
-    assert "USAGE_POLICY" in found["line"]
+    details = get_provenance(resolve_model("gpt-oss-20b"))
+    assert details["id"] == "openai/gpt-oss-20b"
+    assert details["licence"] == "Apache-2.0"
+    assert details["line"].startswith("Built with gpt-oss-20b (OpenAI), Apache-2.0")
+    assert "USAGE_POLICY" in details["line"]
 
 
-def checkpoint(folder, **config):
+def write_checkpoint(folder, **config):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "gpt_oss", **config}))
     return folder
 
 
 def test_provenance_of_a_folder(tmp_path):
-    folder = checkpoint(tmp_path / "mine", quantization_config={"quant_method": "mxfp4"})
+    folder = write_checkpoint(tmp_path / "mine", quantization_config={"quant_method": "mxfp4"})
     engine = ScriptedEngine([[1]])
     llm = ChatGptOss(model=str(folder), engine=engine)
-    found = provenance(llm)
-    assert (found["id"], found["quantization"], found["checksum"], found["licence"]) == ("mine", "mxfp4", None, None)
-    assert found["line"] == "Built with mine, under the licence of its publisher"
+    details = get_provenance(llm)
+    assert (details["id"], details["quantization"], details["checksum"], details["licence"]) == (
+        "mine",
+        "mxfp4",
+        None,
+        None,
+    )
+    assert details["line"] == "Built with mine, under the licence of its publisher"
     (folder / "SHA256SUMS").write_text(f"{'ab' * 32}  model.safetensors\n{'cd' * 32} *config.json\n")
     (folder / "config.json").write_text(json.dumps({"dtype": "bfloat16"}))
-    found = provenance(llm)
+    details = get_provenance(llm)
     listed = f"{'cd' * 32}  config.json\n{'ab' * 32}  model.safetensors\n"
-    assert found["checksum"] == hashlib.sha256(listed.encode()).hexdigest()
-    assert (found["checksum_of"], found["quantization"]) == ("files", "bfloat16")
+    assert details["checksum"] == hashlib.sha256(listed.encode()).hexdigest()
+    assert (details["checksum_of"], details["quantization"]) == ("files", "bfloat16")
     engine.close()
 
 
-def test_provenance_of_the_hubs_cache_names_revision_and_files(tmp_path):
+def test_provenance_of_the_hub_cache_has_revision_and_checksum(tmp_path):
     blob = tmp_path / "blobs" / ("ef" * 32)
     blob.parent.mkdir()
     blob.write_text(json.dumps({"quantization_config": {"quant_method": "mxfp4"}}))
@@ -113,40 +129,40 @@ def test_provenance_of_the_hubs_cache_names_revision_and_files(tmp_path):
     folder.mkdir(parents=True)
     (folder / "config.json").symlink_to(f"../../blobs/{blob.name}")
     llm = SimpleNamespace(card=resolve_model("gpt-oss-20b"), checkpoint=folder)
-    found = provenance(llm)
-    assert found["revision"] == "0a" * 20
-    assert found["checksum"] == hashlib.sha256(f"{'ef' * 32}  config.json\n".encode()).hexdigest()
-    assert "revision 0a0a0a0a0a0a" in found["line"]
+    details = get_provenance(llm)
+    assert details["revision"] == "0a" * 20
+    assert details["checksum"] == hashlib.sha256(f"{'ef' * 32}  config.json\n".encode()).hexdigest()
+    assert "revision 0a0a0a0a0a0a" in details["line"]
 
 
 def test_provenance_of_a_server_and_of_the_demo():
     served = ChatGptOss(model="gpt-oss-20b", base_url="http://me:pw@gpu:8000/v1", api_key="secret-key")
-    found = provenance(served)
-    assert found["provider"] == "server http://gpu:8000/v1"
-    assert "pw" not in json.dumps(found)
-    demo = provenance(ChatGptOss(model="demo", device="cpu").bind(stop=["x"]))
+    details = get_provenance(served)
+    assert details["provider"] == "server http://gpu:8000/v1"
+    assert "pw" not in json.dumps(details)
+    demo = get_provenance(ChatGptOss(model="demo", device="cpu").bind(stop=["x"]))
     assert (demo["id"], demo["checksum_of"], demo["device"]) == ("demo", "package", "cpu")
     assert "SmolLM2" in demo["line"]
 
 
 def test_provenance_of_other_models():
-    found = provenance(FakeListChatModel(responses=["x"]))
-    assert found["provider"]
-    assert found["revision"] is None
-    assert found["line"].startswith("Built with ")
-    assert provenance(object())["id"] == "object"
+    details = get_provenance(FakeListChatModel(responses=["x"]))
+    assert details["provider"]
+    assert details["revision"] is None
+    assert details["line"].startswith("Built with ")
+    assert get_provenance(object())["id"] == "object"
 
     class Broken(FakeListChatModel):
         def _get_ls_params(self, stop=None, **kwargs):
             raise RuntimeError
 
-    assert provenance(Broken(responses=["x"]))["id"] == "Broken"
+    assert get_provenance(Broken(responses=["x"]))["id"] == "Broken"
 
 
-def test_sampling():
+def test_sampling_parameters():
     llm = ChatGptOss(model="gpt-oss-20b", seed=7, top_p=0.9, base_url="http://gpu/v1")
-    assert sampling(llm) == {"temperature": 1.0, "top_p": 0.9, "top_k": 0, "seed": 7}
-    assert sampling(object()) == {}
+    assert get_sampling(llm) == {"temperature": 1.0, "top_p": 0.9, "top_k": 0, "seed": 7}
+    assert get_sampling(object()) == {}
 
 
 @pytest.fixture(params=[None, KEY], ids=["sha256", "hmac"])
@@ -154,7 +170,7 @@ def log(request, tmp_path):
     path = tmp_path / "audit.jsonl"
     with AuditLog(path, key=request.param, sync="never") as written:
         for number in range(3):
-            written.append(made(id=f"{number}" * 32))
+            written.append(build_record(id=f"{number}" * 32))
         written.append({"event": "login", "user": "ada"})
     if request.param:
         (tmp_path / "key").write_bytes(KEY)
@@ -167,7 +183,7 @@ def run(*arguments, code=0):
     return result
 
 
-def test_the_command_verifies(log):
+def test_verify_command(log):
     path, key = log
     printed = run("verify", path, *key).stdout
     assert "5 records" in printed
@@ -181,7 +197,7 @@ def test_the_command_verifies(log):
     assert json.loads(run("verify", path, "--json", *key, code=1).stdout)["problems"][0]["kind"] == "altered"
 
 
-def test_the_command_says_what_it_cannot_verify(log, tmp_path):
+def test_verify_command_explains_errors(log, tmp_path):
     path, key = log
     assert "no audit log" in run("verify", tmp_path / "none", code=2).stderr
     assert "SEQ:HASH" in run("verify", path, "--head", "x", *key, code=2).stderr
@@ -189,7 +205,7 @@ def test_the_command_says_what_it_cannot_verify(log, tmp_path):
         assert "--key-file" in run("verify", path, code=2).stderr
 
 
-def test_the_command_shows_an_answers_history(log):
+def test_show_command_explains_an_answer(log):
     path, key = log
     printed = run("show", path, "111111", *key).stdout
     order = [
@@ -212,27 +228,27 @@ def test_the_command_shows_an_answers_history(log):
         assert "needs the key" in run("show", path, "2").stdout
 
 
-def test_the_command_shows_that_a_record_was_altered(log):
+def test_show_command_detects_an_altered_record(log):
     path, key = log
     path.write_bytes(path.read_bytes().replace(b"fourteen", b"thirteen", 1))
     assert "DOES NOT MATCH" in run("show", path, "1", *key, code=1).stdout
 
 
-def test_records_that_cannot_be_found(log):
+def test_find_entry_rejects_unknown_and_ambiguous_names(log):
     path, _ = log
-    assert find(path, "0" * 32).seq == 1
+    assert find_entry(path, "0" * 32).seq == 1
     for which, message in (("999", "No record"), ("abc", "neither"), ("ffffff", "No record")):
         with pytest.raises(InvalidInputError, match=message):
-            find(path, which)
+            find_entry(path, which)
     with AuditLog(path.with_name("two"), sync="never") as twins:
-        twins.append(made(id="a" * 31 + "1"))
-        twins.append(made(id="a" * 31 + "2"))
+        twins.append(build_record(id="a" * 31 + "1"))
+        twins.append(build_record(id="a" * 31 + "2"))
     with pytest.raises(InvalidInputError, match="2 records"):
-        find(path.with_name("two"), "aaaaaa")
+        find_entry(path.with_name("two"), "aaaaaa")
     assert "neither" in run("show", path, "?", code=2).stderr
 
 
-def test_the_command_lists_the_last_records(log, tmp_path):
+def test_list_command(log, tmp_path):
     path, _ = log
     lines = run("list", path, "-n", "2").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["3", "4"]
@@ -240,19 +256,19 @@ def test_the_command_lists_the_last_records(log, tmp_path):
     assert "How long?" in lines[0]
     assert [entry["seq"] for entry in json.loads(run("list", path, "--json").stdout)] == [0, 1, 2, 3, 4]
     assert "no audit log" in run("list", tmp_path / "none", code=2).stderr
-    assert [entry.seq for entry in last(path, 3)] == [2, 3, 4]
+    assert [entry.seq for entry in read_last_entries(path, 3)] == [2, 3, 4]
 
 
-def test_the_last_records_are_found_across_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("langchain_gptoss.audit.files._BLOCK", 37)
+def test_last_entries_are_read_across_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("langchain_gptoss.audit.files.BLOCK_BYTES", 37)
     path = tmp_path / "a.jsonl"
     with AuditLog(path, sync="never") as log:
         for _ in range(5):
-            log.append(made())
-    assert last(path, 99) == list(read_entries(path))
+            log.append(build_record())
+    assert read_last_entries(path, 99) == list(read_entries(path))
 
 
-def test_the_command_prunes(log):
+def test_prune_command(log):
     path, key = log
     assert "Removed 0 records" in run("prune", path, "--older-than", "180d", *key).stdout
     printed = run("prune", path, "--older-than", "0h", "--reason", "on request", *key).stdout

@@ -70,6 +70,6 @@ def test_an_answer_that_cannot_be_recorded_is_an_error_or_a_gap(tmp_path, on_err
                 bot.invoke(EXPRESS)
         else:
             assert bot.invoke(EXPRESS).answer
-            assert log.gap == 1
+            assert log.gap_count == 1
         del log._ledger.add
     assert verify(path).ok
