@@ -18,16 +18,16 @@ RECORD = AnswerRecord(question="Where is Bob's order?", answer="On its way. " * 
 
 def kill_after_calls(calls: int, share: float):
     """Replace the writer: its n-th call writes a share of the bytes and kills the process."""
-    whole, seen = files.write_all, [0]
+    original, count = files.write_all, [0]
 
-    def write(fd: int, data: bytes) -> None:
-        if seen[0] == calls:
-            whole(fd, data[: round(len(data) * share)])
+    def write_or_die(fd: int, data: bytes) -> None:
+        if count[0] == calls:
+            original(fd, data[: round(len(data) * share)])
             os.kill(os.getpid(), signal.SIGKILL)
-        seen[0] += 1
-        whole(fd, data)
+        count[0] += 1
+        original(fd, data)
 
-    files.write_all = write
+    files.write_all = write_or_die
 
 
 def append_forever(path: Path, output: int, threads: int) -> None:
@@ -71,26 +71,27 @@ def inspect_log(path: Path, receipts: list[str]) -> dict:
     with AuditLog(path, pseudonym_key=b"a key of the pseudonyms") as log:
         log.append(RECORD)
     after = verify(path)
-    held = {f"{entry.seq} {entry.hash}" for entry in read_entries(path)}
-    lost = [receipt for receipt in receipts if receipt not in held]
+    present = {f"{entry.seq} {entry.hash}" for entry in read_entries(path)}
+    lost = [receipt for receipt in receipts if receipt not in present]
     return {"before": problems, "after": [str(p) for p in after.problems], "notes": len(after.notes), "lost": lost,
             "receipts": len(receipts), "torn": len(list(path.parent.glob(f"{path.name}.torn-*")))}  # fmt: skip
 
 
 def main() -> None:
+    """Print the state of each log as JSON."""
     folder = Path(sys.argv[1])
-    found = []
+    states = []
     for calls in range(9):  # head, first line, head; then a line and a head for each record
         is_head = calls % 2 == 0
         for share in (0.0, 1.0) if is_head else (0.0, 0.01, 0.5, 0.9, 1.0):
             path = folder / f"call-{calls}-{share}.jsonl"
             receipts = run_child(path, prepare=lambda calls=calls, share=share: kill_after_calls(calls, share))
-            found.append({"point": path.stem, **inspect_log(path, receipts)})
-    for number in range(8):
+            states.append({"point": path.stem, **inspect_log(path, receipts)})
+    for number in range(int(sys.argv[2])):
         path = folder / f"kill-{number}.jsonl"
         receipts = run_child(path, threads=3, kill_after=random.Random(number).randrange(1, 9000))
-        found.append({"point": path.stem, **inspect_log(path, receipts)})
-    print(json.dumps(found))  # noqa: T201 (read by the test)
+        states.append({"point": path.stem, **inspect_log(path, receipts)})
+    print(json.dumps(states))  # noqa: T201 (read by the test)
 
 
 if __name__ == "__main__":

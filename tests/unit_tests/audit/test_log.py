@@ -13,6 +13,7 @@ import pytest
 
 from langchain_gptoss.audit import AnswerRecord, AuditLog, Masker, files, read_entries, verify
 from langchain_gptoss.errors import InvalidInputError, StorageError
+from tests import scale
 
 KEY = b"0123456789abcdef0123456789abcdef"
 HERE = Path(__file__).parent
@@ -144,9 +145,9 @@ def test_many_processes_append_to_one_log(path):
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(3)]
     assert [process.wait(60) for process in running] == [0, 0, 0]
-    found = verify(path)
-    assert found.ok
-    assert found.records == 61
+    verification = verify(path)
+    assert verification.ok
+    assert verification.records == 61
 
 
 async def test_async_append(path):
@@ -157,20 +158,23 @@ async def test_async_append(path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills children that it forked")
 def test_killed_processes_lose_no_record_with_a_receipt(tmp_path):
-    ran = subprocess.run(
-        [sys.executable, str(HERE / "crashes.py"), str(tmp_path)], capture_output=True, text=True, check=False
+    process = subprocess.run(
+        [sys.executable, str(HERE / "crashes.py"), str(tmp_path), str(scale(40))],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout)
-    assert len(found) > 25
-    for crash in found:
+    assert process.returncode == 0, process.stderr
+    crashes = json.loads(process.stdout)
+    assert len(crashes) > 25
+    for crash in crashes:
         assert crash["lost"] == [], crash
         assert crash["after"] == [], crash
         assert set(crash["before"]) <= {"torn", "removed", "head"}, crash
         assert crash["notes"] == crash["torn"], crash
-    torn = [crash["point"] for crash in found if crash["torn"]]
+    torn = [crash["point"] for crash in crashes if crash["torn"]]
     assert len(torn) == 12  # four lines, each torn at three places
-    assert sum(crash["receipts"] for crash in found) > 20
+    assert sum(crash["receipts"] for crash in crashes) > 20
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["sha256", "hmac"])
@@ -186,9 +190,9 @@ def test_torn_line_is_moved_aside_and_recorded(path, key):
         files.get_companion_path(path, "head").write_bytes(head)
         assert find_problem_kinds(path, key=key) == ["torn"]
         open_log(path, key=key).close()
-        found = verify(path, key=key)
-        assert found.ok
-        assert f"{cut} bytes" in found.notes[0]
+        verification = verify(path, key=key)
+        assert verification.ok
+        assert f"{cut} bytes" in verification.notes[0]
         (torn,) = path.parent.glob("*.torn-*")
         assert torn.read_bytes() == line[:cut]
         torn.unlink()
@@ -337,9 +341,9 @@ def test_full_disk_with_continue_records_the_gap_later(path, full_disk, caplog):
         assert log.append(RECORD).seq == 3
         assert log.gap_count == 0
     assert list_events(path) == ["created", "answer", "gap", "answer"]
-    found = verify(path)
-    assert found.ok
-    assert "3 records could not be written" in found.notes[0]
+    verification = verify(path)
+    assert verification.ok
+    assert "3 records could not be written" in verification.notes[0]
 
 
 def test_gap_is_recorded_when_the_log_is_closed(path, full_disk, caplog):
@@ -400,8 +404,8 @@ assert verify(path).ok
 ballast.unlink()
 assert log.append(AnswerRecord()).is_written
 log.close()
-found = verify(path)
-assert found.ok and "1 records could not be written" in found.notes[0] and "No space left" in path.read_text(), found
+verification = verify(path)
+assert verification.ok and "1 records could not be written" in verification.notes[0] and "No space left" in path.read_text(), verification
 """
 
 
@@ -410,10 +414,10 @@ def test_real_full_disk(tmp_path):
     command = ["unshare", "-m", "sh", "-c", shell, "sh", str(tmp_path), sys.executable, ON_TMPFS]
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare, to mount a small disk")
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode == 77 or "unshare:" in ran.stderr:
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode == 77 or "unshare:" in process.stderr:
         pytest.skip("may not mount a small disk here")
-    assert ran.returncode == 0, ran.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_locked_log_raises_an_error_or_continues(path, monkeypatch):
