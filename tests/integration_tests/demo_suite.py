@@ -1,4 +1,4 @@
-"""LangChain's own integration suite for the demo model, here or on a server."""
+"""LangChain's standard integration tests with the demo model, on this machine or on a server."""
 
 from typing import Any
 
@@ -7,11 +7,14 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_gptoss import ChatGptOss
 
-LOOPS = "With 135 million parameters it repeats itself inside a string until the token limit"
+REPEATS = "With 135 million parameters the model repeats itself inside a string until the token limit"
 
 
 class DemoSuite(ChatModelIntegrationTests):
-    """What the demo model is too small for is expected to fail, and passes in test_standard_scripted."""
+    """The standard tests; those for which the demo model is too small are expected to fail.
+
+    All of them pass in test_standard_scripted.
+    """
 
     @property
     def chat_model_class(self) -> type[ChatGptOss]:
@@ -29,32 +32,32 @@ class DemoSuite(ChatModelIntegrationTests):
     def supports_anthropic_inputs(self) -> bool:
         return True
 
-    @pytest.mark.xfail(reason=LOOPS)
+    @pytest.mark.xfail(reason=REPEATS)
     @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
     def test_structured_output(self, model: Any, schema_type: str) -> None:
         super().test_structured_output(model, schema_type)
 
-    @pytest.mark.xfail(reason=LOOPS)
+    @pytest.mark.xfail(reason=REPEATS)
     @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
     async def test_structured_output_async(self, model: Any, schema_type: str) -> None:
         await super().test_structured_output_async(model, schema_type)
 
-    @pytest.mark.xfail(reason=LOOPS)
+    @pytest.mark.xfail(reason=REPEATS)
     def test_structured_output_pydantic_2_v1(self, model: Any) -> None:
         super().test_structured_output_pydantic_2_v1(model)
 
-    @pytest.mark.xfail(reason=LOOPS)
+    @pytest.mark.xfail(reason=REPEATS)
     def test_structured_output_optional_param(self, model: Any) -> None:
         super().test_structured_output_optional_param(model)
 
-    @pytest.mark.xfail(reason="With 135 million parameters it does not find the keys that the prompt names")
+    @pytest.mark.xfail(reason="With 135 million parameters the model does not find the keys that the prompt names")
     def test_json_mode(self, model: Any) -> None:
         super().test_json_mode(model)
 
-    @pytest.mark.xfail(reason="With 135 million parameters it answers by itself where a tool should be called")
+    @pytest.mark.xfail(reason="With 135 million parameters the model answers without calling the tool")
     def test_agent_loop(self, model: Any) -> None:
         super().test_agent_loop(model)
 
-    @pytest.mark.xfail(reason="It has not learnt Chinese and Japanese")
+    @pytest.mark.xfail(reason="The model was not trained on Chinese and Japanese")
     def test_unicode_tool_call_integration(self, model: Any) -> None:
         super().test_unicode_tool_call_integration(model)
