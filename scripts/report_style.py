@@ -27,38 +27,38 @@ IRREGULAR_PARTICIPLES = frozenset(
 NO_PARTICIPLES = frozenset("embed feed seed need proceed exceed speed shed".split())
 VERBS = frozenset(
     """abandon abstain accept access account acquire activate adapt add advance align allocate allow analyse anchor
-    answer append apply approve are arm arrange ask assemble assert assign attach audit await balance batch begin bind
-    blank block boost break bring browse build cache calculate calibrate call can cancel canonicalize cap capture cast
-    catch change chat check choose chunk cite claim clamp classify clean clear clip close collapse collect combine
-    compact compare compile complete compose compress compute concatenate condense configure confirm connect consume
-    contains continue contradict contradicts convert copy correct count cover covers create crop cut deal decide
-    declare decline decode decompress decrypt dedent deduplicate define delay delegate delete deliver demand dequantize
-    derive describe deserialize detach detect determine diff disable discard dispatch display divide do does draft drain
-    draw drop dump embed emit enable encode encrypt end enforce enforces ensure enter enumerate escape estimate evaluate
-    evict
-    examine exchange exclude execute exists exit expand expect explain export expose extend extract fail feed fetch fill
-    filter find finish fit fits fix flatten flush fold follow forbid forget format forward free freeze fsync fuse gather
-    generate get give grade group grow guard guess halt handle has hash hide highlight hold holds identify ignore import
-    include includes index infer inherit initialize inline insert inspect install interleave interpret invalidate invert
-    invoke is iterate
-    join judge keep kill label launch lay lead let lex limit link list listen load locate lock log look lower main make
-    map mark mask match matches materialize matches measure merge migrate mirror mount move multiply must name narrow
-    needs negotiate normalize note notice notify number observe offer omit open order overlaps override own pack pad
-    parse partition pass patch pause perform permute pick pin place plan play poll pool pop populate post prefill
-    prefix prepare preprocess prepend present preserve press print probe process produce profile project prompt prove
-    provide prune publish pull push put quantize query quote raise rank read rebuild recalculate receive recognize
-    recompute reconstruct record recover redact reduce refer refresh refuse regenerate register reject relabel release
-    reload remove rename render reopen reorder repair repeat replace reply report request require requires reread
-    rerank reserve reset resolve respond restart restore restrict resume retain retrieve retry return reuse reverse
-    revise rewrite roll rotate round route run sample sanitize save say scale scan schedule score scroll search select
-    send separate serialize serve set settle shape share shift shorten should show shrink shut shuffle sign simplify
-    simulate sink skip sleep slice smooth solve sort spawn speak spell split squeeze stack standardize start state stem
-    step stop store stream strip submit subtract suggest sum summarize supports swap switch synchronize sync take tally
-    tell test throttle tie time tokenize toggle total touch trace track train transform translate transpose traverse
-    treat trim truncate try turn unescape unify union unload unlock unpack unpermute unregister unwrap update upgrade
-    upload upsert use uses validate verify view visit wait walk warm warn watch weigh widen will withdraw wrap write
-    convolve download silence yield zip
-    enlarge intersect negate pseudonymize unpickle""".split()
+    answer append apply approve are arm arrange ask assemble assert assign attach attend audit await balance
+    batch begin bind blank block boost break bring browse build cache calculate calibrate call can cancel
+    canonicalize cap capture cast catch change chat check choose chunk cite claim clamp classify clean clear
+    clip close collapse collect combine compact compare compile complete compose compress compute concatenate
+    condense configure confirm connect consume contains continue contradict contradicts convert convolve copy
+    correct count cover covers create crop cut deal decide declare decline decode decompress decrypt dedent
+    deduplicate define delay delegate delete deliver demand dequantize derive describe deserialize detach detect
+    determine diff disable discard dispatch display divide do does download draft drain draw drop dump embed
+    emit enable encode encrypt end enforce enforces enlarge ensure enter enumerate escape estimate evaluate
+    evict examine exchange exclude execute exists exit expand expect explain export expose extend extract fail
+    feed fetch fill filter find finish fit fits fix flatten flush fold follow forbid forget format forward free
+    freeze fsync fuse gather generate get give grade group grow guard guess halt handle has hash hide highlight
+    hold holds identify ignore import include includes index infer inherit initialize inline insert inspect
+    install interleave interpret intersect invalidate invert invoke is iterate join judge keep kill label launch
+    lay lead let lex limit link list listen load locate lock log look lower main make map mark mask match
+    matches materialize measure merge migrate mirror mount move multiply must name narrow needs negate negotiate
+    normalize note notice notify number observe offer omit open order overlaps override own pack pad parse
+    partition pass patch pause perform permute pick pin place plan play poll pool pop populate post prefill
+    prefix prepare prepend preprocess present preserve press print probe process produce profile project prompt
+    prove provide prune pseudonymize publish pull push put quantize query quote raise rank read rebuild
+    recalculate receive recognize recompute reconstruct record recover redact reduce refer refresh refuse
+    regenerate register reject relabel release reload remove rename render reopen reorder repair repeat replace
+    replay reply report request require requires rerank reread reserve reset resolve respond restart restore
+    restrict resume retain retrieve retry return reuse reverse revise rewrite roll rotate round route run sample
+    sanitize save say scale scan schedule score scroll search select send separate serialize serve set settle
+    shape share shift shorten should show shrink shuffle shut sign silence simplify simulate sink skip sleep
+    slice smooth solve sort spawn speak spell split squeeze stack standardize start state stem step stop store
+    stream strip submit subtract suggest sum summarize supports swap switch sync synchronize take tally tell
+    test throttle tie time toggle tokenize total touch trace track train transform translate transpose traverse
+    treat trim truncate try turn unescape unify union unload unlock unpack unpermute unpickle unregister unwrap
+    update upgrade upload upsert use uses validate verify view visit wait walk warm warn watch weigh widen will
+    withdraw wrap write yield zip""".split()
 )
 OTHER_FIRST_WORDS = frozenset("from as to on with in at for by".split())  # from_texts, as_retriever, on_llm_start
 

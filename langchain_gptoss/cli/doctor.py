@@ -75,7 +75,7 @@ def this_machine() -> "Hardware":
 
     status = get_kernel_status()
     level: CpuKernel = next((known for known in get_args(CpuKernel) if known == status.level), "none")
-    return probe_hardware(cpu_kernel=level, cpu_kernel_reason=status.why)
+    return probe_hardware(cpu_kernel=level, cpu_kernel_reason=status.reason)
 
 
 def _cards() -> "list[ModelCard]":

@@ -1,4 +1,4 @@
-"""Constrained decoding on llguidance: at each step, which tokens the grammar allows."""
+"""Constrained decoding with llguidance: the tokens that a grammar allows at each step."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -13,51 +13,82 @@ from langchain_gptoss.errors import GptOssError, InvalidInputError
 
 @lru_cache(maxsize=256)
 def check_grammar(lark: str) -> None:
-    """Checks that a grammar can be followed, before anything is generated.
+    """Check a grammar before anything is generated.
 
     Raises:
-        InvalidInputError: It cannot, most often because a JSON schema in it uses what cannot be constrained.
+        InvalidInputError: llguidance rejects the grammar, most often because of an unsupported part of a JSON schema.
     """
     problem = LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(lark))
     if problem and not problem.startswith("WARNING"):
         reason = problem.strip().splitlines()[0]
         raise InvalidInputError(
-            f"The answer cannot be held to this schema: {reason}. Simplify the schema, or pass strict=False, so that "
-            "the model is asked and not held."
+            f"The answer cannot be constrained to this schema: {reason}.",
+            hint="Simplify the schema, or pass strict=False; the model then sees the schema, and nothing enforces it.",
         )
 
 
 class GrammarTokenizer:
-    """A checkpoint's vocabulary as llguidance needs it; made once and shared by every request."""
+    """A checkpoint's vocabulary for llguidance, shared by all requests of an engine."""
 
-    def __init__(self, folder: Path, *, size: int, stop_ids: list[int] | None = None) -> None:
-        """Takes the checkpoint's folder, the number of logits, and the tokens that end a text."""
-        text = (folder / "tokenizer.json").read_text(encoding="utf-8")
-        self.size = size
-        self._tokenizer: Any = LLTokenizer(text, n_vocab=size, eos_token=stop_ids or None)
+    def __init__(self, folder: Path, *, vocabulary_size: int) -> None:
+        """Set the source of the vocabulary; it is read with the first matcher.
 
-    def matcher(self, grammar: Grammar) -> "GrammarMatcher":
-        """Returns a matcher at the beginning of an answer."""
-        return GrammarMatcher(LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar.lark)), self.size)
+        Args:
+            folder: The checkpoint.
+            vocabulary_size: Number of logits; it may exceed the number of tokens.
+        """
+        self._file = folder / "tokenizer.json"
+        self._vocabulary_size = vocabulary_size
+        # llguidance fixes the stop tokens in its tokenizer, and chat formats with different ones may share an engine.
+        self._tokenizers: dict[frozenset[int], Any] = {}
+
+    def create_matcher(self, grammar: Grammar, *, stop_ids: frozenset[int]) -> "GrammarMatcher":
+        """Return a matcher at the beginning of an answer.
+
+        Args:
+            grammar: The grammar of the answer.
+            stop_ids: Tokens that are allowed where the grammar may end. If it is empty, the end-of-text token of
+                tokenizer.json is used.
+        """
+        if stop_ids not in self._tokenizers:
+            text = self._file.read_text(encoding="utf-8")
+            tokenizer = LLTokenizer(text, n_vocab=self._vocabulary_size, eos_token=sorted(stop_ids) or None)
+            self._tokenizers[stop_ids] = tokenizer
+        matcher = LLMatcher(self._tokenizers[stop_ids], LLMatcher.grammar_from_lark(grammar.lark))
+        return GrammarMatcher(matcher, self._vocabulary_size)
 
 
 class GrammarMatcher:
-    """Where one answer stands in its grammar."""
+    """The position of one answer in its grammar."""
 
-    def __init__(self, matcher: Any, size: int) -> None:
-        """Takes llguidance's matcher and the number of logits."""
+    def __init__(self, matcher: Any, vocabulary_size: int) -> None:
+        """Wrap llguidance's matcher.
+
+        Args:
+            matcher: A `llguidance.LLMatcher`.
+            vocabulary_size: Number of logits.
+        """
         self._matcher = matcher
-        self._size = size
+        self._vocabulary_size = vocabulary_size
 
-    def masked(self, logits: torch.Tensor) -> torch.Tensor:
-        """Returns the logits (shape [vocabulary]) with those of forbidden tokens at minus infinity."""
-        bias = bytearray(self._matcher.compute_logit_bias())  # one byte a token, 0 where it is forbidden
+    def mask_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits with minus infinity for forbidden tokens.
+
+        Args:
+            logits: [vocabulary].
+
+        Raises:
+            GptOssError: llguidance failed, for example because the grammar became too large.
+        """
+        bias = bytearray(self._matcher.compute_logit_bias())  # one byte per token; 0 means forbidden
         if problem := self._matcher.get_error():
-            raise GptOssError(f"The grammar could not be followed: {problem.splitlines()[0]}")
-        forbidden = torch.frombuffer(bias, dtype=torch.uint8)[: self._size] == 0
-        return logits.masked_fill(forbidden.to(logits.device), -torch.inf)
+            raise GptOssError(
+                f"llguidance cannot follow the grammar: {problem.splitlines()[0]}.", hint="Simplify the schema."
+            )
+        is_forbidden = torch.frombuffer(bias, dtype=torch.uint8)[: self._vocabulary_size] == 0
+        return logits.masked_fill(is_forbidden.to(logits.device), -torch.inf)
 
-    def accept(self, token_id: int) -> bool:
-        """Takes the next token, and returns whether the answer is complete with it."""
+    def accept_token(self, token_id: int) -> bool:
+        """Advance by one token; return True if the answer is complete."""
         self._matcher.consume_token(token_id)
         return bool(self._matcher.is_stopped())

@@ -1,4 +1,4 @@
-"""A checkpoint folder becomes a model in memory: planned first, so that what cannot work is said before it is read."""
+"""Turns a checkpoint folder into a model in memory; planning comes first, so that impossible options fail at once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,17 +18,16 @@ from langchain_gptoss.models.safetensors_files import list_weight_files
 from langchain_gptoss.models.shapes import parse_shape
 
 
-def probe_machine(*, measure: bool = False, kernel: bool = True) -> Hardware:
-    """Returns what this machine offers.
+def probe_machine(*, needs_kernel: bool = True) -> Hardware:
+    """Return the hardware of this machine; the memory bandwidth is not measured.
 
     Args:
-        measure: Whether to measure the memory bandwidth; only estimates of speed need it.
-        kernel: Whether to look for the CPU kernel, which is compiled on first use; only packed experts want it.
+        needs_kernel: Include the CPU kernel, which is compiled on first use; only packed experts need it.
     """
-    if not kernel:
-        return probe_hardware(measure=measure)
+    if not needs_kernel:
+        return probe_hardware(measure=False)
     status = get_kernel_status()
-    return probe_hardware(cpu_kernel=status.level, cpu_kernel_reason=status.why, measure=measure)
+    return probe_hardware(cpu_kernel=status.level, cpu_kernel_reason=status.reason, measure=False)
 
 
 def plan_checkpoint(
@@ -39,49 +38,67 @@ def plan_checkpoint(
     experts: str | None = None,
     max_context: int | None = None,
 ) -> Plan:
-    """Returns how a checkpoint runs best here; what is given overrides.
+    """Return the best plan for a checkpoint on this machine; options that are not None are binding.
+
+    Args:
+        folder: The checkpoint.
+        device: `"cuda"`, `"cpu"`, `"mps"`, or None.
+        dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None.
+        experts: `"packed"`, `"unpacked"`, or None.
+        max_context: Length of the context in tokens, or None.
 
     Raises:
-        InvalidInputError: Something that cannot work on any machine, or not on this one.
-        GptOssMemoryError: It does not fit; says what is needed, what is free, and what would work.
+        InvalidInputError: An option cannot be met on this machine, or on any.
+        GptOssMemoryError: The model does not fit; the message names the needed and the free memory, and alternatives.
     """
     shape = parse_shape(read_config(folder))
     card = ModelCard(name=folder.name, source=str(folder), shape=shape)
-    hardware = probe_machine(kernel=shape.checkpoint_experts == "mxfp4")
-    made = make_plan(card, hardware, context=max_context, device=device, dtype=dtype, experts=experts)
-    require_fits(made)
-    return made
+    hardware = probe_machine(needs_kernel=shape.checkpoint_experts == "mxfp4")
+    plan = make_plan(card, hardware, context=max_context, device=device, dtype=dtype, experts=experts)
+    require_fits(plan)
+    return plan
 
 
-def piece_of(folder: Path, plan: Plan) -> Callable[[int], int]:
-    """Returns how many tokens of a prompt can be read at once, by the number of tokens that are in the cache."""
+def create_chunk_limit(folder: Path, plan: Plan) -> Callable[[int], int]:
+    """Return a function from the number of cached tokens to the maximum prefill chunk that fits into memory.
+
+    Args:
+        folder: The checkpoint.
+        plan: The plan that it was loaded with.
+    """
     shape = parse_shape(read_config(folder))
     width = compute_activation_width(device=plan.device, dtype=plan.dtype, experts=plan.experts)
     flash = plan.attention == "flash"
-    return lambda read: compute_prefill_tokens(
-        shape, min(read + PREFILL_TOKENS, plan.context), width=width, flash=flash
+    return lambda cached: compute_prefill_tokens(
+        shape, min(cached + PREFILL_TOKENS, plan.context), width=width, flash=flash
     )
 
 
 def load_model(folder: Path, plan: Plan) -> Any:
-    """Loads a gpt_oss checkpoint: safetensors only, no code from the checkpoint, no network.
+    """Load a gpt_oss checkpoint: safetensors only, no code from the checkpoint, no network.
+
+    Args:
+        folder: The checkpoint.
+        plan: A plan that fits.
 
     Returns:
         A `transformers.GptOssForCausalLM` in evaluation mode.
 
     Raises:
-        CheckpointError: Weights are missing or of another shape than the config says.
-        GptOssMemoryError: Memory ran out while loading.
+        CheckpointError: Weights are missing, or their shapes contradict the config.
+        GptOssMemoryError: Memory ran out during loading.
     """
-    from langchain_gptoss.engine.weights import load_weights  # brings transformers
+    from langchain_gptoss.engine.weights import load_weights  # imports transformers
 
     if plan.device == "cpu" and torch.get_num_threads() > plan.threads:
-        torch.set_num_threads(plan.threads)  # torch counts a machine's cores, and not those that a container may use
-    size = sum(file.stat().st_size for file in list_weight_files(folder))
+        torch.set_num_threads(plan.threads)  # torch counts all cores, even those that a container may not use
+    size_bytes = sum(file.stat().st_size for file in list_weight_files(folder))
     try:
-        with show_progress(size, f"Loading {folder.name}") as bar:
+        with show_progress(size_bytes, f"Loading {folder.name}") as bar:
             return load_weights(folder, plan, bar.update)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-            raise GptOssMemoryError(f"Memory ran out while loading {folder.name!r}. Close other programs.") from error
+            raise GptOssMemoryError(
+                f"Memory ran out while loading {folder.name!r}.", hint="Close other programs."
+            ) from error
         raise CheckpointError(f"{str(folder)!r} cannot be loaded: {error}") from error

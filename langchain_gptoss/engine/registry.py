@@ -1,15 +1,24 @@
-"""One process holds one copy of a model: everything that asks for the same checkpoint shares its engine."""
+"""One copy of a model per process: all models for the same checkpoint share its engine."""
 
 import atexit
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.models.planning.plan import Plan
 
+
+@dataclass(frozen=True, kw_only=True)
+class _LocalEntry:
+    folder: Path
+    plan: Plan
+    engine: Engine
+
+
 _lock = threading.Lock()
-_engines: dict[tuple[object, ...], Engine] = {}
-_local: list[tuple[Path, Plan, Engine]] = []
+_local_entries: list[_LocalEntry] = []
+_remote_engines: dict[tuple[object, ...], Engine] = {}
 
 
 def get_local_engine(
@@ -20,59 +29,72 @@ def get_local_engine(
     experts: str | None = None,
     max_context: int | None = None,
 ) -> Engine:
-    """Returns the engine for a checkpoint; the first call plans and loads it, and the others wait for that.
+    """Return the engine of a checkpoint; the first call plans and loads it, and concurrent calls wait.
 
-    An engine that is there is shared with everybody whose wishes it meets; a wish left open is met by any.
+    A loaded engine is shared if it has every option that is not None.
 
     Args:
         folder: A checked gpt_oss checkpoint.
-        device: `"cuda"`, `"cpu"`, `"mps"`, or None to choose.
-        dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None to choose.
-        experts: `"packed"`, `"unpacked"`, or None to choose.
-        max_context: The longest prompt and answer together, in tokens; None: the longest that fits.
+        device: `"cuda"`, `"cpu"`, `"mps"`, or None for the best.
+        dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None for the best.
+        experts: `"packed"`, `"unpacked"`, or None for the best.
+        max_context: Length of the context in tokens, prompt and answer together; None means the longest that fits.
 
     Raises:
         CheckpointError: The checkpoint is damaged.
-        GptOssMemoryError: It does not fit into the memory that is free.
-        InvalidInputError: A wish that cannot be met.
+        GptOssMemoryError: The model does not fit into the free memory.
+        InvalidInputError: An option cannot be met.
     """
     folder = folder.resolve()
-    wishes = {"device": device, "dtype": dtype, "experts": experts, "context": max_context}
+    options = {"device": device, "dtype": dtype, "experts": experts, "context": max_context}
     with _lock:
-        for place, plan, engine in _local:
-            if place == folder and all(wish in {None, getattr(plan, name)} for name, wish in wishes.items()):
-                return engine
-        # Imported here: these bring torch and transformers.
-        from langchain_gptoss.engine.loading import load_model, piece_of, plan_checkpoint
+        for entry in _local_entries:
+            if entry.folder == folder and all(
+                value in {None, getattr(entry.plan, name)} for name, value in options.items()
+            ):
+                return entry.engine
+        # Imported here, because these modules import torch and transformers.
+        from langchain_gptoss.engine.loading import create_chunk_limit, load_model, plan_checkpoint
         from langchain_gptoss.engine.runners.local import LocalEngine
 
         plan = plan_checkpoint(folder, device=device, dtype=dtype, experts=experts, max_context=max_context)
         model = load_model(folder, plan)
-        engine = LocalEngine(model, context_length=plan.context, folder=folder, piece=piece_of(folder, plan))
-        _local.append((folder, plan, engine))
+        engine = LocalEngine(
+            model, context_length=plan.context, folder=folder, limit_chunk=create_chunk_limit(folder, plan)
+        )
+        _local_entries.append(_LocalEntry(folder=folder, plan=plan, engine=engine))
         return engine
 
 
 def get_remote_engine(base_url: str, model: str, *, api_key: str | None, timeout: float, max_retries: int) -> Engine:
-    """Returns the engine for a model on a server; everything that asks alike shares its connections.
+    """Return the engine for a model on a server; calls with the same arguments share its connections.
+
+    Args:
+        base_url: Address of the server, with or without `/v1`.
+        model: Name of the model on the server.
+        api_key: Bearer token, or None.
+        timeout: Maximum time without a byte from the server, in seconds.
+        max_retries: Maximum number of further attempts per request.
 
     Raises:
-        InvalidInputError: The address is none.
+        InvalidInputError: base_url is not a valid HTTP URL.
     """
     from langchain_gptoss.engine.runners.remote import RemoteEngine
 
     key = (base_url, model, api_key, timeout, max_retries)
     with _lock:
-        if key not in _engines:
-            _engines[key] = RemoteEngine(base_url, model, api_key=api_key, timeout=timeout, max_retries=max_retries)
-        return _engines[key]
+        if key not in _remote_engines:
+            _remote_engines[key] = RemoteEngine(
+                base_url, model, api_key=api_key, timeout=timeout, max_retries=max_retries
+            )
+        return _remote_engines[key]
 
 
 @atexit.register
 def close_all() -> None:
-    """Stops every engine and forgets it: at exit, because a thread inside torch must not outlive the interpreter."""
+    """Close every engine; at exit, because a thread inside torch must not outlive the interpreter."""
     with _lock:
-        for engine in [*_engines.values(), *(engine for _, _, engine in _local)]:
+        for engine in [*_remote_engines.values(), *(entry.engine for entry in _local_entries)]:
             engine.close()
-        _engines.clear()
-        _local.clear()
+        _remote_engines.clear()
+        _local_entries.clear()

@@ -1,4 +1,4 @@
-"""Picks the next token of one request."""
+"""Chooses the next token of one request."""
 
 import torch
 
@@ -7,44 +7,61 @@ from langchain_gptoss.engine.token_stream import TokenLogprobs
 
 
 class Sampler:
-    """Samples for one request; its random numbers are its own, so a seed gives the same answer in any company."""
+    """Chooses tokens for one request.
+
+    Each sampler has its own random generator, so a seed gives the same answer whatever other requests are running.
+    """
 
     def __init__(self, params: SamplingParams) -> None:
-        """Takes the request's parameters."""
-        self._params = params
-        self._random = torch.Generator()
-        if params.seed is None:
-            self._random.seed()
-        else:
-            self._random.manual_seed(params.seed)
+        """Seed the random generator.
 
-    def __call__(self, logits: torch.Tensor) -> int:
-        """Returns a token id for logits of shape [vocabulary]."""
+        Args:
+            params: The request's parameters.
+        """
+        self._params = params
+        self._generator = torch.Generator()
+        if params.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(params.seed)
+
+    def sample(self, logits: torch.Tensor) -> int:
+        """Return a token id.
+
+        Args:
+            logits: [vocabulary].
+        """
         if self._params.temperature == 0:
             return int(logits.argmax())
-        # On the CPU whatever the device: the same seed then gives the same numbers everywhere.
-        # The largest becomes 0 and the sums are float64: no temperature, however low, then overflows.
+        # Always on the CPU, so that a seed gives the same random numbers on every device. The largest score becomes 0
+        # and the type is float64, so that no temperature overflows, however low it is.
         scores = logits.double().cpu()
         scores = (scores - scores.max()) / self._params.temperature
         if 0 < self._params.top_k < scores.numel():
             scores = scores.masked_fill(scores < scores.topk(self._params.top_k).values[-1], -torch.inf)
         probabilities = scores.softmax(dim=-1)
         if self._params.top_p < 1:
-            probabilities = _nucleus(probabilities, self._params.top_p)
-        return int(torch.multinomial(probabilities, 1, generator=self._random))
+            probabilities = _keep_nucleus(probabilities, self._params.top_p)
+        return int(torch.multinomial(probabilities, 1, generator=self._generator))
 
 
-def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Keeps the likeliest tokens that together reach `top_p`, the one that reaches it included."""
+def _keep_nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Zero all but the most likely tokens that together reach `top_p`; the token that reaches it is kept."""
     ordered, indices = probabilities.sort(descending=True)
     before = ordered.cumsum(dim=-1) - ordered
     ordered = ordered.masked_fill(before >= top_p, 0)
     return torch.zeros_like(probabilities).scatter(0, indices, ordered)
 
 
-def token_logprobs(logits: torch.Tensor, token_id: int, count: int) -> TokenLogprobs:
-    """Returns the log-probabilities of a token and of the `count` likeliest, for logits of shape [vocabulary]."""
+def compute_logprobs(logits: torch.Tensor, token_id: int, top_count: int) -> TokenLogprobs:
+    """Return the log-probabilities of the chosen token and of the most likely ones.
+
+    Args:
+        logits: [vocabulary].
+        token_id: The chosen token.
+        top_count: Number of most likely tokens to report.
+    """
     scores = logits.float().log_softmax(dim=-1)
-    values, indices = scores.topk(count)
+    values, indices = scores.topk(top_count)
     top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
     return TokenLogprobs(chosen=float(scores[token_id]), top=top)

@@ -12,6 +12,10 @@ from typing import Literal, Self
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
+class Cancelled(Exception):  # noqa: N818 (a signal, not an error)
+    """Ends the work on a cancelled stream, inside an engine."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenLogprobs:
     """Log-probabilities at one position: natural logarithms, before temperature, top_p and top_k are applied.

@@ -1,7 +1,8 @@
-"""Compiles the CPU kernel on first use, with the compiler that is there, and keeps it in the cache folder.
+"""Compiles the CPU kernel on first use and keeps it in the cache folder.
 
-Looked for in this order: the one that `CC` names, `cc`, `gcc`, `clang`, and `ziglang` (a complete C compiler in a
-Python wheel; the extra `cpu` brings it). Without any of them the reference in torch does the work, slower.
+Compilers are tried in this order: the one in the environment variable `CC`, `cc`, `gcc`, `clang`, and `ziglang`, a
+complete C compiler in a Python wheel, which the extra `cpu` installs. If there is none, the slower reference in torch
+is used.
 """
 
 import hashlib
@@ -14,68 +15,73 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from langchain_gptoss._io import lock_path
-from langchain_gptoss.errors import StorageError
+from langchain_gptoss._io import lock_path, open_replacement
+from langchain_gptoss.errors import KernelError, StorageError
 from langchain_gptoss.models.download.cache_directory import cache_directory, translate_storage_errors
 
+_SOURCE = Path(str(files("langchain_gptoss") / "engine" / "kernels" / "src"))
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-fno-math-errno", "-fvisibility=hidden", "-Wno-unknown-pragmas")
-_LONGEST = 180  # seconds that a compiler may take
+_COMPILER_TIMEOUT_S = 180
+_MAX_QUOTE_CHARACTERS = 200
+_LIBRARY_MODE = 0o755
 
 
-class NoKernelError(Exception):
-    """The kernel cannot be had; the message is the reason, for people."""
-
-
-def built_kernel() -> Path:
-    """Returns the compiled kernel, compiled now if it was not yet.
+def build_kernel() -> Path:
+    """Return the compiled kernel; compile it if the cache folder does not have it.
 
     Raises:
-        NoKernelError: No compiler, or it fails.
+        KernelError: There is no compiler, every compiler fails, or the cache folder cannot be written.
     """
     if sys.platform == "win32":
-        raise NoKernelError("there is no CPU kernel for Windows; use the Windows Subsystem for Linux")
-    source = Path(str(files("langchain_gptoss") / "engine" / "kernels" / "src"))
-    text = b"".join(file.read_bytes() for file in sorted(source.glob("*.[ch]")))
-    name = hashlib.sha256(text + repr((_FLAGS, platform.machine(), sys.platform)).encode()).hexdigest()[:16]
-    target = cache_directory() / "kernels" / f"experts-{name}.so"
+        raise KernelError("There is no CPU kernel for Windows.", hint="Use the Windows Subsystem for Linux.")
+    text = b"".join(file.read_bytes() for file in sorted(_SOURCE.glob("*.[ch]")))
+    digest = hashlib.sha256(text + repr((_FLAGS, platform.machine(), sys.platform)).encode()).hexdigest()[:16]
+    target = cache_directory() / "kernels" / f"experts-{digest}.so"
     if target.is_file():
         return target
     try:
         with translate_storage_errors(target.parent), lock_path(target):
             if not target.is_file():
-                _compile(source / "kernel.c", target)
+                _compile(_SOURCE / "kernel.c", target)
     except StorageError as error:
-        raise NoKernelError(str(error)) from error
+        raise KernelError(error.message, hint=error.hint) from error
     return target
 
 
-def compilers() -> list[list[str]]:
-    """Returns the commands that may compile C here, the preferred one first."""
-    named = os.environ.get("CC", "").split()
-    found = [named] if named and shutil.which(named[0]) else []
-    found += [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
+def find_compilers() -> list[list[str]]:
+    """Return the commands that can compile C on this machine, the preferred one first."""
+    chosen = os.environ.get("CC", "").split()
+    commands = [chosen] if chosen and shutil.which(chosen[0]) else []
+    commands += [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
     if importlib.util.find_spec("ziglang"):
-        found.append([sys.executable, "-m", "ziglang", "cc"])
-    return found
+        commands.append([sys.executable, "-m", "ziglang", "cc"])
+    return commands
 
 
 def _compile(source: Path, target: Path) -> None:
-    partial = target.with_suffix(f".partial-{os.getpid()}")
-    complaints = []
+    failures = []
+    for compiler in find_compilers():
+        try:
+            with open_replacement(target, mode=_LIBRARY_MODE) as output:
+                _run_compiler([*compiler, *_FLAGS, str(source), "-o", str(output), "-lm"])
+        except (_CompilerError, subprocess.TimeoutExpired) as error:
+            failures.append(f"{' '.join(compiler)}: {error}")
+        else:
+            return
+    if failures:
+        raise KernelError("The CPU kernel could not be compiled: " + "; ".join(failures) + ".")
+    raise KernelError("No C compiler was found.", hint='Run: pip install "langchain-gptoss[cpu]".')
+
+
+class _CompilerError(Exception):
+    """A compiler failed; the message is the first line of its output."""
+
+
+def _run_compiler(command: list[str]) -> None:
     try:
-        for compiler in compilers():
-            command = [*compiler, *_FLAGS, str(source), "-o", str(partial), "-lm"]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                complaints.append(f"{compiler[0]}: {error}")
-                continue
-            if done.returncode == 0:
-                partial.replace(target)
-                return
-            complaints.append(f"{' '.join(compiler)}: {(done.stderr.strip().splitlines() or ['failed'])[0][:200]}")
-    finally:
-        partial.unlink(missing_ok=True)
-    if complaints:
-        raise NoKernelError("the CPU kernel could not be compiled: " + "; ".join(complaints))
-    raise NoKernelError('no C compiler was found; pip install "langchain-gptoss[cpu]" brings one')
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILER_TIMEOUT_S, check=False)
+    except OSError as error:
+        raise _CompilerError(str(error)) from error
+    if completed.returncode:
+        lines = completed.stderr.strip().splitlines() or ["failed without a message"]
+        raise _CompilerError(lines[0][:_MAX_QUOTE_CHARACTERS])

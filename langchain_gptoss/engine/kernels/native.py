@@ -1,21 +1,33 @@
-"""The CPU kernel seen from Python: loaded once, checked against the reference, called on torch's own threads."""
+"""The CPU kernel in Python: loaded once, tested against the reference, run on torch's own threads.
+
+The kernel has one version per level of instructions: plain C, AVX2, and AVX-512 with VNNI and VBMI. It uses the best
+level that the processor has. The environment variable `GPTOSS_KERNEL_LEVEL` lowers it: `portable`, `avx2` and
+`avx512-vnni` are the best level to use, and `none` uses the reference in torch. `GPTOSS_KERNEL_LEVEL=portable pytest`
+runs the tests as on a processor without AVX2 and AVX-512.
+"""
 
 import ctypes
+import os
 import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
-from langchain_gptoss.engine.kernels.build import NoKernelError, built_kernel
-from langchain_gptoss.engine.kernels.mxfp4 import BLOCK, PackedExperts, experts_reference
+from langchain_gptoss.engine.kernels.build import build_kernel
+from langchain_gptoss.engine.kernels.mxfp4 import BLOCK, PackedExperts, apply_experts_reference
+from langchain_gptoss.errors import GptOssMemoryError, InvalidInputError, KernelError
 
 Level = Literal["none", "portable", "avx2", "avx512-vnni"]
 LEVELS: tuple[Level, ...] = ("portable", "avx2", "avx512-vnni")
-# Of what 8-bit activations leave, relative to the largest result; the checked error is about 0.006.
+"""The levels in ascending order; the C code numbers them from 0."""
+LEVEL_VARIABLE = "GPTOSS_KERNEL_LEVEL"
+
+# Largest allowed error of the self-test, relative to the largest result; 8-bit activations cause about 0.006.
 _TOLERANCE = 0.03
+_OUT_OF_MEMORY, _INVALID_EXPERT = 1, 2  # return codes in src/kernel.c
 
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_int64
 
@@ -24,7 +36,7 @@ class _Experts(ctypes.Structure):
     """`Experts` in src/kernel.c."""
 
     _fields_ = [
-        *((name, _POINTER) for name in ("hidden", "experts", "shares")),
+        *((name, _POINTER) for name in ("hidden", "experts", "weights")),
         *((name, _POINTER) for name in ("gate_up_blocks", "gate_up_scales", "down_blocks", "down_scales")),
         *((name, _POINTER) for name in ("gate_up_bias", "down_bias", "out")),
         *((name, _LONG) for name in ("tokens", "active", "expert_count", "hidden_size", "intermediate_size")),
@@ -35,23 +47,23 @@ class _Experts(ctypes.Structure):
     ]
 
 
-class _Narrow(ctypes.Structure):
-    """`Narrow` in src/kernel.c."""
+class _Quantization(ctypes.Structure):
+    """`Quantization` in src/kernel.c."""
 
     _fields_ = [
         *((name, _POINTER) for name in ("source", "weights", "scales")),
         *((name, _LONG) for name in ("rows", "k")),
-        ("bfloat16", ctypes.c_int32),
+        ("is_bfloat16", ctypes.c_int32),
         ("threads", ctypes.c_int32),
     ]
 
 
-class _Dense(ctypes.Structure):
-    """`Dense` in src/kernel.c."""
+class _Int8Product(ctypes.Structure):
+    """`Int8Product` in src/kernel.c."""
 
     _fields_ = [
         *((name, _POINTER) for name in ("weights", "scales", "x", "bias", "out")),
-        *((name, _LONG) for name in ("rows", "k", "count")),
+        *((name, _LONG) for name in ("rows", "k", "tokens")),
         ("threads", ctypes.c_int32),
         ("level", ctypes.c_int32),
     ]
@@ -59,80 +71,105 @@ class _Dense(ctypes.Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class KernelStatus:
-    """Whether the CPU kernel can be had here.
+    """The CPU kernel of this machine.
 
     Attributes:
-        level: `"avx512-vnni"`, `"avx2"`, `"portable"`, or `"none"`: the reference in torch does the work.
-        why: The reason, for people.
+        level: The level of instructions; `"none"` means that the reference in torch is used.
+        reason: The reason, as a clause for display.
     """
 
     level: Level
-    why: str
+    reason: str
+
+
+def read_max_level() -> Level:
+    """Return the best level that `GPTOSS_KERNEL_LEVEL` allows; without the variable, the best level of all.
+
+    Raises:
+        InvalidInputError: The variable has another value.
+    """
+    value = os.environ.get(LEVEL_VARIABLE) or LEVELS[-1]
+    for level in get_args(Level):
+        if value == level:
+            return level  # type: ignore[no-any-return]
+    raise InvalidInputError(
+        f"The environment variable {LEVEL_VARIABLE} is {value!r}.", hint=f"Use one of {', '.join(get_args(Level))}."
+    )
 
 
 class Kernel:
-    """The loaded kernel. Calls release the interpreter lock; any thread may make them."""
+    """The loaded kernel. Calls release the interpreter lock, and any thread may make them."""
 
-    def __init__(self, library: Path, *, level: int = len(LEVELS) - 1) -> None:
-        """Loads it and picks the best instructions that the processor has, up to `level`.
+    def __init__(self, library: Path, *, max_level: Level = LEVELS[-1]) -> None:
+        """Load the library, choose the level, and run a self-test.
+
+        Args:
+            library: The compiled kernel.
+            max_level: The best level to use.
 
         Raises:
-            NoKernelError: It cannot be loaded, or computes something wrong here.
+            KernelError: The library cannot be loaded, or it computes wrong results on this processor.
         """
         try:
             self._library = ctypes.CDLL(str(library))
         except OSError as error:
-            raise NoKernelError(f"the CPU kernel cannot be loaded: {error}") from error
+            raise KernelError(f"The CPU kernel cannot be loaded: {error}.") from error
         self._library.gptoss_init.argtypes = [_POINTER]
         self._library.gptoss_experts.argtypes = [_POINTER]
         self._library.gptoss_decode.argtypes = [_POINTER, _POINTER, _LONG, _POINTER]
-        for name in ("gptoss_dense", "gptoss_widen", "gptoss_narrow"):
+        for name in ("gptoss_multiply_int8", "gptoss_dequantize_int8", "gptoss_quantize_int8"):
             getattr(self._library, name).argtypes = [_POINTER]
-        self._level = min(level, int(self._library.gptoss_init(_openmp_parallel())))
-        if problem := self._wrong():
-            raise NoKernelError(problem)
+        best = int(self._library.gptoss_init(_find_openmp_parallel()))
+        self._level = min(LEVELS.index(max_level), best)
+        self._run_self_test()
 
     @property
     def level(self) -> Level:
-        """The instructions that it uses."""
+        """The level of instructions that the kernel uses."""
         return LEVELS[self._level]
 
     @property
     def level_number(self) -> int:
-        """The same as the C code counts them."""
+        """The level as the C code numbers it."""
         return self._level
 
-    def decode(self, model: Any, past: Any, token_id: int, logits: torch.Tensor) -> None:
-        """Takes one token through a model into `logits`; see `engine.decode`, which makes the arguments.
+    def decode_token(self, model: Any, kv_cache: Any, token_id: int, logits: torch.Tensor) -> None:
+        """Run one token through a model.
+
+        Args:
+            model: Pointer to a `Model` of src/decode.h; see `runners.native_decode`.
+            kv_cache: Pointer to a `KVCache` of src/decode.h.
+            token_id: The token.
+            logits: float32 [vocabulary]; receives the result.
 
         Raises:
-            MemoryError: The working space could not be had.
+            GptOssMemoryError: Memory ran out.
         """
-        if self._library.gptoss_decode(model, past, token_id, logits.data_ptr()):
-            raise MemoryError("The working space of a token could not be had.")
+        _check_return_code(self._library.gptoss_decode(model, kv_cache, token_id, logits.data_ptr()))
 
-    def experts(
-        self, hidden: torch.Tensor, indices: torch.Tensor, shares: torch.Tensor, packed: PackedExperts
+    def apply_experts(
+        self, hidden: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, packed: PackedExperts
     ) -> torch.Tensor:
-        """Returns the mixture of experts; see `experts_reference`.
+        """Return the output of the mixture of experts; see `apply_experts_reference`.
 
         Activations are rounded to 15 bits per block of 32 for up to 64 tokens, and to 8 bits for more.
 
         Args:
             hidden: float32 [tokens, hidden].
             indices: int64 [tokens, active].
-            shares: float32 [tokens, active].
-            packed: The layer's experts, on the CPU; biases in float32.
+            weights: float32 [tokens, active].
+            packed: The experts of the layer, on the CPU; biases in float32.
 
         Raises:
-            MemoryError: The working space could not be had.
+            GptOssMemoryError: Memory ran out.
+            KernelError: An index is not the number of an expert.
         """
-        hidden, indices, shares = hidden.contiguous(), indices.contiguous(), shares.contiguous()
+        hidden, indices, weights = hidden.contiguous(), indices.contiguous(), weights.contiguous()
         out = torch.empty_like(hidden)
         call = _Experts(
             hidden=hidden.data_ptr(),
             experts=indices.data_ptr(),
-            shares=shares.data_ptr(),
+            weights=weights.data_ptr(),
             gate_up_blocks=packed.gate_up_blocks.data_ptr(),
             gate_up_scales=packed.gate_up_scales.data_ptr(),
             down_blocks=packed.down_blocks.data_ptr(),
@@ -150,14 +187,15 @@ class Kernel:
             threads=torch.get_num_threads(),
             level=self._level,
         )
-        if self._library.gptoss_experts(ctypes.byref(call)):
-            raise MemoryError("The working space of the experts could not be had.")
+        _check_return_code(self._library.gptoss_experts(ctypes.byref(call)))
         return out
 
-    def dense(
+    def multiply_int8(
         self, x: torch.Tensor, weights: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
-        """Returns `x @ weights.T + bias` for int8 weights, with `x` in float32 or rounded to 15 bits per block of 32.
+        """Return `x @ weights.T + bias`, float32 [tokens, rows].
+
+        The AVX-512 level rounds `x` to 15 bits per block of 32; the others use float32.
 
         Args:
             x: float32 [tokens, k].
@@ -165,26 +203,25 @@ class Kernel:
             scales: bfloat16 [rows, k / 32].
             bias: float32 [rows], or None.
 
-        Returns:
-            float32 [tokens, rows].
+        Raises:
+            GptOssMemoryError: Memory ran out.
         """
         x = x.contiguous()
         out = torch.empty(x.shape[0], weights.shape[0])
-        call = self._dense_call(weights, scales, out)
-        call.x, call.count = x.data_ptr(), x.shape[0]
+        call = self._create_int8_call(weights, scales, out)
+        call.x, call.tokens = x.data_ptr(), x.shape[0]
         call.bias = None if bias is None else bias.data_ptr()
-        if self._library.gptoss_dense(ctypes.byref(call)):
-            raise MemoryError("The working space of a product could not be had.")
+        _check_return_code(self._library.gptoss_multiply_int8(ctypes.byref(call)))
         return out
 
-    def widen(self, weights: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-        """Returns int8 weights (see `dense`) as float32 [rows, k]."""
+    def dequantize_int8(self, weights: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+        """Return int8 weights as float32 [rows, k]; see `multiply_int8` for the arguments."""
         out = torch.empty(weights.shape)
-        self._library.gptoss_widen(ctypes.byref(self._dense_call(weights, scales, out)))
+        self._library.gptoss_dequantize_int8(ctypes.byref(self._create_int8_call(weights, scales, out)))
         return out
 
-    def _dense_call(self, weights: torch.Tensor, scales: torch.Tensor, out: torch.Tensor) -> _Dense:
-        return _Dense(
+    def _create_int8_call(self, weights: torch.Tensor, scales: torch.Tensor, out: torch.Tensor) -> _Int8Product:
+        return _Int8Product(
             weights=weights.data_ptr(),
             scales=scales.data_ptr(),
             out=out.data_ptr(),
@@ -194,61 +231,81 @@ class Kernel:
             level=self._level,
         )
 
-    def narrow(self, matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns a bfloat16 or float32 matrix [rows, k] as int8 weights and scales; see `dense`."""
+    def quantize_int8(self, matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return int8 weights and scales, as `multiply_int8` takes them.
+
+        Args:
+            matrix: bfloat16 or float32 [rows, k].
+        """
         matrix = matrix.contiguous()
         weights = torch.empty(matrix.shape, dtype=torch.int8)
         scales = torch.empty(matrix.shape[0], matrix.shape[1] // BLOCK, dtype=torch.bfloat16)
-        call = _Narrow(
+        call = _Quantization(
             source=matrix.data_ptr(),
             weights=weights.data_ptr(),
             scales=scales.data_ptr(),
             rows=matrix.shape[0],
             k=matrix.shape[1],
-            bfloat16=matrix.dtype == torch.bfloat16,
+            is_bfloat16=matrix.dtype == torch.bfloat16,
             threads=torch.get_num_threads(),
         )
-        self._library.gptoss_narrow(ctypes.byref(call))
+        self._library.gptoss_quantize_int8(ctypes.byref(call))
         return weights, scales
 
-    def _wrong(self) -> str:
-        """Returns what is wrong with the kernel on this processor, or nothing: experts and matrices are tried."""
-        random = torch.Generator().manual_seed(0)
-        packed = _random_experts(random)
-        for tokens in (1, 9, 70):  # few for each expert, many, and so many that 8 bits do
-            hidden = torch.randn(tokens, 96, generator=random)
-            indices = torch.rand(tokens, 3, generator=random).argsort(dim=1)[:, :2].contiguous()
-            shares = torch.rand(tokens, 2, generator=random)
-            expected = experts_reference(hidden, indices, shares, packed)
-            error = (self.experts(hidden, indices, shares, packed) - expected).abs().max() / expected.abs().max()
+    def _run_self_test(self) -> None:
+        """Compare experts and matrices with their references.
+
+        Raises:
+            KernelError: A result is wrong.
+        """
+        generator = torch.Generator().manual_seed(0)
+        packed = _create_random_experts(generator)
+        for tokens in (1, 9, 70):  # few tokens per expert, many, and enough for 8-bit activations
+            hidden = torch.randn(tokens, 96, generator=generator)
+            indices = torch.rand(tokens, 3, generator=generator).argsort(dim=1)[:, :2].contiguous()
+            weights = torch.rand(tokens, 2, generator=generator)
+            expected = apply_experts_reference(hidden, indices, weights, packed)
+            error = (self.apply_experts(hidden, indices, weights, packed) - expected).abs().max() / expected.abs().max()
             if not error < _TOLERANCE:
-                return f"the CPU kernel ({self.level}) computes wrong results on this processor (error {error:.3g})"
-        matrix, x = torch.randn(64, 96, generator=random), torch.randn(1, 96, generator=random)
-        weights, scales = self.narrow(matrix)
-        for result in (self.dense(x, weights, scales, None), x @ self.widen(weights, scales).T):
-            if not (result - x @ matrix.T).abs().max() < _TOLERANCE * (x @ matrix.T).abs().max():
-                return f"the CPU kernel ({self.level}) multiplies matrices wrongly on this processor"
-        return ""
+                raise KernelError(
+                    f"The CPU kernel ({self.level}) computes wrong results on this processor (error {error:.3g})."
+                )
+        matrix, x = torch.randn(64, 96, generator=generator), torch.randn(1, 96, generator=generator)
+        values, scales = self.quantize_int8(matrix)
+        expected = x @ matrix.T
+        for result in (self.multiply_int8(x, values, scales, None), x @ self.dequantize_int8(values, scales).T):
+            if not (result - expected).abs().max() < _TOLERANCE * expected.abs().max():
+                raise KernelError(f"The CPU kernel ({self.level}) multiplies matrices wrongly on this processor.")
 
 
-def _random_experts(random: torch.Generator) -> PackedExperts:
-    def numbers(low: int, high: int, *shape: int) -> torch.Tensor:
-        return torch.randint(low, high, shape, generator=random).to(torch.uint8)
+def _check_return_code(code: int) -> None:
+    if code == _OUT_OF_MEMORY:
+        raise GptOssMemoryError(
+            "The CPU kernel cannot allocate memory for intermediate results.",
+            hint="Close other programs, or lower max_context.",
+        )
+    if code == _INVALID_EXPERT:
+        raise KernelError("A token is routed to an expert that does not exist.", hint="Check the checkpoint's config.")
+
+
+def _create_random_experts(generator: torch.Generator) -> PackedExperts:
+    def draw_bytes(low: int, high: int, *shape: int) -> torch.Tensor:
+        return torch.randint(low, high, shape, generator=generator).to(torch.uint8)
 
     return PackedExperts(
-        gate_up_blocks=numbers(0, 256, 3, 64, 3, 16),
-        gate_up_scales=numbers(120, 125, 3, 64, 3),
-        gate_up_bias=torch.randn(3, 64, generator=random),
-        down_blocks=numbers(0, 256, 3, 96, 1, 16),
-        down_scales=numbers(120, 125, 3, 96, 1),
-        down_bias=torch.randn(3, 96, generator=random),
+        gate_up_blocks=draw_bytes(0, 256, 3, 64, 3, 16),
+        gate_up_scales=draw_bytes(120, 125, 3, 64, 3),
+        gate_up_bias=torch.randn(3, 64, generator=generator),
+        down_blocks=draw_bytes(0, 256, 3, 96, 1, 16),
+        down_scales=draw_bytes(120, 125, 3, 96, 1),
+        down_bias=torch.randn(3, 96, generator=generator),
         alpha=1.702,
         limit=7.0,
     )
 
 
-def _openmp_parallel() -> int | None:
-    """Returns the address of the OpenMP entry point that torch itself uses: two pools of threads would fight."""
+def _find_openmp_parallel() -> int | None:
+    """Return the address of torch's own OpenMP entry point; two thread pools would compete for the processor."""
     folder = Path(torch.__file__).parent / "lib"
     for name in [*sorted(folder.glob("libgomp*")), *sorted(folder.glob("libomp*")), *sorted(folder.glob("libiomp*"))]:
         try:
@@ -262,21 +319,30 @@ _lock = threading.Lock()
 
 
 @cache
-def _loaded() -> tuple[Kernel | None, KernelStatus]:
+def _load() -> tuple[Kernel | None, KernelStatus]:
+    max_level = read_max_level()
+    if max_level == "none":
+        return None, KernelStatus(level="none", reason=f"{LEVEL_VARIABLE} is none")
     try:
-        kernel = Kernel(built_kernel())
-    except NoKernelError as error:
-        return None, KernelStatus(level="none", why=str(error))
-    return kernel, KernelStatus(level=kernel.level, why=f"compiled here, for {kernel.level} instructions")
+        kernel = Kernel(build_kernel(), max_level=max_level)
+    except KernelError as error:
+        return None, KernelStatus(level="none", reason=_format_clause(error))
+    return kernel, KernelStatus(level=kernel.level, reason=f"compiled here, for {kernel.level} instructions")
 
 
-def cpu_kernel() -> Kernel | None:
-    """Returns the CPU kernel, compiled and loaded on first use; None where it cannot be had."""
+def _format_clause(error: KernelError) -> str:
+    """Return an error's text without the capital letter and the last period."""
+    text = str(error).rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def get_cpu_kernel() -> Kernel | None:
+    """Return the CPU kernel, compiled and loaded on first use; None if it cannot be used on this machine."""
     with _lock:
-        return _loaded()[0]
+        return _load()[0]
 
 
 def get_kernel_status() -> KernelStatus:
-    """Returns whether the CPU kernel can be had, compiled on first use."""
+    """Return the level of the CPU kernel and its reason; the kernel is compiled on first use."""
     with _lock:
-        return _loaded()[1]
+        return _load()[1]

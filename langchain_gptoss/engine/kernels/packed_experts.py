@@ -5,23 +5,23 @@ from typing import Any
 import torch
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
-from langchain_gptoss.engine.kernels.mxfp4 import PackedExperts, experts_reference
-from langchain_gptoss.engine.kernels.native import cpu_kernel
+from langchain_gptoss.engine.kernels.mxfp4 import PackedExperts, apply_experts_reference
+from langchain_gptoss.engine.kernels.native import get_cpu_kernel
 
 IMPLEMENTATION = "gptoss_packed"
 
-# How a GptOssExperts module calls its weights, and how the checkpoint calls their packed form.
 PACKED_NAMES = tuple(
     f"{matrix}_{part}" for matrix in ("gate_up_proj", "down_proj") for part in ("blocks", "scales", "bias")
 )
+"""Names of a layer's packed tensors in a checkpoint."""
 
 
-def attach(module: Any, tensors: dict[str, torch.Tensor]) -> None:
-    """Gives a `GptOssExperts` module its packed weights and takes its unpacked ones away.
+def attach_packed_experts(module: Any, tensors: dict[str, torch.Tensor]) -> None:
+    """Replace the parameters of a `GptOssExperts` module by packed weights.
 
     Args:
-        module: Built with `experts_implementation=IMPLEMENTATION`; its own parameters may be on the meta device.
-        tensors: `PACKED_NAMES`, as in the checkpoint.
+        module: Built with `experts_implementation=IMPLEMENTATION`; its parameters may be on the meta device.
+        tensors: One tensor for each of `PACKED_NAMES`, in the checkpoint's layout.
     """
     for name in ("gate_up_proj", "gate_up_proj_bias", "down_proj", "down_proj_bias"):
         delattr(module, name)
@@ -32,29 +32,31 @@ def attach(module: Any, tensors: dict[str, torch.Tensor]) -> None:
     )
 
 
-def mixture(hidden: torch.Tensor, indices: torch.Tensor, shares: torch.Tensor, packed: PackedExperts) -> torch.Tensor:
-    """Returns the mixture of experts by the fastest way there is where the experts are; see `experts_reference`.
+def apply_experts(
+    hidden: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, packed: PackedExperts
+) -> torch.Tensor:
+    """Return the output of the mixture of experts by the fastest implementation; see `apply_experts_reference`.
 
-    The experts may be on the CPU while everything else is on a GPU: their inputs then travel, not their weights.
+    The experts may be on the CPU while the rest of the model is on a GPU. Then the inputs are moved, not the weights.
     """
-    place = packed.gate_up_blocks.device
-    hidden_there, indices, shares = hidden.to(place), indices.to(place), shares.to(place)
-    if place.type == "cuda":
-        from langchain_gptoss.engine.kernels.triton_mxfp4 import experts_on_cuda
+    device = packed.gate_up_blocks.device
+    moved, indices, weights = hidden.to(device), indices.to(device), weights.to(device)
+    if device.type == "cuda":
+        from langchain_gptoss.engine.kernels.triton_mxfp4 import apply_experts_on_cuda
 
-        result: torch.Tensor = experts_on_cuda(hidden_there, indices, shares, packed)
+        result: torch.Tensor = apply_experts_on_cuda(moved, indices, weights, packed)
         return result
-    kernel = cpu_kernel() if place.type == "cpu" else None
+    kernel = get_cpu_kernel() if device.type == "cpu" else None
     if kernel is None:
-        return experts_reference(hidden_there, indices, shares, packed).to(hidden.device)
-    result = kernel.experts(hidden_there.float(), indices, shares.float(), packed)
+        return apply_experts_reference(moved, indices, weights, packed).to(hidden.device)
+    result = kernel.apply_experts(moved.float(), indices, weights.float(), packed)
     return result.to(hidden.device, hidden.dtype)
 
 
-def _forward(module: Any, hidden: torch.Tensor, indices: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    return mixture(hidden, indices, shares, module.packed)
+def _forward(module: Any, hidden: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return apply_experts(hidden, indices, weights, module.packed)
 
 
-def register() -> None:
-    """Makes the implementation known to transformers; safe to call twice."""
+def register_packed_experts() -> None:
+    """Register the implementation with transformers; a second call does nothing new."""
     ALL_EXPERTS_FUNCTIONS.register(IMPLEMENTATION, _forward)

@@ -1,1 +1,1 @@
-"""Forward passes behind one interface: on this machine, on a server, or scripted."""
+"""Engines behind one interface: a model on this machine, a model on a server, or a script."""

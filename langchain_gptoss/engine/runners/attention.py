@@ -1,9 +1,9 @@
-"""Attention with sinks on a CPU, without ever holding the scores: for transformers' registry of attention functions.
+"""Attention with sinks on a CPU that never stores the scores, for transformers' registry of attention functions.
 
-A sink is one more logit per head that takes its share of the softmax and gives nothing. The other keys' outputs are
-therefore those without a sink, times `sigmoid(log(sum(exp(scores))) - sink)`; torch's flash kernel gives both factors.
-With gpt-oss-20b's 64 heads and 2,048 tokens in the cache it takes a sixth of eager attention's time for 256 new tokens
-and a fourteenth for one (2 cores, float32).
+A sink is one more logit per head that takes a share of the softmax and has no value. The output is therefore the output
+without a sink, times `sigmoid(log(sum(exp(scores))) - sink)`; torch's flash kernel returns both factors. With
+gpt-oss-20b's 64 heads and 2,048 tokens in the cache it takes a sixth of eager attention's time for 256 new tokens and a
+fourteenth for one (2 cores, float32).
 """
 
 from typing import Any
@@ -15,13 +15,16 @@ from transformers.modeling_utils import AttentionInterface
 IMPLEMENTATION = "gptoss_sinks"
 
 
-def implementation(device: str) -> str:
-    """Returns the name of the attention implementation for a device; torch's kernel is not a public interface of it."""
+def choose_attention(device: str) -> str:
+    """Return the name of the attention implementation for a device.
+
+    The CPU uses eager attention if torch's flash kernel is missing, because its operator is not a public interface.
+    """
     has_kernel = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
     return IMPLEMENTATION if device == "cpu" and has_kernel else "eager"
 
 
-def attention_with_sinks(
+def attend_with_sinks(
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -31,24 +34,24 @@ def attention_with_sinks(
     scaling: float,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Returns the attention output [batch, tokens, heads, head_dim], and no weights.
+    """Return the attention output [batch, tokens, heads, head_dim], and None in place of the attention weights.
 
     Args:
         module: A `GptOssAttention`, for its sinks.
         query: [batch, heads, tokens, head_dim].
         key: [batch, kv_heads, length, head_dim]; each serves `heads / kv_heads` query heads.
         value: As `key`.
-        attention_mask: Float [batch, 1, tokens, length], added to the scores; None lets every key through.
-        scaling: What the scores are multiplied with.
+        attention_mask: Floats [batch, 1, tokens, length] that are added to the scores; None allows every key.
+        scaling: Factor of the scores.
     """
-    out, total = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+    out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, False, attn_mask=attention_mask, scale=scaling
     )
-    share = torch.sigmoid(total - module.sinks.view(1, -1, 1).to(total.dtype))
+    share = torch.sigmoid(log_sum - module.sinks.view(1, -1, 1).to(log_sum.dtype))
     return (out * share.unsqueeze(-1).to(out.dtype)).transpose(1, 2).contiguous(), None
 
 
-def register() -> None:
-    """Makes the implementation known to transformers; safe to call twice."""
-    AttentionInterface.register(IMPLEMENTATION, attention_with_sinks)
+def register_attention() -> None:
+    """Register the implementation with transformers; a second call does nothing new."""
+    AttentionInterface.register(IMPLEMENTATION, attend_with_sinks)
     AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)

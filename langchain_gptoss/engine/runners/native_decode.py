@@ -1,8 +1,8 @@
-"""Decode in one call a token: what a packed model on a CPU does between reading its weights, done in C.
+"""Decode with one C call per token, for packed models on a CPU.
 
-Through transformers' modules a token of gpt-oss-20b spends 15 % of its time in Python, where memory has nothing to do.
-The prompt still goes through them; its KV cache is then taken over. Both ways give the same logits within the kernel's
-rounding.
+Through transformers' modules, a token of gpt-oss-20b spends 15 % of its time in Python, while the memory is idle. The
+prompt still runs through these modules; the decoder then takes over its KV cache. Both ways give the same logits within
+the kernel's rounding.
 """
 
 import ctypes
@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from langchain_gptoss.engine.kernels.dense import Int8Linear, StoredEmbedding
-from langchain_gptoss.engine.kernels.native import Kernel, cpu_kernel
+from langchain_gptoss.engine.kernels.native import Kernel, get_cpu_kernel
 
 _POINTER, _LONG, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_int32
-_ROOM = 256  # tokens by which a cache grows at least
-_MOST_EXPERTS = 1024  # in src/decode.h
+MIN_GROWTH_TOKENS = 256
+"""A full cache grows by at least this many tokens."""
+_MAX_EXPERTS = 1024  # src/decode.h has the same limit
 
 
 class _Matrix(ctypes.Structure):
@@ -50,8 +51,8 @@ class _Model(ctypes.Structure):
     ]
 
 
-class _Past(ctypes.Structure):
-    """`Past` in src/decode.h."""
+class _KVCache(ctypes.Structure):
+    """`KVCache` in src/decode.h."""
 
     _fields_ = [
         *((name, _POINTER) for name in ("keys", "values", "capacities")),
@@ -61,21 +62,26 @@ class _Past(ctypes.Structure):
 
 
 class Decoder:
-    """A loaded model as the C code wants it; it shares the model's weights."""
+    """A loaded model in the form of the C code; it shares the model's weights."""
 
     def __init__(self, model: Any, kernel: Kernel) -> None:
-        """Takes a model for which `decoder_of` found that this works."""
+        """Collect the pointers to the weights.
+
+        Args:
+            model: A model that `create_decoder` accepts.
+            kernel: The CPU kernel.
+        """
         config, layers = model.config, model.model.layers
         self._model, self._kernel = model, kernel
         windows = [layer.self_attn.sliding_window or 0 for layer in layers]
-        self._layers = (_Layer * len(layers))(*map(_layer, layers, windows))
-        self.windows = tuple(windows)
+        self._layers = (_Layer * len(layers))(*map(_describe_layer, layers, windows))
+        self._windows = tuple(windows)
         first = layers[0]
-        self._call = _Model(
+        self._arguments = _Model(
             layers=ctypes.addressof(self._layers),
             embedding=model.model.embed_tokens.weight.data_ptr(),
             norm=model.model.norm.weight.data_ptr(),
-            head=_matrix(model.lm_head),
+            head=_describe_matrix(model.lm_head),
             layer_count=len(layers),
             hidden_size=config.hidden_size,
             intermediate_size=config.intermediate_size,
@@ -92,52 +98,72 @@ class Decoder:
             level=kernel.level_number,
         )
 
-    def past(self, cache: Any, *, most: int) -> "Past":
-        """Takes over the KV cache of a prompt, which is empty then; `most` tokens are the longest it can become."""
-        return Past(cache, self.windows, most=most)
+    def create_cache(self, prompt_cache: Any, *, max_tokens: int) -> "KVCache":
+        """Move the keys and values of a prompt into a new cache.
 
-    def step(self, past: "Past", token_id: int) -> torch.Tensor:
-        """Returns the logits after one more token, shape [vocabulary]; extends the past.
+        Args:
+            prompt_cache: transformers' cache after the prompt; it is empty afterwards.
+            max_tokens: Maximum length of the cache.
+        """
+        return KVCache(prompt_cache, self._windows, max_tokens=max_tokens)
+
+    def decode_token(self, cache: "KVCache", token_id: int) -> torch.Tensor:
+        """Return the logits after one more token, shape [vocabulary]; append its keys and values to the cache.
 
         Raises:
-            MemoryError: The working space could not be had.
+            GptOssMemoryError: Memory ran out.
         """
-        logits = torch.empty(self._call.head.rows)
-        cos, sin = self._model.model.rotary_emb(logits, torch.tensor([[past.position]]))
-        self._kernel.decode(ctypes.byref(self._call), ctypes.byref(past.call(cos, sin)), token_id, logits)
-        past.position += 1
+        logits = torch.empty(self._arguments.head.rows)
+        cos, sin = self._model.model.rotary_emb(logits, torch.tensor([[cache.position]]))
+        arguments = cache.prepare_arguments(cos, sin)
+        self._kernel.decode_token(ctypes.byref(self._arguments), ctypes.byref(arguments), token_id, logits)
+        cache.position += 1
         return logits
 
 
-class Past:
-    """The keys and values of one answer so far. Sliding layers overwrite their oldest token.
+class KVCache:
+    """Keys and values of one answer so far. Sliding layers overwrite their oldest token.
 
     Attributes:
-        position: How many tokens there are.
+        position: Number of tokens in the cache.
     """
 
-    def __init__(self, cache: Any, windows: tuple[int, ...], *, most: int) -> None:
-        """Takes transformers' cache after a prompt, each layer's window (0: all), and the longest past there can be."""
-        self._windows, self._most = windows, most
-        self.position = int(cache.get_seq_length())
-        capacity = self._capacity()
+    def __init__(self, prompt_cache: Any, windows: tuple[int, ...], *, max_tokens: int) -> None:
+        """Move the keys and values of a prompt.
+
+        Args:
+            prompt_cache: transformers' cache after the prompt; it is empty afterwards.
+            windows: Window of each layer in tokens; 0 means that a layer attends to all tokens.
+            max_tokens: Maximum length of the cache.
+        """
+        self._windows, self._max_tokens = windows, max_tokens
+        self.position = int(prompt_cache.get_seq_length())
+        capacity = self._choose_capacity()
         self._keys: list[torch.Tensor] = []
         self._values: list[torch.Tensor] = []
-        for layer, window in zip(cache.layers, windows, strict=True):
-            self._keys.append(_taken(layer.keys, self.position, window, capacity))
-            self._values.append(_taken(layer.values, self.position, window, capacity))
-            layer.keys = layer.values = None  # a long past must not be in memory twice
-        self._point()
+        for layer, window in zip(prompt_cache.layers, windows, strict=True):
+            self._keys.append(_copy_from(layer.keys, self.position, window, capacity))
+            self._values.append(_copy_from(layer.values, self.position, window, capacity))
+            layer.keys = layer.values = None  # a long cache must not be in memory twice
+        self._refresh_pointers()
 
-    def _capacity(self) -> int:
-        return min(self.position + max(self.position // 4, _ROOM), self._most)
+    def _choose_capacity(self) -> int:
+        return min(self.position + max(self.position // 4, MIN_GROWTH_TOKENS), self._max_tokens)
 
-    def call(self, cos: torch.Tensor, sin: torch.Tensor) -> _Past:
-        """Returns the argument for the next token, with the position's rotation ([1, 1, head_dim / 2])."""
-        if any(not w and self.position >= room.shape[1] for w, room in zip(self._windows, self._keys, strict=True)):
+    def prepare_arguments(self, cos: torch.Tensor, sin: torch.Tensor) -> _KVCache:
+        """Return the argument of the C code for the next token; grow the cache if it is full.
+
+        Args:
+            cos: Rotation of the position, [1, 1, head_dim / 2].
+            sin: As `cos`.
+        """
+        if any(
+            not window and self.position >= keys.shape[1]
+            for window, keys in zip(self._windows, self._keys, strict=True)
+        ):
             self._grow()
         self._rotation = cos.contiguous(), sin.contiguous()
-        return _Past(
+        return _KVCache(
             keys=ctypes.addressof(self._key_pointers),
             values=ctypes.addressof(self._value_pointers),
             capacities=ctypes.addressof(self._capacities),
@@ -147,47 +173,54 @@ class Past:
         )
 
     def _grow(self) -> None:
-        capacity = self._capacity()
-        for rooms in (self._keys, self._values):
+        capacity = self._choose_capacity()
+        for tensors in (self._keys, self._values):
             for index, window in enumerate(self._windows):
                 if not window:
-                    larger = torch.empty(rooms[index].shape[0], capacity, rooms[index].shape[2])
-                    larger[:, : self.position] = rooms[index][:, : self.position]
-                    rooms[index] = larger
-        self._point()
+                    larger = torch.empty(tensors[index].shape[0], capacity, tensors[index].shape[2])
+                    larger[:, : self.position] = tensors[index][:, : self.position]
+                    tensors[index] = larger
+        self._refresh_pointers()
 
-    def _point(self) -> None:
+    def _refresh_pointers(self) -> None:
         count = len(self._keys)
-        self._key_pointers = (_POINTER * count)(*(room.data_ptr() for room in self._keys))
-        self._value_pointers = (_POINTER * count)(*(room.data_ptr() for room in self._values))
-        self._capacities = (_LONG * count)(*(room.shape[1] for room in self._keys))
+        self._key_pointers = (_POINTER * count)(*(keys.data_ptr() for keys in self._keys))
+        self._value_pointers = (_POINTER * count)(*(values.data_ptr() for values in self._values))
+        self._capacities = (_LONG * count)(*(keys.shape[1] for keys in self._keys))
 
 
-def _taken(kept: torch.Tensor, position: int, window: int, capacity: int) -> torch.Tensor:
-    """Returns [kv_heads, capacity or window, head_dim] with what was kept as [1, kv_heads, tokens, head_dim]."""
-    room = torch.empty(kept.shape[1], window or capacity, kept.shape[3])
-    places = torch.arange(position - kept.shape[2], position)
-    room[:, places % window if window else places] = kept[0]
-    return room
+def _copy_from(source: torch.Tensor, position: int, window: int, capacity: int) -> torch.Tensor:
+    """Return the keys or values of a layer, [kv_heads, window or capacity, head_dim].
+
+    Args:
+        source: The last tokens of the layer, [1, kv_heads, tokens, head_dim].
+        position: Number of tokens so far; a sliding layer may have kept fewer.
+        window: Window of the layer; 0 means all tokens.
+        capacity: Capacity of a layer without a window, in tokens.
+    """
+    target = torch.empty(source.shape[1], window or capacity, source.shape[3])
+    slots = torch.arange(position - source.shape[2], position)
+    target[:, slots % window if window else slots] = source[0]
+    return target
 
 
-def decoder_of(model: Any) -> Decoder | None:
-    """Returns a decoder for a model that is loaded packed with int8 matrices on a CPU; None for any other."""
+def create_decoder(model: Any) -> Decoder | None:
+    """Return a decoder for a model with packed experts and int8 matrices on a CPU; None for any other model."""
     layers = model.model.layers
-    fits = (
+    is_supported = (
         isinstance(model.lm_head, Int8Linear)
         and isinstance(model.model.embed_tokens, StoredEmbedding)
         and model.model.embed_tokens.weight.dtype == torch.bfloat16
         and all(hasattr(layer.mlp.experts, "packed") for layer in layers)
         and layers[0].self_attn.head_dim % 16 == 0
         and model.config.hidden_size % 32 == 0
-        and model.config.num_local_experts <= _MOST_EXPERTS
+        and model.config.num_local_experts <= _MAX_EXPERTS
     )
-    kernel = cpu_kernel() if fits else None  # asked last: the first to ask waits for a compiler
+    kernel = get_cpu_kernel() if is_supported else None  # last, because the first call compiles the kernel
     return None if kernel is None else Decoder(model, kernel)
 
 
-def _matrix(module: Any) -> _Matrix:
+def _describe_matrix(module: Any) -> _Matrix:
     return _Matrix(
         weights=module.weight.data_ptr(),
         scales=module.scales.data_ptr(),
@@ -196,17 +229,17 @@ def _matrix(module: Any) -> _Matrix:
     )
 
 
-def _layer(layer: Any, window: int) -> _Layer:
+def _describe_layer(layer: Any, window: int) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
     packed = mlp.experts.packed
     names = ("gate_up_blocks", "gate_up_scales", "gate_up_bias", "down_blocks", "down_scales", "down_bias")
     return _Layer(
         input_norm=layer.input_layernorm.weight.data_ptr(),
         post_norm=layer.post_attention_layernorm.weight.data_ptr(),
-        query=_matrix(attention.q_proj),
-        key=_matrix(attention.k_proj),
-        value=_matrix(attention.v_proj),
-        output=_matrix(attention.o_proj),
+        query=_describe_matrix(attention.q_proj),
+        key=_describe_matrix(attention.k_proj),
+        value=_describe_matrix(attention.v_proj),
+        output=_describe_matrix(attention.o_proj),
         sinks=attention.sinks.data_ptr(),
         router=mlp.router.weight.data_ptr(),
         router_bias=mlp.router.bias.data_ptr(),

@@ -1,4 +1,4 @@
-"""The engine contract over HTTP: token ids go to a vLLM or llama.cpp server, and token ids come back.
+"""The engine interface over HTTP: token ids go to a vLLM or llama.cpp server, and token ids come back.
 
 Chat formats, tools and parsing are therefore the same as with a model on this machine.
 """
@@ -9,43 +9,48 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.engine.request import GenerationRequest
-from langchain_gptoss.engine.runners.server_protocols import Event, LlamaServer, Protocol, Vllm
-from langchain_gptoss.engine.token_stream import FinishReason, TokenStream
+from langchain_gptoss.engine.runners.server_protocols import Event, LlamaServer, ServerProtocol, VllmServer
+from langchain_gptoss.engine.token_stream import Cancelled, FinishReason, TokenStream
 from langchain_gptoss.errors import GptOssError, InvalidInputError, RemoteServerError
 
-_BUSY = frozenset({429, 503})
-_LONGEST_PAUSE = 30.0  # seconds
+_BUSY_STATUSES = frozenset({429, 503})
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.5, 30.0
+_CONNECT_TIMEOUT_S = 10.0
+_DEFAULT_CONTEXT_LENGTH = 131_072
+_MAX_QUOTE_CHARACTERS = 300
 
 
 class _RemoteStream(TokenStream):
-    """A stream whose listener, when it leaves, hangs up: the server then stops generating."""
+    """A stream that closes the connection when it is cancelled; the server then stops generating."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.left = threading.Event()
-        self._hang_up: Callable[[], None] | None = None
+        self.cancel_event = threading.Event()
+        self._shut_connection: Callable[[], None] | None = None
 
     def cancel(self) -> None:
+        """See `TokenStream.cancel`; close the connection too."""
         super().cancel()
-        self.left.set()
-        if self._hang_up is not None:
-            self._hang_up()
+        self.cancel_event.set()
+        if self._shut_connection is not None:
+            self._shut_connection()
 
-    def connected(self, response: httpx.Response) -> None:
-        """Takes the connection to hang up."""
-        self._hang_up = lambda: _hang_up(response)
+    def attach_connection(self, response: httpx.Response) -> None:
+        """Set the connection that `cancel` closes."""
+        self._shut_connection = lambda: _shut_socket(response)
         if self.is_cancelled:
-            self._hang_up()
+            self._shut_connection()
 
 
-def _hang_up(response: httpx.Response) -> None:
-    # Shutting the socket wakes the thread that waits for its next byte; closing it would not.
+def _shut_socket(response: httpx.Response) -> None:
+    # Shutting the socket down wakes the thread that waits for its next byte; closing it does not.
     stream = response.extensions.get("network_stream")
     connection = stream.get_extra_info("socket") if stream is not None else None
     with contextlib.suppress(OSError):
@@ -53,8 +58,23 @@ def _hang_up(response: httpx.Response) -> None:
             connection.shutdown(socket.SHUT_RDWR)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Server:
+    """Properties of a server, known after the first contact.
+
+    Attributes:
+        protocol: Protocol of the server.
+        model: Name of the model on the server.
+        context_length: Length of the context in tokens, prompt and answer together.
+    """
+
+    protocol: ServerProtocol
+    model: str
+    context_length: int
+
+
 class RemoteEngine(Engine):
-    """Runs requests on a server, which is asked what it is on first use."""
+    """Runs requests on a server; the first use detects the kind of server."""
 
     def __init__(
         self,
@@ -66,18 +86,18 @@ class RemoteEngine(Engine):
         max_retries: int = 2,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Makes the client; connects to nothing yet.
+        """Create the client; nothing is sent yet.
 
         Args:
-            base_url: The server's address, with or without `/v1`.
-            model: The model's name, as the server knows it; the part after its `/` is enough.
-            api_key: Sent as a bearer token.
-            timeout: How many seconds the server may be silent.
-            max_retries: How often a request is sent again, before its first token.
-            transport: Carries the requests instead of the network, for tests.
+            base_url: Address of the server, with or without `/v1`.
+            model: Name of the model on the server; the part after the `/` is enough.
+            api_key: Bearer token.
+            timeout: Maximum time without a byte from the server, in seconds.
+            max_retries: Maximum number of further attempts per request, before its first token.
+            transport: Replaces the network, for tests.
 
         Raises:
-            InvalidInputError: The address is none.
+            InvalidInputError: base_url is not a valid HTTP URL.
         """
         address = httpx.URL(base_url)
         if address.scheme not in {"http", "https"} or not address.host:
@@ -87,183 +107,203 @@ class RemoteEngine(Engine):
         self._max_retries = max_retries
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.Client(
-            headers=headers, timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)), transport=transport
+            headers=headers,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_TIMEOUT_S)),
+            transport=transport,
         )
         self._lock = threading.Lock()
-        self._known: tuple[Protocol, str, int] | None = None
+        self._server: _Server | None = None
         self._streams: set[_RemoteStream] = set()
-        self._closed = False
+        self._is_closed = False
 
     @property
     def context_length(self) -> int:
-        """Prompt and answer together, in tokens, as the server says.
+        """Length of the server's context in tokens, prompt and answer together.
 
         Raises:
-            RemoteServerError: The server cannot be reached, does not have the model, or is of another kind.
+            RemoteServerError: The server cannot be reached, does not have the model, or is of an unknown kind.
         """
-        return self._server()[2]
+        return self._get_server().context_length
 
     def submit(self, request: GenerationRequest) -> TokenStream:
-        """Begins a generation; see `Engine.submit`.
+        """Start a generation; see `Engine.submit`.
 
         Raises:
-            RemoteServerError: The server cannot be reached, does not have the model, or is of another kind.
+            RemoteServerError: The server cannot be reached, does not have the model, or is of an unknown kind.
         """
-        if self._closed:
-            raise GptOssError("This model was closed. Create a new ChatGptOss to connect again.")
-        protocol, model, context = self._server()
-        body = protocol.body(request, model, request.compute_token_limit(context))
+        if self._is_closed:
+            raise GptOssError("This model was closed.", hint="Create a new ChatGptOss to connect again.")
+        server = self._get_server()
+        limit = request.compute_token_limit(server.context_length)
+        body = server.protocol.build_body(request, server.model, limit)
         stream = _RemoteStream()
         self._streams.add(stream)
         threading.Thread(
-            target=self._run, args=(stream, protocol, body, request), name="gptoss-remote", daemon=True
+            target=self._run, args=(stream, server.protocol, body, request), name="gptoss-remote", daemon=True
         ).start()
         return stream
 
     def close(self) -> None:
-        """Hangs up everywhere; safe to call twice."""
-        self._closed = True
+        """Close every connection; a second call does nothing."""
+        self._is_closed = True
         for stream in list(self._streams):
             stream.cancel()
         self._client.close()
 
-    def _run(self, stream: _RemoteStream, protocol: Protocol, body: dict[str, Any], request: GenerationRequest) -> None:
+    def _run(
+        self, stream: _RemoteStream, protocol: ServerProtocol, body: dict[str, Any], request: GenerationRequest
+    ) -> None:
         try:
-            self._generate(stream, protocol, body, request)
+            with self._send_with_retries(stream, protocol, body) as response:
+                stream.attach_connection(response)
+                self._forward_tokens(stream, protocol, response, request)
         except Exception as error:
             if not stream.is_cancelled:
-                stream.fail(error if isinstance(error, GptOssError) else self._explained(error))
+                stream.fail(error if isinstance(error, GptOssError) else self._translate_error(error))
         finally:
             self._streams.discard(stream)
 
-    def _generate(
-        self, stream: _RemoteStream, protocol: Protocol, body: dict[str, Any], request: GenerationRequest
+    def _forward_tokens(
+        self, stream: _RemoteStream, protocol: ServerProtocol, response: httpx.Response, request: GenerationRequest
     ) -> None:
-        with self._opened(stream, protocol, body) as response:
-            stream.connected(response)
-            finished: FinishReason | None = None
-            for event in self._events(response, protocol):
-                stream.cached_tokens = event.cached_tokens or stream.cached_tokens
-                for token_id, logprobs in event.tokens:
-                    stream.put(token_id, logprobs)
-                    if token_id in request.stop_ids:
-                        finished = finished or "stop"
-                finished = event.finish_reason or finished
-                if stream.is_cancelled:
-                    return
-            if finished is None:
-                raise RemoteServerError(f"{self._root} ended the answer without saying why. Ask again.")
-            stream.finish(finished)
+        reason: FinishReason | None = None
+        for event in self._read_events(response, protocol):
+            stream.cached_tokens = event.cached_tokens or stream.cached_tokens
+            for token_id, logprobs in event.tokens:
+                stream.put(token_id, logprobs)
+                if token_id in request.stop_ids:
+                    reason = reason or "stop"
+            reason = event.finish_reason or reason
+            if stream.is_cancelled:
+                return
+        if reason is None:
+            raise RemoteServerError(f"{self._root} ended the answer without a reason.", hint="Ask again.")
+        stream.finish(reason)
 
     @contextlib.contextmanager
-    def _opened(self, stream: _RemoteStream, protocol: Protocol, body: dict[str, Any]) -> Iterator[httpx.Response]:
-        """Yields the server's answer to a request; asks again while it is busy or cannot be reached."""
+    def _send_with_retries(
+        self, stream: _RemoteStream, protocol: ServerProtocol, body: dict[str, Any]
+    ) -> Iterator[httpx.Response]:
+        """Yield the server's response; send the request again while the server is busy or cannot be reached."""
         for attempt in range(self._max_retries + 1):
-            last = attempt == self._max_retries
+            is_last = attempt == self._max_retries
             try:
                 outgoing = self._client.build_request("POST", self._root + protocol.path, json=body)
                 response = self._client.send(outgoing, stream=True)
             except httpx.ConnectError:
-                if last or self._pause(stream, attempt, None):
+                if is_last:
                     raise
+                self._pause(stream, attempt, None)
                 continue
             with contextlib.closing(response):
-                if response.status_code in _BUSY and not last:
-                    if self._pause(stream, attempt, response.headers.get("retry-after")):
-                        return
+                if response.status_code in _BUSY_STATUSES and not is_last:
+                    self._pause(stream, attempt, response.headers.get("retry-after"))
                     continue
                 if response.is_error:
                     response.read()
-                    raise RemoteServerError(f"{self._root} answered {response.status_code}: {_message(response)}")
+                    raise self._create_status_error(response)
                 yield response
                 return
 
-    def _pause(self, stream: _RemoteStream, attempt: int, asked: str | None) -> bool:
-        """Waits before the next attempt, and returns whether the listener left meanwhile."""
-        seconds = 0.5 * 2**attempt * random.uniform(0.75, 1.25)
-        with contextlib.suppress(ValueError):
-            seconds = float(asked) if asked else seconds
-        return stream.left.wait(min(seconds, _LONGEST_PAUSE))
+    def _pause(self, stream: _RemoteStream, attempt: int, retry_after: str | None) -> None:
+        """Wait before the next attempt.
 
-    def _events(self, response: httpx.Response, protocol: Protocol) -> Iterator[Event]:
+        Raises:
+            Cancelled: The stream was cancelled meanwhile.
+        """
+        seconds = _FIRST_PAUSE_S * 2**attempt * random.uniform(0.75, 1.25)
+        with contextlib.suppress(ValueError):
+            seconds = float(retry_after) if retry_after else seconds
+        if stream.cancel_event.wait(min(seconds, _MAX_PAUSE_S)):
+            raise Cancelled
+
+    def _read_events(self, response: httpx.Response, protocol: ServerProtocol) -> Iterator[Event]:
         for line in response.iter_lines():
-            kind, _, data = line.partition(":")
-            if kind not in {"data", "error"} or not data.strip() or data.strip() == "[DONE]":
+            kind, _, text = line.partition(":")
+            if kind not in {"data", "error"} or not text.strip() or text.strip() == "[DONE]":
                 continue
             try:
-                described = json.loads(data)
-                if kind == "error" or "error" in described:
-                    raise RemoteServerError(f"{self._root} broke off: {_said(described)}")
-                yield protocol.event(described)
+                data = json.loads(text)
+                if kind == "error" or "error" in data:
+                    raise RemoteServerError(f"{self._root} broke off: {_find_message(data)}")
+                yield protocol.parse_event(data)
             except (KeyError, TypeError, IndexError, ValueError) as error:
                 if isinstance(error, GptOssError):
                     raise
                 raise RemoteServerError(
-                    f"{self._root} sent what a {type(protocol).__name__} server does not send: {data[:200]!r}. "
-                    "Check the address, and that the server is a current version."
+                    f"{self._root} sent an event that does not follow the protocol of {type(protocol).__name__}: "
+                    f"{text[:200]!r}.",
+                    hint="Check the address, and use a current version of the server.",
                 ) from error
 
-    def _server(self) -> tuple[Protocol, str, int]:
-        """Returns the kind of server, the model's name there, and its context; asks once."""
+    def _get_server(self) -> _Server:
+        """Return the server's properties; the first call asks the server."""
         with self._lock:
-            if self._known is None:
+            if self._server is None:
                 try:
-                    self._known = self._asked()
+                    self._server = self._detect_server()
                 except httpx.HTTPError as error:
-                    raise self._explained(error) from error
-            return self._known
+                    raise self._translate_error(error) from error
+            return self._server
 
-    def _asked(self) -> tuple[Protocol, str, int]:
-        props = self._get("/props")
-        if settings := props.get("default_generation_settings"):
-            return LlamaServer(), self._model, int(settings["n_ctx"])
-        listed = self._get("/v1/models").get("data")
-        if not isinstance(listed, list) or not all(isinstance(entry, dict) and "id" in entry for entry in listed):
-            raise RemoteServerError(f"{self._root} is neither a vLLM nor a llama.cpp server. Check base_url.")
-        for entry in listed:
+    def _detect_server(self) -> _Server:
+        if settings := self._get_json("/props").get("default_generation_settings"):
+            return _Server(protocol=LlamaServer(), model=self._model, context_length=int(settings["n_ctx"]))
+        entries = self._get_json("/v1/models").get("data")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) and "id" in entry for entry in entries):
+            raise RemoteServerError(f"{self._root} is neither a vLLM nor a llama.cpp server.", hint="Check base_url.")
+        for entry in entries:
             if entry["id"] == self._model or entry["id"].rpartition("/")[2] == self._model.rpartition("/")[2]:
-                return Vllm(), entry["id"], int(entry.get("max_model_len") or 131_072)
-        names = ", ".join(repr(entry["id"]) for entry in listed) or "none"
+                context_length = int(entry.get("max_model_len") or _DEFAULT_CONTEXT_LENGTH)
+                return _Server(protocol=VllmServer(), model=entry["id"], context_length=context_length)
+        names = ", ".join(repr(entry["id"]) for entry in entries) or "none"
         raise RemoteServerError(f"{self._root} does not serve {self._model!r}; its models are {names}.")
 
-    def _get(self, path: str) -> dict[str, Any]:
+    def _get_json(self, path: str) -> dict[str, Any]:
+        """Return the JSON object at a path; an empty one if there is none."""
         response = self._client.get(self._root + path)
         if response.status_code in {401, 403}:
-            raise RemoteServerError(f"{self._root} refuses the key: {_message(response)}. Set api_key.")
+            raise RemoteServerError(f"{self._root} refuses the key: {_quote_body(response)}.", hint="Set api_key.")
         if response.is_error:
             if response.status_code != 404:
-                raise RemoteServerError(f"{self._root} answered {response.status_code}: {_message(response)}")
+                raise self._create_status_error(response)
             return {}
         try:
-            described = response.json()
+            data = response.json()
         except ValueError:
             return {}
-        return described if isinstance(described, dict) else {}
+        return data if isinstance(data, dict) else {}
 
-    def _explained(self, error: Exception) -> GptOssError:
+    def _create_status_error(self, response: httpx.Response) -> RemoteServerError:
+        return RemoteServerError(f"{self._root} answered {response.status_code}: {_quote_body(response)}")
+
+    def _translate_error(self, error: Exception) -> GptOssError:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return RemoteServerError(f"{self._root} cannot be reached ({error}). Start the server, or check base_url.")
+            return RemoteServerError(
+                f"{self._root} cannot be reached ({error}).", hint="Start the server, or check base_url."
+            )
         if isinstance(error, httpx.TimeoutException):
             return RemoteServerError(
-                f"{self._root} was silent for {self._client.timeout.read:g} seconds. Ask again, or raise timeout."
+                f"{self._root} was silent for {self._client.timeout.read:g} seconds.",
+                hint="Ask again, or raise timeout.",
             )
         if isinstance(error, httpx.HTTPError):
-            return RemoteServerError(f"The connection to {self._root} broke off ({error}). Ask again.")
-        return RemoteServerError(f"{self._root} could not be read: {error!r}.")
+            return RemoteServerError(f"The connection to {self._root} broke off ({error}).", hint="Ask again.")
+        return RemoteServerError(f"The answer of {self._root} could not be read: {error!r}.")
 
 
-def _message(response: httpx.Response) -> str:
+def _quote_body(response: httpx.Response) -> str:
     try:
-        return _said(response.json())
+        return _find_message(response.json())
     except ValueError:
-        return response.text.strip()[:300] or response.reason_phrase
+        return response.text.strip()[:_MAX_QUOTE_CHARACTERS] or response.reason_phrase
 
 
-def _said(described: Any) -> str:
-    """Returns the message in an error as OpenAI, vLLM and llama.cpp write it."""
-    while isinstance(described, dict):
-        inner = described.get("error") or described.get("message") or described.get("detail")
+def _find_message(data: Any) -> str:
+    """Return the message in an error as OpenAI, vLLM and llama.cpp write it."""
+    while isinstance(data, dict):
+        inner = data.get("error") or data.get("message") or data.get("detail")
         if inner is None:
             break
-        described = inner
-    return str(described)[:300]
+        data = inner
+    return str(data)[:_MAX_QUOTE_CHARACTERS]

@@ -1,7 +1,7 @@
-"""How servers take token ids and give them back: vLLM's completions endpoint, and llama-server's own.
+"""Requests and events of the two kinds of servers: vLLM's completions endpoint and llama-server's own.
 
-Fields as in vLLM's OpenAI-compatible server (`/v1/completions`, `return_token_ids`, since 0.10.2) and in llama.cpp's
-`tools/server/README.md` (`/completion`, `return_tokens`).
+The fields are those of vLLM's OpenAI-compatible server (`/v1/completions`, `return_token_ids`, since 0.10.2) and of
+llama.cpp's `tools/server/README.md` (`/completion`, `return_tokens`).
 """
 
 from abc import ABC, abstractmethod
@@ -15,12 +15,12 @@ from langchain_gptoss.engine.token_stream import FinishReason, TokenLogprobs
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What one event of a server's stream says.
+    """One event of a server's stream.
 
     Attributes:
-        tokens: Token ids with their log-probabilities, where those were asked for.
-        finish_reason: Why the answer ended, on the event that says so.
-        cached_tokens: How much of the prompt was not read again, where the server says so.
+        tokens: Token ids with their log-probabilities, if these were requested.
+        finish_reason: Reason for the end of the answer; None while it continues.
+        cached_tokens: Number of prompt tokens from the server's cache, if the server reports it.
     """
 
     tokens: tuple[tuple[int, TokenLogprobs | None], ...] = ()
@@ -28,35 +28,44 @@ class Event:
     cached_tokens: int | None = None
 
 
-class Protocol(ABC):
-    """One kind of server.
+class ServerProtocol(ABC):
+    """Protocol of one kind of server.
 
     Attributes:
-        path: Of the endpoint, below the server's root.
+        path: Path of the endpoint below the server's root.
     """
 
     path: str
 
     @abstractmethod
-    def body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
-        """Returns what is sent for a request of at most `limit` new tokens."""
+    def build_body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
+        """Return the JSON body of a request.
+
+        Args:
+            request: The request.
+            model: Name of the model on the server.
+            limit: Maximum number of new tokens.
+        """
 
     @abstractmethod
-    def event(self, data: Mapping[str, Any]) -> Event:
-        """Returns what one event says.
+    def parse_event(self, data: Mapping[str, Any]) -> Event:
+        """Return an event of the stream.
+
+        Args:
+            data: The event's JSON.
 
         Raises:
-            KeyError, TypeError, IndexError, ValueError: It is not what such a server sends.
+            KeyError, TypeError, IndexError, ValueError: The event does not follow the protocol.
         """
 
 
-class LlamaServer(Protocol):
-    """llama.cpp's server. It stops at the model's own end tokens, and does not give those."""
+class LlamaServer(ServerProtocol):
+    """llama.cpp's server. It stops at the model's own end tokens and does not send them."""
 
     path = "/completion"
 
-    def body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
-        """See `Protocol.body`."""
+    def build_body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
+        """See `ServerProtocol.build_body`."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "prompt": list(request.prompt_ids),
@@ -67,7 +76,7 @@ class LlamaServer(Protocol):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
-            # Its own defaults would alter the model's distribution.
+            # The server's defaults would change the model's distribution.
             "min_p": 0.0,
             "repeat_penalty": 1.0,
             "samplers": ["top_k", "top_p", "temperature"],
@@ -78,14 +87,14 @@ class LlamaServer(Protocol):
             body["n_probs"] = max(sampling.logprobs, 1)
         if request.grammar is not None and request.grammar.json_schema is not None:
             body["json_schema"] = dict(request.grammar.json_schema)
-        elif request.grammar is not None:  # for servers that are built with llguidance, as releases are
+        elif request.grammar is not None:  # needs a server that is built with llguidance, as the releases are
             body["grammar"] = f"%llguidance {{}}\n{request.grammar.lark}"
         return body
 
-    def event(self, data: Mapping[str, Any]) -> Event:
-        """See `Protocol.event`."""
-        described = {entry["id"]: _llama_logprobs(entry) for entry in data.get("completion_probabilities") or ()}
-        tokens = tuple((int(token_id), described.get(token_id)) for token_id in data.get("tokens") or ())
+    def parse_event(self, data: Mapping[str, Any]) -> Event:
+        """See `ServerProtocol.parse_event`."""
+        logprobs = {entry["id"]: _parse_llama_logprobs(entry) for entry in data.get("completion_probabilities") or ()}
+        tokens = tuple((int(token_id), logprobs.get(token_id)) for token_id in data.get("tokens") or ())
         if not data.get("stop"):
             return Event(tokens=tokens)
         cached = (data.get("timings") or {}).get("cache_n")
@@ -93,18 +102,18 @@ class LlamaServer(Protocol):
         return Event(tokens=tokens, finish_reason=reason, cached_tokens=cached)
 
 
-def _llama_logprobs(entry: Mapping[str, Any]) -> TokenLogprobs:
+def _parse_llama_logprobs(entry: Mapping[str, Any]) -> TokenLogprobs:
     top = tuple((int(other["id"]), float(other["logprob"])) for other in entry.get("top_logprobs") or ())
     return TokenLogprobs(chosen=float(entry["logprob"]), top=top)
 
 
-class Vllm(Protocol):
-    """vLLM. It gives the stop token's id as the last one."""
+class VllmServer(ServerProtocol):
+    """vLLM's server. It sends the stop token as the last one."""
 
     path = "/v1/completions"
 
-    def body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
-        """See `Protocol.body`."""
+    def build_body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
+        """See `ServerProtocol.build_body`."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": model,
@@ -127,24 +136,24 @@ class Vllm(Protocol):
             body["structured_outputs"] = {"grammar": request.grammar.lark}
         return body
 
-    def event(self, data: Mapping[str, Any]) -> Event:
-        """See `Protocol.event`."""
+    def parse_event(self, data: Mapping[str, Any]) -> Event:
+        """See `ServerProtocol.parse_event`."""
         usage = data.get("usage") or {}
         cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
         if not data.get("choices"):
             return Event(cached_tokens=cached)
         choice = data["choices"][0]
         ids = [int(token_id) for token_id in choice.get("token_ids") or ()]
-        described = list(_vllm_logprobs(choice.get("logprobs") or {}))
-        padded = described + [None] * (len(ids) - len(described))
+        logprobs = list(_parse_vllm_logprobs(choice.get("logprobs") or {}))
+        padded = logprobs + [None] * (len(ids) - len(logprobs))
         finished = choice.get("finish_reason")
         reason: FinishReason | None = None if finished is None else "length" if finished == "length" else "stop"
         return Event(tokens=tuple(zip(ids, padded, strict=False)), finish_reason=reason, cached_tokens=cached)
 
 
-def _vllm_logprobs(described: Mapping[str, Any]) -> Iterator[TokenLogprobs | None]:
-    tops = described.get("top_logprobs") or []
-    for index, chosen in enumerate(described.get("token_logprobs") or ()):
-        named = tops[index] if index < len(tops) else None
-        top = tuple((int(name.removeprefix("token_id:")), float(value)) for name, value in (named or {}).items())
+def _parse_vllm_logprobs(data: Mapping[str, Any]) -> Iterator[TokenLogprobs | None]:
+    tops = data.get("top_logprobs") or []
+    for index, chosen in enumerate(data.get("token_logprobs") or ()):
+        entries = (tops[index] if index < len(tops) else None) or {}
+        top = tuple((int(name.removeprefix("token_id:")), float(value)) for name, value in entries.items())
         yield TokenLogprobs(chosen=float(chosen), top=top)

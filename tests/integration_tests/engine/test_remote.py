@@ -1,4 +1,4 @@
-"""The same model on a server: a real llama.cpp server on loopback, and servers that misbehave."""
+"""RemoteEngine: a real llama.cpp server, servers that misbehave, and vLLM's protocol."""
 
 import asyncio
 import http.server
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from langchain_gptoss import ChatGptOss, GptOssLLM
 from langchain_gptoss.engine.registry import close_all
 from langchain_gptoss.engine.runners.remote import RemoteEngine
-from langchain_gptoss.errors import ContextLengthError, GptOssError, InvalidInputError, RemoteServerError
+from langchain_gptoss.errors import ContextLengthError, GptOssError, RemoteServerError
 from langchain_gptoss.models.demo import fetch_demo_gguf
 
 from tests.integration_tests.demo_suite import DemoSuite  # isort: skip
@@ -60,7 +60,7 @@ class TestStandardRemote(DemoSuite):
         return {"model": "demo", "max_tokens": 60, "base_url": self.address}
 
 
-def test_an_answer(remote):
+def test_server_answers(remote):
     message = remote.invoke(QUESTION)
     assert "Shakespeare" in message.content
     assert message.response_metadata["model_name"] == "demo"
@@ -68,12 +68,12 @@ def test_an_answer(remote):
     assert remote.running_engine.context_length == 4096
 
 
-def test_a_prompt_is_not_read_twice(remote):
+def test_repeated_prompt_comes_from_the_cache(remote):
     remote.invoke(QUESTION)
     assert remote.invoke(QUESTION).usage_metadata["input_token_details"]["cache_read"] > 10
 
 
-def test_length_stop_and_logprobs(remote):
+def test_length_stop_strings_and_logprobs(remote):
     assert remote.invoke(QUESTION, max_tokens=3).response_metadata["finish_reason"] == "length"
     assert "Shakespeare" not in remote.invoke(QUESTION, stop=["Shakespeare"]).content
     entries = remote.invoke(QUESTION, max_tokens=5, top_logprobs=2).response_metadata["logprobs"]["content"]
@@ -81,23 +81,23 @@ def test_length_stop_and_logprobs(remote):
     assert all(len(entry["top_logprobs"]) == 2 and entry["logprob"] <= 0 for entry in entries)
 
 
-def test_a_schema_is_kept(remote):
+def test_structured_output_follows_the_schema(remote):
     class City(BaseModel):
         capital: bool
 
     assert isinstance(remote.with_structured_output(City).invoke("Is Paris a capital?"), City)
 
 
-def test_a_grammar_of_another_kind_is_kept(remote):
+def test_grammar_of_strict_tools_is_accepted(remote):
     def now(zone: int) -> str:
-        """Returns the time."""
+        """Return the time."""
         return ""
 
     message = remote.bind_tools([now], strict=True).invoke(QUESTION)
     assert message.content or message.tool_calls
 
 
-def test_completions(llama_server):
+def test_completions_of_raw_prompts(llama_server):
     llm = GptOssLLM(model="demo", base_url=llama_server, raw=True, max_tokens=8, temperature=0)
     answers = llm.batch(["The capital of France is", "The capital of Italy is"])
     assert "Paris" in answers[0]
@@ -105,20 +105,20 @@ def test_completions(llama_server):
 
 
 async def test_cancelling_stops_the_server(remote, llama_server):
-    def busy() -> bool:
+    def is_busy() -> bool:
         return any(slot["is_processing"] for slot in httpx.get(f"{llama_server}/slots").json())
 
     stream = remote.astream("Write a very long story about a fox.", max_tokens=2000)
     await anext(stream)
-    assert await asyncio.to_thread(busy)
+    assert await asyncio.to_thread(is_busy)
     await stream.aclose()
-    until = time.monotonic() + 5
-    while await asyncio.to_thread(busy):
-        assert time.monotonic() < until, "the server goes on"
+    deadline = time.monotonic() + 60
+    while await asyncio.to_thread(is_busy):
+        assert time.monotonic() < deadline, "the server still generates"
         await asyncio.sleep(0.02)
 
 
-def test_a_prompt_that_is_too_long(remote):
+def test_too_long_prompt_is_rejected(remote):
     with pytest.raises(ContextLengthError, match="holds 4096"):
         remote.invoke("word " * 5000)
 
@@ -129,15 +129,14 @@ Handler = http.server.BaseHTTPRequestHandler
 Answer = Callable[[Handler, int], None]
 
 
-class Misbehaving(http.server.ThreadingHTTPServer):
-    """Answers each POST by the script, and says that it is a llama.cpp server."""
+class MisbehavingServer(http.server.ThreadingHTTPServer):
+    """Looks like a llama.cpp server and answers each POST with a script."""
 
     daemon_threads = True
 
     def __init__(self, answer: Answer) -> None:
         outer = self
         self.posts = 0
-        self.hung_up = threading.Event()
 
         class Scripted(Handler):
             def log_message(self, *_: Any) -> None:
@@ -169,29 +168,29 @@ def write(handler: Handler, status: int, body: Any, **headers: str) -> None:
     handler.wfile.write(data)
 
 
-def begin(handler: Handler) -> None:
+def begin_stream(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Type", "text/event-stream")
     handler.end_headers()
 
 
-def event(handler: Handler, **data: Any) -> None:
+def send_event(handler: Handler, **data: Any) -> None:
     handler.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
     handler.wfile.flush()
 
 
 @pytest.fixture
-def misbehaving() -> Iterator[Callable[..., tuple[ChatGptOss, Misbehaving]]]:
-    made = []
+def misbehaving() -> Iterator[Callable[..., tuple[ChatGptOss, MisbehavingServer]]]:
+    created = []
 
-    def make(answer: Answer, **options: Any) -> tuple[ChatGptOss, Misbehaving]:
-        server = Misbehaving(answer)
+    def make(answer: Answer, **options: Any) -> tuple[ChatGptOss, MisbehavingServer]:
+        server = MisbehavingServer(answer)
         llm = ChatGptOss(model="gpt-oss-20b", base_url=server.address, **options)
-        made.append((llm, server))
+        created.append((llm, server))
         return llm, server
 
     yield make
-    for llm, server in made:
+    for llm, server in created:
         llm.running_engine.close()
         server.shutdown()
         server.server_close()
@@ -201,13 +200,13 @@ HI = [200005, 17196, 200008, 12194]  # <|channel|>final<|message|>Hi
 
 
 def answer_hi(handler: Handler) -> None:
-    begin(handler)
-    event(handler, tokens=HI, stop=False)
-    event(handler, tokens=[], stop=True, stop_type="eos")
+    begin_stream(handler)
+    send_event(handler, tokens=HI, stop=False)
+    send_event(handler, tokens=[], stop=True, stop_type="eos")
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again(misbehaving, status):
+def test_busy_server_is_asked_again(misbehaving, status):
     def answer(handler: Handler, post: int) -> None:
         if post == 1:
             write(handler, status, {"error": "busy"}, Retry_After="0.01")
@@ -219,14 +218,14 @@ def test_a_busy_server_is_asked_again(misbehaving, status):
     assert server.posts == 2
 
 
-def test_retries_end(misbehaving):
+def test_number_of_retries_is_limited(misbehaving):
     llm, server = misbehaving(lambda h, _: write(h, 503, {"error": "still busy"}, Retry_After="0.01"), max_retries=1)
     with pytest.raises(RemoteServerError, match="answered 503: still busy"):
         llm.invoke("Hello")
     assert server.posts == 2
 
 
-def test_the_server_s_own_message(misbehaving):
+def test_error_quotes_the_server(misbehaving):
     llm, server = misbehaving(lambda h, _: write(h, 400, {"error": {"message": "no such thing", "code": 400}}))
     with pytest.raises(RemoteServerError, match="answered 400: no such thing"):
         llm.invoke("Hello")
@@ -235,62 +234,64 @@ def test_the_server_s_own_message(misbehaving):
 
 def test_no_retry_after_the_first_token(misbehaving):
     def answer(handler: Handler, _: int) -> None:
-        begin(handler)
-        event(handler, tokens=HI, stop=False)
+        begin_stream(handler)
+        send_event(handler, tokens=HI, stop=False)
         handler.connection.shutdown(socket.SHUT_RDWR)
 
     llm, server = misbehaving(answer)
-    shown = []
-    with pytest.raises(RemoteServerError, match=r"without saying why|broke off"):
-        shown.extend(chunk.content for chunk in llm.stream("Hello"))
+    texts = []
+    with pytest.raises(RemoteServerError, match=r"without a reason|broke off"):
+        texts.extend(chunk.content for chunk in llm.stream("Hello"))
     assert server.posts == 1
 
 
-def test_an_error_in_the_stream(misbehaving):
+def test_error_in_the_stream(misbehaving):
     def answer(handler: Handler, _: int) -> None:
-        begin(handler)
-        event(handler, error={"message": "out of memory"})
+        begin_stream(handler)
+        send_event(handler, error={"message": "out of memory"})
 
     llm, _ = misbehaving(answer)
     with pytest.raises(RemoteServerError, match="broke off: out of memory"):
         llm.invoke("Hello")
 
 
-def test_what_is_no_answer(misbehaving):
+def test_invalid_event_is_an_error(misbehaving):
     def answer(handler: Handler, _: int) -> None:
-        begin(handler)
+        begin_stream(handler)
         handler.wfile.write(b"data: <html>\n\n")
 
     llm, _ = misbehaving(answer)
-    with pytest.raises(RemoteServerError, match="does not send"):
+    with pytest.raises(RemoteServerError, match="does not follow the protocol"):
         llm.invoke("Hello")
 
 
-def test_a_silent_server(misbehaving):
-    llm, _ = misbehaving(lambda *_: time.sleep(1.5), timeout=0.2)
+def test_silent_server_times_out(misbehaving):
+    release = threading.Event()
+    llm, _ = misbehaving(lambda *_: release.wait(30), timeout=0.2)
     with pytest.raises(RemoteServerError, match=r"silent for 0\.2 seconds"):
         llm.invoke("Hello")
+    release.set()
 
 
-def test_leaving_a_silent_server(misbehaving):
-    """The listener does not wait for the server's next byte, and the server sees it go."""
-    gone = threading.Event()
+def test_cancelling_does_not_wait_for_a_silent_server(misbehaving):
+    """The reader does not wait for the next byte, and the server notices the closed connection."""
+    is_disconnected = threading.Event()
 
     def answer(handler: Handler, _: int) -> None:
-        begin(handler)
-        event(handler, tokens=HI, stop=False)
-        handler.connection.settimeout(5)
+        begin_stream(handler)
+        send_event(handler, tokens=HI, stop=False)
+        handler.connection.settimeout(30)
         if handler.connection.recv(1) == b"":
-            gone.set()
+            is_disconnected.set()
 
     llm, _ = misbehaving(answer)
     stream = llm.stream("Hello")
     next(stream)
     stream.close()
-    assert gone.wait(2)
+    assert is_disconnected.wait(30)
 
 
-def test_a_server_that_is_not_there():
+def test_unreachable_server_is_an_error():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -300,16 +301,10 @@ def test_a_server_that_is_not_there():
     llm.running_engine.close()
 
 
-@pytest.mark.parametrize("address", ["host:8000", "ftp://host", ""])
-def test_an_address_that_is_none(address):
-    with pytest.raises(InvalidInputError, match="must be like 'http://host:8000/v1'"):
-        RemoteEngine(address, "gpt-oss-20b")
+# ---- vLLM's protocol
 
 
-# ---- vLLM's protocol, as its server speaks it
-
-
-def vllm(request: httpx.Request) -> httpx.Response:
+def answer_as_vllm(request: httpx.Request) -> httpx.Response:
     if request.url.path == "/props":
         return httpx.Response(404)
     if request.url.path == "/v1/models":
@@ -328,13 +323,13 @@ def vllm(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, text=lines)
 
 
-def served(model: str = "gpt-oss-20b", **options: Any) -> ChatGptOss:
-    engine = RemoteEngine("http://host:8000/v1", model, transport=httpx.MockTransport(vllm), **options)
+def create_vllm_model(model: str = "gpt-oss-20b", **options: Any) -> ChatGptOss:
+    engine = RemoteEngine("http://host:8000/v1", model, transport=httpx.MockTransport(answer_as_vllm), **options)
     return ChatGptOss(model="gpt-oss-20b", engine=engine)
 
 
-def test_vllm():
-    llm = served()
+def test_vllm_answers():
+    llm = create_vllm_model()
     message = llm.invoke("Hello", top_logprobs=2)
     assert message.content == "Hi"
     assert message.usage_metadata["input_token_details"]["cache_read"] == 7
@@ -346,6 +341,6 @@ def test_vllm():
         llm.invoke("Hello")
 
 
-def test_a_model_that_the_server_does_not_have():
+def test_unknown_model_is_an_error():
     with pytest.raises(RemoteServerError, match="does not serve 'gpt-oss-120b'; its models are 'openai/gpt-oss-20b'"):
-        served("gpt-oss-120b").invoke("Hello")
+        create_vllm_model("gpt-oss-120b").invoke("Hello")

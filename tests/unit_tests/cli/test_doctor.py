@@ -170,7 +170,7 @@ def test_the_probe_is_told_of_the_kernel(monkeypatch):
     from langchain_gptoss.engine.kernels import native as kernel
     from langchain_gptoss.models.planning import hardware as module
 
-    monkeypatch.setattr(kernel, "get_kernel_status", lambda: kernel.KernelStatus(level="portable", why="because"))
+    monkeypatch.setattr(kernel, "get_kernel_status", lambda: kernel.KernelStatus(level="portable", reason="because"))
     monkeypatch.setattr(module, "measure_bandwidth", lambda **_: 10.0)
     found = cli_doctor.this_machine()
     assert (found.cpu_kernel, found.cpu_kernel_reason) == ("portable", "because")

@@ -1,8 +1,9 @@
-/* MXFP4 experts and int8 matrices on a CPU, multiplied straight from their packed form.
+/* MXFP4 experts and int8 matrices on a CPU, multiplied in their packed form.
  *
- * A checkpoint's blocks and scales are used as they lie in its file. A few tokens (decode) meet the packed rows
- * directly; many tokens (prefill) meet tiles of 16 rows that were unpacked once for all of them. Activations are whole
- * numbers with a scale per block of 32 for the experts, and stay float32 for the int8 matrices.
+ * The blocks and scales of a checkpoint are used in the layout of its file. For few tokens (decode) the packed rows are
+ * multiplied directly; for many tokens (prefill) tiles of 16 rows are unpacked once for all tokens. For the experts,
+ * activations are whole numbers with a scale per block of 32; for the int8 matrices they are float32, or 15-bit numbers
+ * at the AVX-512 level.
  */
 #include "common.h"
 #include "portable.h"
@@ -12,13 +13,17 @@
 #endif
 
 #define EXPORT __attribute__((visibility("default")))
-/* So many tokens get 15-bit activations: reading and unpacking weights takes most of the time then. For more tokens
- * multiplying does, and 8 bits take half of that. */
-#define WIDE_TOKENS 64
-#define GATE_UP_ROWS (2 * BLOCK) /* of gate_up that make one block of the hidden state between */
 
-/* Takes torch's OpenMP entry point (may be null) and returns the best level that the processor has: 0 portable,
- * 1 AVX2, 2 AVX-512. */
+/* What exported functions return; native.py has the same numbers. */
+enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2 };
+
+/* Up to this many tokens use 15-bit activations: reading and unpacking weights takes most of the time. For more tokens
+ * multiplying takes most of it, and 8 bits need half as much. */
+#define WIDE_TOKENS 64
+#define GATE_UP_ROWS (2 * BLOCK) /* rows of gate_up that make one block of the intermediate state */
+
+/* Sets torch's OpenMP entry point, which may be null, and returns the best level of the processor: 0 portable, 1 AVX2,
+ * 2 AVX-512. */
 EXPORT int gptoss_init(OpenMpParallel parallel) {
     openmp_parallel = parallel;
 #ifdef X86
@@ -31,77 +36,78 @@ EXPORT int gptoss_init(OpenMpParallel parallel) {
     return 0;
 }
 
-static const Kernels *kernels_of(int32_t level) {
+static const Kernels *select_kernels(int32_t level) {
 #ifdef X86
     if (level == 2) return &AVX512_KERNELS;
     if (level == 1) return &AVX2_KERNELS;
 #endif
     (void)level;
-    return &PORTABLE;
+    return &PORTABLE_KERNELS;
 }
 
 /* ---- activations */
 
-static inline void store_row(const Activations *to, long row, long block, const Rounded *from) {
-    const long even = row * to->value_stride + even_place(block, to->order);
-    const long odd = row * to->value_stride + odd_place(block, to->order), place = row * to->block_stride + block;
+static inline void store_row(const RowActivations *to, long row, long block, const QuantizedBlock *from) {
+    const long even = row * to->value_stride + even_offset(block, to->layout);
+    const long odd = row * to->value_stride + odd_offset(block, to->layout), entry = row * to->block_stride + block;
     memcpy(to->high + even, from->high, BLOCK_BYTES);
     memcpy(to->high + odd, from->high + BLOCK_BYTES, BLOCK_BYTES);
     memcpy(to->low + even, from->low, BLOCK_BYTES);
     memcpy(to->low + odd, from->low + BLOCK_BYTES, BLOCK_BYTES);
-    to->scales[place] = from->scale;
-    to->surplus[place] = from->surplus;
-    to->wide_surplus[place] = from->wide_surplus;
+    to->scales[entry] = from->scale;
+    to->correction[entry] = from->correction;
+    to->wide_correction[entry] = from->wide_correction;
 }
 
-/* `slot` counts the tokens of the panels, from those of `group` on. */
-static inline void store_panel(const Panels *to, long group, long slot, long block, const Rounded *from) {
-    const long place = ((group + slot / GROUP) * to->blocks + block) * GROUP + slot % GROUP;
-    memcpy(to->high + place * BLOCK, from->high, BLOCK);
-    memcpy(to->low + place * BLOCK, from->low, BLOCK);
-    to->scales[place] = from->scale;
-    to->surplus[place] = from->surplus;
-    to->wide_surplus[place] = from->wide_surplus;
+/* `slot` counts tokens from the first one of `panel`. */
+static inline void store_panel(const PanelActivations *to, long panel, long slot, long block,
+                               const QuantizedBlock *from) {
+    const long entry = ((panel + slot / PANEL_TOKENS) * to->blocks + block) * PANEL_TOKENS + slot % PANEL_TOKENS;
+    memcpy(to->high + entry * BLOCK, from->high, BLOCK);
+    memcpy(to->low + entry * BLOCK, from->low, BLOCK);
+    to->scales[entry] = from->scale;
+    to->correction[entry] = from->correction;
+    to->wide_correction[entry] = from->wide_correction;
 }
 
-/* Zeroed, and aligned so that no vector crosses a line of the cache. */
-static void *zeroed(long size) {
-    size = rounded_up(size + 1, 64);
+/* Aligned, so that no vector crosses a cache line. */
+static void *allocate_zeroed(long size) {
+    size = round_up(size + 1, 64);
     void *memory = aligned_alloc(64, (size_t)size);
     return memory ? memset(memory, 0, (size_t)size) : NULL;
 }
 
-static int make_rows(Activations *x, long rows, long k, Order order) {
+static int allocate_rows(RowActivations *x, long rows, long k, Layout layout) {
     x->blocks = k / BLOCK;
-    x->value_stride = rounded_up(x->blocks, 4) * BLOCK;
-    x->block_stride = rounded_up(x->blocks, 16);
-    x->order = order;
-    x->high = zeroed(rows * x->value_stride * 2);
+    x->value_stride = round_up(x->blocks, 4) * BLOCK;
+    x->block_stride = round_up(x->blocks, 16);
+    x->layout = layout;
+    x->high = allocate_zeroed(rows * x->value_stride * 2);
     x->low = x->high ? x->high + rows * x->value_stride : NULL;
-    x->scales = zeroed(rows * x->block_stride * 4);
-    x->surplus = zeroed(rows * x->block_stride * 8);
-    x->wide_surplus = x->surplus ? x->surplus + rows * x->block_stride : NULL;
-    return x->high && x->scales && x->surplus;
+    x->scales = allocate_zeroed(rows * x->block_stride * 4);
+    x->correction = allocate_zeroed(rows * x->block_stride * 8);
+    x->wide_correction = x->correction ? x->correction + rows * x->block_stride : NULL;
+    return x->high && x->scales && x->correction;
 }
 
-static int make_panels(Panels *x, long groups, long k) {
-    const long count = groups * (k / BLOCK) * GROUP;
+static int allocate_panels(PanelActivations *x, long panels, long k) {
+    const long count = panels * (k / BLOCK) * PANEL_TOKENS;
     x->blocks = k / BLOCK;
-    x->high = aligned_alloc(64, (size_t)rounded_up(count * BLOCK * 2 + 1, 64));
+    x->high = aligned_alloc(64, (size_t)round_up(count * BLOCK * 2 + 1, 64));
     x->low = x->high ? x->high + count * BLOCK : NULL;
-    x->scales = aligned_alloc(64, (size_t)rounded_up(count * 12 + 1, 64));
-    x->surplus = x->scales ? (int32_t *)(x->scales + count) : NULL;
-    x->wide_surplus = x->surplus ? x->surplus + count : NULL;
+    x->scales = aligned_alloc(64, (size_t)round_up(count * 12 + 1, 64));
+    x->correction = x->scales ? (int32_t *)(x->scales + count) : NULL;
+    x->wide_correction = x->correction ? x->correction + count : NULL;
     return x->high && x->scales;
 }
 
 /* ---- experts */
 
 typedef struct {
-    /* What Python passes; kernel.py has the same fields in the same order. */
+    /* The arguments from Python; native.py has the same fields in the same order. */
     const float *hidden;       /* [tokens][hidden_size] */
     const int64_t *experts;    /* [tokens][active] */
-    const float *shares;       /* [tokens][active] */
+    const float *weights;      /* [tokens][active] */
     const uint8_t *gate_up_blocks, *gate_up_scales, *down_blocks, *down_scales;
     const float *gate_up_bias, *down_bias;
     float *out; /* [tokens][hidden_size] */
@@ -113,125 +119,128 @@ typedef struct {
 typedef struct {
     const Experts *e;
     const Kernels *kernels;
-    Activations x, gated;          /* of experts with few tokens */
-    Panels many_x, many_gated;     /* of experts with many */
-    long *starts;                  /* [expert_count + 1]: each expert's places */
-    long *rows, *groups;           /* [expert_count + 1]: its activations, row by row or in panels */
-    int32_t *slots;                /* by place; slot = token * active + choice, places are ordered by expert */
-    int32_t *numbers;              /* 0, 1, 2, ... */
-    int32_t *busy;                 /* experts that have places */
-    long busy_count;
+    RowActivations x, gated;                 /* for experts with few tokens */
+    PanelActivations x_panels, gated_panels; /* for experts with many tokens */
+    long *starts;                            /* [expert_count + 1]: first entry of each expert */
+    long *rows, *panels;                     /* [expert_count + 1]: first activation row or panel of each expert */
+    int32_t *slots;                          /* token * active + choice, per entry; entries are sorted by expert */
+    int32_t *identity;                       /* 0, 1, 2, ... */
+    int32_t *used_experts;                   /* experts that have entries */
+    long used_count;
     int wide;
-    float *products;               /* [slots][hidden_size] */
+    float *products;                         /* [slots][hidden_size] */
     atomic_int failed;
 } Mixture;
 
-/* Orders the slots by their experts. Returns 0 where an expert is none or memory ran out. */
+static int has_valid_experts(const Experts *e) {
+    for (long s = 0; s < e->tokens * e->active; s++)
+        if (e->experts[s] < 0 || e->experts[s] >= e->expert_count) return 0;
+    return 1;
+}
+
+/* Sorts the slots by expert. Returns 0 if memory runs out. */
 static int sort_by_expert(Mixture *m) {
     const Experts *e = m->e;
     const long slots = e->tokens * e->active;
-    for (long s = 0; s < slots; s++) {
-        if (e->experts[s] < 0 || e->experts[s] >= e->expert_count) return 0;
-        m->starts[e->experts[s] + 1]++;
-    }
+    for (long s = 0; s < slots; s++) m->starts[e->experts[s] + 1]++;
     for (long i = 0; i < e->expert_count; i++) {
         const long count = m->starts[i + 1];
-        if (count) m->busy[m->busy_count++] = (int32_t)i;
-        m->rows[i + 1] = m->rows[i] + (count > FEW ? 0 : count);
-        m->groups[i + 1] = m->groups[i] + (count > FEW ? (count + GROUP - 1) / GROUP : 0);
+        if (count) m->used_experts[m->used_count++] = (int32_t)i;
+        m->rows[i + 1] = m->rows[i] + (count > GEMV_MAX_TOKENS ? 0 : count);
+        m->panels[i + 1] = m->panels[i] + (count > GEMV_MAX_TOKENS ? (count + PANEL_TOKENS - 1) / PANEL_TOKENS : 0);
         m->starts[i + 1] += m->starts[i];
     }
     long *next = malloc((size_t)e->expert_count * sizeof(long));
     if (!next) return 0;
     memcpy(next, m->starts, (size_t)e->expert_count * sizeof(long));
     for (long s = 0; s < slots; s++) m->slots[next[e->experts[s]]++] = (int32_t)s;
-    for (long s = 0; s < slots; s++) m->numbers[s] = (int32_t)s;
+    for (long s = 0; s < slots; s++) m->identity[s] = (int32_t)s;
     free(next);
     return 1;
 }
 
-static inline void store(const Mixture *m, const Activations *rows, const Panels *panels, long expert, long place,
-                         long block, const Rounded *from) {
+static inline void store_block(const Mixture *m, const RowActivations *rows, const PanelActivations *panels,
+                               long expert, long entry, long block, const QuantizedBlock *from) {
     const long first = m->starts[expert];
-    if (m->starts[expert + 1] - first > FEW)
-        store_panel(panels, m->groups[expert], place - first, block, from);
+    if (m->starts[expert + 1] - first > GEMV_MAX_TOKENS)
+        store_panel(panels, m->panels[expert], entry - first, block, from);
     else
-        store_row(rows, m->rows[expert] + place - first, block, from);
+        store_row(rows, m->rows[expert] + entry - first, block, from);
 }
 
-static void round_expert(void *context, long item) {
+static void quantize_expert_task(void *context, long item) {
     Mixture *m = context;
     const Experts *e = m->e;
-    const long expert = m->busy[item];
-    for (long place = m->starts[expert]; place < m->starts[expert + 1]; place++) {
-        const float *from = e->hidden + m->slots[place] / e->active * e->hidden_size;
+    const long expert = m->used_experts[item];
+    for (long entry = m->starts[expert]; entry < m->starts[expert + 1]; entry++) {
+        const float *from = e->hidden + m->slots[entry] / e->active * e->hidden_size;
         for (long b = 0; b < e->hidden_size / BLOCK; b++) {
-            Rounded block = m->kernels->round(from + b * BLOCK, 0);
-            store(m, &m->x, &m->many_x, expert, place, b, &block);
+            QuantizedBlock block = m->kernels->quantize(from + b * BLOCK, 0);
+            store_block(m, &m->x, &m->x_panels, expert, entry, b, &block);
         }
     }
 }
 
-/* out[place * stride + row] for rows of one expert and all of its places. */
-static void multiply(const Mixture *m, Packed weights, long rows, const Activations *few, const Panels *many, long expert,
-                     void *room, float *out, long stride) {
+/* Multiplies rows of one expert with all of its entries: out[entry * stride + row]. */
+static void multiply_expert(const Mixture *m, PackedRows weights, long rows, const RowActivations *few,
+                            const PanelActivations *many, long expert, void *scratch, float *out, long stride) {
     const long first = m->starts[expert], count = m->starts[expert + 1] - first;
-    if (count <= FEW) {
-        m->kernels->few(weights, rows, few, m->numbers + m->rows[expert], (int)count, out, stride);
+    if (count <= GEMV_MAX_TOKENS) {
+        m->kernels->gemv(weights, rows, few, m->identity + m->rows[expert], (int)count, scratch, out, stride);
         return;
     }
     for (long r = 0; r < rows; r += TILE_ROWS) {
-        Packed tile = {weights.blocks + r * many->blocks * BLOCK_BYTES, weights.scales + r * many->blocks};
-        m->kernels->many(tile, many, m->groups[expert], count, m->wide, room, out + r, stride);
+        PackedRows tile = {weights.blocks + r * many->blocks * BLOCK_BYTES, weights.scales + r * many->blocks};
+        m->kernels->gemm(tile, many, m->panels[expert], count, m->wide, scratch, out + r, stride);
     }
 }
 
-static size_t tile_room(long blocks) { return (size_t)rounded_up(blocks * TILE_ROWS * (BLOCK + 4) + 64, 64); }
+static size_t compute_scratch_size(long blocks) { return (size_t)round_up(blocks * TILE_ROWS * (BLOCK + 4) + 64, 64); }
 
-/* 64 rows of gate_up make 32 gated values (gate_up interleaves gate and up), which is one block of `gated`. */
-static void gate_task(void *context, long item) {
+/* 64 rows of gate_up, in which gate and up alternate, give 32 values: one block of `gated`. */
+static void gate_up_task(void *context, long item) {
     Mixture *m = context;
     const Experts *e = m->e;
     const long per_expert = e->intermediate_size / BLOCK;
-    const long expert = m->busy[item / per_expert], block = item % per_expert, first = m->starts[expert];
+    const long expert = m->used_experts[item / per_expert], block = item % per_expert, first = m->starts[expert];
     const long count = m->starts[expert + 1] - first, row = expert * 2 * e->intermediate_size + block * GATE_UP_ROWS;
-    const size_t room_size = tile_room(m->x.blocks);
-    char *room = aligned_alloc(64, room_size + (size_t)(count * GATE_UP_ROWS * 4));
-    if (!room) {
+    const size_t scratch_size = compute_scratch_size(m->x.blocks);
+    char *scratch = aligned_alloc(64, scratch_size + (size_t)(count * GATE_UP_ROWS * 4));
+    if (!scratch) {
         m->failed = 1;
         return;
     }
-    float *products = (float *)(room + room_size);
-    Packed weights = {e->gate_up_blocks + row * m->x.blocks * BLOCK_BYTES, e->gate_up_scales + row * m->x.blocks};
-    multiply(m, weights, GATE_UP_ROWS, &m->x, &m->many_x, expert, room, products, GATE_UP_ROWS);
+    float *products = (float *)(scratch + scratch_size);
+    PackedRows weights = {e->gate_up_blocks + row * m->x.blocks * BLOCK_BYTES, e->gate_up_scales + row * m->x.blocks};
+    multiply_expert(m, weights, GATE_UP_ROWS, &m->x, &m->x_panels, expert, scratch, products, GATE_UP_ROWS);
     const float *bias = e->gate_up_bias + row;
     for (long s = 0; s < count; s++) {
-        Rounded made = m->kernels->gate(products + s * GATE_UP_ROWS, bias, e->alpha, e->limit);
-        store(m, &m->gated, &m->many_gated, expert, first + s, block, &made);
+        QuantizedBlock made = m->kernels->swiglu(products + s * GATE_UP_ROWS, bias, e->alpha, e->limit);
+        store_block(m, &m->gated, &m->gated_panels, expert, first + s, block, &made);
     }
-    free(room);
+    free(scratch);
 }
 
 static void down_task(void *context, long item) {
     Mixture *m = context;
     const Experts *e = m->e;
     const long per_expert = e->hidden_size / BLOCK;
-    const long expert = m->busy[item / per_expert], column = item % per_expert * BLOCK, first = m->starts[expert];
-    const long count = m->starts[expert + 1] - first, row = expert * e->hidden_size + column;
-    const size_t room_size = tile_room(m->gated.blocks);
-    char *room = aligned_alloc(64, room_size + (size_t)(count * BLOCK * 4));
-    if (!room) {
+    const long expert = m->used_experts[item / per_expert], column = item % per_expert * BLOCK;
+    const long first = m->starts[expert], count = m->starts[expert + 1] - first, row = expert * e->hidden_size + column;
+    const size_t scratch_size = compute_scratch_size(m->gated.blocks);
+    char *scratch = aligned_alloc(64, scratch_size + (size_t)(count * BLOCK * 4));
+    if (!scratch) {
         m->failed = 1;
         return;
     }
-    float *products = (float *)(room + room_size);
-    Packed weights = {e->down_blocks + row * m->gated.blocks * BLOCK_BYTES, e->down_scales + row * m->gated.blocks};
-    multiply(m, weights, BLOCK, &m->gated, &m->many_gated, expert, room, products, BLOCK);
+    float *products = (float *)(scratch + scratch_size);
+    PackedRows weights = {e->down_blocks + row * m->gated.blocks * BLOCK_BYTES, e->down_scales + row * m->gated.blocks};
+    multiply_expert(m, weights, BLOCK, &m->gated, &m->gated_panels, expert, scratch, products, BLOCK);
     for (long s = 0; s < count; s++) {
         float *to = m->products + m->slots[first + s] * e->hidden_size + column;
         for (int j = 0; j < BLOCK; j++) to[j] = products[s * BLOCK + j] + e->down_bias[row + j];
     }
-    free(room);
+    free(scratch);
 }
 
 static void combine_task(void *context, long token) {
@@ -241,47 +250,50 @@ static void combine_task(void *context, long token) {
     memset(out, 0, (size_t)e->hidden_size * 4);
     for (long a = 0; a < e->active; a++) {
         const float *from = m->products + (token * e->active + a) * e->hidden_size;
-        const float share = e->shares[token * e->active + a];
-        for (long j = 0; j < e->hidden_size; j++) out[j] += share * from[j];
+        const float weight = e->weights[token * e->active + a];
+        for (long j = 0; j < e->hidden_size; j++) out[j] += weight * from[j];
     }
 }
 
-static int make_mixture(Mixture *m) {
+static int allocate_mixture(Mixture *m) {
     const Experts *e = m->e;
     const long slots = e->tokens * e->active;
     m->starts = calloc((size_t)e->expert_count + 1, sizeof(long));
     m->rows = calloc((size_t)e->expert_count + 1, sizeof(long));
-    m->groups = calloc((size_t)e->expert_count + 1, sizeof(long));
-    m->busy = malloc((size_t)e->expert_count * 4);
+    m->panels = calloc((size_t)e->expert_count + 1, sizeof(long));
+    m->used_experts = malloc((size_t)e->expert_count * 4);
     m->slots = malloc((size_t)slots * 8);
-    m->numbers = m->slots ? m->slots + slots : NULL;
+    m->identity = m->slots ? m->slots + slots : NULL;
     m->products = malloc((size_t)(slots * e->hidden_size) * 4);
-    if (!m->starts || !m->rows || !m->groups || !m->busy || !m->slots || !m->products || !sort_by_expert(m)) return 0;
-    const long rows = m->rows[e->expert_count], groups = m->groups[e->expert_count];
-    return make_rows(&m->x, rows, e->hidden_size, m->kernels->order) &&
-           make_rows(&m->gated, rows, e->intermediate_size, m->kernels->order) &&
-           make_panels(&m->many_x, groups, e->hidden_size) && make_panels(&m->many_gated, groups, e->intermediate_size);
+    if (!m->starts || !m->rows || !m->panels || !m->used_experts || !m->slots || !m->products) return 0;
+    if (!sort_by_expert(m)) return 0;
+    const long rows = m->rows[e->expert_count], panels = m->panels[e->expert_count];
+    return allocate_rows(&m->x, rows, e->hidden_size, m->kernels->layout) &&
+           allocate_rows(&m->gated, rows, e->intermediate_size, m->kernels->layout) &&
+           allocate_panels(&m->x_panels, panels, e->hidden_size) &&
+           allocate_panels(&m->gated_panels, panels, e->intermediate_size);
 }
 
-static void release(Mixture *m) {
-    void *all[] = {m->starts, m->rows, m->groups, m->busy, m->slots, m->products,
-                   m->x.high, m->x.scales, m->x.surplus, m->gated.high, m->gated.scales, m->gated.surplus,
-                   m->many_x.high, m->many_x.scales, m->many_gated.high, m->many_gated.scales};
+static void free_mixture(Mixture *m) {
+    void *all[] = {m->starts, m->rows, m->panels, m->used_experts, m->slots, m->products,
+                   m->x.high, m->x.scales, m->x.correction, m->gated.high, m->gated.scales, m->gated.correction,
+                   m->x_panels.high, m->x_panels.scales, m->gated_panels.high, m->gated_panels.scales};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-/* Returns 0, or 1 where memory ran out or an expert is none. */
+/* Returns OK, OUT_OF_MEMORY or INVALID_EXPERT. */
 EXPORT int gptoss_experts(const Experts *e) {
-    Mixture m = {.e = e, .kernels = kernels_of(e->level), .wide = e->tokens <= WIDE_TOKENS};
-    int ready = make_mixture(&m);
+    if (!has_valid_experts(e)) return INVALID_EXPERT;
+    Mixture m = {.e = e, .kernels = select_kernels(e->level), .wide = e->tokens <= WIDE_TOKENS};
+    int ready = allocate_mixture(&m);
     if (ready) {
-        spread(round_expert, &m, m.busy_count, 1, e->threads);
-        spread(gate_task, &m, m.busy_count * (e->intermediate_size / BLOCK), 1, e->threads);
-        if (!m.failed) spread(down_task, &m, m.busy_count * (e->hidden_size / BLOCK), 2, e->threads);
-        if (!m.failed) spread(combine_task, &m, e->tokens, 8, e->threads);
+        parallel_for(quantize_expert_task, &m, m.used_count, 1, e->threads);
+        parallel_for(gate_up_task, &m, m.used_count * (e->intermediate_size / BLOCK), 1, e->threads);
+        if (!m.failed) parallel_for(down_task, &m, m.used_count * (e->hidden_size / BLOCK), 2, e->threads);
+        if (!m.failed) parallel_for(combine_task, &m, e->tokens, 8, e->threads);
     }
-    release(&m);
-    return !ready || m.failed;
+    free_mixture(&m);
+    return ready && !m.failed ? OK : OUT_OF_MEMORY;
 }
 
 /* ---- int8 matrices */
@@ -291,59 +303,60 @@ typedef struct {
     const uint16_t *scales;
     const float *x, *bias;
     float *out;
-    int64_t rows, k, count;
+    int64_t rows, k, tokens;
     int32_t threads, level;
-} Dense;
+} Int8Product;
 
-#define DENSE_ROWS 64
+#define TASK_ROWS 64
 
 typedef struct {
-    const Dense *d;
+    const Int8Product *d;
     const Kernels *kernels;
-    Activations rounded;
-} Product;
+    RowActivations rounded;
+} Int8Step;
 
-static void dense_task(void *context, long item) {
-    const Product *p = context;
-    const Dense *d = p->d;
-    const long row = item * DENSE_ROWS, rows = d->rows - row < DENSE_ROWS ? d->rows - row : DENSE_ROWS;
-    p->kernels->dense(d->weights + row * d->k, d->scales + row * (d->k / BLOCK), rows, d->k, d->x, &p->rounded, d->count,
-                      d->bias ? d->bias + row : NULL, d->out + row, d->rows);
+static void multiply_int8_task(void *context, long item) {
+    const Int8Step *p = context;
+    const Int8Product *d = p->d;
+    const long row = item * TASK_ROWS, rows = d->rows - row < TASK_ROWS ? d->rows - row : TASK_ROWS;
+    p->kernels->int8_gemv(d->weights + row * d->k, d->scales + row * (d->k / BLOCK), rows, d->k, d->x, &p->rounded,
+                          d->tokens, d->bias ? d->bias + row : NULL, d->out + row, d->rows);
 }
 
-static void round_task(void *context, long token) {
-    Product *p = context;
+static void quantize_input_task(void *context, long token) {
+    Int8Step *p = context;
     for (long b = 0; b < p->rounded.blocks; b++) {
-        Rounded block = p->kernels->round(p->d->x + token * p->d->k + b * BLOCK, 1);
+        QuantizedBlock block = p->kernels->quantize(p->d->x + token * p->d->k + b * BLOCK, 1);
         store_row(&p->rounded, token, b, &block);
     }
 }
 
-/* out [count][rows] = x [count][k] times weights [rows][k], plus a bias that may be null. Returns 0, or 1 where memory
- * ran out. */
-EXPORT int gptoss_dense(const Dense *d) {
-    Product p = {.d = d, .kernels = kernels_of(d->level)};
-    int ready = !p.kernels->rounds_dense || make_rows(&p.rounded, d->count, d->k, NATURAL);
+/* out [tokens][rows] = x [tokens][k] times weights [rows][k], plus the bias, which may be null. Returns OK or
+ * OUT_OF_MEMORY. */
+EXPORT int gptoss_multiply_int8(const Int8Product *d) {
+    Int8Step p = {.d = d, .kernels = select_kernels(d->level)};
+    int ready = !p.kernels->quantizes_int8_input || allocate_rows(&p.rounded, d->tokens, d->k, NATURAL);
     if (ready) {
-        if (p.kernels->rounds_dense) spread(round_task, &p, d->count, 1, d->threads);
-        spread(dense_task, &p, (d->rows + DENSE_ROWS - 1) / DENSE_ROWS, 1, d->threads);
+        if (p.kernels->quantizes_int8_input) parallel_for(quantize_input_task, &p, d->tokens, 1, d->threads);
+        parallel_for(multiply_int8_task, &p, (d->rows + TASK_ROWS - 1) / TASK_ROWS, 1, d->threads);
     }
     free(p.rounded.high);
     free(p.rounded.scales);
-    free(p.rounded.surplus);
-    return !ready;
+    free(p.rounded.correction);
+    return ready ? OK : OUT_OF_MEMORY;
 }
 
-static void widen_task(void *context, long item) {
-    const Dense *d = context;
-    const long row = item * DENSE_ROWS, rows = d->rows - row < DENSE_ROWS ? d->rows - row : DENSE_ROWS;
+static void dequantize_task(void *context, long item) {
+    const Int8Product *d = context;
+    const long row = item * TASK_ROWS, rows = d->rows - row < TASK_ROWS ? d->rows - row : TASK_ROWS;
     const long blocks = d->k / BLOCK;
-    kernels_of(d->level)->widen(d->weights + row * d->k, d->scales + row * blocks, rows * blocks, d->out + row * d->k);
+    select_kernels(d->level)->dequantize(d->weights + row * d->k, d->scales + row * blocks, rows * blocks,
+                                         d->out + row * d->k);
 }
 
-/* out [rows][k] = the weights as float32, for matrix products with many tokens. */
-EXPORT void gptoss_widen(const Dense *d) {
-    spread(widen_task, (void *)d, (d->rows + DENSE_ROWS - 1) / DENSE_ROWS, 1, d->threads);
+/* out [rows][k] = the weights as float32, for products with many tokens. */
+EXPORT void gptoss_dequantize_int8(const Int8Product *d) {
+    parallel_for(dequantize_task, (void *)d, (d->rows + TASK_ROWS - 1) / TASK_ROWS, 1, d->threads);
 }
 
 typedef struct {
@@ -351,33 +364,35 @@ typedef struct {
     int8_t *weights;
     uint16_t *scales;
     int64_t rows, k;
-    int32_t bfloat16, threads; /* whether the source is bfloat16, or else float32 */
-} Narrow;
+    int32_t is_bfloat16, threads; /* the source is bfloat16 if is_bfloat16, else float32 */
+} Quantization;
 
-static void narrow_task(void *context, long row) {
-    const Narrow *n = context;
+static void quantize_task(void *context, long row) {
+    const Quantization *n = context;
     for (long b = 0; b < n->k / BLOCK; b++) {
-        const long place = row * n->k + b * BLOCK;
+        const long entry = row * n->k + b * BLOCK;
         float block[BLOCK];
         for (int j = 0; j < BLOCK; j++)
-            block[j] = n->bfloat16 ? widened(((const uint16_t *)n->source)[place + j])
-                                   : ((const float *)n->source)[place + j];
-        const float scale = largest_of(block) / 127;
+            block[j] = n->is_bfloat16 ? bfloat16_to_float(((const uint16_t *)n->source)[entry + j])
+                                   : ((const float *)n->source)[entry + j];
+        const float scale = find_largest_magnitude(block) / 127;
         uint32_t bits;
         memcpy(&bits, &scale, 4);
-        uint16_t kept = (uint16_t)((bits + 0xffff) >> 16); /* rounded up, so that the largest number still fits */
+        uint16_t kept = (uint16_t)((bits + 0xffff) >> 16); /* rounded up, so that the largest number stays in range */
         if (scale < 1e-35f) kept = 0;
         n->scales[row * (n->k / BLOCK) + b] = kept;
         if (kept && scale <= 3e38f)
-            round_block(block, 1 / widened(kept), n->weights + place);
+            round_to_int8(block, 1 / bfloat16_to_float(kept), n->weights + entry);
         else
-            memset(n->weights + place, 0, BLOCK);
+            memset(n->weights + entry, 0, BLOCK);
     }
 }
 
 /* weights [rows][k] and scales [rows][k / 32] = the source, rounded to int8. */
-EXPORT void gptoss_narrow(const Narrow *n) { spread(narrow_task, (void *)n, n->rows, 16, n->threads); }
+EXPORT void gptoss_quantize_int8(const Quantization *n) {
+    parallel_for(quantize_task, (void *)n, n->rows, 16, n->threads);
+}
 
-/* ---- whole tokens */
+/* ---- one token */
 
 #include "decode.h"

@@ -1,0 +1,94 @@
+"""The build of the CPU kernel. Only the thorough run compiles the real source here; a tiny file is enough otherwise."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from langchain_gptoss.engine.kernels import build
+from langchain_gptoss.engine.kernels.build import build_kernel, find_compilers
+from langchain_gptoss.engine.kernels.native import LEVELS, Kernel
+from langchain_gptoss.errors import KernelError
+
+from tests import IS_THOROUGH  # isort: skip
+
+FAILING_COMPILER = [sys.executable, "-c", "import sys; sys.exit('no such target')"]
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder, and a source that compiles in no time."""
+    monkeypatch.setenv("GPTOSS_HOME", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "kernel.c").write_text("int gptoss_nothing(void) { return 0; }\n")
+    monkeypatch.setattr(build, "_SOURCE", source)
+    return tmp_path
+
+
+def require_compiler() -> list[list[str]]:
+    commands = find_compilers()
+    if not commands:
+        pytest.skip("this machine has no C compiler")
+    return commands
+
+
+def test_kernel_is_compiled_once(empty_home, monkeypatch):
+    require_compiler()
+    library = build_kernel()
+    monkeypatch.setattr(build, "find_compilers", list)
+    assert build_kernel() == library
+    assert [file.suffix for file in library.parent.iterdir() if not file.name.startswith(".")] == [".so"]
+
+
+def test_changed_source_is_compiled_again(empty_home):
+    require_compiler()
+    library = build_kernel()
+    (build._SOURCE / "kernel.c").write_text("int gptoss_more(void) { return 1; }\n")
+    assert build_kernel() != library
+
+
+def test_error_without_a_compiler_names_the_extra(empty_home, monkeypatch):
+    monkeypatch.setattr(build, "find_compilers", list)
+    with pytest.raises(KernelError, match=r"No C compiler was found.*pip install \"langchain-gptoss\[cpu\]\""):
+        build_kernel()
+
+
+def test_failing_compiler_is_quoted_and_leaves_no_file(empty_home, monkeypatch):
+    monkeypatch.setattr(build, "find_compilers", lambda: [FAILING_COMPILER, [str(empty_home / "missing")]])
+    with pytest.raises(KernelError, match=r"could not be compiled: .*no such target.*No such file"):
+        build_kernel()
+    assert not [file for file in (empty_home / "kernels").iterdir() if file.suffix != ".lock"]
+
+
+def test_next_compiler_is_tried_after_a_failure(empty_home, monkeypatch):
+    working = require_compiler()
+    monkeypatch.setattr(build, "find_compilers", lambda: [FAILING_COMPILER, *working])
+    assert build_kernel().is_file()
+
+
+def test_unwritable_cache_folder_is_a_kernel_error(empty_home, monkeypatch):
+    monkeypatch.setenv("GPTOSS_HOME", str(build._SOURCE / "kernel.c"))  # a file, so no folder can be made below it
+    with pytest.raises(KernelError, match="Cannot write to"):
+        build_kernel()
+
+
+def test_windows_has_no_kernel(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(KernelError, match="Use the Windows Subsystem for Linux"):
+        build_kernel()
+
+
+def test_compiler_from_the_environment_comes_first(monkeypatch):
+    monkeypatch.setenv("CC", f"{sys.executable} -x")
+    assert find_compilers()[0] == [sys.executable, "-x"]
+
+
+@pytest.mark.skipif(not IS_THOROUGH, reason="zig takes 12 s; make test_thorough runs it")
+def test_zig_compiles_the_kernel(tmp_path, monkeypatch):
+    pytest.importorskip("ziglang")
+    monkeypatch.setenv("GPTOSS_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "find_compilers", lambda: [[sys.executable, "-m", "ziglang", "cc"]])
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(tmp_path / "zig"))
+    assert Kernel(build_kernel()).level in LEVELS
