@@ -1,9 +1,9 @@
-"""`gptoss doctor`: what this machine is, which models run on it and how, and why."""
+"""`gptoss doctor`: this machine, and the models that run on it, with reasons."""
 
 import json
 import textwrap
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 80
 _ROW = "{:<23}{:<10}{:<17}{:>8}{:>9}{:>8} {}"
-_SHAPES_ONLY = ("1.0b", "3.6b")  # planned for whoever has such a checkpoint; nobody published one
+_SHAPES_ONLY = ("1.0b", "3.6b")  # no checkpoint of these shapes is published; users may have their own
 _PARTS = (
     ("experts", "experts"),
     ("dense", "dense weights"),
@@ -29,15 +29,16 @@ _PARTS = (
 )
 
 Name = Annotated[
-    str | None, typer.Option("--model", help="Show one plan in full: a name, a shape, a folder, a hub id.")
+    str | None,
+    typer.Option("--model", help="Show the whole plan of one model: a name, a shape, a folder, or a hub id."),
 ]
 Context = Annotated[
-    int | None, typer.Option(help="Context of each user, in tokens; else the longest that fits.", min=1)
+    int | None, typer.Option(help="Context of each user, in tokens. Default: the longest that fits.", min=1)
 ]
-Users = Annotated[int, typer.Option(help="How many use the model at the same time.", min=1)]
-Device = Annotated[str | None, typer.Option(help="cuda, cpu or mps; else the best.")]
-Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or int8; else the best.")]
-Experts = Annotated[str | None, typer.Option(help="packed or unpacked; else the best.")]
+Users = Annotated[int, typer.Option(help="Number of users at the same time.", min=1)]
+Device = Annotated[str | None, typer.Option(help="cuda, cpu or mps. Default: the best.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or int8. Default: the best.")]
+Experts = Annotated[str | None, typer.Option(help="packed or unpacked. Default: the best.")]
 
 
 def show_machine(
@@ -50,14 +51,14 @@ def show_machine(
     experts: Experts = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show this machine, which models run on it, and why."""
+    """Show this machine and the models that run on it, with reasons."""
     with clean_exit():
-        cards = [_card(model)] if model is not None else _cards()
-        hardware = this_machine()
-        wishes = {"users": users, "device": device, "dtype": dtype, "experts": experts}
-        plans = [_planned(card, hardware, context, wishes, alone=model is not None) for card in cards]
+        cards = [_find_card(model)] if model is not None else _list_cards()
+        hardware = probe_machine()
+        options = {"users": users, "device": device, "dtype": dtype, "experts": experts}
+        plans = [_plan_model(card, hardware, context, options, is_only=model is not None) for card in cards]
         if as_json:
-            typer.echo(json.dumps(_described(hardware, plans), ensure_ascii=False, indent=2))
+            typer.echo(json.dumps(_to_json(hardware, plans), ensure_ascii=False, indent=2))
         elif model is not None:
             if cards[0].note:
                 note(f"{cards[0].name}: {cards[0].note}")
@@ -68,8 +69,8 @@ def show_machine(
             _show_table(plans)
 
 
-def this_machine() -> "Hardware":
-    """Returns the probed hardware; the CPU kernel is compiled if it was not yet."""
+def probe_machine() -> "Hardware":
+    """Return the hardware of this machine; the CPU kernel is compiled on first use."""
     from langchain_gptoss.engine.kernels.native import get_kernel_status
     from langchain_gptoss.models.planning.hardware import CpuKernel, probe_hardware
 
@@ -78,15 +79,15 @@ def this_machine() -> "Hardware":
     return probe_hardware(cpu_kernel=level, cpu_kernel_reason=status.reason)
 
 
-def _cards() -> "list[ModelCard]":
-    """Returns a card for every row of the table."""
+def _list_cards() -> "list[ModelCard]":
+    """Return a card for every row of the table."""
     from langchain_gptoss.models.catalog import CATALOG
 
     published = sorted(CATALOG, key=lambda card: card.name == "demo")  # the demo model comes last
-    return [*published[:-1], *(_shape_card(name) for name in _SHAPES_ONLY), published[-1]]
+    return [*published[:-1], *(_make_shape_card(name) for name in _SHAPES_ONLY), published[-1]]
 
 
-def _shape_card(name: str) -> "ModelCard":
+def _make_shape_card(name: str) -> "ModelCard":
     from langchain_gptoss.models.catalog import ModelCard
     from langchain_gptoss.models.shapes import SHAPES
 
@@ -94,24 +95,24 @@ def _shape_card(name: str) -> "ModelCard":
         name=f"{name} shape",
         source="",
         shape=SHAPES[name],
-        note="A shape, for a checkpoint of your own; none is published.",
+        note="A shape for your own checkpoint; none is published.",
     )
 
 
-def _card(reference: str) -> "ModelCard":
-    """Returns a card with a shape, from the catalogue or from the config of a checkpoint that is on this machine."""
+def _find_card(reference: str) -> "ModelCard":
+    """Return a card with a shape, from the catalogue or from the configuration of a checkpoint on this machine."""
     from langchain_gptoss.models.catalog import resolve_model
 
     if (name := reference.lower().removesuffix("shape").strip(" -")) in _SHAPES_ONLY:
-        return _shape_card(name)
+        return _make_shape_card(name)
     card = resolve_model(reference)
-    if card.shape is None and (folder := _folder(card.source)) is not None:
+    if card.shape is None and (folder := _find_folder(card.source)) is not None:
         return replace(card, shape=_read_shape(folder))
     return card
 
 
-def _folder(source: str) -> Path | None:
-    """Returns where a checkpoint's config is, if it is on this machine."""
+def _find_folder(source: str) -> Path | None:
+    """Return the folder with a checkpoint's configuration, or None if it is not on this machine."""
     if Path(source).is_dir():
         return Path(source)
     from huggingface_hub import try_to_load_from_cache
@@ -128,152 +129,157 @@ def _read_shape(folder: Path) -> Any:
     config = read_config(folder)
     if config.get("model_type") != "gpt_oss":
         raise CheckpointError(
-            f"{str(folder)!r} is a checkpoint of the architecture {config.get('model_type')!r}; "
-            "this package runs 'gpt_oss'."
+            f"{str(folder)!r} is a checkpoint of the architecture {config.get('model_type')!r}.",
+            hint="This package runs 'gpt_oss'.",
         )
     return parse_shape(config)
 
 
-def _planned(
-    card: "ModelCard", hardware: "Hardware", context: int | None, wishes: dict[str, Any], *, alone: bool
-) -> "Plan | Refusal":
-    """Returns a row's plan. In the table a wish may suit one model and not another, which is then said in its row."""
+def _plan_model(
+    card: "ModelCard", hardware: "Hardware", context: int | None, options: dict[str, Any], *, is_only: bool
+) -> "Plan | ImpossiblePlan":
+    """Return the plan of a model.
+
+    In the table, options that are impossible for a model are shown in its row; for a single model they are an error.
+    """
     from langchain_gptoss.errors import InvalidInputError
     from langchain_gptoss.models.planning.plan import make_plan
 
-    if context is not None and card.shape is not None and not alone:
+    if context is not None and card.shape is not None and not is_only:
         context = min(context, card.shape.max_positions)
     try:
-        return make_plan(card, hardware, context=context, **wishes)
+        return make_plan(card, hardware, context=context, **options)
     except InvalidInputError as error:
-        if alone:
+        if is_only:
             raise
-        return Refusal(card.name, str(error))
+        return ImpossiblePlan(model=card.name, reason=str(error))
 
 
-class Refusal:
-    """A row without a plan: what was wished cannot work for this model."""
+@dataclass(frozen=True, kw_only=True)
+class ImpossiblePlan:
+    """A model that cannot run with the given options.
 
-    def __init__(self, model: str, reason: str) -> None:
-        """Takes the model's name and the reason."""
-        self.model = model
-        self.reason = reason
+    Attributes:
+        model: Name of the model.
+        reason: The reason, as a sentence.
+    """
+
+    model: str
+    reason: str
 
 
-def _described(hardware: "Hardware", plans: "Iterable[Plan | Refusal]") -> dict[str, Any]:
+def _to_json(hardware: "Hardware", plans: "Iterable[Plan | ImpossiblePlan]") -> dict[str, Any]:
     return {
         "hardware": asdict(hardware) | {"threads": hardware.threads},
-        "models": [_described_plan(made) for made in plans],
+        "models": [_plan_to_json(plan) for plan in plans],
     }
 
 
-def _described_plan(made: "Plan | Refusal") -> dict[str, Any]:
-    if isinstance(made, Refusal):
-        return {"model": made.model, "fits": False, "reasons": [made.reason], "memory": {}}
-    memory = asdict(made.memory) | {"total": made.memory.total, "peak": made.memory.peak}
-    demand = made.tightest_demand
+def _plan_to_json(plan: "Plan | ImpossiblePlan") -> dict[str, Any]:
+    if isinstance(plan, ImpossiblePlan):
+        return {"model": plan.model, "fits": False, "reasons": [plan.reason], "memory": {}}
+    memory = asdict(plan.memory) | {"total": plan.memory.total, "peak": plan.memory.peak}
+    demand = plan.tightest_demand
     head = {
-        "model": made.model,
-        "fits": made.fits,
+        "model": plan.model,
+        "fits": plan.fits,
         "needed_bytes": demand.needed_bytes,
         "free_bytes": demand.free_bytes,
     }
-    return head | asdict(made) | {"memory": memory}
+    return head | asdict(plan) | {"memory": memory}
 
 
 def _show_machine(hardware: "Hardware") -> None:
     reads = f", reads {hardware.bandwidth:.0f} GB/s" if hardware.bandwidth else ""
-    memory = f"{_gb(hardware.ram_total)}, {_gb(hardware.ram_free)} free{reads}" if hardware.ram_total else "not told"
-    kernel = hardware.cpu_kernel if hardware.cpu_kernel != "none" else "none, so torch does it, slowly"
+    memory = f"{_format_gb(hardware.ram_total)}, {_format_gb(hardware.ram_free)} free{reads}"
+    kernel = hardware.cpu_kernel if hardware.cpu_kernel != "none" else "none; torch is used, which is slow"
     bfloat16 = "fast" if hardware.fast_bfloat16 else "slow"
     typer.secho("This machine", bold=True)
-    _entry("system", hardware.system)
-    _entry("CPU", hardware.cpu)
-    _entry(
+    _show_entry("system", hardware.system)
+    _show_entry("CPU", hardware.cpu)
+    _show_entry(
         "",
-        f"{hardware.physical_cores} cores, {hardware.usable_cores} threads may be used; "
+        f"{hardware.physical_cores} cores, {hardware.usable_cores} usable threads; "
         f"SIMD {hardware.simd}, bfloat16 {bfloat16}",
     )
-    _entry("memory", memory)
+    _show_entry("memory", memory if hardware.ram_total else "unknown")
     for gpu in hardware.gpus:
         capability = ".".join(map(str, gpu.capability))
-        _entry(
-            f"GPU {gpu.index}",
-            f"{gpu.name}, {_gb(gpu.total_bytes)}, {_gb(gpu.free_bytes)} free, compute capability {capability}",
-        )
+        memory = f"{_format_gb(gpu.total_bytes)}, {_format_gb(gpu.free_bytes)} free"
+        _show_entry(f"GPU {gpu.index}", f"{gpu.name}, {memory}, compute capability {capability}")
     if not hardware.gpus:
-        _entry("GPU", "Apple (MPS)" if hardware.mps else "none that torch can use")
-    _entry("packages", f"triton {_yes(hardware.has_triton)}, kernels {_yes(hardware.has_kernels)}")
-    _entry("CPU kernel", f"{kernel} ({hardware.cpu_kernel_reason})" if hardware.cpu_kernel_reason else kernel)
+        _show_entry("GPU", "Apple (MPS)" if hardware.mps else "none that torch can use")
+    _show_entry("packages", f"triton {_format_bool(hardware.has_triton)}, kernels {_format_bool(hardware.has_kernels)}")
+    _show_entry("CPU kernel", f"{kernel} ({hardware.cpu_kernel_reason})" if hardware.cpu_kernel_reason else kernel)
 
 
-def _entry(name: str, value: str) -> None:
+def _show_entry(name: str, value: str) -> None:
     first = f"  {name:<12}"
     typer.echo(textwrap.fill(value, _COLUMNS, initial_indent=first, subsequent_indent=" " * len(first)))
 
 
-def _show_table(plans: "Iterable[Plan | Refusal]") -> None:
+def _show_table(plans: "Iterable[Plan | ImpossiblePlan]") -> None:
     typer.echo()
     typer.secho(_ROW.format("Model", "on", "weights", "context", "needs GB", "free GB", "fits"), bold=True)
-    for made in plans:
-        if isinstance(made, Refusal):
-            typer.echo(_ROW.format(made.model, "-", "-", "-", "-", "-", "no"))
-            _indented(made.reason)
+    for plan in plans:
+        if isinstance(plan, ImpossiblePlan):
+            typer.echo(_ROW.format(plan.model, "-", "-", "-", "-", "-", "no"))
+            _show_indented(plan.reason)
             continue
-        weights = f"packed + {made.dtype}" if made.experts == "packed" else made.dtype
-        demand = made.tightest_demand
-        numbers = f"{made.context:,}", f"{demand.needed_bytes / 1e9:.1f}", f"{demand.free_bytes / 1e9:.1f}"
-        typer.echo(_ROW.format(made.model, _where(made), weights, *numbers, _yes(made.fits)))
-        _indented(_reason(made))
-    typer.echo("\nOne plan in full: gptoss doctor --model NAME. A GB is 10^9 bytes.")
+        weights = f"packed + {plan.dtype}" if plan.experts == "packed" else plan.dtype
+        demand = plan.tightest_demand
+        numbers = f"{plan.context:,}", f"{demand.needed_bytes / 1e9:.1f}", f"{demand.free_bytes / 1e9:.1f}"
+        typer.echo(_ROW.format(plan.model, _format_device(plan), weights, *numbers, _format_bool(plan.fits)))
+        _show_indented(_explain(plan))
+    typer.echo("\nThe whole plan of a model: gptoss doctor --model NAME. A GB is 10^9 bytes.")
 
 
-def _reason(made: "Plan") -> str:
-    if not made.fits:
-        demand = made.tightest_demand
-        lacking = _gb(demand.missing_bytes)
-        short = f"{lacking} of memory" if demand.name == "memory" else f"{lacking} on {demand.name}"
-        return f"Short of {short}. Would do: {'; '.join(made.advice)}."
-    return f"{made.reasons[0]} {_estimate(made)}"
+def _explain(plan: "Plan") -> str:
+    if not plan.fits:
+        demand = plan.tightest_demand
+        size = _format_gb(demand.missing_bytes)
+        missing = f"{size} of memory" if demand.name == "memory" else f"{size} on {demand.name}"
+        return f"Missing: {missing}. Possible: {'; '.join(plan.advice)}."
+    return f"{plan.reasons[0]} {_format_estimate(plan)}"
 
 
-def _estimate(made: "Plan") -> str:
-    return f"Estimate: {made.estimate.decode:g} tokens/s, prompts {made.estimate.prefill:g}."
+def _format_estimate(plan: "Plan") -> str:
+    return f"Estimate: {plan.estimate.decode:g} tokens/s, prompts {plan.estimate.prefill:g}."
 
 
-def _where(made: "Plan") -> str:
-    if made.device != "cuda":
-        return made.device.upper()
-    gpus = f"GPU {made.gpus[0]}" if len(made.gpus) == 1 else f"{len(made.gpus)} GPU"
-    return f"{gpus}+CPU" if made.offload else gpus
+def _format_device(plan: "Plan") -> str:
+    if plan.device != "cuda":
+        return plan.device.upper()
+    gpus = f"GPU {plan.gpus[0]}" if len(plan.gpus) == 1 else f"{len(plan.gpus)} GPU"
+    return f"{gpus}+CPU" if plan.offload else gpus
 
 
-def _show_plan(made: "Plan | Refusal") -> None:
-    assert not isinstance(made, Refusal)  # one model alone raises instead
+def _show_plan(plan: "Plan | ImpossiblePlan") -> None:
+    assert not isinstance(plan, ImpossiblePlan)  # for a single model, impossible options are an error
     typer.echo()
-    typer.secho(f"{made.model}: {'fits' if made.fits else 'does not fit'}", bold=True)
-    for demand in made.demands:
-        _entry(demand.name, f"{_gb(demand.needed_bytes)} needed, {_gb(demand.free_bytes)} free")
-    _entry("speed", _estimate(made))
+    typer.secho(f"{plan.model}: {'fits' if plan.fits else 'does not fit'}", bold=True)
+    for demand in plan.demands:
+        _show_entry(demand.name, f"{_format_gb(demand.needed_bytes)} needed, {_format_gb(demand.free_bytes)} free")
+    _show_entry("speed", _format_estimate(plan))
     typer.secho("\nMemory", bold=True)
     for field, name in _PARTS:
-        typer.echo(f"  {name:<24}{_gb(getattr(made.memory, field)):>10}")
-    typer.echo(f"  {'in all':<24}{_gb(made.memory.total):>10}")
-    typer.echo(f"  {'peak while loading':<24}{_gb(made.memory.peak_loading):>10}")
-    for title, sentences in (("Why", made.reasons), ("What would do", made.advice)):
+        typer.echo(f"  {name:<24}{_format_gb(getattr(plan.memory, field)):>10}")
+    typer.echo(f"  {'total':<24}{_format_gb(plan.memory.total):>10}")
+    typer.echo(f"  {'peak while loading':<24}{_format_gb(plan.memory.peak_loading):>10}")
+    for title, sentences in (("Reasons", plan.reasons), ("Possible changes", plan.advice)):
         if sentences:
             typer.secho(f"\n{title}", bold=True)
         for sentence in sentences:
             typer.echo(textwrap.fill(sentence, _COLUMNS, initial_indent="  - ", subsequent_indent="    "))
 
 
-def _indented(text: str) -> None:
+def _show_indented(text: str) -> None:
     typer.echo(textwrap.fill(text, _COLUMNS, initial_indent="  ", subsequent_indent="  "))
 
 
-def _gb(size: int) -> str:
+def _format_gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def _yes(value: bool) -> str:
+def _format_bool(value: bool) -> str:
     return "yes" if value else "no"

@@ -148,6 +148,6 @@ def add_key(
         from langchain_gptoss import serve
 
         last_day = expires.date() if expires else None
-        key = serve.add_key(file, name, labels=label or (), requests_per_minute=rate, expires=last_day)
-        typer.echo(key)
+        secret = serve.add_key(file, name, labels=label or (), requests_per_minute=rate, expires=last_day)
+        typer.echo(secret)
         note(f"Added {name} to {file}. Keep the key: it cannot be shown again.")

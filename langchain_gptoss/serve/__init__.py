@@ -9,12 +9,14 @@ from langchain_gptoss._optional import require
 for _module in ("fastapi", "uvicorn", "prometheus_client"):
     require(_module, extra="serve")
 
+from langchain_gptoss.chatbot.caller import Caller  # noqa: E402
 from langchain_gptoss.serve.app import add_chatbot_routes, add_gate, create_app, serve  # noqa: E402 (checked above)
 from langchain_gptoss.serve.inputs import ServedInput  # noqa: E402
-from langchain_gptoss.serve.keys import Caller, Keys, add_key  # noqa: E402
+from langchain_gptoss.serve.keys import ApiKey, Keys, add_key  # noqa: E402
 from langchain_gptoss.serve.settings import ServerSettings  # noqa: E402
 
 __all__ = [
+    "ApiKey",
     "Caller",
     "Keys",
     "ServedInput",

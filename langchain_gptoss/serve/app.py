@@ -17,7 +17,7 @@ from langchain_core.runnables import Runnable
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot import Chatbot, Sessions
 from langchain_gptoss.errors import GptOssError, InvalidInputError, MissingDependencyError
-from langchain_gptoss.serve.caller import USER_HEADER, get_user_id
+from langchain_gptoss.serve.caller import USER_HEADER, get_caller
 from langchain_gptoss.serve.chatbot_routes import build_chatbot_routes, respond_to_error
 from langchain_gptoss.serve.documents import DocumentReader, build_document_routes
 from langchain_gptoss.serve.error_responses import RequestRefused
@@ -115,8 +115,8 @@ def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str =
     event.
 
     Keys and limits come with `add_gate`. An application with its own login sets
-    `request.state.caller = Caller(name=..., labels=...)` before the route, for example in a middleware. The chatbot
-    then uses the sessions and the access labels of that user. Without a caller only public documents are found.
+    `request.state.caller = Caller(user_id=..., access_labels=...)` before the route, for example in a middleware. The
+    chatbot then uses the sessions and the access labels of that user. Without a caller only public documents are found.
 
     Args:
         app: The application. It also gets exception handlers for the errors of this package.
@@ -201,12 +201,12 @@ def _build_session_routes(sessions: Sessions) -> APIRouter:
     @router.get("")
     async def list_sessions(request: Request) -> list[dict[str, Any]]:
         """Return the caller's conversations, the latest first."""
-        return [dataclasses.asdict(each) for each in await sessions.alist(get_user_id(request))]
+        return [dataclasses.asdict(each) for each in await sessions.alist(get_caller(request).user_id)]
 
     @router.get("/{session_id:path}")
     async def export_session(request: Request, session_id: str) -> dict[str, Any]:
         """Return one of the caller's conversations."""
-        user_id = get_user_id(request)
+        user_id = get_caller(request).user_id
         try:
             return await sessions.aexport(user_id, session_id)
         except InvalidInputError as error:  # also for a conversation of another user: the response must not differ
@@ -215,6 +215,6 @@ def _build_session_routes(sessions: Sessions) -> APIRouter:
     @router.delete("/{session_id:path}", status_code=204)
     async def delete_session(request: Request, session_id: str) -> None:
         """Delete one of the caller's conversations."""
-        await sessions.adelete(get_user_id(request), session_id)
+        await sessions.adelete(get_caller(request).user_id, session_id)
 
     return router

@@ -75,7 +75,7 @@ def build_document_routes(reader: DocumentReader) -> APIRouter:
     @router.get("/documents")
     async def read_document(request: Request, source: str) -> dict[str, Any]:
         """Return the text of a cited document, with the offset at which it starts."""
-        document = await reader.aread(source, get_caller(request).labels)
+        document = await reader.aread(source, get_caller(request).access_labels)
         if document is None:  # also if the caller may not see it: the response must not differ
             raise HTTPException(404, "There is no such document here.")
         return dataclasses.asdict(document)

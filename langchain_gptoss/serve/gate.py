@@ -12,9 +12,10 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.serve.cancellation import TrackedResponse, cancel_on_disconnect, replay_body
 from langchain_gptoss.serve.error_responses import RETRY_AFTER_S, RequestRefused
-from langchain_gptoss.serve.keys import ANONYMOUS, Caller
+from langchain_gptoss.serve.keys import ApiKey
 from langchain_gptoss.serve.rate_limiter import RateLimiter
 from langchain_gptoss.serve.settings import ServerSettings
 
@@ -76,11 +77,11 @@ class Gate:
     async def _handle_request(self, scope: Scope, receive: Receive, response: TrackedResponse) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         self._check_origin(scope, headers)
-        caller = ANONYMOUS
+        key = None
         if not self._is_open(scope):
-            caller = self._identify_caller(headers)
-            self._check_rate(scope, caller)
-        scope.setdefault("state", {})["caller"] = caller
+            key = self._find_key(headers)
+            self._check_rate(scope, key)
+        scope.setdefault("state", {})["caller"] = Caller() if key is None else key.caller
         body = await self._read_body(headers, receive)
         if body is None:
             return
@@ -123,32 +124,32 @@ class Gate:
         path = scope["path"]
         return scope["method"] == "OPTIONS" or path in self._open_paths or path.startswith(self._open_prefixes)
 
-    def _identify_caller(self, headers: dict[bytes, str]) -> Caller:
-        """Return the owner of the key in a request.
+    def _find_key(self, headers: dict[bytes, str]) -> ApiKey | None:
+        """Return the key of a request, or None if the server needs no keys.
 
         Raises:
             RequestRefused: The key is missing, unknown or expired.
         """
         keys = self._settings.keys
         if keys is None:
-            return ANONYMOUS
+            return None
         scheme, _, token = headers.get(b"authorization", "").partition(" ")
-        key = token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
+        secret = token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
         challenge = {"WWW-Authenticate": "Bearer"}
-        if not key:
+        if not secret:
             raise RequestRefused(401, 'A key is needed: send "Authorization: Bearer KEY".', headers=challenge)
-        caller = keys.find_caller(key)
-        if caller is None:
+        key = keys.find_key(secret)
+        if key is None:
             raise RequestRefused(401, "The key is unknown.", headers=challenge)
-        if caller.is_expired:
-            raise RequestRefused(401, f"The key expired on {caller.expires}. Ask for a new one.", headers=challenge)
-        return caller
+        if key.is_expired:
+            raise RequestRefused(401, f"The key expired on {key.expires}. Ask for a new one.", headers=challenge)
+        return key
 
-    def _check_rate(self, scope: Scope, caller: Caller) -> None:
-        limit = caller.requests_per_minute or self._settings.requests_per_minute
+    def _check_rate(self, scope: Scope, key: ApiKey | None) -> None:
+        limit = (key and key.requests_per_minute) or self._settings.requests_per_minute
         if limit is None:
             return
-        name = caller.name if self._settings.keys is not None else str((scope.get("client") or ("",))[0])
+        name = key.name if key is not None else str((scope.get("client") or ("",))[0])
         wait_s = math.ceil(self._rate_limiter.take(name, limit))
         if wait_s > 0:
             message = f"More than {limit} requests a minute. Try again in {wait_s} s."

@@ -1,4 +1,4 @@
-"""API keys in a TOML file, which stores only their hashes, and the callers that own them."""
+"""API keys in a TOML file, which stores only their hashes."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_gptoss._io import PRIVATE_MODE, write_atomically
+from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.errors import InvalidInputError, StorageError
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
@@ -20,18 +21,17 @@ _FIELDS = {"name", "sha256", "labels", "requests_per_minute", "expires"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Caller:
-    """The client that sends a request.
+class ApiKey:
+    """An API key without its secret.
 
     Attributes:
-        name: Name of the key's owner, or `"anonymous"`.
-        labels: Access labels of the documents that the caller may see, in addition to public ones.
+        name: Name of the owner.
+        labels: Access labels of the documents that the owner may see, besides public ones.
         requests_per_minute: Limit on requests; None uses the limit of the server.
         expires: Last day of the key (in UTC), or None.
 
     Raises:
-        InvalidInputError: The name is empty, too long, or contains a slash or a control character. A slash separates
-            the caller's name from the name of one of its users.
+        InvalidInputError: The name is empty, too long, or contains a slash or a control character.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Caller:
     expires: date | None = None
 
     def __post_init__(self) -> None:
-        is_printable = bool(self.name.strip()) and self.name.isprintable()
-        if not is_printable or "/" in self.name or len(self.name) > _MAX_NAME_LENGTH:
-            raise InvalidInputError(
-                f"The caller's name is {self.name[:40]!r}.",
-                hint=f"A name has 1 to {_MAX_NAME_LENGTH} characters and no slash or control character.",
-            )
+        check_name(self.name)
+
+    @property
+    def caller(self) -> Caller:
+        """The owner, as the chatbot identifies callers."""
+        return Caller(user_id=self.name, access_labels=self.labels)
 
     @property
     def is_expired(self) -> bool:
@@ -53,18 +53,30 @@ class Caller:
         return self.expires is not None and datetime.now(UTC).date() > self.expires
 
 
-ANONYMOUS = Caller(name="anonymous")
+def check_name(name: str) -> None:
+    """Check the name of a key's owner.
+
+    A slash is not allowed: it separates the owner's name from the name of one of its users.
+
+    Raises:
+        InvalidInputError: The name is empty, too long, or contains a slash or a control character.
+    """
+    if not name.strip() or not name.isprintable() or "/" in name or len(name) > _MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            f"The caller's name is {name[:40]!r}.",
+            hint=f"A name has 1 to {_MAX_NAME_LENGTH} characters and no slash or control character.",
+        )
 
 
 class Keys:
     """The keys of a server.
 
     Args:
-        callers: The owners of the keys, by the SHA-256 of the key in lower-case hexadecimal digits.
+        keys: The keys by the SHA-256 of the secret, in lower-case hexadecimal digits.
     """
 
-    def __init__(self, callers: Mapping[str, Caller]) -> None:
-        self._callers = dict(callers)
+    def __init__(self, keys: Mapping[str, ApiKey]) -> None:
+        self._keys = dict(keys)
 
     @classmethod
     def load(cls, path: str | Path) -> "Keys":
@@ -97,28 +109,28 @@ class Keys:
         if not isinstance(entries, list) or not entries:
             hint = f"Add one with: gptoss keys add NAME --file {path}"
             raise InvalidInputError(f"{path} contains no [[key]].", hint=hint)
-        callers: dict[str, Caller] = {}
+        keys: dict[str, ApiKey] = {}
         for number, entry in enumerate(entries, 1):
-            digest, caller = _parse_entry(f"{path}, key {number}", entry)
-            if digest in callers or caller.name in {known.name for known in callers.values()}:
+            digest, key = _parse_entry(f"{path}, key {number}", entry)
+            if digest in keys or key.name in {known.name for known in keys.values()}:
                 raise InvalidInputError(
-                    f"{path}, key {number}: {caller.name!r} or its key is already used.", hint="Choose another name."
+                    f"{path}, key {number}: {key.name!r} or its key is already used.", hint="Choose another name."
                 )
-            callers[digest] = caller
-        return cls(callers)
+            keys[digest] = key
+        return cls(keys)
 
-    def find_caller(self, key: str) -> Caller | None:
-        """Return the owner of a key, or None if the key is unknown."""
-        # The lookup compares hashes: its duration reveals nothing about the keys.
-        return self._callers.get(_hash_key(key))
-
-
-def _hash_key(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+    def find_key(self, secret: str) -> ApiKey | None:
+        """Return the key with a secret, or None if there is none."""
+        # The lookup compares hashes: its duration reveals nothing about the secrets.
+        return self._keys.get(_hash_secret(secret))
 
 
-def _parse_entry(place: str, entry: Any) -> tuple[str, Caller]:
-    """Return the hash and the owner of one key.
+def _hash_secret(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def _parse_entry(place: str, entry: Any) -> tuple[str, ApiKey]:
+    """Return the hash of a secret and its key.
 
     Args:
         place: The file and the number of the key, for error messages.
@@ -141,10 +153,10 @@ def _parse_entry(place: str, entry: Any) -> tuple[str, Caller]:
     check("requests_per_minute", limit is None or (type(limit) is int and limit > 0), "a number above 0")
     check("expires", expires is None or type(expires) is date, "a date such as 2027-01-31")
     try:
-        caller = Caller(name=str(name), labels=tuple(labels), requests_per_minute=limit, expires=expires)
+        key = ApiKey(name=str(name), labels=tuple(labels), requests_per_minute=limit, expires=expires)
     except InvalidInputError as error:
         raise InvalidInputError(f"{place}: {error.message}", hint=error.hint) from None
-    return str(digest).lower(), caller
+    return str(digest).lower(), key
 
 
 def add_key(
@@ -155,7 +167,7 @@ def add_key(
     requests_per_minute: int | None = None,
     expires: date | None = None,
 ) -> str:
-    """Add a key to a file and return it; the file stores only its hash.
+    """Add a key to a file and return its secret; the file stores only a hash of it.
 
     Args:
         path: The TOML file; it is created if it does not exist, readable only by its owner.
@@ -168,9 +180,9 @@ def add_key(
         InvalidInputError: The name is already used, or the file or a value is invalid.
         StorageError: The file cannot be written.
     """
-    file, key = Path(path), f"gptoss-{secrets.token_urlsafe(32)}"
+    file, secret = Path(path), f"gptoss-{secrets.token_urlsafe(32)}"
     # JSON's strings and lists of strings are valid TOML.
-    lines = ["[[key]]", f"name = {json.dumps(name, ensure_ascii=False)}", f'sha256 = "{_hash_key(key)}"']
+    lines = ["[[key]]", f"name = {json.dumps(name, ensure_ascii=False)}", f'sha256 = "{_hash_secret(secret)}"']
     lines += [f"labels = {json.dumps(list(labels), ensure_ascii=False)}"]
     lines += [f"requests_per_minute = {requests_per_minute}"] if requests_per_minute is not None else []
     lines += [f"expires = {expires.isoformat()}"] if expires is not None else []
@@ -183,4 +195,4 @@ def add_key(
         raise StorageError(
             f"The key cannot be written to {file}: {error.strerror}.", hint="Check the folder."
         ) from error
-    return key
+    return secret

@@ -1,13 +1,11 @@
-"""The whole path with the real demo model: the commands, the README's examples, and those of the docs."""
+"""The commands and the examples of README and docs, with the real demo model."""
 
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,16 +26,16 @@ def run(*arguments: str):
     return result.stdout
 
 
-def python_examples() -> list[pytest.ParameterSet]:
+def collect_examples() -> list[pytest.ParameterSet]:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    found = [(page, code) for page in pages for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
-    return [pytest.param(code, id=f"{page.name}-{number}") for number, (page, code) in enumerate(found)]
+    examples = [
+        (page, code) for page in pages for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    return [pytest.param(code, id=f"{page.name}-{number}") for number, (page, code) in enumerate(examples)]
 
 
-@pytest.mark.parametrize("code", python_examples())
+@pytest.mark.parametrize("code", collect_examples())
 def test_examples_run_as_written(code, tmp_path, monkeypatch, capsys, demo_llm):
-    if "RemoteRunnable" in code:
-        pytest.skip("needs a server at a fixed port; test_serve.py covers it")
     shutil.copytree(HANDBOOK / "en", tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "example", "exec"), {})
@@ -47,7 +45,7 @@ def test_examples_run_as_written(code, tmp_path, monkeypatch, capsys, demo_llm):
         assert "[1] returns.md · Returns and refunds > Return periods: “An opened laptop" in printed
 
 
-def test_demo_shows_the_four_exchanges():
+def test_demo_prints_four_questions_and_answers():
     printed = run("demo", "--no-chat")
     parts = re.split(r"^> .*$", printed, flags=re.MULTILINE)[1:]
     assert [line for line in printed.splitlines() if line.startswith("> ")] == [f"> {q}" for q in DEMO_QUESTIONS]
@@ -78,7 +76,7 @@ SHOPS = [
 
 
 @pytest.mark.parametrize(("name", "text", "figure"), SHOPS, ids=[shop[0] for shop in SHOPS])
-def test_ask_finds_the_figure_in_any_small_folder(tmp_path, name, text, figure):
+def test_ask_finds_a_figure_in_a_small_folder(tmp_path, name, text, figure):
     (tmp_path / name).write_text(text)
     (tmp_path / "about.md").write_text("# About us\n\nWe were founded in 1999 and employ 30 people in Lyon.")
     (tmp_path / "hours.txt").write_text("The shop is open from 9:00 to 18:00, Monday to Saturday.")
@@ -92,27 +90,27 @@ def test_ask_finds_the_figure_in_any_small_folder(tmp_path, name, text, figure):
             assert text[citation["start"] : citation["end"]] == citation["quote"]
 
 
-def test_ask_prints_sources_below_the_answer(tmp_path):
+def test_ask_prints_citations_below_the_answer(tmp_path):
     (tmp_path / "a.md").write_text(SHOPS[0][1])
     printed = run("ask", EXPRESS, "--docs", str(tmp_path))
     assert re.search(r"15.*\[1\]\n\n\[1\] a\.md · Shipping\n    “Express shipping costs 15 dollars\.”", printed)
 
 
-def test_ask_declines_what_the_folder_does_not_say(tmp_path):
+def test_ask_declines_a_question_without_an_answer(tmp_path):
     (tmp_path / "a.md").write_text(SHOPS[0][1])
     answer = json.loads(run("ask", "Who painted the Mona Lisa?", "--docs", str(tmp_path), "--json"))
     assert answer["abstained"]
     assert answer["citations"] == []
 
 
-def test_a_question_longer_than_the_context(tmp_path):
+def test_ask_refuses_a_question_longer_than_the_context(tmp_path):
     (tmp_path / "a.md").write_text(SHOPS[0][1])
     result = CliRunner().invoke(app, ["ask", "express " * 9000, "--docs", str(tmp_path)])
     assert result.exit_code == 2
     assert re.search(r"9\d\d\d tokens and the model's context holds 8192", result.stderr)
 
 
-def test_handbook_answers_in_english_and_french(demo_llm, handbook_store):
+def test_the_handbook_answers_in_english_and_french(demo_llm, handbook_store):
     bot = create_chatbot(demo_llm, handbook_store.as_retriever())
     expected = {
         "When are refunds paid?": "7 days",
@@ -131,23 +129,15 @@ def test_handbook_answers_in_english_and_french(demo_llm, handbook_store):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
-def test_ctrl_c_is_a_clean_line(tmp_path):
+def test_ctrl_c_ends_with_one_line(tmp_path):
     (tmp_path / "a.md").write_text(SHOPS[0][1])
-    command = [
-        sys.executable,
-        "-c",
-        "from langchain_gptoss.cli import main; main()",
-        "ask",
-        EXPRESS,
-        "--docs",
-        tmp_path,
-    ]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    ) as process:
-        time.sleep(2.5)  # in the middle of importing or loading, where nothing tells how far it is
+    code = "from langchain_gptoss.cli import main; main()"
+    command = [sys.executable, "-c", code, "ask", EXPRESS, "--docs", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        first_line = process.stderr.readline()  # printed before the documents and the model are loaded
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
+    assert first_line.startswith("demo: ")
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == "Interrupted."
     assert "Traceback" not in errors

@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langserve.lzstring import LZString
 
 from langchain_gptoss.engine import ScriptedEngine
-from langchain_gptoss.serve import Caller, Keys, ServerSettings, add_key
+from langchain_gptoss.serve import ApiKey, Keys, ServerSettings, add_key
 from tests.integration_tests.serve.helpers import (
     ANSWER,
     ENCODING,
@@ -26,10 +26,10 @@ from tests.integration_tests.serve.helpers import (
 
 SECRET = "The salary of the director is 9,000 euros."
 SALARY = {"question": "What is the salary of the director?"}
-CALLERS = {
-    "staff": Caller(name="staff", labels=("hr",)),
-    "guest": Caller(name="guest"),
-    "old": Caller(name="old", labels=("hr",), expires=date(2020, 1, 31)),
+API_KEYS = {
+    "staff": ApiKey(name="staff", labels=("hr",)),
+    "guest": ApiKey(name="guest"),
+    "old": ApiKey(name="old", labels=("hr",), expires=date(2020, 1, 31)),
 }
 
 
@@ -66,7 +66,7 @@ class Office:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory) -> Iterator[Office]:
     file = tmp_path_factory.mktemp("keys") / "keys.toml"
-    keys = {name: add_key(file, name, labels=caller.labels, expires=caller.expires) for name, caller in CALLERS.items()}
+    keys = {name: add_key(file, name, labels=key.labels, expires=key.expires) for name, key in API_KEYS.items()}
     chatbot, engine = make_labelled_chatbot(sessions=":memory:")
     settings = ServerSettings(keys=Keys.load(file), requests_per_minute=None)
     with run_server(make_app(chatbot, langserve=True, settings=settings)) as address:

@@ -41,7 +41,7 @@ def test_an_invalid_path_is_refused(path):
 
 
 def test_another_application_sets_the_caller():
-    users = {"ann": Caller(name="ann", labels=("hr",)), "bob": Caller(name="bob")}
+    users = {"ann": Caller(user_id="ann", access_labels=("hr",)), "bob": Caller(user_id="bob")}
     chatbot, _ = make_labelled_chatbot(sessions=":memory:")
     app = FastAPI()
 
@@ -66,18 +66,19 @@ def test_another_application_sets_the_caller():
     assert [len(chatbot.sessions.get_messages(user, "s")) for user in ("ann", "bob", "anonymous")] == [2, 2, 0]
 
 
-def test_a_wrong_caller_of_another_application_is_an_error():
+@pytest.mark.parametrize(("caller", "status_code"), [("ann", 500), (Caller(user_id="shop/ann"), 422)])
+def test_an_invalid_caller_of_another_application_is_an_error(caller, status_code):
     app = FastAPI()
 
     @app.middleware("http")
     async def set_caller(request: Request, call_next: Any) -> Any:
-        request.state.caller = "ann"
+        request.state.caller = caller
         return await call_next(request)
 
     with no_langserve():
         add_chatbot_routes(app, make_chatbot(make_engine()))
     with run_server(app) as address:
-        assert httpx.post(f"{address}/chatbot/ask", json=INPUT).status_code == 500
+        assert httpx.post(f"{address}/chatbot/ask", json=INPUT).status_code == status_code
 
 
 def test_another_application_with_the_gate(tmp_path):

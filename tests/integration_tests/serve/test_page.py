@@ -20,7 +20,7 @@ from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
 from langchain_gptoss.engine.scheduler import Generation
 from langchain_gptoss.errors import GptOssError
-from langchain_gptoss.serve.keys import Caller, Keys
+from langchain_gptoss.serve.keys import ApiKey, Keys
 from langchain_gptoss.serve.settings import ServerSettings
 from tests.integration_tests.serve.helpers import (
     ANSWER,
@@ -426,7 +426,7 @@ def test_the_copy_has_the_citations(open_page):
 
 
 def test_the_page_asks_for_a_key_until_it_is_right(open_page):
-    keys = Keys({hashlib.sha256(b"open-sesame").hexdigest(): Caller(name="ada")})
+    keys = Keys({hashlib.sha256(b"open-sesame").hexdigest(): ApiKey(name="ada")})
     with serve_page(make_chatbot(make_engine(ANSWER)), settings=ServerSettings(keys=keys)) as address:
         page = open_page(address, wait=False)
         dialog = page.get_by_role("dialog", name="A key is needed")
@@ -451,7 +451,7 @@ def test_the_page_asks_for_a_key_until_it_is_right(open_page):
 
 
 def test_a_question_waits_for_a_key(open_page):
-    keys = Keys({hashlib.sha256(b"open-sesame").hexdigest(): Caller(name="ada")})
+    keys = Keys({hashlib.sha256(b"open-sesame").hexdigest(): ApiKey(name="ada")})
     with serve_page(make_chatbot(make_engine(ANSWER)), settings=ServerSettings(keys=keys)) as address:
         page = open_page(address, wait=False)
         page.locator("#key[open]").wait_for()

@@ -1,4 +1,4 @@
-"""`gptoss doctor`: every model has a row, 80 columns are enough, and --json is the same in numbers."""
+"""`gptoss doctor`: a row for every model in 80 columns, and the same numbers as JSON."""
 
 import json
 import re
@@ -41,16 +41,16 @@ ROWS = [
 
 @pytest.fixture(params=[PC, GPUS, SMALL], ids=["pc", "gpus", "small"])
 def hardware(request, monkeypatch) -> Hardware:
-    return use(request.param, monkeypatch)
+    return use_hardware(request.param, monkeypatch)
 
 
 @pytest.fixture
 def pc(monkeypatch) -> Hardware:
-    return use(PC, monkeypatch)
+    return use_hardware(PC, monkeypatch)
 
 
-def use(hardware: Hardware, monkeypatch) -> Hardware:
-    monkeypatch.setattr(cli_doctor, "this_machine", lambda: hardware)
+def use_hardware(hardware: Hardware, monkeypatch) -> Hardware:
+    monkeypatch.setattr(cli_doctor, "probe_machine", lambda: hardware)
     return hardware
 
 
@@ -69,7 +69,7 @@ def test_a_row_for_every_model(hardware):
     assert hardware.cpu_kernel_reason in result.stdout
 
 
-def test_json_says_the_same(hardware):
+def test_json_has_the_same_content(hardware):
     found = json.loads(run("--json").stdout)
     assert found["hardware"]["ram_free"] == hardware.ram_free
     assert [row["model"] for row in found["models"]] == ROWS
@@ -79,10 +79,10 @@ def test_json_says_the_same(hardware):
         assert row["reasons"]
 
 
-def test_what_fits_differs_with_the_machine(monkeypatch):
+def test_models_that_fit_depend_on_the_machine(monkeypatch):
     fitting = {}
     for name, machine in {"pc": PC, "gpus": GPUS, "small": SMALL}.items():
-        use(machine, monkeypatch)
+        use_hardware(machine, monkeypatch)
         fitting[name] = {row["model"] for row in json.loads(run("--json").stdout)["models"] if row["fits"]}
     assert fitting["gpus"] == set(ROWS)
     assert fitting["pc"] == set(ROWS) - {"gpt-oss-120b", "gpt-oss-safeguard-120b"}
@@ -90,17 +90,17 @@ def test_what_fits_differs_with_the_machine(monkeypatch):
 
 
 @pytest.mark.parametrize("machine", [PC, GPUS, SMALL])
-def test_one_plan_in_full(monkeypatch, machine):
-    use(machine, monkeypatch)
+def test_the_whole_plan_of_one_model(monkeypatch, machine):
+    use_hardware(machine, monkeypatch)
     result = run("--model", "gpt-oss-20b", "--context", "8192", "--users", "2")
     assert result.exit_code == 0
     for part in ("KV cache", "peak while loading", "A context of 8,192 tokens, as requested.", "Estimate"):
         assert part in result.stdout
-    assert ("does not fit" in result.stdout) == ("What would do" in result.stdout) == (machine is SMALL)
+    assert ("does not fit" in result.stdout) == ("Possible changes" in result.stdout) == (machine is SMALL)
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
-def test_context_and_users_count(pc):
+def test_context_and_users_change_the_cache(pc):
     def cache(*arguments: str) -> int:
         return json.loads(run("--model", "20b", "--json", *arguments).stdout)["models"][0]["memory"]["cache"]
 
@@ -122,7 +122,7 @@ def test_overrides(pc):
     assert (row["device"], row["dtype"]) == ("cpu", "bfloat16")
 
 
-def test_a_wish_that_suits_one_model_and_not_another_is_said_in_its_row(pc):
+def test_impossible_options_are_shown_in_the_row_of_the_model(pc):
     result = run("--experts", "packed")
     assert result.exit_code == 0
     assert "not in MXFP4" in " ".join(result.stdout.split())
@@ -131,12 +131,12 @@ def test_a_wish_that_suits_one_model_and_not_another_is_said_in_its_row(pc):
     assert not rows["demo"]["fits"]
 
 
-def test_a_context_longer_than_a_small_model_has_is_cut_in_the_table(pc):
+def test_the_table_limits_the_context_to_each_model(pc):
     rows = {row["model"]: row for row in json.loads(run("--context", "16384", "--json").stdout)["models"]}
     assert (rows["demo"]["context"], rows["gpt-oss-20b"]["context"]) == (8192, 16384)
 
 
-def test_the_shapes_have_plans_and_3_6b_explains_itself(pc):
+def test_shapes_have_plans(pc):
     assert json.loads(run("--model", "1.0b", "--json").stdout)["models"][0]["model"] == "1.0b shape"
     assert "none is published" in run("--model", "3.6b shape").stderr
     assert "3.6 billion is the number of parameters" in run("--model", "gpt-oss-3.6b").stderr
@@ -153,7 +153,7 @@ def test_the_shapes_have_plans_and_3_6b_explains_itself(pc):
         (("--model", "demo", "--experts", "packed"), "not in MXFP4"),
     ],
 )
-def test_bad_input_is_one_clean_line(pc, arguments, message):
+def test_invalid_input_is_one_line(pc, arguments, message):
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -166,11 +166,11 @@ def test_a_folder_of_another_architecture(pc, tmp_path):
     assert "'llama'" in run("--model", str(tmp_path)).stderr
 
 
-def test_the_probe_is_told_of_the_kernel(monkeypatch):
+def test_the_machine_has_the_level_of_its_kernel(monkeypatch):
     from langchain_gptoss.engine.kernels import native as kernel
     from langchain_gptoss.models.planning import hardware as module
 
     monkeypatch.setattr(kernel, "get_kernel_status", lambda: kernel.KernelStatus(level="portable", reason="because"))
     monkeypatch.setattr(module, "measure_bandwidth", lambda **_: 10.0)
-    found = cli_doctor.this_machine()
+    found = cli_doctor.probe_machine()
     assert (found.cpu_kernel, found.cpu_kernel_reason) == ("portable", "because")

@@ -64,7 +64,7 @@ def test_every_option_reaches_the_server(server_arguments, tmp_path):
     result = run("serve", "--docs", "docs", *options)
     assert result.exit_code == 0, result.output
     settings = server_arguments["settings"]
-    assert settings.keys.find_caller(key).labels == ("hr",)
+    assert settings.keys.find_key(key).labels == ("hr",)
     assert settings.cors_origins == ("https://a.example", "https://b.example")
     limits = (settings.allowed_hosts, settings.requests_per_minute, settings.timeout_seconds, settings.max_concurrent)
     assert limits == (("help",), 7, 30.0, 3)
@@ -109,9 +109,9 @@ def test_a_key_is_shown_once_and_stored_as_a_hash(tmp_path):
     key = added.stdout.strip()
     assert key.startswith("gptoss-")
     assert key not in file.read_text()
-    caller = Keys.load(file).find_caller(key)
-    assert (caller.name, caller.labels) == ("help desk", ("hr", "sales"))
-    assert (caller.requests_per_minute, caller.expires) == (30, date(2999, 12, 31))
+    api_key = Keys.load(file).find_key(key)
+    assert (api_key.name, api_key.labels) == ("help desk", ("hr", "sales"))
+    assert (api_key.requests_per_minute, api_key.expires) == (30, date(2999, 12, 31))
     again = run("keys", "add", "help desk", "--file", str(file))
     assert again.exit_code == 2
     assert again.stdout == ""

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from langchain_gptoss.errors import InvalidInputError, StorageError
-from langchain_gptoss.serve import Caller, Keys, add_key
+from langchain_gptoss.serve import ApiKey, Keys, add_key
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -23,7 +23,7 @@ def test_an_added_key_is_known_and_only_its_hash_is_stored(tmp_path):
     key = add_key(
         file, "Étude Dupont", labels=["hr", 'with "quotes"'], requests_per_minute=5, expires=date(2999, 1, 31)
     )
-    assert Keys.load(file).find_caller(key) == Caller(
+    assert Keys.load(file).find_key(key) == ApiKey(
         name="Étude Dupont", labels=("hr", 'with "quotes"'), requests_per_minute=5, expires=date(2999, 1, 31)
     )
     assert key not in file.read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def test_keys_are_added_to_an_existing_file(tmp_path):
     file = write_keys(tmp_path, f'# a comment\n[[key]]\nname = "old"\nsha256 = "{DIGEST.upper()}"')
     first, second = add_key(file, "a"), add_key(file, "b")
     keys = Keys.load(file)
-    assert [keys.find_caller(key).name for key in (first, second)] == ["a", "b"]
+    assert [keys.find_key(key).name for key in (first, second)] == ["a", "b"]
     assert [entry["name"] for entry in tomllib.loads(file.read_text())["key"]] == ["old", "a", "b"]
     assert file.read_text().startswith("# a comment")
 
@@ -43,7 +43,7 @@ def test_keys_are_added_to_an_existing_file(tmp_path):
 @pytest.mark.parametrize("key", ["", "gptoss-", DIGEST, "\udcff", "x" * 100_000])
 def test_other_keys_are_unknown(tmp_path, key):
     add_key(tmp_path / "keys.toml", "a")
-    assert Keys.load(tmp_path / "keys.toml").find_caller(key) is None
+    assert Keys.load(tmp_path / "keys.toml").find_key(key) is None
 
 
 def test_a_used_name_is_refused_and_changes_nothing(tmp_path):
@@ -59,7 +59,7 @@ def test_a_used_name_is_refused_and_changes_nothing(tmp_path):
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "a\nb", "x" * 91])
 def test_an_invalid_name_is_refused(tmp_path, name):
     with pytest.raises(InvalidInputError, match="A name has 1 to 90 characters"):
-        Caller(name=name)
+        ApiKey(name=name)
     with pytest.raises(InvalidInputError, match="key 1: The caller's name is"):
         add_key(tmp_path / "keys.toml", name)
     assert list(tmp_path.iterdir()) == []
@@ -108,6 +108,6 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
 
 def test_a_key_expires_after_its_last_day():
     today = datetime.now(UTC).date()
-    assert not Caller(name="a").is_expired
-    assert not Caller(name="a", expires=today + timedelta(days=1)).is_expired
-    assert Caller(name="a", expires=today - timedelta(days=1)).is_expired
+    assert not ApiKey(name="a").is_expired
+    assert not ApiKey(name="a", expires=today + timedelta(days=1)).is_expired
+    assert ApiKey(name="a", expires=today - timedelta(days=1)).is_expired
