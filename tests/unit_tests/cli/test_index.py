@@ -25,24 +25,24 @@ def docs(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def run(*arguments: object):
+def run_command(*arguments: object):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_index_check_and_repair(docs, tmp_path):
     place = tmp_path / "index"
-    result = run("index", docs, "--store", place)
+    result = run_command("index", docs, "--store", place)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("1 added, 0 changed, 0 removed, 0 unchanged, 1 skipped; 1 chunks in the index (")
     assert "Skipped b.md: it is empty." in result.stderr
     assert "Ignored 4 files in formats that are not supported (2 .doc, 1 without a suffix, 1 .tiff)." in result.stderr
-    assert run("index", docs, "--store", place, "--check").exit_code == 0
+    assert run_command("index", docs, "--store", place, "--check").exit_code == 0
     (docs / "c.md").write_text("new")
-    result = run("index", docs, "--store", place, "--check")
+    result = run_command("index", docs, "--store", place, "--check")
     assert result.exit_code == 1
     assert "c.md: it is not in the index." in result.stderr
     assert "Repair the index with --repair." in result.stderr
-    assert "1 differences, repaired" in run("index", docs, "--store", place, "--repair").stdout
+    assert "1 differences, repaired" in run_command("index", docs, "--store", place, "--repair").stdout
     assert len(open_store(place)) == 2
 
 
@@ -56,43 +56,43 @@ def test_index_check_and_repair(docs, tmp_path):
         (["--overlap", "900"], "overlap is 900"),
     ],
 )
-def test_bad_input(docs, tmp_path, options, message):
-    result = run("index", docs, "--store", tmp_path / "index", *options)
+def test_invalid_options_are_rejected(docs, tmp_path, options, message):
+    result = run_command("index", docs, "--store", tmp_path / "index", *options)
     assert result.exit_code == 2, result.output
     assert message in result.stderr
 
 
-def test_another_model(docs, tmp_path):
-    run("index", docs, "--store", tmp_path / "index", "--embeddings", "one")
-    assert run("index", docs, "--store", tmp_path / "index").exit_code == 0
-    result = run("index", docs, "--store", tmp_path / "index", "--embeddings", "two")
+def test_other_embedding_model_is_rejected(docs, tmp_path):
+    run_command("index", docs, "--store", tmp_path / "index", "--embeddings", "one")
+    assert run_command("index", docs, "--store", tmp_path / "index").exit_code == 0
+    result = run_command("index", docs, "--store", tmp_path / "index", "--embeddings", "two")
     assert result.exit_code == 2
     assert "made with the embedding model one" in result.stderr
 
 
 def test_watching_ends_with_ctrl_c(docs, tmp_path, monkeypatch):
-    def interrupted(*_: object) -> bool:
+    def interrupt(*_: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("threading.Event.wait", interrupted)
-    result = run("index", docs, "--store", tmp_path / "index", "--watch")
+    monkeypatch.setattr("threading.Event.wait", interrupt)
+    result = run_command("index", docs, "--store", tmp_path / "index", "--watch")
     assert result.exit_code == 0, result.output
     assert "1 added" in result.stdout
     assert "Stopped watching" in result.stderr
 
 
-def test_asking_an_index(docs, tmp_path, monkeypatch):
+def test_ask_searches_an_index(docs, tmp_path, monkeypatch):
     monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda _: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
     made = {}
     monkeypatch.setattr("langchain_gptoss.chatbot.create_chatbot", lambda _, retriever: made.update(it=retriever))
-    run("index", docs, "--store", tmp_path / "index")
+    run_command("index", docs, "--store", tmp_path / "index")
     make_chatbot("demo", None, str(tmp_path / "index"))
     assert made["it"].invoke("delivery")[0].metadata["source"] == "a.md"
     for arguments in ([], ["--docs", docs, "--store", tmp_path / "index"]):
-        result = run("ask", "Hello?", *arguments)
+        result = run_command("ask", "Hello?", *arguments)
         assert result.exit_code == 2
         assert "Give either --docs FOLDER or --store INDEX" in result.stderr
-    result = run("ask", "Hello?", "--store", tmp_path / "nowhere")
+    result = run_command("ask", "Hello?", "--store", tmp_path / "nowhere")
     assert result.exit_code == 2
     assert "There is no index in" in result.stderr

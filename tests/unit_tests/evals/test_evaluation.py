@@ -10,10 +10,10 @@ from tests.unit_tests.evals.helpers import TEXT, create_output, create_question
 
 
 def test_evaluate_saves_answers_and_does_not_ask_again(tmp_path):
-    asked = []
+    questions_asked = []
 
     def answer(value):
-        asked.append(value["question"])
+        questions_asked.append(value["question"])
         if value["question"] == "broken":
             raise RemoteServerError("The model stopped.")
         return create_output(abstained=value["question"] == "unknown").model_dump()
@@ -24,10 +24,10 @@ def test_evaluate_saves_answers_and_does_not_ask_again(tmp_path):
         create_question("unknown", answerable=False),
         create_question("broken", answerable=False),
     ]
-    told = []
+    numbers = []
     file = tmp_path / "kept.jsonl"
-    report = evaluate(bot, questions, texts={"a.md": TEXT}, answers_file=file, on_answer=lambda n, _: told.append(n))
-    assert told == [1, 2, 3]
+    report = evaluate(bot, questions, texts={"a.md": TEXT}, answers_file=file, on_answer=lambda n, _: numbers.append(n))
+    assert numbers == [1, 2, 3]
     figures = report.to_dict()
     assert figures["decline_recall"]["value"] == 1
     assert figures["declined_by_mistake"]["value"] == 0
@@ -35,7 +35,7 @@ def test_evaluate_saves_answers_and_does_not_ask_again(tmp_path):
     assert figures["gold_in_cited_passage"]["value"] == 1
     assert report.outputs[2].reason == "RemoteServerError: The model stopped."
     again = evaluate(bot, questions, texts={"a.md": TEXT}, answers_file=file)
-    assert asked == ["known", "unknown", "broken"]
+    assert questions_asked == ["known", "unknown", "broken"]
     assert again.to_dict() == figures
     json.dumps(figures)
 

@@ -1,4 +1,4 @@
-"""index_documents: from the sample handbook to answers that stand at their place in the file."""
+"""index_documents: from files to search results with exact offsets."""
 
 import hashlib
 import re
@@ -17,11 +17,11 @@ from langchain_gptoss.vectorstores import FaissStore
 HANDBOOK = Path(langchain_gptoss.__file__).parent / "samples" / "handbook"
 
 
-class Words(Embeddings):
-    """Hashes the stems of words into 512 dimensions, and remembers what it was given."""
+class WordEmbeddings(Embeddings):
+    """Embeddings that hash word stems into 512 dimensions and record the texts."""
 
     def __init__(self) -> None:
-        self.seen: list[str] = []
+        self.texts: list[str] = []
 
     def embed_query(self, text: str) -> list[float]:
         vector = [0.0] * 512
@@ -30,7 +30,7 @@ class Words(Embeddings):
         return vector
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        self.seen.extend(texts)
+        self.texts.extend(texts)
         return [self.embed_query(text) for text in texts]
 
 
@@ -41,11 +41,11 @@ class Words(Embeddings):
         ("fr", "Comment demander la garantie par e-mail ?", "garantie.md", "repairs@larkspur.example"),
     ],
 )
-def test_the_handbook_answers_with_exact_places(language, question, source, answer):
-    store = index_documents(HANDBOOK / language, embeddings=Words())
-    found = store.as_retriever(search_kwargs={"k": 3}).invoke(question)
-    assert any(answer in document.page_content for document in found)
-    best = found[0]
+def test_results_are_slices_of_their_files(language, question, source, answer):
+    store = index_documents(HANDBOOK / language, embeddings=WordEmbeddings())
+    results = store.as_retriever(search_kwargs={"k": 3}).invoke(question)
+    assert any(answer in document.page_content for document in results)
+    best = results[0]
     assert best.metadata["source"] == source
     assert best.metadata["relevance_score"] > 0
     text = (HANDBOOK / language / source).read_bytes().decode()
@@ -56,30 +56,30 @@ def test_the_handbook_answers_with_exact_places(language, question, source, answ
 def test_headings_are_embedded_and_not_stored(tmp_path):
     (tmp_path / "a.md").write_text("# Prices\n## Repairs\nIt costs 5 euros.")
     (tmp_path / "b.txt").write_text("No heading.")
-    words = Words()
+    words = WordEmbeddings()
     store = index_documents(tmp_path, embeddings=words)
-    assert words.seen == ["Prices > Repairs\nIt costs 5 euros.", "b\nNo heading."]
+    assert words.texts == ["Prices > Repairs\nIt costs 5 euros.", "b\nNo heading."]
     assert [d.page_content for d in store.similarity_search("repairs prices", 1)] == ["It costs 5 euros."]
 
 
-def test_options_are_handed_on(tmp_path):
+def test_limits_and_on_skip_are_passed_on(tmp_path):
     (tmp_path / "a.md").write_text("one two three four")
     (tmp_path / "b.md").write_text("")
     skipped = []
-    assert len(index_documents(tmp_path, embeddings=Words(), max_chars=8, on_skip=skipped.append)) == 3
+    assert len(index_documents(tmp_path, embeddings=WordEmbeddings(), max_chars=8, on_skip=skipped.append)) == 3
     assert [skip.source for skip in skipped] == ["b.md"]
     with pytest.raises(InvalidInputError, match="max_chars"):
-        index_documents(tmp_path, embeddings=Words(), max_chars=0)
+        index_documents(tmp_path, embeddings=WordEmbeddings(), max_chars=0)
 
 
-def test_nothing_but_headings_is_an_error(tmp_path):
+def test_documents_with_only_headings_are_rejected(tmp_path):
     (tmp_path / "a.md").write_text("# Only\n## Headings")
     with pytest.raises(DocumentsError, match="no text besides headings"):
-        index_documents(tmp_path, embeddings=Words())
+        index_documents(tmp_path, embeddings=WordEmbeddings())
 
 
-def test_the_default_embeddings_are_loaded_only_when_there_is_something_to_embed(tmp_path, monkeypatch):
-    words, calls = Words(), []
+def test_default_embeddings_are_loaded_only_if_there_are_chunks(tmp_path, monkeypatch):
+    words, calls = WordEmbeddings(), []
     module = types.ModuleType("langchain_gptoss.embeddings")
     module.load_embeddings = lambda: calls.append(1) or words
     monkeypatch.setitem(sys.modules, "langchain_gptoss.embeddings", module)

@@ -91,13 +91,13 @@ def test_spans_are_exact_with_tokens_and_overlap(text, limit, share, count, base
     spans = [(chunk.metadata["start"] - base, chunk.metadata["end"] - base) for chunk in chunks]
     plain = [chunk.page_content for chunk in split_documents([document], max_chars=10**6)]
     covered = "".join(text[i] for i in sorted({i for span in spans for i in range(*span)}) if not text[i].isspace())
-    assert covered == "".join("".join(whole.split()) for whole in plain)
+    assert covered == "".join("".join(chunk.split()) for chunk in plain)
     size = count or len
     for (start, end), chunk in zip(spans, chunks, strict=True):
         assert text[start:end] == chunk.page_content == chunk.page_content.strip()
         heading = chunk.metadata["heading"]
-        whole = f"{heading}\n{chunk.page_content}" if heading and count is count_words else chunk.page_content
-        assert len(chunk.page_content) == 1 or size(whole) <= limit or size(f"{heading}\n") - 2 > limit // 2
+        embedded = f"{heading}\n{chunk.page_content}" if heading and count is count_words else chunk.page_content
+        assert len(chunk.page_content) == 1 or size(embedded) <= limit or size(f"{heading}\n") - 2 > limit // 2
     for (start, end), (next_start, next_end) in pairwise(spans):
         assert start < next_start
         assert end < next_end

@@ -20,15 +20,15 @@ LOCKED = create_pdf(
 def test_pdf_pages_are_slices_of_the_whole_text(tmp_path):
     (tmp_path / "guide.pdf").write_bytes(create_pdf("First page.\n# not a heading", "", "Third page."))
     first, third = load_documents(tmp_path / "guide.pdf")
-    whole = "First page.\n# not a heading\n\n\n\nThird page."
+    text = "First page.\n# not a heading\n\n\n\nThird page."
     assert (first.page_content, third.page_content) == ("First page.\n# not a heading", "Third page.")
     assert [(d.metadata["page"], d.metadata["start"]) for d in (first, third)] == [
         (1, 0),
-        (3, whole.index("Third")),
+        (3, text.index("Third")),
     ]
     for document in (first, third):
         assert document.metadata["title"] == "guide"
-        assert document.metadata["content_hash"] == hashlib.sha256(whole.encode()).hexdigest()
+        assert document.metadata["content_hash"] == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_pdfs_can_be_read_by_several_threads(tmp_path, monkeypatch):

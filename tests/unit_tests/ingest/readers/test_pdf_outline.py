@@ -44,9 +44,9 @@ def test_chunks_have_the_heading_above_them(tmp_path):
         (3, "Warranty and repairs", "2 Warranty and\nrepairs\nTwo years."),
         (5, "Warranty and repairs > Été – fin", "It ends."),
     ]
-    whole = "\n\n".join(PAGES)
+    text = "\n\n".join(PAGES)
     for chunk in chunks:
-        assert whole[chunk.metadata["start"] : chunk.metadata["end"]] == chunk.page_content
+        assert text[chunk.metadata["start"] : chunk.metadata["end"]] == chunk.page_content
         assert "headings" not in chunk.metadata
 
 

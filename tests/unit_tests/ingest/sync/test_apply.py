@@ -16,11 +16,11 @@ from tests.unit_tests.ingest.sync_helpers import (
 
 def test_batches_can_end_inside_a_file(docs, place, tmp_path, monkeypatch):
     write_file(docs / "large.txt", "".join(f"Sentence {i}. " for i in range(2000)))
-    whole = describe_new_index(docs, tmp_path)
+    expected = describe_new_index(docs, tmp_path)
     monkeypatch.setattr(apply, "BATCH_SIZE", 4)
     monkeypatch.setattr(apply, "SAVE_INTERVAL_S", 0.0)
     synchronize(docs, place)
-    assert describe_index(place) == whole
+    assert describe_index(place) == expected
 
 
 def test_run_after_a_failure_continues(docs, place, tmp_path, monkeypatch):
