@@ -20,7 +20,7 @@ SAVE_INTERVAL_S = 30.0
 _SAVE_SHARE = 10  # saving takes at most a tenth of the time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """Change of one file.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """Difference between an index and its sources.
 
@@ -44,7 +44,7 @@ class Difference:
         return f"{self.source or 'The index'}: {self.description}."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckReport:
     """Result of a check.
 
@@ -150,7 +150,7 @@ class _IndexChecker:
             self._require_rebuild(f"it has {stored_count - listed_count:,} chunks that belong to no file")
 
     def _record(self, source: str, description: str) -> None:
-        self.differences.append(Difference(source, description))
+        self.differences.append(Difference(source=source, description=description))
 
     def _require_rebuild(self, description: str) -> None:
         self._record("", description)

@@ -23,7 +23,7 @@ _RECIPE_VERSION = 2  # increased when reading or splitting gives other results t
 _MTIME_RESOLUTION_NS = 2_000_000_000  # a file may change again within one tick of its file system's clock
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A source that is new or may have changed.
 
@@ -184,8 +184,15 @@ class SyncPlanner:
                 return
         if time.time_ns() - mtime_ns < _MTIME_RESOLUTION_NS:
             mtime_ns = -1
-        entry = Entry(file.source, size_bytes, mtime_ns, known_hash, recipe, "done")
-        self._plan.candidates[file.source] = Candidate(entry, previous, file)
+        entry = Entry(
+            source=file.source,
+            size_bytes=size_bytes,
+            mtime_ns=mtime_ns,
+            file_hash=known_hash,
+            recipe=recipe,
+            state="done",
+        )
+        self._plan.candidates[file.source] = Candidate(entry=entry, previous=previous, file=file)
 
     def _compare_loader(self, loader: BaseLoader) -> None:
         documents_by_source: dict[str, list[Document]] = {}
@@ -200,8 +207,10 @@ class SyncPlanner:
             if previous and is_done and (previous.file_hash, previous.recipe) == (contents_hash, recipe):
                 self._plan.skip(previous)
             else:
-                entry = Entry(source, 0, -1, contents_hash, recipe, "done")
-                self._plan.candidates[source] = Candidate(entry, previous, None, documents)
+                entry = Entry(
+                    source=source, size_bytes=0, mtime_ns=-1, file_hash=contents_hash, recipe=recipe, state="done"
+                )
+                self._plan.candidates[source] = Candidate(entry=entry, previous=previous, documents=documents)
 
     def _describe_recipe(self, file: SourceFile | None) -> str:
         loader = self._options.loaders.get(file.path.suffix.lower()) if file else None

@@ -22,12 +22,13 @@ CREATE TABLE IF NOT EXISTS files (
     recipe TEXT NOT NULL, state TEXT NOT NULL, chunk_ids TEXT NOT NULL, reason TEXT NOT NULL
 );
 """
+_COLUMNS = ("source", "size_bytes", "mtime_ns", "file_hash", "recipe", "state", "chunk_ids", "reason")
 
 State = Literal["done", "pending", "skipped"]
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """Row of a file that is indexed, is being indexed, or cannot be indexed.
 
@@ -53,8 +54,12 @@ class Entry:
 
 
 def _parse_row(row: Sequence[Any]) -> Entry:
-    source, size_bytes, mtime_ns, file_hash, recipe, state, chunk_ids, reason = row
-    return Entry(source, size_bytes, mtime_ns, file_hash, recipe, state, tuple(json.loads(chunk_ids)), reason)
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Entry(**{**values, "chunk_ids": tuple(json.loads(values["chunk_ids"]))})
+
+
+def _format_row(entry: Entry) -> tuple[Any, ...]:
+    return tuple(json.dumps(entry.chunk_ids) if name == "chunk_ids" else getattr(entry, name) for name in _COLUMNS)
 
 
 class Manifest:
@@ -111,10 +116,7 @@ class Manifest:
 
     def put(self, entries: Iterable[Entry]) -> None:
         """Write rows, all or none."""
-        rows = [
-            (e.source, e.size_bytes, e.mtime_ns, e.file_hash, e.recipe, e.state, json.dumps(e.chunk_ids), e.reason)
-            for e in entries
-        ]
+        rows = [_format_row(entry) for entry in entries]
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def remove(self, sources: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from langchain_gptoss.ingest.sync.apply import Change
 from langchain_gptoss.ingest.sync.diff import Candidate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """Progress of a synchronization.
 
@@ -37,7 +37,7 @@ class ProgressReporter:
 
     def __init__(self, candidates: Iterable[Candidate], on_progress: Callable[[Progress], None] | None) -> None:
         sizes = [candidate.entry.size_bytes for candidate in candidates]
-        self._progress = Progress(0, len(sizes), 0, sum(sizes))
+        self._progress = Progress(files_done=0, files_total=len(sizes), bytes_done=0, bytes_total=sum(sizes))
         self._on_progress = on_progress
         self._bar: ProgressBar | None = None
         self._stack = ExitStack()

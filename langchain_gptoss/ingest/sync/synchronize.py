@@ -39,7 +39,7 @@ _KEPT = "; its earlier contents stay in the index"
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SyncReport:
     """Result of a synchronization.
 
@@ -248,7 +248,7 @@ class _SyncRun:
         previous = candidate.previous
         is_change = previous is not None and previous.file_hash and previous.chunk_ids
         (self.changed if is_change else self.added).append(entry.source)
-        self._add_change(Change(entry, previous, chunks), writer)
+        self._add_change(Change(entry=entry, previous=previous, chunks=chunks), writer)
         return True
 
     def _split(self, documents: Sequence[Document]) -> list[Document]:
@@ -283,7 +283,7 @@ class _SyncRun:
     def _remove(self, previous: Entry, replacement: Entry | None, writer: BatchWriter) -> None:
         if previous.chunk_ids:
             self.removed.append(previous.source)
-            self._add_change(Change(replacement, previous), writer)
+            self._add_change(Change(entry=replacement, previous=previous), writer)
         else:
             self._obsolete_sources.append(previous.source)
 

@@ -29,9 +29,12 @@ class HashEmbeddings(Embeddings):
 
 
 def write_file(path: Path, text: str | bytes, *, at: float = LONG_AGO) -> None:
+    """Write a file with a time of change, in one step: a watcher must not see it half done."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    os.utime(path, (at, at))
+    hidden = path.with_name(".new")
+    hidden.write_bytes(text if isinstance(text, bytes) else text.encode())
+    os.utime(hidden, (at, at))
+    hidden.replace(path)
 
 
 def synchronize(docs: Any, place: Path, embeddings: Embeddings | None = None, **options: Any) -> SyncReport:

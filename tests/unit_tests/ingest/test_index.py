@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 import langchain_gptoss
@@ -90,3 +91,18 @@ def test_default_embeddings_are_loaded_only_if_there_are_chunks(tmp_path, monkey
     store = index_documents(tmp_path)
     assert isinstance(store, FaissStore)
     assert store.embeddings is words
+
+
+def test_max_tokens_counts_with_the_embedding_model(tmp_path):
+    class CountingEmbeddings(WordEmbeddings):
+        def get_num_tokens(self, text: str) -> int:
+            return len(text.split())
+
+    (tmp_path / "a.md").write_text("one two three four")
+    assert len(index_documents(tmp_path, embeddings=CountingEmbeddings(), max_tokens=3)) == 2
+
+
+def test_documents_and_sources_cannot_be_mixed(tmp_path):
+    (tmp_path / "a.md").write_text("text")
+    with pytest.raises(InvalidInputError, match="mixed"):
+        index_documents([Document(page_content="text"), tmp_path], embeddings=WordEmbeddings())

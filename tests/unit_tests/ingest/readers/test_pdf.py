@@ -44,7 +44,7 @@ def test_pdfs_can_be_read_by_several_threads(tmp_path, monkeypatch):
     barrier = threading.Barrier(8)
 
     def read_pages(i: int) -> list[str]:
-        barrier.wait(10)
+        barrier.wait(60)
         return [document.page_content for document in load_documents(tmp_path / f"{i}.pdf")]
 
     with ThreadPoolExecutor(8) as pool:

@@ -1,6 +1,5 @@
 """read_files: worker processes, and the cost of crashes, hangs and processes that cannot be started."""
 
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -28,19 +27,6 @@ while IFS= read -r line; do
   esac
 done
 """
-# No `if __name__ == "__main__"`: scripts of users have none, and workers must not run them again.
-UNGUARDED_SCRIPT = """
-import sys
-from pathlib import Path
-from langchain_gptoss.ingest.file_contents import create_read_options
-from langchain_gptoss.ingest.readers.pool import ReadJob, read_files
-from langchain_gptoss.ingest.sources import SourceFile
-
-folder = Path(sys.argv[1])
-jobs = [ReadJob(SourceFile(path.name, path)) for path in sorted(folder.iterdir())]
-for job, contents in read_files(jobs, create_read_options(None, 1_000_000), workers=2):
-    print(job.file.source, contents.documents[0].page_content.strip())
-"""
 
 
 def write_jobs(folder: Path, names: list[str]) -> list[ReadJob]:
@@ -60,16 +46,6 @@ def stub_worker(tmp_path, monkeypatch) -> None:
     path.write_text(STUB_WORKER)
     path.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(path))
-
-
-def test_workers_do_not_run_the_callers_script_again(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(UNGUARDED_SCRIPT)
-    (tmp_path / "docs").mkdir()
-    write_jobs(tmp_path / "docs", ["1.html", "2.html", "3.html"])
-    command = [sys.executable, str(script), str(tmp_path / "docs")]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-    assert sorted(output.splitlines()) == sorted(line for n in (1, 2, 3) for line in [f"{n}.html # {n}", "", "text"])
 
 
 @pytest.mark.parametrize("executable", ["/bin/false", "/does/not/exist", ""])
@@ -95,10 +71,10 @@ def test_crash_costs_one_file(tmp_path, stub_worker):
 
 
 def test_hang_costs_one_file(tmp_path, stub_worker, monkeypatch):
-    monkeypatch.setattr(pool, "_FILE_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(pool, "_FILE_TIMEOUT_S", 3.0)
     jobs = write_jobs(tmp_path, ["hang.html", *(f"{n}.html" for n in range(6))])
     results = {job.file.source: contents for job, contents in read_files(jobs, OPTIONS, 2)}
-    assert str(results.pop("hang.html")).startswith("reading it took longer than 2 s; split it or")
+    assert str(results.pop("hang.html")).startswith("reading it took longer than 3 s; split it or")
     assert all(isinstance(contents, FileContents) for contents in results.values())
 
 

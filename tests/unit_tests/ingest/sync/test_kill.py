@@ -48,7 +48,7 @@ def choose_counts(point: str) -> Iterable[int]:
     """Return the calls of a function at which the process is killed."""
     if IS_THOROUGH:
         return range(1, 200, {"replace": 3, "fsync": 7}.get(point, 1))
-    return (1, 3, 10, 40)
+    return (1, 3, 10)
 
 
 def write_docs(folder: Path, version: int) -> None:
@@ -72,7 +72,7 @@ def test_next_run_completes_a_run_killed_at_each_step(tmp_path, synchronize_and_
         write_docs(docs, version)
         synchronize(docs, tmp_path / f"fresh{version}")
         expected = describe_index(tmp_path / f"fresh{version}")
-        for after in (False, True):
+        for after in (False, True) if IS_THOROUGH else (version == 2,):
             for count in choose_counts(point):
                 shutil.rmtree(place, ignore_errors=True)
                 if version == 2:
@@ -85,7 +85,7 @@ def test_next_run_completes_a_run_killed_at_each_step(tmp_path, synchronize_and_
                 synchronize(docs, place)
                 assert describe_index(place) == expected, (version, after, count)
         shutil.copytree(place, start, dirs_exist_ok=True)
-    assert kills >= 2
+    assert kills >= (2 if IS_THOROUGH else 1)
     assert check_index(place, docs, embeddings=HashEmbeddings()).differences == ()
 
 

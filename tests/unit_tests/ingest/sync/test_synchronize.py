@@ -1,6 +1,8 @@
 """sync_documents: the index matches its sources after each run."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from langchain_gptoss.ingest import (
 )
 from langchain_gptoss.ingest.sync.manifest import Manifest
 from langchain_gptoss.vectorstores import FaissStore
+from tests import ROOT
 from tests.unit_tests.ingest.sample_files import create_docx
 from tests.unit_tests.ingest.sync_helpers import (
     LONG_AGO,
@@ -148,18 +151,30 @@ def test_progress_is_reported_to_a_function_or_a_bar(docs, place, capsys):
     assert "Indexing" in capsys.readouterr().err
 
 
-def test_results_do_not_depend_on_worker_processes(docs, place, tmp_path):
+# No `if __name__ == "__main__"`: scripts of users have none, and workers must not run them again.
+UNGUARDED_SCRIPT = """
+import sys
+from pathlib import Path
+from tests.unit_tests.ingest.sync_helpers import synchronize
+
+print(synchronize(sys.argv[1], Path(sys.argv[2]), workers=2))
+"""
+
+
+def test_workers_give_the_same_index_and_do_not_run_the_script_again(docs, place, tmp_path):
     pytest.importorskip("mammoth")
-    for number in range(6):
+    for number in range(3):
         write_file(docs / f"w{number}.docx", create_docx((1, f"Title {number}"), f"text of {number}"))
     write_file(docs / "bad.docx", b"junk")
-    report = synchronize(docs, place, workers=2)
-    assert len(report.added) == 9
-    assert report.skipped[0].reason.startswith("it is not a readable Word document")
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED_SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, str(script), str(docs), str(place)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300, env=environment)
+    assert result.stdout.startswith("6 added, 0 changed, 0 removed, 0 unchanged, 1 skipped")
+    assert result.stdout.count("added") == 1
     assert describe_index(place) == describe_new_index(docs, tmp_path, workers=1)
-    write_file(docs / "z.md", "z")
-    with pytest.raises(InvalidInputError, match="workers is 0"):
-        synchronize(docs, place, workers=0)
+    assert "it is not a readable Word document" in describe_index(place)["rows"]["bad.docx"][3]
 
 
 class DocumentLoader(BaseLoader):
