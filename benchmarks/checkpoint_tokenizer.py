@@ -1,7 +1,7 @@
-"""The tokenizer files of gpt-oss, made from the ranks that the harmony codec carries: no download.
+"""Write the tokenizer files of gpt-oss from the ranks in the harmony codec, without a download.
 
-Checked against the codec: the same ids for the same text. A shape with a smaller vocabulary gets the first ranks,
-which are a tokenizer of their own, and the same control tokens after them.
+A test compares its ids with those of the codec. A shape with a smaller vocabulary gets the first ranks, which are a
+valid tokenizer too, followed by the same control tokens.
 """
 
 import json
@@ -52,38 +52,39 @@ _PATTERN = "|".join(
 )
 
 
-def rank_count(vocabulary: int) -> int:
-    """Returns how many ordinary tokens a vocabulary of this size has; the control tokens follow them."""
+def count_ranks(vocabulary: int) -> int:
+    """Return the number of ordinary tokens in a vocabulary of this size; the control tokens follow them."""
     return min(RANKS, vocabulary - len(CONTROL_TOKENS))
 
 
-def control_ids(vocabulary: int) -> dict[str, int]:
-    """Returns the id of every control token."""
-    return {token: rank_count(vocabulary) + number for number, token in enumerate(CONTROL_TOKENS)}
+def list_control_ids(vocabulary: int) -> dict[str, int]:
+    """Return the id of every control token."""
+    return {token: count_ranks(vocabulary) + number for number, token in enumerate(CONTROL_TOKENS)}
 
 
 class _RankConverter(TikTokenConverter):
-    """The converter with the reader of its file replaced: the ranks come from the codec."""
+    """Converter that takes the ranks from the codec instead of a file."""
 
     def __init__(self, count: int) -> None:
         super().__init__(pattern=_PATTERN)
         self._count = count
 
     def load_tiktoken_bpe(self, tiktoken_url: str | None) -> dict[bytes, int]:
-        # Only the codec's inner object gives the bytes of a token that is no text by itself.
+        """Return the ranks of the codec; the URL is ignored."""
+        # Only the codec's inner object returns the bytes of tokens that are not valid text.
         codec = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)._inner
         return {codec.decode_bytes([rank]): rank for rank in range(self._count)}
 
 
 def write_tokenizer(folder: Path, *, vocabulary: int) -> None:
-    """Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
-    tokenizer = _RankConverter(rank_count(vocabulary)).converted()
+    """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
+    tokenizer = _RankConverter(count_ranks(vocabulary)).converted()
     tokenizer.model.ignore_merges = False  # as published
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in CONTROL_TOKENS])
     tokenizer.save(str(folder / "tokenizer.json"))
     names = {"bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>"}
     flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
-    added = {str(number): {"content": token, **flags} for token, number in control_ids(vocabulary).items()}
+    added = {str(number): {"content": token, **flags} for token, number in list_control_ids(vocabulary).items()}
     config = {
         "added_tokens_decoder": added,
         **names,

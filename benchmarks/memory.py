@@ -1,8 +1,8 @@
-"""How far planned peak memory is from measured: each checkpoint in a process of its own, its context filled.
+"""Compare planned and measured peak memory; each checkpoint runs in its own process and fills its context.
 
     python benchmarks/memory.py CHECKPOINT [CHECKPOINT ...] [--context 2560]
 
-The peak is the kernel's own (VmHWM), so this runs on Linux. Token ids are random: every expert is used.
+The peak is VmHWM of /proc, so this runs on Linux only. Token ids are random, so that every expert is used.
 """
 
 import argparse
@@ -14,46 +14,48 @@ from pathlib import Path
 from langchain_gptoss.engine import GenerationRequest, SamplingParams
 from langchain_gptoss.engine.registry import get_local_engine
 
-GOAL = 0.10
+MAX_DEVIATION = 0.10
 
 
-def peak() -> int:
-    """Returns the most memory that this process ever had resident, in bytes."""
+def read_peak_bytes() -> int:
+    """Return the peak resident memory of this process, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
 
 
 def measure(folder: Path, context: int) -> None:
-    """Loads a checkpoint, fills its context, and prints planned and measured peak."""
+    """Load a checkpoint, fill its context, and print the planned and the measured peak."""
     from langchain_gptoss.engine.loading import plan_checkpoint
     from langchain_gptoss.models.checkpoint import read_config
 
     plan = plan_checkpoint(folder, max_context=context)
     engine = get_local_engine(folder, max_context=context)
-    loaded = peak()
+    loading_peak_bytes = read_peak_bytes()
     ids = tuple(random.Random(0).choices(range(int(read_config(folder)["vocab_size"]) - 1000), k=context - 8))
-    made = list(engine.submit(GenerationRequest(prompt_ids=ids, sampling=SamplingParams(max_tokens=8))))
+    tokens = list(engine.submit(GenerationRequest(prompt_ids=ids, sampling=SamplingParams(max_tokens=8))))
     engine.close()
-    off = plan.memory.peak / peak() - 1
+    peak_bytes = read_peak_bytes()
+    deviation = plan.memory.peak / peak_bytes - 1
+    verdict = "met" if abs(deviation) <= MAX_DEVIATION else "missed"
     print(
         f"{folder.name:<8} {plan.dtype:<9} context {context}: planned {plan.memory.peak / 1e9:6.2f} GB, measured "
-        f"{peak() / 1e9:6.2f} GB, {off:+.1%} ({'met' if abs(off) <= GOAL else 'missed'}); loading: planned "
-        f"{plan.memory.peak_loading / 1e9:.2f} GB, measured {loaded / 1e9:.2f} GB; {len(made)} tokens"
+        f"{peak_bytes / 1e9:6.2f} GB, {deviation:+.1%} ({verdict}); loading: planned "
+        f"{plan.memory.peak_loading / 1e9:.2f} GB, measured {loading_peak_bytes / 1e9:.2f} GB; {len(tokens)} tokens"
     )
 
 
 def main() -> None:
-    """Measures each checkpoint that is named."""
+    """Measure each checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", nargs="+", type=Path)
     parser.add_argument("--context", type=int, default=2560)
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.here:
-        measure(given.checkpoints[0], given.context)
+    parser.add_argument("--in-this-process", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.in_this_process:
+        measure(options.checkpoints[0], options.context)
         return
-    for folder in given.checkpoints:
-        command = [sys.executable, __file__, str(folder), "--context", str(given.context), "--here"]
+    for folder in options.checkpoints:
+        command = [sys.executable, __file__, str(folder), "--context", str(options.context), "--in-this-process"]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 

@@ -1,4 +1,4 @@
-"""The random checkpoint that benchmarks measure has the published layout, and its GGUF is the same model."""
+"""The random checkpoint of the benchmarks has the published layout, and its GGUF file is the same model."""
 
 import importlib
 import json
@@ -20,7 +20,7 @@ from tests import ROOT
 BENCHMARKS = ROOT / "benchmarks"
 
 
-def make(*options: str) -> subprocess.CompletedProcess[str]:
+def run_script(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / "make_checkpoint.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -28,14 +28,14 @@ def make(*options: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "tiny"
-    done = make("--shape", "tiny", "--out", str(folder), "--gguf", str(folder.with_suffix(".gguf")))
-    assert done.returncode == 0, done.stderr
+    result = run_script("--shape", "tiny", "--out", str(folder), "--gguf", str(folder.with_suffix(".gguf")))
+    assert result.returncode == 0, result.stderr
     return folder
 
 
 @pytest.fixture(scope="module")
 def loaded(tiny):
-    """The model unpacked by transformers, and its report of what was missing."""
+    """The model, unpacked by transformers, and its loading report."""
     return GptOssForCausalLM.from_pretrained(
         tiny, dtype=torch.float32, quantization_config=Mxfp4Config(dequantize=True), output_loading_info=True
     )
@@ -47,7 +47,7 @@ def script(monkeypatch):
     return importlib.import_module("make_checkpoint")
 
 
-def stored(folder):
+def read_tensors(folder):
     tensors = {}
     for file in list_weight_files(folder):
         with safe_open(file, framework="pt") as shard:
@@ -55,10 +55,10 @@ def stored(folder):
     return tensors
 
 
-def test_every_tensor_is_the_one_that_transformers_expects(tiny, loaded):
+def test_tensors_match_those_of_transformers(tiny, loaded):
     model, report = loaded
     assert not any(report.values())
-    tensors, expected = stored(tiny), model.state_dict()
+    tensors, expected = read_tensors(tiny), model.state_dict()
     for name, tensor in tensors.items():
         if name.endswith(("_blocks", "_scales")):
             assert tensor.dtype == torch.uint8
@@ -75,7 +75,7 @@ def test_every_tensor_is_the_one_that_transformers_expects(tiny, loaded):
     assert packed == {name.removesuffix("_scales") for name in tensors if name.endswith("_scales")}
 
 
-def test_the_numbers_stay_near_one_through_all_layers(loaded):
+def test_activations_stay_near_one_in_all_layers(loaded):
     model, _ = loaded
     with torch.inference_mode():
         output = model(torch.arange(200)[None], output_hidden_states=True)
@@ -84,7 +84,7 @@ def test_the_numbers_stay_near_one_through_all_layers(loaded):
     assert all(0.3 < hidden.std() < 5 for hidden in output.hidden_states)
 
 
-def test_the_files_are_as_long_as_their_headers_and_the_index_say(tiny):
+def test_files_agree_with_their_headers_and_the_index(tiny):
     check_checkpoint(tiny)
     for file in list_weight_files(tiny):
         data = file.read_bytes()
@@ -94,7 +94,7 @@ def test_the_files_are_as_long_as_their_headers_and_the_index_say(tiny):
         assert start % 8 == 0
         assert [0, *(end for _, end in offsets)] == [*(begin for begin, _ in offsets), len(data) - start]
     index = json.loads((tiny / "model.safetensors.index.json").read_text())
-    tensors = stored(tiny)
+    tensors = read_tensors(tiny)
     assert index["weight_map"].keys() == tensors.keys()
     assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in tensors.values())
     assert [file.name for file in list_weight_files(tiny)] == [f"model-0000{n}-of-00002.safetensors" for n in range(3)]
@@ -104,58 +104,58 @@ def test_the_files_are_as_long_as_their_headers_and_the_index_say(tiny):
 
 
 @pytest.mark.parametrize("name", ["20b", "120b", "1.0b", "3.6b"])
-def test_a_shape_is_written_out_in_full(script, name):
-    config = script.config_of(script.MADE[name])
+def test_configs_and_tensors_of_the_published_shapes(script, name):
+    config = script.build_config(script.AVAILABLE_SHAPES[name])
     assert parse_shape(config) == SHAPES[name]
     read = GptOssConfig(**config)
     assert read.rope_parameters["rope_theta"] == 150000
     assert read.rope_parameters["factor"] == 32.0
     assert read.layer_types[:2] == ["sliding_attention", "full_attention"]
     assert (config["eos_token_id"], config["pad_token_id"]) == (200002, 199999)
-    tensors = script.tensors_of(config)
+    tensors = script.list_tensors(config)
     weights = sum(t.count * (2 if t.fill == "bytes" else 1) for t in tensors if t.fill != "scales")
     assert weights == SHAPES[name].parameters
-    shards = script.split(tensors, limit=script.SHARD_BYTES)
+    shards = script.split_into_shards(tensors, limit_bytes=script.SHARD_BYTES)
     assert [tensor for shard in shards for tensor in shard] == tensors
     assert all(sum(tensor.nbytes for tensor in shard) <= script.SHARD_BYTES for shard in shards)
 
 
-def test_the_same_seed_gives_the_same_bytes(script, monkeypatch):
+def test_equal_seeds_give_equal_bytes(script, monkeypatch):
     tensor = script.Tensor(name="a", shape=(100, 10))
-    whole = b"".join(script.pieces(tensor, seed=1))
-    assert whole == b"".join(script.pieces(tensor, seed=1))
-    assert whole != b"".join(script.pieces(tensor, seed=2))
-    assert len(whole) == tensor.nbytes
-    monkeypatch.setattr(script, "CHUNK", 300)
-    assert sum(len(piece) for piece in script.pieces(tensor, seed=1)) == tensor.nbytes
+    content = b"".join(script.iterate_chunks(tensor, seed=1))
+    assert content == b"".join(script.iterate_chunks(tensor, seed=1))
+    assert content != b"".join(script.iterate_chunks(tensor, seed=2))
+    assert len(content) == tensor.nbytes
+    monkeypatch.setattr(script, "CHUNK_COUNT", 300)
+    assert sum(len(chunk) for chunk in script.iterate_chunks(tensor, seed=1)) == tensor.nbytes
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+def test_folders_with_files_are_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    done = make("--shape", "tiny", "--out", str(tmp_path))
-    assert done.returncode != 0
-    assert "not an empty folder" in done.stderr
+    result = run_script("--shape", "tiny", "--out", str(tmp_path))
+    assert result.returncode != 0
+    assert "not an empty folder" in result.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_full_disk_is_said_beforehand(script, monkeypatch, tmp_path):
+def test_too_little_disk_space_is_reported_before_writing(script, monkeypatch, tmp_path):
     monkeypatch.setattr(script.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 60_000_000_000}))
     with pytest.raises(OSError, match=r"needs 65\.2 GB and 60\.0 GB of disk are free"):
-        script.write_checkpoint(script.config_of(script.MADE["120b"]), tmp_path / "out")
+        script.write_checkpoint(script.build_config(script.AVAILABLE_SHAPES["120b"]), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
-def test_what_an_interrupt_left_is_replaced(script, tmp_path):
+def test_partial_folders_are_replaced(script, tmp_path):
     partial = tmp_path / "out.partial"
     partial.mkdir()
     (partial / "half").write_text("half")
     (tmp_path / "out").mkdir()
-    script.write_checkpoint(script.config_of(script.TINY), tmp_path / "out")
+    script.write_checkpoint(script.build_config(script.TINY), tmp_path / "out")
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
     assert not (tmp_path / "out" / "half").exists()
 
 
-def test_the_tokenizer_of_the_published_size_gives_the_codecs_ids(script, tmp_path):
+def test_the_full_tokenizer_gives_the_ids_of_the_codec(script, tmp_path):
     script.write_tokenizer(tmp_path, vocabulary=201_088)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     codec = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
@@ -166,7 +166,7 @@ def test_the_tokenizer_of_the_published_size_gives_the_codecs_ids(script, tmp_pa
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id, len(tokenizer)) == (200002, 199999, 200019)
 
 
-def test_a_small_vocabulary_has_the_control_tokens_too(tiny):
+def test_small_vocabularies_have_the_control_tokens(tiny):
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     config = json.loads((tiny / "config.json").read_text())
     assert len(tokenizer) == config["vocab_size"] == 512
@@ -174,7 +174,7 @@ def test_a_small_vocabulary_has_the_control_tokens_too(tiny):
     assert tokenizer.decode(tokenizer.encode("Été <|end|>")) == "Été <|end|>"
 
 
-def test_the_gguf_holds_the_same_weights(tiny, loaded):
+def test_the_gguf_file_has_the_same_weights(tiny, loaded):
     gguf = pytest.importorskip("gguf")
     reader = gguf.GGUFReader(tiny.with_suffix(".gguf"))
     found = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
