@@ -2,13 +2,10 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
@@ -19,7 +16,6 @@ from qdrant_client import QdrantClient, models
 
 from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.engine import ScriptedEngine
-from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.ingest import check_index, sync_documents
 from langchain_gptoss.retrievers import (
     BM25Retriever,
@@ -33,84 +29,26 @@ from langchain_gptoss.vectorstores import FaissStore
 from langchain_gptoss.vectorstores.filters import compile_filter
 from langchain_gptoss.vectorstores.qdrant import (
     QdrantRetriever,
-    add_with_vectors,
     is_qdrant,
     restore_document,
-    translate_filter,
 )
-from tests import scale
-from tests.unit_tests.vectorstores.store_helpers import WordEmbeddings, normalize
-
-SIZE = 64
-MODEL = WordEmbeddings("words", SIZE)
-KINDS = ("faiss", "qdrant memory", "qdrant folder")
-Make = Callable[..., VectorStore]
-
-TEXTS = [
-    "Standard delivery costs 4.90 euros and takes three working days.",
-    "Express delivery costs 12.90 euros and takes one working day.",
-    "Store pickup is free in all stores.",
-    "Un colis perdu est remboursé sous trente jours.",
-    "La livraison express coûte 12,90 euros.",
-    "An opened laptop can be returned within 14 days.",
-]
-IDS = [uuid.uuid5(uuid.NAMESPACE_URL, text).hex for text in TEXTS]
-METADATAS = [
-    {"source": "a.md", "start": 0, "lang": "en", "year": 2023, "tags": ["price", "time"], "access": ["public"]},
-    {"source": "a.md", "start": 66, "lang": "en", "year": 2024, "tags": ["price"], "access": ["hr"]},
-    {"source": "a.md", "start": 130, "lang": "en", "year": 2025.5, "access": ["public", "hr"]},
-    {"source": "b.md", "start": 0, "lang": "fr", "year": 2024, "about": {"topic": "loss", "n": None}},
-    {"source": "b.md", "start": 48, "lang": "fr", "draft": True},
-    {"source": "c.md", "start": 0, "year": "2024"},
-]
-DOCUMENTS = [
-    Document(id=id_, page_content=text, metadata=metadata)
-    for id_, text, metadata in zip(IDS, TEXTS, METADATAS, strict=True)
-]
-QUERY = "How much does express delivery cost?"
-FILTERS = [
-    {"lang": "fr"},
-    {"lang": "en", "year": {"$gte": 2024}},
-    {"year": {"$ne": 2024}},
-    {"tags": {"$contains": "time"}},
-    {"access": {"$contains": "public"}},
-    {"$or": [{"lang": {"$in": ["fr", "de"]}}, {"draft": {"$exists": False}, "year": "2024"}]},
-    {"$not": {"lang": "en"}},
-    {"about.topic": "loss", "about.n": None},
-    {"source": {"$nin": ["a.md"]}},
-]
-
-
-def open_qdrant(location: str | Path, documents: list[Document] = DOCUMENTS, model=MODEL) -> QdrantVectorStore:
-    client = QdrantClient(":memory:") if location == ":memory:" else QdrantClient(path=str(location))
-    size = len(model.embed_query("x"))
-    client.create_collection("c", vectors_config=models.VectorParams(size=size, distance=models.Distance.COSINE))
-    store = QdrantVectorStore(client, "c", model)
-    if documents:
-        store.add_documents(documents, ids=[document.id for document in documents])
-    return store
-
-
-@pytest.fixture
-def make(request, tmp_path) -> Iterator[Make]:
-    opened = []
-
-    def make_store(kind: str, documents: list[Document] = DOCUMENTS) -> VectorStore:
-        if kind == "faiss":
-            store = FaissStore(MODEL)
-            store.add_documents(documents)
-            return store
-        opened.append(open_qdrant(":memory:" if "memory" in kind else tmp_path / f"q{len(opened)}", documents))
-        return opened[-1]
-
-    yield make_store
-    for store in opened:
-        store.client.close()
+from tests.unit_tests.vectorstores.contract_helpers import (
+    DOCUMENTS,
+    FILTERS,
+    IDS,
+    KINDS,
+    METADATAS,
+    MODEL,
+    QUERY,
+    SIZE,
+    TEXTS,
+)
+from tests.unit_tests.vectorstores.store_helpers import normalize
 
 
 @pytest.fixture(params=KINDS)
-def store(request, make) -> VectorStore:
-    return make(request.param)
+def store(request, make_store) -> VectorStore:
+    return make_store(request.param)
 
 
 def simplify(documents: list[Document]) -> list[tuple[str, str, dict]]:
@@ -200,11 +138,11 @@ def test_diverse_documents_are_near_the_query(store):
     assert set(found) <= set(get_texts(store.similarity_search(TEXTS[1], k=10)))
 
 
-def test_langchain_qdrant_reverses_lambda_mult(make):
+def test_langchain_qdrant_reverses_lambda_mult(make_store):
     """It passes LangChain's 1 ("only near") to Qdrant as a diversity of 1; see docs/scaling.md."""
     orders = {}
     for kind in KINDS[:2]:
-        store = make(kind)
+        store = make_store(kind)
         store.add_texts([f"{TEXTS[1]} {word}" for word in ("a", "b", "c")])
         orders[kind] = [
             get_texts(store.max_marginal_relevance_search(TEXTS[1], k=3, fetch_k=9, lambda_mult=mult))
@@ -272,14 +210,14 @@ def assert_same_documents(ours: list[Document], theirs: list[Document], *, order
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("number", [None, *range(len(FILTERS))])
-async def test_retrievers_return_the_same_on_every_store(make, name, number):
+async def test_retrievers_return_the_same_on_every_store(make_store, name, number):
     options = {} if number is None else {"filter": FILTERS[number]}
     if name != "diverse":
         options["k"] = 5
     given = FOLLOW_UP if name == "conversation" else QUERY
     results = []
     for kind in KINDS[:2]:
-        retriever = build_retrievers(make(kind))[name]
+        retriever = build_retrievers(make_store(kind))[name]
         results.append(retriever.invoke(given, **options))
         assert_same_documents(results[-1], await retriever.ainvoke(given, **options))
     assert_same_documents(*results)
@@ -296,8 +234,8 @@ def test_relevance_is_the_same_on_every_store(store):
     assert not any(name.startswith("_") for document in found for name in document.metadata)
 
 
-def test_filters_of_qdrant_are_passed_on(make):
-    store = make("qdrant memory")
+def test_filters_of_qdrant_are_passed_on(make_store):
+    store = make_store("qdrant memory")
     own = models.Filter(must=[models.FieldCondition(key="metadata.lang", match=models.MatchValue(value="fr"))])
     assert len(as_retriever(store).invoke(QUERY, filter=own)) == 2
     by_default = as_retriever(store.as_retriever(search_kwargs={"filter": {"lang": "fr"}, "k": 9}))
@@ -327,135 +265,6 @@ def test_relevance_for_other_distances(distance, metric):
     client.close()
 
 
-# Filters
-
-
-FIELDS = ("a", "b", "a.b", "é x", "n-1")
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 3),
-    st.sampled_from([0.0, 1.0, -2.0, 0.5, 2.5, 2.0**53]),
-    st.sampled_from(["", "a", "ab", "b", "é", "1", "A"]),
-)
-ITEMS = st.one_of(SCALARS, st.lists(SCALARS, max_size=2), st.dictionaries(st.sampled_from("ab"), SCALARS, max_size=1))
-VALUES = st.one_of(
-    SCALARS,
-    st.lists(ITEMS, min_size=1, max_size=3),  # an empty list is what Qdrant cannot tell from nothing
-    st.dictionaries(st.sampled_from("ab"), st.one_of(SCALARS, st.lists(SCALARS, min_size=1, max_size=2)), max_size=2),
-)
-METADATA = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4)
-NUMBERS = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, 1.0, 2.5]))
-OPERATORS = st.one_of(
-    st.builds(lambda name, value: {name: value}, st.sampled_from(["$eq", "$ne", "$contains"]), SCALARS),
-    st.builds(lambda name, value: {name: value}, st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), NUMBERS),
-    st.builds(lambda name, value: {name: value}, st.sampled_from(["$in", "$nin"]), st.lists(SCALARS, max_size=3)),
-    st.builds(lambda value: {"$exists": value}, st.booleans()),
-)
-CONDITIONS = st.one_of(
-    SCALARS,
-    OPERATORS,
-    st.builds(lambda one, other: {**one, **other}, OPERATORS, OPERATORS),
-    st.builds(lambda one: {"$not": one}, OPERATORS),
-)
-ANY_FILTER = st.recursive(
-    st.dictionaries(st.sampled_from(FIELDS), CONDITIONS, max_size=2),
-    lambda inner: st.one_of(
-        st.builds(lambda parts: {"$and": parts}, st.lists(inner, min_size=1, max_size=3)),
-        st.builds(lambda parts: {"$or": parts}, st.lists(inner, min_size=1, max_size=3)),
-        st.builds(lambda part: {"$not": part}, inner),
-    ),
-    max_leaves=5,
-)
-
-
-@pytest.fixture(scope="module")
-def two_stores() -> Iterator[tuple[FaissStore, QdrantVectorStore]]:
-    small = WordEmbeddings("small", 4)
-    theirs = open_qdrant(":memory:", [], small)
-    yield FaissStore(small), theirs
-    theirs.client.close()
-
-
-@settings(max_examples=scale(200), deadline=None)
-@example(  # a key with dots goes before a path
-    metadatas=[{"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}}, {"a.b": None, "a": {"b": 2}}],
-    filters=[{"a.b": 2}, {"a.b": {"$gt": 1}}, {"a.b": {"$ne": 1}}, {"a.b": {"$exists": True}}],
-)
-@example(  # an item is not an item's item, and a text is no list
-    metadatas=[{"a": [["b"]]}, {"a": ["b"]}, {"a": "b"}, {"a": "abc"}, {"a": ["abc"]}, {"a": [[1]]}, {"a": [1.0]}],
-    filters=[{"a": {"$contains": "b"}}, {"a": {"$contains": 1}}, {"a": "b"}, {"a": {"$in": ["b"]}}, {"a": 1}],
-)
-@example(
-    metadatas=[{}, {"a": None}, {"a": [None]}, {"a": [None, 1]}, {"a": [[]]}, {"a": {}}, {"a": True}, {"a": 1}],
-    filters=[
-        {"a": None},
-        {"a": {"$ne": None}},
-        {"a": {"$contains": None}},
-        {"a": {"$exists": True}},
-        {"a": {"$exists": False}},
-        {"a": {"$ne": 1}},
-        {"a": True},
-        {"a": {"$nin": []}},
-        {"a": {"$in": []}},
-    ],
-)
-@given(metadatas=st.lists(METADATA, min_size=1, max_size=12), filters=st.lists(ANY_FILTER, min_size=1, max_size=8))
-def test_filter_matches_the_same_documents_in_every_store(two_stores, metadatas, filters):
-    ours, theirs = two_stores
-    ids = [uuid.UUID(int=number + 1).hex for number in range(len(metadatas))]
-    documents = [Document(id=i, page_content="x", metadata=m) for i, m in zip(ids, metadatas, strict=True)]
-    ours.delete()
-    theirs.client.delete("c", models.Filter())
-    ours.add_with_vectors(documents, [[1.0, 0, 0, 0]] * len(ids))
-    add_with_vectors(theirs, documents, [[1.0, 0, 0, 0]] * len(ids))
-    for filter in filters:
-        agrees = compile_filter(filter)
-        expected = {id_ for id_, metadata in zip(ids, metadatas, strict=True) if agrees(metadata)}
-        there = theirs.similarity_search("x", k=50, filter=translate_filter(filter))
-        assert {uuid.UUID(document.metadata["_id"]).hex for document in there} == expected
-        assert {document.id for document in ours.similarity_search("x", k=50, filter=filter)} == expected
-
-
-@pytest.mark.parametrize("filter", [{"a": {"$exists": True}}, {"a": {"$ne": 5}}, {"a": {"$nin": [5]}}])
-def test_qdrant_treats_an_empty_list_as_missing(filter):
-    store = open_qdrant(":memory:", [Document("x", id=IDS[0], metadata={"a": []})])
-    assert compile_filter(filter)({"a": []})
-    assert store.similarity_search("x", filter=translate_filter(filter)) == []
-    store.client.close()
-
-
-@pytest.mark.parametrize(
-    ("filter", "message"),
-    [
-        (lambda metadata: True, "filter is a function, which Qdrant does not support"),
-        ("lang = 'fr'", "filter is a str"),
-        ({"date": {"$gte": "2024-05-31"}}, "compare strings by their order, which it does not support. Store a number"),
-        ({"tags": ["a", "b"]}, "compare with a whole list"),
-        ({"where": {"$in": [{"page": 3}]}}, "compare with a whole dict"),
-        ({"n": float("nan")}, "compare with NaN"),
-        ({"n": {"$lt": float("inf")}}, "compare exactly with inf"),
-        ({"n": 2**60}, "below 2\\*\\*53"),
-        ({'a"b': 1}, "cannot filter on a field with the name"),
-        ({"": 1}, "cannot filter on a field with the name"),
-        ({"lang": {"$regex": "f.*"}}, r"Unknown filter operator '\$regex'"),
-    ],
-)
-def test_filters_that_qdrant_does_not_support_are_rejected(make, filter, message):
-    with pytest.raises(InvalidInputError, match=message):
-        translate_filter(filter)
-    if not isinstance(filter, str):
-        with pytest.raises(InvalidInputError, match=message):
-            as_retriever(make("qdrant memory")).invoke(QUERY, filter=filter)
-
-
-def test_contains_needs_a_client_with_substring_matches(monkeypatch):
-    monkeypatch.delattr(models, "MatchSubstring")
-    assert translate_filter({"a": "b"})
-    with pytest.raises(InvalidInputError, match="Update qdrant-client"):
-        translate_filter({"a": {"$contains": "b"}})
-
-
 # Indexing into it
 
 
@@ -473,8 +282,8 @@ def ignore_progress(_: object) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sync_updates_every_store(make, kind, docs, tmp_path, caplog):
-    store, rows = make(kind, []), tmp_path / "rows.sqlite"
+def test_sync_updates_every_store(make_store, kind, docs, tmp_path, caplog):
+    store, rows = make_store(kind, []), tmp_path / "rows.sqlite"
     caplog.set_level(logging.WARNING)
 
     def run():
@@ -509,8 +318,8 @@ def test_sync_updates_every_store(make, kind, docs, tmp_path, caplog):
 # Moving to it
 
 
-def test_documents_move_to_qdrant_without_embedding_again(make):
-    ours, theirs = make("faiss"), make("qdrant memory", [])
+def test_documents_move_to_qdrant_without_embedding_again(make_store):
+    ours, theirs = make_store("faiss"), make_store("qdrant memory", [])
     for documents, vectors in ours.iterate_with_vectors(batch_size=4):
         points = [
             models.PointStruct(
