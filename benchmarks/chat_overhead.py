@@ -1,7 +1,7 @@
-"""What a streamed token costs above the engine, and what rendering a long conversation costs.
+"""Overhead of a streamed token above the engine, and time to render a long conversation.
 
-The engine is scripted, so what is timed is ours: parser, chunks, callbacks. The peer is LangChain's own
-GenericFakeChatModel streaming the same text. Both run in turns in one process; the medians are printed.
+The engine is scripted, so that the parser, the chunks and the callbacks are measured. The reference is LangChain's own
+GenericFakeChatModel with the same text. Both run in turns in one process; the medians are printed.
 
     python benchmarks/chat_overhead.py
 """
@@ -24,43 +24,43 @@ ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 WORDS = [" word", " another", " thing", " said", "."] * (TOKENS // 5)
 
 
-def timed(model: Any) -> float:
-    """Returns microseconds per chunk."""
-    began = time.perf_counter()
+def measure_chunk_us(model: Any) -> float:
+    """Return the microseconds per chunk of a stream."""
+    start = time.perf_counter()
     chunks = sum(1 for _ in model.stream("Hello"))
-    return (time.perf_counter() - began) / chunks * 1e6
+    return (time.perf_counter() - start) / chunks * 1e6
 
 
-def ours() -> float:
+def measure_gptoss_us() -> float:
     ids = ENCODING.encode("<|channel|>final<|message|>" + "".join(WORDS) + "<|return|>", allowed_special="all")
     engine = ScriptedEngine([ids])
-    microseconds = timed(ChatGptOss(model="gpt-oss-20b", engine=engine))
+    microseconds = measure_chunk_us(ChatGptOss(model="gpt-oss-20b", engine=engine))
     engine.close()
     return microseconds
 
 
-def engine_alone() -> float:
-    """Returns microseconds per token that the scripted engine and its stream cost by themselves."""
+def measure_engine_us() -> float:
+    """Return the microseconds per token of the scripted engine and its stream alone."""
     from langchain_gptoss.engine import GenerationRequest
 
     engine = ScriptedEngine([[5] * TOKENS])
-    began = time.perf_counter()
+    start = time.perf_counter()
     count = sum(1 for _ in engine.submit(GenerationRequest(prompt_ids=(1,))))
-    microseconds = (time.perf_counter() - began) / count * 1e6
+    microseconds = (time.perf_counter() - start) / count * 1e6
     engine.close()
     return microseconds
 
 
-def theirs() -> float:
-    # It splits at white space and streams the white space too, so half the words make as many chunks.
-    return timed(GenericFakeChatModel(messages=iter([AIMessage(" ".join(["word"] * (TOKENS // 2)))])))
+def measure_fake_model_us() -> float:
+    # The fake model streams the white space between words as chunks too, so half the words give as many chunks.
+    return measure_chunk_us(GenericFakeChatModel(messages=iter([AIMessage(" ".join(["word"] * (TOKENS // 2)))])))
 
 
-def rendering() -> float:
-    """Returns milliseconds for 50 messages and 20 tools."""
+def measure_rendering_ms() -> float:
+    """Return the milliseconds to render 50 messages and 20 tools."""
     schema = {
         "type": "object",
-        "properties": {f"field_{n}": {"type": "string", "description": "What it is."} for n in range(6)},
+        "properties": {f"field_{n}": {"type": "string", "description": "A field."} for n in range(6)},
         "required": ["field_0"],
     }
     tools = tuple(Tool(name=f"tool_{n}", description="Does something useful.", parameters=schema) for n in range(20))
@@ -71,22 +71,22 @@ def rendering() -> float:
         messages += [ToolMessage("A result of some length. " * 8, tool_call_id=str(n)), AIMessage("An answer. " * 20)]
     chat_format, times = HarmonyFormat(), []
     for _ in range(20):
-        began = time.perf_counter()
+        start = time.perf_counter()
         chat_format.render(messages[:50], PromptOptions(tools=tools))
-        times.append((time.perf_counter() - began) * 1e3)
+        times.append((time.perf_counter() - start) * 1e3)
     return statistics.median(times)
 
 
 def main() -> None:
-    """Prints the figures."""
-    ours(), theirs()  # imports and caches
-    rounds = [(ours(), theirs(), engine_alone()) for _ in range(ROUNDS)]
-    mine, peer, engine = (statistics.median(column) for column in zip(*rounds, strict=True))
-    above = mine - engine
-    print(f"ChatGptOss            {mine:6.1f} us per chunk, {above:.1f} above the engine ({engine:.1f})")
-    print(f"GenericFakeChatModel  {peer:6.1f} us per chunk")
-    print(f"ratio                 {above / peer:6.2f} (goal: at most 1.5)")
-    print(f"render 50 messages, 20 tools: {rendering():.1f} ms (goal: under 20)")
+    """Print the figures."""
+    measure_gptoss_us(), measure_fake_model_us()  # imports and caches
+    rounds = [(measure_gptoss_us(), measure_fake_model_us(), measure_engine_us()) for _ in range(ROUNDS)]
+    gptoss, fake, engine = (statistics.median(column) for column in zip(*rounds, strict=True))
+    overhead = gptoss - engine
+    print(f"ChatGptOss            {gptoss:6.1f} us per chunk, {overhead:.1f} above the engine ({engine:.1f})")
+    print(f"GenericFakeChatModel  {fake:6.1f} us per chunk")
+    print(f"ratio                 {overhead / fake:6.2f} (goal: at most 1.5)")
+    print(f"render 50 messages, 20 tools: {measure_rendering_ms():.1f} ms (goal: under 20)")
 
 
 if __name__ == "__main__":
