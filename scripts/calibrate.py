@@ -156,7 +156,7 @@ def common_words(data: Path) -> dict[str, float]:
 def passages(case: dict[str, Any]) -> list[evidence.Passage]:
     """Returns a case's passages as the chatbot sees them."""
     documents = [Document(page_content=text, metadata=data) for text, data in case["passages"]]
-    return evidence.passages_of(documents, limit=JUDGED)
+    return evidence.collect_passages(documents, limit=JUDGED)
 
 
 def holds_gold(case: dict[str, Any], start: int, end: int, source: str) -> bool:
@@ -214,7 +214,7 @@ def fit_spans(given: list[dict[str, Any]]) -> dict[str, float]:
     for case in given:
         if case["half"] or not case["gold"] or case["retriever"] == "vectors":
             continue
-        spans = evidence.spans_of(passages(case))
+        spans = evidence.collect_spans(passages(case))
         rows = evidence.span_features(case["question"], spans)
         right = [_touches(case, span) for span in spans]
         if any(right):

@@ -15,7 +15,7 @@ from langgraph.channels import UntrackedValue
 from typing_extensions import TypedDict
 
 from langchain_gptoss.chatbot.caller import Caller
-from langchain_gptoss.chatbot.grounding.answer_stream import Draft
+from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.guard import Verdict
 from langchain_gptoss.chatbot.localization import LocalizedTexts
@@ -56,7 +56,7 @@ class AnswerState:
     documents: Sequence[Document] = ()
     sources: Sequence[Passage] = ()
     passages: Sequence[Passage] = ()
-    answer_stream: Draft | None = None
+    answer_stream: AnswerStream | None = None
     answer: str = ""
     withheld: str = ""
     refusal: str = ""

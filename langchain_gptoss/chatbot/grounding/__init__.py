@@ -1,1 +1,1 @@
-"""Grounding of answers: passages, the answer stream, claim support, citations, abstention."""
+"""Grounding of answers: passages, the answer stream, claim support, citations, abstention, and their calibration."""

@@ -1,6 +1,6 @@
-"""One answer in the making: pieces of the model's text go in, checked and cited pieces come out.
+"""The answer stream: pieces of the model's text go in, checked and cited pieces come out.
 
-Pure, and the same for sync and async: the chain moves the text, this decides.
+It does no input or output itself, so it is the same for sync and async code.
 """
 
 import re
@@ -8,40 +8,41 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from langchain_gptoss.chatbot.grounding.citations import cite, quotable_spans
-from langchain_gptoss.chatbot.grounding.claim_support import supporting_span
+from langchain_gptoss.chatbot.grounding.citations import cite, select_quotable_spans
+from langchain_gptoss.chatbot.grounding.claim_support import find_supporting_span
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span
 from langchain_gptoss.chatbot.prompts import QUOTE
 from langchain_gptoss.chatbot.types import Citation
 from langchain_gptoss.text.sentences import find_sentences
 from langchain_gptoss.text.words import extract_content_words
 
-# Markers that the model wrote itself: ours replace them. The second form is the one that gpt-oss learned.
+# Citation markers that the model writes are replaced. gpt-oss learned the second form.
 _MARKER = re.compile(r"\s*(?:\[\s*\d{1,3}(?:\s*[,;-]\s*\d{1,3})*\s*\]|【[^】]*】)")
-_OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space before one
-_UNFINISHED = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
+_OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space before a marker
+SENTENCE_END = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
 UNSUPPORTED = "[?]"
-_LONGEST = 1000  # characters of a sentence, after which it is taken to have ended
-_LONGEST_BRIEF = 300  # the same of a small model, which has then lost its thread
-_BRIEF = 2  # sentences after which a small model rambles
+_MAX_SENTENCE_CHARS = 1000  # a longer sentence is cut
+_MAX_BRIEF_SENTENCE_CHARS = 300  # the same for a small model, which has lost the topic by then
+_MAX_BRIEF_SENTENCES = 2  # a small model digresses after so many sentences
+_MAX_LINE_BREAKS = 2  # between two sentences
 
 
 @dataclass
-class Draft:
-    """Reads a model's answer sentence by sentence and cites what the evidence supports.
+class AnswerStream:
+    """Reads a model's answer sentence by sentence and cites the spans that support it.
 
     Attributes:
-        question: As the user asked it, with the question that it follows.
-        language: Of the fixed texts, `"en"` or `"fr"`.
-        spans: The evidence, nearest first; the first is what gets quoted when the model's own answer has no support.
-        strict: Whether unsupported sentences are left out instead of marked.
-        refuses: Says of a sentence that it must not be shown, supported or not.
-        brief: Whether to stop listening after the first supported sentence, or the second of any kind.
-        citations: Those made so far, in the order of their numbers.
-        unsupported: Sentences that were shown and marked.
-        done: Whether enough was read.
-        wrote: Whether anything was shown.
+        question: The question, complete without the conversation.
+        language: Language of the fixed texts, `"en"` or `"fr"`.
+        spans: Sentences of the passages, best first. They are quoted if the model's own answer has no support.
+        strict: True leaves out unsupported sentences, False marks them.
+        brief: True stops after the first supported sentence, or after two sentences.
+        is_refused: Returns True for a sentence that must not be shown, supported or not.
+        citations: Citations so far, ordered by number.
+        unsupported: Sentences that were shown and marked as unsupported.
+        is_done: True if the rest of the model's text is not needed.
+        has_output: True if something was shown.
     """
 
     question: str
@@ -49,104 +50,110 @@ class Draft:
     spans: Sequence[Span]
     strict: bool
     brief: bool = False
-    refuses: Callable[[str], bool] = lambda _: False
+    is_refused: Callable[[str], bool] = lambda _: False
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
-    done: bool = False
-    wrote: bool = False
-    _held: str = ""
-    _gap: str = ""
+    is_done: bool = False
+    has_output: bool = False
+    _buffer: str = ""  # text that is not processed yet; its first `_shown` characters were shown
+    _separator: str = ""  # white space before the next sentence
     _shown: int = 0
-    _read: list[str] = field(default_factory=list)
+    _sentences: list[str] = field(default_factory=list)
 
     def feed(self, text: str) -> Iterator[str]:
-        """Yields what can be shown after a piece of the model's text."""
-        self._held = _MARKER.sub("", self._held + text)
-        self._take_gap()
-        while not self.done and (end := self._sentence_end()) is not None:
-            yield from self._sentence(end)
-            self._take_gap()
-        if not self.strict and not self.done:
-            yield from self._live()
+        """Yield the text that can be shown after another piece of the model's text."""
+        self._buffer = _MARKER.sub("", self._buffer + text)
+        self._take_separator()
+        while not self.is_done and (end := self._find_sentence_end()) is not None:
+            yield from self._process_sentence(end)
+            self._take_separator()
+        if not self.strict and not self.is_done:
+            yield from self._show_open_sentence()
 
     def finish(self) -> Iterator[str]:
-        """Yields the rest; a quotation when nothing that the model said is supported and a span answers by itself."""
-        if not self.done and self._held.strip():
-            yield from self._sentence(len(self._held))
+        """Yield the rest of the answer, and quotations if no sentence of the model is supported."""
+        if not self.is_done and self._buffer.strip():
+            yield from self._process_sentence(len(self._buffer))
         if self.brief or not self.citations:
-            yield from self._quotations()
+            yield from self._quote_spans()
 
-    def _quotations(self) -> Iterator[str]:
-        """Yields the sentences that are likeliest to answer.
+    def _quote_spans(self) -> Iterator[str]:
+        """Yield quotations of the sentences that are likeliest to answer.
 
-        Beside an answer that is supported, those of other passages: a small model saw one sentence, and where it is not
-        clear which one answers, the reader is shown the others.
+        Beside a supported answer, only other passages are quoted: a small model saw one sentence, and if it is not
+        clear which sentence answers, the reader sees the others.
         """
         supported = list(self.citations)
-        for span in quotable_spans(self.question, self.spans):
-            if any(_from(span.passage, citation) for citation in supported):
+        for span in select_quotable_spans(self.question, self.spans):
+            if any(_is_from_passage(citation, span.passage) for citation in supported):
                 continue
             number = len(self.citations) + 1
             self.citations.append(cite(span, span.text, number=number, verdict="quoted"))
             quotation = QUOTE[self.language].format(quote=" ".join(span.text.split()))
-            yield self._spaced(f"{quotation} [{number}]")
+            yield self._prepend_separator(f"{quotation} [{number}]")
 
-    def _take_gap(self) -> None:
-        """Notes the white space before the next sentence: a paragraph of the model's stays one."""
+    def _take_separator(self) -> None:
+        """Move white space before the next sentence to the separator, so that paragraphs are kept."""
         if not self._shown:
-            rest = self._held.lstrip()
-            self._gap += self._held[: len(self._held) - len(rest)]
-            self._held = rest
+            rest = self._buffer.lstrip()
+            self._separator += self._buffer[: len(self._buffer) - len(rest)]
+            self._buffer = rest
 
-    def _sentence_end(self) -> int | None:
-        """Returns where the first sentence ends, once something after it has begun."""
-        found = list(islice(find_sentences(self._held), 2))
-        end = found[0][1] if len(found) > 1 else len(self._held)
-        longest = _LONGEST_BRIEF if self.brief else _LONGEST
-        if end > longest:  # a model that has lost its thread writes on and on without a full stop
-            return self._held.rfind(" ", 0, longest) if " " in self._held[:longest].strip() else longest
-        return end if len(found) > 1 else None
+    def _find_sentence_end(self) -> int | None:
+        """Return the end of the first sentence, or None until the next sentence has begun."""
+        spans = list(islice(find_sentences(self._buffer), 2))
+        end = spans[0][1] if len(spans) > 1 else len(self._buffer)
+        max_chars = _MAX_BRIEF_SENTENCE_CHARS if self.brief else _MAX_SENTENCE_CHARS
+        if end > max_chars:  # a model that has lost the topic writes on without a full stop
+            has_space = " " in self._buffer[:max_chars].strip()
+            return self._buffer.rfind(" ", 0, max_chars) if has_space else max_chars
+        return end if len(spans) > 1 else None
 
-    def _live(self) -> Iterator[str]:
-        """Yields the open sentence up to where a marker of ours or of the model may come."""
-        safe = self._held
-        for pattern in (_OPEN_MARKER, _UNFINISHED):
+    def _show_open_sentence(self) -> Iterator[str]:
+        """Yield the open sentence up to the place where a citation marker may follow."""
+        safe = self._buffer
+        for pattern in (_OPEN_MARKER, SENTENCE_END):
             if match := pattern.search(safe):
                 safe = safe[: match.start()]
-        if len(safe) > self._shown and not self.refuses(safe):
-            yield self._spaced(safe[self._shown :]) if self._shown == 0 else safe[self._shown :]
+        if len(safe) > self._shown and not self.is_refused(safe):
+            new_text = safe[self._shown :]
+            yield new_text if self._shown else self._prepend_separator(new_text)
             self._shown = len(safe)
 
-    def _sentence(self, end: int) -> Iterator[str]:
-        whole, self._held = self._held[:end], self._held[end:]
+    def _process_sentence(self, end: int) -> Iterator[str]:
+        text, self._buffer = self._buffer[:end], self._buffer[end:]
         shown, self._shown = self._shown, 0
-        sentence = whole.strip()
-        if sentence in self._read:  # a model that repeats itself has finished
-            self.done = True
+        sentence = text.strip()
+        if sentence in self._sentences:  # a model that repeats itself has finished
+            self.is_done = True
             return
-        self._read.append(sentence)
-        refused = self.refuses(sentence)
-        span = None if refused else supporting_span(sentence, self.question, self.spans)
-        self.done = self.brief and (span is not None or len(self._read) == _BRIEF)
+        self._sentences.append(sentence)
+        is_refused = self.is_refused(sentence)
+        span = None if is_refused else find_supporting_span(sentence, self.question, self.spans)
+        self.is_done = self.brief and (span is not None or len(self._sentences) == _MAX_BRIEF_SENTENCES)
         if span is not None:
-            yield self._piece(whole, shown, f"[{self._number(span, sentence)}]")
-        elif not self.strict and (shown or not refused):
-            whole = whole[:shown] if refused else whole
-            self.unsupported += [sentence] if extract_content_words(sentence) else []
-            yield self._piece(whole, shown, UNSUPPORTED if extract_content_words(sentence) else "")
+            yield self._format_rest(text, shown, f"[{self._number_citation(span, sentence)}]")
+        elif not self.strict and (shown or not is_refused):
+            text = text[:shown] if is_refused else text
+            has_content = bool(extract_content_words(sentence))
+            self.unsupported += [sentence] if has_content else []
+            yield self._format_rest(text, shown, UNSUPPORTED if has_content else "")
 
-    def _piece(self, whole: str, shown: int, marker: str) -> str:
-        rest = whole[shown:].rstrip()
-        rest = rest if shown else self._spaced(rest.lstrip())
+    def _format_rest(self, text: str, shown: int, marker: str) -> str:
+        """Return the part of a sentence that was not shown yet, with a marker."""
+        rest = text[shown:].rstrip()
+        rest = rest if shown else self._prepend_separator(rest.lstrip())
         return f"{rest} {marker}".rstrip()
 
-    def _spaced(self, text: str) -> str:
-        breaks = min(2, self._gap.count("\n"))
-        text = f"{chr(10) * breaks or ' '}{text}" if self.wrote else text
-        self.wrote, self._gap = True, ""
+    def _prepend_separator(self, text: str) -> str:
+        """Return text after the line breaks or the space that separate it from the text before."""
+        line_breaks = "\n" * min(_MAX_LINE_BREAKS, self._separator.count("\n"))
+        text = f"{line_breaks or ' '}{text}" if self.has_output else text
+        self.has_output, self._separator = True, ""
         return text
 
-    def _number(self, span: Span, claim: str) -> int:
+    def _number_citation(self, span: Span, claim: str) -> int:
+        """Return the number of the citation of a span; the same span keeps its number."""
         citation = cite(span, claim, number=len(self.citations) + 1, verdict="supported")
         for known in self.citations:
             if (known.source, known.start, known.end) == (citation.source, citation.start, citation.end):
@@ -155,7 +162,6 @@ class Draft:
         return citation.number
 
 
-def _from(passage: Passage, citation: Citation) -> bool:
-    """Returns whether a citation is taken from a passage."""
-    inside = passage.start <= citation.start and citation.end <= passage.start + len(passage.text)
-    return citation.source == passage.source and inside
+def _is_from_passage(citation: Citation, passage: Passage) -> bool:
+    is_inside = passage.start <= citation.start and citation.end <= passage.start + len(passage.text)
+    return citation.source == passage.source and is_inside

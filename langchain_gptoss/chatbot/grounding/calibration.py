@@ -1,4 +1,7 @@
-"""The weights behind abstention and the order of sentences: data, fitted by `scripts/calibrate.py`, with its origin."""
+"""Calibration: the weights of abstention and of sentence ranking, as data with their origin.
+
+`scripts/calibrate.py` fits them and writes `calibration.json`.
+"""
 
 import json
 from dataclasses import dataclass
@@ -6,22 +9,22 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-STEM = 6  # letters of a word that are counted; what follows is an ending more often than not
-_COMMONNESS = 0.4  # a word that is in 2.5 of a thousand questions counts half
+STEM_LETTERS = 6  # first letters of a word that are counted; the rest is mostly an ending
+_COMMONNESS = 0.4  # a word in 2.5 of 1,000 questions has half the weight of a rare one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What was fitted.
+    """Fitted values.
 
     Attributes:
-        threshold: The confidence below which a question is declined.
-        quote_threshold: The confidence from which a passage is quoted where no sentence of the model is supported.
+        threshold: Confidence below which a question is declined.
+        quote_threshold: Confidence from which a passage is quoted if no sentence of the model is supported.
         judge: Coefficients of the confidence: with the retriever's scores, without them, and for passages in another
-            language than the question's.
-        spans: Coefficients of a sentence's score.
-        common: How many of a thousand questions hold a word, by its first six letters; what is not there is rare.
-        provenance: The data, their split, the date, and how well the fit does on what it was not fitted on.
+            language than the question.
+        spans: Coefficients of the score of a sentence.
+        common: Occurrences of a word in 1,000 questions, by its first six letters; missing words are rare.
+        provenance: Data, split, date, and results on data that was not used for the fit.
     """
 
     threshold: float
@@ -33,13 +36,13 @@ class Calibration:
 
 
 @lru_cache(maxsize=1)
-def calibration() -> Calibration:
-    """Returns what the package ships."""
+def load_calibration() -> Calibration:
+    """Return the calibration of the package."""
     text = files("langchain_gptoss.chatbot.grounding").joinpath("calibration.json").read_text(encoding="utf-8")
     return Calibration(**json.loads(text))
 
 
 @lru_cache(maxsize=8192)
-def word_weight(word: str) -> float:
-    """Returns what a word of a question counts, from near 0 for a word of many questions to 1 for a rare one."""
-    return 1 / (1 + _COMMONNESS * calibration().common.get(word[:STEM], 0.0))
+def weigh_word(word: str) -> float:
+    """Return the weight of a question's word, from near 0 for a word of many questions to 1 for a rare one."""
+    return 1 / (1 + _COMMONNESS * load_calibration().common.get(word[:STEM_LETTERS], 0.0))

@@ -1,44 +1,43 @@
-"""From retrieved documents to evidence: which passages are near enough, and which of their sentences matter."""
+"""Passages and their sentences: what an answer can be based on, ranked by a question."""
 
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss.chatbot.grounding.calibration import calibration, word_weight
+from langchain_gptoss.chatbot.grounding.calibration import load_calibration, weigh_word
 from langchain_gptoss.text.sentences import find_sentences
 from langchain_gptoss.text.words import build_lexicon, extract_content_words
 
-_LONG = 30  # content words of a sentence that is as long as can be
-_FIGURE = re.compile(
+_LONG_SENTENCE_WORDS = 30  # content words from which the length of a sentence counts as 1
+_FIGURE_QUESTION = re.compile(
     r"\b(?:combien|quand|how (?:many|much|long|old|far|often|tall|big|large)|when|what (?:year|percentage|date|time)"
     r"|(?:en )?quelle (?:année|date|durée|somme|heure|taille)|quel (?:âge|pourcentage|montant|nombre|prix|taux|délai)"
     r")\b",
     re.IGNORECASE,
 )
-# Sentences that are embedded for one question: those that words rank first.
-_EMBEDDED = 8
-_SIMILARITY_WEIGHT = 6.0  # of the cosine of sentence and question, beside the calibrated weights of words
-_CLOSE = 2  # words that may stand between two words of the question that belong together
+_MAX_EMBEDDED = 8  # sentences per question that are embedded: the best ones by words
+_SIMILARITY_WEIGHT = 6.0  # of the cosine between sentence and question, beside the calibrated weights of words
+_PHRASE_DISTANCE = 2  # maximum distance in content words of two words that form a phrase
 
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
-    """A retrieved document as the answer sees it.
+    """A retrieved document, as the answer uses it.
 
     Attributes:
-        number: Its place among the passages, from 1.
-        text: The document's text.
-        source: The file, or whatever the retriever calls the origin.
-        heading: The path of headings above it; empty where there is none.
-        page: The page, for documents that have pages.
-        start: Offset of `text` in the source's extracted text, in characters; 0 where the retriever does not say.
-        relevance: The retriever's score of nearness, about 0 to 1; None where it gives none.
+        number: Position among the passages, from 1.
+        text: Text of the document.
+        source: The file, or the retriever's name of the origin.
+        heading: Path of headings above the passage; empty if there is none.
+        page: Page number, if the document has pages.
+        start: Offset of `text` in the source's extracted text, in characters; 0 if the retriever does not give it.
+        relevance: The retriever's relevance score, about 0 to 1; None if it gives none.
     """
 
     number: int
@@ -52,7 +51,13 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A sentence of a passage; `passage.text[start:end]` is its text."""
+    """A sentence of a passage: `passage.text[start:end]`.
+
+    Attributes:
+        passage: The passage.
+        start: Offset of the first character.
+        end: Offset after the last character.
+    """
 
     passage: Passage
     start: int
@@ -63,15 +68,20 @@ class Span:
         """The sentence."""
         return self.passage.text[self.start : self.end]
 
-
-def passages_of(documents: Sequence[Document], *, limit: int) -> list[Passage]:
-    """Returns the first `limit` different documents as passages."""
-    unique = {document.page_content: document for document in reversed(documents) if document.page_content.strip()}
-    ordered = [document for document in documents if unique.get(document.page_content) is document][:limit]
-    return [_passage(number, document) for number, document in enumerate(ordered, 1)]
+    @property
+    def text_with_heading(self) -> str:
+        """The sentence after the headings of its passage."""
+        return f"{self.passage.heading} {self.text}"
 
 
-def _passage(number: int, document: Document) -> Passage:
+def collect_passages(documents: Sequence[Document], *, limit: int) -> list[Passage]:
+    """Return the first `limit` documents with different, non-empty texts as passages."""
+    first = {document.page_content: document for document in reversed(documents) if document.page_content.strip()}
+    distinct = [document for document in documents if first.get(document.page_content) is document][:limit]
+    return [_create_passage(number, document) for number, document in enumerate(distinct, 1)]
+
+
+def _create_passage(number: int, document: Document) -> Passage:
     metadata: dict[str, Any] = document.metadata
     score = metadata.get("relevance_score")
     return Passage(
@@ -85,124 +95,139 @@ def _passage(number: int, document: Document) -> Passage:
     )
 
 
-def spans_of(passages: Sequence[Passage]) -> list[Span]:
-    """Returns every sentence of the passages."""
+def collect_spans(passages: Sequence[Passage]) -> list[Span]:
+    """Return all sentences of the passages, in order."""
     return [Span(passage=p, start=start, end=end) for p in passages for start, end in find_sentences(p.text)]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The words of a question, each once, and what each counts: rare words tell more than those of every question."""
+class QuestionTerms:
+    """The content words of a question, each once, with their weights: rare words count more than common ones.
+
+    Attributes:
+        words: The words in order.
+        weights: Their weights, from 0 to 1.
+    """
 
     words: tuple[str, ...]
     weights: tuple[float, ...]
 
     @classmethod
-    def of(cls, question: str) -> "Wanted":
-        """Returns the words of a question."""
-        found = tuple(dict.fromkeys(extract_content_words(question)))
-        return cls(found, tuple(word_weight(word) for word in found))
+    def from_question(cls, question: str) -> Self:
+        """Return the terms of a question."""
+        words = tuple(dict.fromkeys(extract_content_words(question)))
+        return cls(words, tuple(weigh_word(word) for word in words))
 
-    def share(self, *texts: str) -> float:
-        """Returns the weighted share of the words that texts hold together, from 0 to 1."""
-        there = [build_lexicon(text) for text in texts]
-        held = sum(
-            weight for word, weight in zip(self.words, self.weights, strict=True) if any(word in one for one in there)
+    def calculate_share(self, *texts: str) -> float:
+        """Return the weighted share of the words that occur in at least one of the texts, from 0 to 1."""
+        lexicons = [build_lexicon(text) for text in texts]
+        weight = sum(
+            weight
+            for word, weight in zip(self.words, self.weights, strict=True)
+            if any(word in lexicon for lexicon in lexicons)
         )
-        return held / (sum(self.weights) or 1.0)
+        return weight / (sum(self.weights) or 1.0)
 
-    def phrases(self, text: str) -> float:
-        """Returns the weighted share of neighbouring words of the question that are near each other in a text."""
-        there, held, total = build_lexicon(text), 0.0, 0.0
-        for (first, second), (one, other) in zip(pairwise(self.words), pairwise(self.weights), strict=True):
-            total += one + other
-            if first in there and second in there and _near(there.find_positions(first), there.find_positions(second)):
-                held += one + other
-        return held / (total or 1.0)
+    def calculate_phrase_share(self, text: str) -> float:
+        """Return the weighted share of neighbouring words of the question that are close together in a text."""
+        lexicon, weight, total = build_lexicon(text), 0.0, 0.0
+        for (word, next_word), weights in zip(pairwise(self.words), pairwise(self.weights), strict=True):
+            total += sum(weights)
+            if (
+                word in lexicon
+                and next_word in lexicon
+                and _are_close(lexicon.find_positions(word), lexicon.find_positions(next_word))
+            ):
+                weight += sum(weights)
+        return weight / (total or 1.0)
 
 
-def _near(first: Sequence[int], second: Sequence[int]) -> bool:
-    return any(abs(one - other) <= _CLOSE for one in first for other in second)
+def _are_close(positions: Sequence[int], other_positions: Sequence[int]) -> bool:
+    return any(abs(one - other) <= _PHRASE_DISTANCE for one in positions for other in other_positions)
 
 
-def nearest_spans(
+def rank_spans(
     questions: Sequence[tuple[str, float]],
     passages: Sequence[Passage],
     embeddings: Embeddings | None,
     *,
     limit: int | None = None,
 ) -> list[tuple[Span, float]]:
-    """Returns the sentences that are nearest to the questions, nearest first, with a score that has no fixed scale.
+    """Return the sentences of the passages with their scores, best first. The scores have no fixed scale.
 
     Args:
-        questions: Texts and their weights; a follow-up weighs more than the question before it.
-        passages: Where to look.
-        embeddings: Those of the retriever, which reorder the first sentences, or None to go by words alone.
-        limit: How many to return; None means all.
+        questions: Questions and their weights; a follow-up has a higher weight than the question before it.
+        passages: The passages.
+        embeddings: Embeddings that reorder the best sentences, or None to rank by words only.
+        limit: Maximum number of sentences; None means all.
     """
-    spans = spans_of(passages)
+    spans = collect_spans(passages)
     scores = [0.0] * len(spans)
     total = sum(weight for _, weight in questions)
-    figure = any(map(_asks_for_a_figure, (text for text, _ in questions)))  # "And for express?" asks for one as well
+    # "And for express?" asks for a figure too if the question before it does.
+    is_figure_question = any(_is_figure_question(text) for text, _ in questions)
     for text, weight in questions:
-        for index, score in enumerate(_word_scores(text, spans, figure=figure)):
+        for index, score in enumerate(_score_by_words(text, spans, is_figure_question=is_figure_question)):
             scores[index] += weight * score / total
     ranked = sorted(range(len(spans)), key=lambda index: -scores[index])
     if embeddings is not None and spans:
-        first = ranked[:_EMBEDDED]
-        for index, similarity in zip(
-            first, _similarities([spans[i] for i in first], questions, embeddings), strict=True
-        ):
+        best = ranked[:_MAX_EMBEDDED]
+        similarities = _calculate_similarities([spans[index] for index in best], questions, embeddings)
+        for index, similarity in zip(best, similarities, strict=True):
             scores[index] += _SIMILARITY_WEIGHT * similarity
-        ranked = sorted(first, key=lambda index: -scores[index]) + ranked[_EMBEDDED:]
+        ranked = sorted(best, key=lambda index: -scores[index]) + ranked[_MAX_EMBEDDED:]
     return [(spans[index], scores[index]) for index in ranked[:limit]]
 
 
-def likelihoods(question: str, spans: Sequence[Span]) -> list[float]:
-    """Returns for each span the probability that it is the one that answers, given that one of them does."""
-    scores = _word_scores(question, spans, figure=_asks_for_a_figure(question))
+def estimate_likelihoods(question: str, spans: Sequence[Span]) -> list[float]:
+    """Return for each span the probability that it is the answer, given that one of the spans is."""
+    scores = _score_by_words(question, spans, is_figure_question=_is_figure_question(question))
     highest = max(scores, default=0.0)
     powers = [math.exp(score - highest) for score in scores]
     total = sum(powers)
     return [power / total for power in powers]
 
 
-def _asks_for_a_figure(question: str) -> bool:
-    return bool(_FIGURE.search(question))
+def _is_figure_question(question: str) -> bool:
+    return bool(_FIGURE_QUESTION.search(question))
 
 
-def _word_scores(question: str, spans: Sequence[Span], *, figure: bool) -> list[float]:
-    """Returns a score for each span, by the weights that `calibration.json` holds."""
-    weights = calibration().spans
+def _score_by_words(question: str, spans: Sequence[Span], *, is_figure_question: bool) -> list[float]:
+    """Return the score of each span, with the coefficients of the calibration."""
+    coefficients = load_calibration().spans
     return [
-        sum(weight * row[name] for name, weight in weights.items())
-        for row in span_features(question, spans, figure=figure)
+        sum(coefficient * features[name] for name, coefficient in coefficients.items())
+        for features in compute_span_features(question, spans, is_figure_question=is_figure_question)
     ]
 
 
-def span_features(question: str, spans: Sequence[Span], *, figure: bool | None = None) -> list[dict[str, float]]:
-    """Returns what a span's score is computed from: shares of the question's words, relevance, place, length, form.
+def compute_span_features(
+    question: str, spans: Sequence[Span], *, is_figure_question: bool | None = None
+) -> list[dict[str, float]]:
+    """Return the features of each span from which its score is computed.
+
+    Features are shares of the question's words, relevance and rank of the passage, length, figures, and position.
 
     Args:
         question: The question.
         spans: The sentences.
-        figure: Whether a number is asked for; None goes by the question.
+        is_figure_question: True if the question asks for a number; None decides by its words.
     """
-    wanted = Wanted.of(question)
-    figure = _asks_for_a_figure(question) if figure is None else figure
-    by_passage = {span.passage.number: span.passage for span in spans}
-    whole = {number: wanted.share(p.heading, p.text) for number, p in by_passage.items()}
-    relevance = _relative_relevance(list(by_passage.values()))
+    terms = QuestionTerms.from_question(question)
+    asks_figure = _is_figure_question(question) if is_figure_question is None else is_figure_question
+    passages = {span.passage.number: span.passage for span in spans}
+    passage_shares = {number: terms.calculate_share(p.heading, p.text) for number, p in passages.items()}
+    relevance = _scale_relevance(list(passages.values()))
     return [
         {
-            "words": wanted.share(span.text),
-            "heading": wanted.share(span.passage.heading, span.text),
-            "phrases": wanted.phrases(span.text),
-            "passage": whole[span.passage.number],
+            "words": terms.calculate_share(span.text),
+            "heading": terms.calculate_share(span.passage.heading, span.text),
+            "phrases": terms.calculate_phrase_share(span.text),
+            "passage": passage_shares[span.passage.number],
             "relevance": relevance[span.passage.number],
             "rank": 1 / span.passage.number,
-            "length": min(len(build_lexicon(span.text).words), _LONG) / _LONG,
-            "figure": float(figure and any(char.isdigit() for char in span.text)),
+            "length": min(len(build_lexicon(span.text).words), _LONG_SENTENCE_WORDS) / _LONG_SENTENCE_WORDS,
+            "figure": float(asks_figure and any(char.isdigit() for char in span.text)),
             "opens": float(span.passage.start + span.start == 0),
             "introduces": float(span.text.endswith((":", "?"))),
         }
@@ -210,18 +235,21 @@ def span_features(question: str, spans: Sequence[Span], *, figure: bool | None =
     ]
 
 
-def _relative_relevance(passages: Sequence[Passage]) -> dict[int, float]:
-    """Returns the relevance of each passage, from 0 for the lowest to 1 for the highest of these; 0 without scores."""
-    scored = {passage.number: passage.relevance for passage in passages if passage.relevance is not None}
-    low, high = min(scored.values(), default=0.0), max(scored.values(), default=0.0)
-    return {p.number: (scored.get(p.number, low) - low) / (high - low) if high > low else 0.0 for p in passages}
+def _scale_relevance(passages: Sequence[Passage]) -> dict[int, float]:
+    """Return the relevance by passage number, scaled from 0 (lowest) to 1 (highest); 0 without scores."""
+    scores = {passage.number: passage.relevance for passage in passages if passage.relevance is not None}
+    low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
+    return {p.number: (scores.get(p.number, low) - low) / (high - low) if high > low else 0.0 for p in passages}
 
 
-def _similarities(spans: Sequence[Span], questions: Sequence[tuple[str, float]], embeddings: Embeddings) -> list[float]:
+def _calculate_similarities(
+    spans: Sequence[Span], questions: Sequence[tuple[str, float]], embeddings: Embeddings
+) -> list[float]:
+    """Return the cosine between each span, with its last heading, and the weighted questions."""
     import numpy as np
 
-    section = [span.passage.heading.split(" > ")[-1] for span in spans]
-    vectors = np.array(embeddings.embed_documents([f"{h}\n{s.text}" for h, s in zip(section, spans, strict=True)]))
+    texts = [f"{span.passage.heading.split(' > ')[-1]}\n{span.text}" for span in spans]
+    vectors = np.array(embeddings.embed_documents(texts))
     query = sum(weight * np.array(embeddings.embed_query(text)) for text, weight in questions)
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
     similarities: list[float] = (vectors @ query / np.maximum(lengths, 1e-12)).tolist()

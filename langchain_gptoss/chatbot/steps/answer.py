@@ -6,7 +6,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_usage
 
 from langchain_gptoss._flow import Flow, call, consume
-from langchain_gptoss.chatbot.grounding.answer_stream import Draft
+from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages, render_for_model
 from langchain_gptoss.chatbot.history import prepend_summary
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState, StepContext
@@ -73,7 +73,7 @@ class AnswerCollector:
             self.state = replace(self.state, findings=list(dict.fromkeys([*self.state.findings, *notes])))
         for text in self._answer_stream.feed(str(chunk.text)):
             self.state = _show(self.state, text, self._writer, withholds=self._withholds)
-        return self._answer_stream.done
+        return self._answer_stream.is_done
 
     def _add_metadata(self, chunk: AIMessageChunk) -> None:
         reasoning = str(chunk.additional_kwargs.get("reasoning_content") or "")
@@ -122,6 +122,6 @@ def _show(answer: AnswerState, text: str, writer: AnswerWriter, *, withholds: bo
     return replace(answer, answer=answer.answer + text)
 
 
-def _require_stream(answer: AnswerState) -> Draft:
+def _require_stream(answer: AnswerState) -> AnswerStream:
     assert answer.answer_stream is not None
     return answer.answer_stream

@@ -9,8 +9,8 @@ from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.grounding.abstention import judge
-from langchain_gptoss.chatbot.grounding.answer_stream import Draft
-from langchain_gptoss.chatbot.grounding.passages import Passage, Span, nearest_spans, passages_of
+from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
+from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
 from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
@@ -66,20 +66,20 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
 def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
     """Return the answer state with its passages, and with an answer stream if the passages can answer."""
     question, language = answer.standalone_question, answer.texts.language
-    sources = passages_of(answer.documents, limit=settings.max_passages * len(_list_queries(answer)))
+    sources = collect_passages(answer.documents, limit=settings.max_passages * len(_list_queries(answer)))
     passages, notes = blank_passage_injections(sources)
     judgement = judge(question, passages, language=language, decline_below=settings.decline_below)
     answer = replace(answer, sources=sources, reason=judgement.reason, findings=[*answer.findings, *notes])
-    if not judgement.answerable:
+    if not judgement.is_answerable:
         return answer
     output_check = build_output_check(question, passages, answer.texts.instructions)
-    answer_stream = Draft(
+    answer_stream = AnswerStream(
         question=question,
         language=language,
-        spans=_select_statements(nearest_spans(answer.queries, passages, _find_embeddings(settings.retriever))),
+        spans=_select_statements(rank_spans(answer.queries, passages, _find_embeddings(settings.retriever))),
         strict=settings.strict,
         brief=bool(settings.focus),
-        refuses=lambda sentence: bool(output_check.find_violations(sentence)),
+        is_refused=lambda sentence: bool(output_check.find_violations(sentence)),
     )
     return replace(answer, passages=passages, answer_stream=answer_stream)
 

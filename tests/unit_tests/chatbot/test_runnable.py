@@ -27,7 +27,7 @@ from tests.unit_tests.chatbot.fakes import (
     build_scripted_model,
     load_encoding,
 )
-from tests.unit_tests.chatbot.grounding.test_answer_stream import DOCUMENTS, SHIPPING
+from tests.unit_tests.chatbot.grounding.helpers import DOCUMENTS, SHIPPING
 
 
 def build_chatbot(*answers: str, documents=DOCUMENTS, **options):

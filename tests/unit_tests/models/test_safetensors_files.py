@@ -183,3 +183,8 @@ def test_disagreements_of_index_and_files_are_refused(checkpoint, damage, messag
 def test_the_total_size_of_an_index_is_optional(checkpoint, metadata):
     change_json(checkpoint / INDEX, metadata=metadata)
     assert list(check_weights(checkpoint)) == [checkpoint / FIRST_SHARD, checkpoint / SECOND_SHARD]
+
+
+def test_a_single_file_needs_no_index(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
+    assert list(check_weights(tmp_path)) == [tmp_path / "model.safetensors"]
