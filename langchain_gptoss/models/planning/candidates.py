@@ -1,4 +1,4 @@
-"""The candidate configurations of a model on a machine, best first, and the memory that each of them needs where."""
+"""Candidate configurations of a model on a machine, best first, and the demand of each on every memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
