@@ -208,9 +208,8 @@ def fit_logistic(rows: Any, labels: Any, weights: Any, *, ridge: float = 0.01) -
             + 1e-9 * np.eye(len(coefficients))
         )
         step, rate = np.linalg.solve(curve, slope), 1.0
-        while (
-            calculate_loss(coefficients - rate * step) > calculate_loss(coefficients) and rate > 1e-6
-        ):  # far from the minimum a full step overshoots
+        # Far from the minimum a full step overshoots.
+        while calculate_loss(coefficients - rate * step) > calculate_loss(coefficients) and rate > 1e-6:
             rate /= 2
         coefficients = coefficients - rate * step
     scaled = coefficients[1:] / deviation
