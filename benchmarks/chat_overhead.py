@@ -32,6 +32,7 @@ def measure_chunk_us(model: Any) -> float:
 
 
 def measure_gptoss_us() -> float:
+    """Return the microseconds per chunk of ChatGptOss with a scripted engine."""
     ids = ENCODING.encode("<|channel|>final<|message|>" + "".join(WORDS) + "<|return|>", allowed_special="all")
     engine = ScriptedEngine([ids])
     microseconds = measure_chunk_us(ChatGptOss(model="gpt-oss-20b", engine=engine))
@@ -52,6 +53,7 @@ def measure_engine_us() -> float:
 
 
 def measure_fake_model_us() -> float:
+    """Return the microseconds per chunk of LangChain's fake model."""
     # The fake model streams the white space between words as chunks too, so half the words give as many chunks.
     return measure_chunk_us(GenericFakeChatModel(messages=iter([AIMessage(" ".join(["word"] * (TOKENS // 2)))])))
 

@@ -42,7 +42,7 @@ SENTENCE = "The store keeps each chunk of text on disk and reads only those that
 
 
 class FixedEmbeddings(Embeddings):
-    """Returns one fixed vector: the store needs a model of the right dimension, and the vectors are generated here."""
+    """Embeddings that return one fixed vector, because the store gets generated vectors but needs a model."""
 
     model_name = "synthetic"
 
@@ -50,9 +50,11 @@ class FixedEmbeddings(Embeddings):
         self._dimensions = dimensions
 
     def embed_query(self, text: str) -> list[float]:
+        """Return the fixed vector."""
         return [1.0] * self._dimensions
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the fixed vector for each text."""
         return [self.embed_query(text) for text in texts]
 
 

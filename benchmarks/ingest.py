@@ -48,24 +48,28 @@ class ConstantEmbeddings(Embeddings):
     model = "constant"
 
     def embed_query(self, text: str) -> list[float]:
+        """Return a vector of ones."""
         return [1.0] * 384
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return a vector of ones for each text."""
         return [[1.0] * 384] * len(texts)
 
 
 def make_sentence(chance: random.Random) -> str:
+    """Return a sentence of 6 to 20 random words."""
     return " ".join(chance.choices(WORDS, k=chance.randint(6, 20))).capitalize() + "."
 
 
 def make_markdown(chance: random.Random, size: int = 10_000) -> str:
+    """Return a Markdown document of `size` characters with headings, paragraphs, lists, tables and code."""
     parts = [f"# {make_sentence(chance)}"]
     while sum(map(len, parts)) < size:
-        four = [make_sentence(chance) for _ in range(4)]
+        lines = [make_sentence(chance) for _ in range(4)]
         blocks = (
-            "\n".join(f"- {line}" for line in four),
-            "\n".join(["| a | b |", "| --- | --- |", *(f"| {line} | 5 |" for line in four)]),
-            "\n".join(["```python", *(f"x = {chance.random()}  # {line}" for line in four), "```"]),
+            "\n".join(f"- {line}" for line in lines),
+            "\n".join(["| a | b |", "| --- | --- |", *(f"| {line} | 5 |" for line in lines)]),
+            "\n".join(["```python", *(f"x = {chance.random()}  # {line}" for line in lines), "```"]),
         )
         parts.append(f"## {' '.join(chance.choices(WORDS, k=3))}")
         parts += [" ".join(make_sentence(chance) for _ in range(chance.randint(2, 6))) for _ in range(2)]
@@ -74,6 +78,7 @@ def make_markdown(chance: random.Random, size: int = 10_000) -> str:
 
 
 def make_files(folder: Path, count: int) -> None:
+    """Write Markdown files into a new folder; the content is the same in every run."""
     chance = random.Random(1)
     folder.mkdir(parents=True)
     for number in range(count):
@@ -83,6 +88,7 @@ def make_files(folder: Path, count: int) -> None:
 
 
 def measure_loading(folder: Path, rounds: int = 3) -> dict[str, float]:
+    """Return the files per second of processor time, best of some rounds, and the number of chunks."""
     durations_s = []
     for _ in range(rounds):
         started = time.process_time()
@@ -92,46 +98,56 @@ def measure_loading(folder: Path, rounds: int = 3) -> dict[str, float]:
     return {"files_per_second": len(documents) / min(durations_s), "chunks": len(chunks)}
 
 
-def measure_unchanged(folder: Path, place: Path, rounds: int = 3) -> dict[str, float]:
-    first = sync_documents(folder, place, embeddings=ConstantEmbeddings(), on_progress=lambda _: None)
+def measure_unchanged(folder: Path, index: Path, rounds: int = 3) -> dict[str, float]:
+    """Return the seconds of the first synchronization and of those without changes, as a process and as a call."""
+    first = sync_documents(folder, index, embeddings=ConstantEmbeddings(), on_progress=lambda _: None)
     processes, calls = [], []
     for _ in range(rounds):
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", RESYNC, str(folder), str(place)], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", RESYNC, str(folder), str(index)], check=True, capture_output=True)
         processes.append(time.perf_counter() - started)
-        calls.append(sync_documents(folder, place, on_progress=lambda _: None).duration_s)
+        calls.append(sync_documents(folder, index, on_progress=lambda _: None).duration_s)
     return {"first_run": first.duration_s, "process": statistics.median(processes), "call": statistics.median(calls)}
 
 
-def measure_embedding(folder: Path, place: Path, name: str | None, rounds: int = 3) -> dict[str, Any]:
+def measure_embedding(folder: Path, indexes: Path, name: str | None, rounds: int = 3) -> dict[str, Any]:
+    """Return the chunks per second of `sync_documents` and of direct calls, and their ratio.
+
+    Args:
+        folder: Files to embed.
+        indexes: Folder for the indexes, one per round.
+        name: The embedding model.
+        rounds: Number of rounds.
+    """
     embeddings: Any = load_embeddings(name)
     texts = [format_for_embedding(chunk) for chunk in split_documents(load_documents(folder))]
-    model, best = (
-        embeddings._client,
-        max(BATCH_SIZES, key=lambda size: measure_direct(embeddings._client, texts[:256], size)),
-    )
-    ours, theirs = [], []
+    model = embeddings._client
+    best_size = max(BATCH_SIZES, key=lambda size: measure_direct(model, texts[:256], size))
+    sync_rates, direct_rates = [], []
     for number in range(rounds):
-        theirs.append(measure_direct(model, texts, best))
-        report = sync_documents(folder, place / str(number), embeddings=embeddings, on_progress=lambda _: None)
-        ours.append(report.chunk_count / report.duration_s)
-    medians = statistics.median(ours), statistics.median(theirs)
-    return {"sync": medians[0], "direct": medians[1], "share": medians[0] / medians[1], "batch_size": best}
+        direct_rates.append(measure_direct(model, texts, best_size))
+        report = sync_documents(folder, indexes / str(number), embeddings=embeddings, on_progress=lambda _: None)
+        sync_rates.append(report.chunk_count / report.duration_s)
+    sync, direct = statistics.median(sync_rates), statistics.median(direct_rates)
+    return {"sync": sync, "direct": direct, "share": sync / direct, "batch_size": best_size}
 
 
 def measure_direct(model: Any, texts: list[str], batch_size: int) -> float:
-    """Return texts per second."""
+    """Return the texts per second of direct calls of sentence-transformers."""
     started = time.perf_counter()
     model.encode(texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
     return len(texts) / (time.perf_counter() - started)
 
 
 def main() -> None:
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--files", type=int, default=1000, help="number of files to load and synchronize")
     parser.add_argument("--embedded", type=int, default=40, help="number of files to embed; 0 skips this part")
-    parser.add_argument("--embeddings", default=None)
-    parser.add_argument("--json", default=None)
+    parser.add_argument(
+        "--embeddings", default=None, help="the embedding model; by default the one of load_embeddings()"
+    )
+    parser.add_argument("--json", default=None, help="write the figures into this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -140,7 +156,7 @@ def main() -> None:
         result["parsing"] = measure_loading(folder / "docs")
         result["resync"] = measure_unchanged(folder / "docs", folder / "index")
         print(f"load and split   {result['parsing']['files_per_second']:8.0f} files/s of one core      goal 200")
-        print(f"nothing changed  {result['resync']['process']:8.2f} s from the start of Python  goal 2")
+        print(f"no changes       {result['resync']['process']:8.2f} s from the start of Python  goal 2")
         print(f"                 {result['resync']['call']:8.2f} s in the call")
         if arguments.embedded:
             make_files(folder / "some", arguments.embedded)

@@ -122,7 +122,7 @@ async def run_client(number: int, http: httpx.AsyncClient, load: Load, deadline:
         start = time.monotonic()
         try:
             if random_numbers.random() < 0.1:
-                await _disconnect(http, value, load, random_numbers)
+                await _abandon_answer(http, value, load, random_numbers)
                 continue
             response = await http.post(PATH, json=value)
         except httpx.HTTPError as error:
@@ -138,7 +138,7 @@ async def run_client(number: int, http: httpx.AsyncClient, load: Load, deadline:
             load.seconds.append(time.monotonic() - start)
 
 
-async def _disconnect(http: httpx.AsyncClient, value: Any, load: Load, random_numbers: random.Random) -> None:
+async def _abandon_answer(http: httpx.AsyncClient, value: Any, load: Load, random_numbers: random.Random) -> None:
     """Abandon an answer before its first chunk or at it."""
     load.counts["disconnected"] += 1
     try:

@@ -28,13 +28,8 @@ ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 @contextmanager
 def fix_date() -> Iterator[None]:
     """Replace the current date, which is part of every prompt, by `DATE`."""
-
-    class Date(datetime.date):
-        @classmethod
-        def today(cls) -> datetime.date:
-            return DATE
-
-    with patch.object(renderer, "date", Date):
+    with patch.object(renderer, "date") as date:
+        date.today.return_value = DATE
         yield
 
 

@@ -2,7 +2,8 @@
 
 Nothing in the report fails a build. Each line is a place to look at: a name that is a participle or has no verb, a
 docstring that begins with a question word or does not begin with an imperative verb, a public function without a
-docstring, a very long file or function. `--figures` prints the size of the code base instead.
+docstring, a very long file or function. `--figures` prints the size of the code base instead. Without a path, both
+cover langchain_gptoss, benchmarks and scripts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from statistics import mean, median, quantiles
 
 ROOT = Path(__file__).parents[1]
+DEFAULT_PLACES = [ROOT / "langchain_gptoss", ROOT / "benchmarks", ROOT / "scripts"]
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 500, 60
 QUESTION_WORDS = ("What", "Whether", "How", "Who", "Told", "Whoever", "Whatever", "Where", "Which", "Whose")
 IRREGULAR_PARTICIPLES = frozenset(
@@ -28,23 +30,23 @@ NO_PARTICIPLES = frozenset("embed feed seed need proceed exceed speed shed".spli
 VERBS = frozenset(
     """abandon abstain accept access account acquire activate adapt add advance align allocate allow analyse anchor
     answer append apply approve are arm arrange ask assemble assert assign attach attend audit await balance
-    batch begin bind blank block boost break bring browse build cache calculate calibrate call can cancel
+    batch backdate begin bind blank block boost break bring browse build cache calculate calibrate call can cancel
     canonicalize cap capture cast catch change chat check choose chunk cite claim clamp classify clean clear
     clip close collapse collect combine compact compare compile complete compose compress compute concatenate
     condense configure confirm connect consume contains continue contradict contradicts convert convolve copy
     correct count cover covers create crop cut deal decide declare decline decode decompress decrypt dedent
     deduplicate define delay delegate delete deliver demand dequantize derive describe deserialize detach detect
-    determine diff disable discard dispatch display divide do does download draft drain draw drop dump embed
+    determine diff disable discard disconnect dispatch display divide do does download draft drain draw drop dump embed
     emit enable encode encrypt end enforce enforces enlarge ensure enter enumerate escape estimate evaluate
     evict examine exchange exclude execute exists exit expand expect explain export expose extend extract fail
-    feed fetch fill filter find finish fit fits fix flatten flush fold follow forbid forget format forward free
+    feed fetch fill filter find finish fit fits fix flatten flip flush fold follow forbid forget format forward free
     freeze fsync fuse gather generate get give grade group grow guard guess halt handle has hash hide highlight
     hold holds identify ignore import include includes index infer inherit initialize inline insert inspect
     install interleave interpret intersect invalidate invert invoke is iterate join judge keep kill label launch
     lay lead let lex limit link list listen load locate lock log look lower main make map mark mask match
     matches materialize measure merge migrate mirror mount move multiply must name narrow needs negate negotiate
     normalize note notice notify number observe offer omit open order overlaps override own pack pad parse
-    partition pass patch pause perform permute pick pin place plan play poll pool pop populate post prefill
+    partition pass patch pause perform permute pick pin place plan play poll pool pop populate post predict prefill
     prefix prepare prepend preprocess present preserve press print probe process produce profile project prompt
     prove provide prune pseudonymize publish pull push put quantize query quote raise rank read rebuild
     recalculate receive recognize recompute reconstruct record recover redact reduce refer refresh refuse
@@ -134,7 +136,7 @@ def check_function(function: Function) -> Iterator[str]:
         return
     if is_participle(name) and not name.startswith(("is_", "has_", "can_")):
         yield f"{node.name} is a participle"
-    elif not function.is_value and not _begins_with_verb(name):
+    elif not function.is_value and not _has_leading_verb(name):
         yield f"{node.name} does not begin with a verb"
     if docstring.split(" ")[0] in QUESTION_WORDS and not function.is_value:
         yield f"the docstring of {node.name} begins with {docstring.split(' ')[0]!r}"
@@ -147,7 +149,7 @@ def check_function(function: Function) -> Iterator[str]:
         yield f"{node.name} has no docstring"
 
 
-def _begins_with_verb(name: str) -> bool:
+def _has_leading_verb(name: str) -> bool:
     first = name.split("_")[0].lower()
     return first in VERBS or first in OTHER_FIRST_WORDS or (first[:1] == "a" and first[1:] in VERBS)
 
@@ -197,7 +199,7 @@ def main() -> None:
     """Print the report, or the figures."""
     arguments = sys.argv[1:]
     wants_figures = "--figures" in arguments
-    places = [ROOT / argument for argument in arguments if argument != "--figures"] or [ROOT / "langchain_gptoss"]
+    places = [ROOT / argument for argument in arguments if argument != "--figures"] or DEFAULT_PLACES
     paths = sorted(path for place in places for path in ([place] if place.is_file() else place.rglob("*.py")))
     if wants_figures:
         print(describe_size(paths))
