@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.callbacks import (
-    AsyncCallbackManagerForRetrieverRun,
-    CallbackManagerForRetrieverRun,
     Callbacks,
 )
 from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 
-from langchain_gptoss._flow import Flow, arun_flow, run_flow
+from langchain_gptoss._flow import Flow, run_flow
 from langchain_gptoss.retrievers.adapters import AnyRetriever, Count, check_k, query_retriever
+from langchain_gptoss.retrievers.flow_retriever import FlowRetriever
 from langchain_gptoss.retrievers.query_rewriting import (
     HistoryInput,
     RewrittenQuestion,
@@ -27,7 +25,7 @@ from langchain_gptoss.retrievers.query_rewriting import (
 from langchain_gptoss.vectorstores.filters import Filter
 
 
-class HistoryAwareRetriever(BaseRetriever):
+class HistoryAwareRetriever(FlowRetriever):
     """Completes a follow-up question, such as "And for express?", from the conversation before searching for it.
 
     `invoke` takes a question, or a question with the conversation before it:
@@ -78,40 +76,16 @@ class HistoryAwareRetriever(BaseRetriever):
         question, history = read_input(input)
         return run_flow(rewrite_question(self.llm, question, history, RunnableConfig()))
 
-    def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        chat_history: Sequence[BaseMessage] = (),
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return run_flow(self._retrieve(query, chat_history, k=k, filter=filter, callbacks=run_manager.get_child()))
-
-    async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        chat_history: Sequence[BaseMessage] = (),
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return await arun_flow(
-            self._retrieve(query, chat_history, k=k, filter=filter, callbacks=run_manager.get_child())
-        )
-
     def _retrieve(
         self,
         query: str,
-        history: Sequence[BaseMessage],
         *,
-        k: int | None,
-        filter: Filter | None,
         callbacks: Callbacks,
+        k: int | None = None,
+        filter: Filter | None = None,
+        chat_history: Sequence[BaseMessage] = (),
     ) -> Flow[list[Document]]:
-        rewritten = yield from rewrite_question(self.llm, query, history, RunnableConfig(callbacks=callbacks))
+        rewritten = yield from rewrite_question(self.llm, query, chat_history, RunnableConfig(callbacks=callbacks))
         k = self.k if k is None else check_k(k)
         documents = yield from query_retriever(
             self.retriever, rewritten.question, k=k, filter=filter, callbacks=callbacks

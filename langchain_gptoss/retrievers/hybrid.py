@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.callbacks import (
-    AsyncCallbackManagerForRetrieverRun,
-    CallbackManagerForRetrieverRun,
     Callbacks,
 )
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import model_validator
 
-from langchain_gptoss._flow import Flow, arun_flow, gather, run_flow
+from langchain_gptoss._flow import Flow, gather
 from langchain_gptoss.retrievers.adapters import (
     AnyRetriever,
     Count,
@@ -24,6 +22,7 @@ from langchain_gptoss.retrievers.adapters import (
     score_candidates,
     select_active_retrievers,
 )
+from langchain_gptoss.retrievers.flow_retriever import FlowRetriever
 from langchain_gptoss.retrievers.fusion import Fusion, RankedList
 from langchain_gptoss.vectorstores.filters import Filter
 from langchain_gptoss.vectorstores.query_cache import cache_query_vectors
@@ -33,7 +32,7 @@ from langchain_gptoss.vectorstores.query_cache import cache_query_vectors
 _DEPTH_WITH_SCORING, _DEPTH = 100, 200
 
 
-class HybridRetriever(BaseRetriever):
+class HybridRetriever(FlowRetriever):
     """Queries several retrievers and merges their documents into one ranked list, each document once.
 
     By default the scores of each retriever are standardised over the query's candidates and added by weight, so that
@@ -71,28 +70,8 @@ class HybridRetriever(BaseRetriever):
         retrievers, weights = select_active_retrievers(values["retrievers"], values.get("weights"))
         return {**values, "retrievers": retrievers, "weights": weights}
 
-    def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return run_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
-
-    async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return await arun_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
-
     def _retrieve(
-        self, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
+        self, query: str, *, callbacks: Callbacks, k: int | None = None, filter: Filter | None = None
     ) -> Flow[list[Document]]:
         k = check_k(self.k if k is None else k)
         by_ranks, depths = self.fusion == "ranks", [self._choose_depth(retriever, k) for retriever in self.retrievers]

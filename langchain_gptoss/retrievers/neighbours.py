@@ -7,17 +7,15 @@ from itertools import pairwise
 from typing import Any
 
 from langchain_core.callbacks import (
-    AsyncCallbackManagerForRetrieverRun,
-    CallbackManagerForRetrieverRun,
     Callbacks,
 )
 from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
 from pydantic import Field, field_validator
 
-from langchain_gptoss._flow import Flow, arun_flow, call, run_flow
+from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.retrievers.adapters import AnyRetriever, Count, check_k, query_retriever
 from langchain_gptoss.retrievers.bm25 import BM25Retriever
+from langchain_gptoss.retrievers.flow_retriever import FlowRetriever
 from langchain_gptoss.retrievers.fusion import deduplicate
 from langchain_gptoss.vectorstores.filters import Filter, compile_filter
 
@@ -147,7 +145,7 @@ ChunkSource = BM25Retriever | Sequence[Document] | Callable[[str], Sequence[Docu
 """All chunks, a retriever over them, or a function from a source to its chunks."""
 
 
-class NeighbourRetriever(BaseRetriever):
+class NeighbourRetriever(FlowRetriever):
     """Returns chunks together with the text before and after them in their source.
 
     Small chunks are easier to find and larger passages are easier to understand. A hit and its neighbours become one
@@ -186,28 +184,8 @@ class NeighbourRetriever(BaseRetriever):
             by_source.setdefault(str(chunk.metadata.get("source")), []).append(chunk)
         return lambda source: by_source.get(source, [])
 
-    def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return run_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
-
-    async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return await arun_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
-
     def _retrieve(
-        self, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
+        self, query: str, *, callbacks: Callbacks, k: int | None = None, filter: Filter | None = None
     ) -> Flow[list[Document]]:
         k = check_k(self.k if k is None else k)
         # In the worst case all chunks of a window are hits.

@@ -6,23 +6,21 @@ from functools import cached_property
 from typing import Any, Self
 
 from langchain_core.callbacks import (
-    AsyncCallbackManagerForRetrieverRun,
-    CallbackManagerForRetrieverRun,
     Callbacks,
 )
 from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 from pydantic import model_validator
 
-from langchain_gptoss._flow import Flow, arun_flow, run_flow
+from langchain_gptoss._flow import Flow
 from langchain_gptoss.retrievers.adapters import AnyRetriever, Count, check_k, query_retriever
+from langchain_gptoss.retrievers.flow_retriever import FlowRetriever
 from langchain_gptoss.retrievers.fusion import deduplicate
 from langchain_gptoss.retrievers.relevance_scorers import RelevanceScorer, create_scorer, order_by_scores
 from langchain_gptoss.vectorstores.filters import Filter
 
 
-class RerankRetriever(BaseRetriever):
+class RerankRetriever(FlowRetriever):
     """Orders the documents of another retriever by a model that reads question and passage together.
 
     `metadata["relevance_score"]` becomes the model's score, from 0 to 1 for a `CrossEncoder` and for a chat model.
@@ -53,28 +51,8 @@ class RerankRetriever(BaseRetriever):
     def _scorer(self) -> RelevanceScorer:
         return create_scorer(self.reranker, batch_size=self.batch_size)
 
-    def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return run_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
-
-    async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filter: Filter | None = None,
-    ) -> list[Document]:
-        return await arun_flow(self._retrieve(query, k=k, filter=filter, callbacks=run_manager.get_child()))
-
     def _retrieve(
-        self, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
+        self, query: str, *, callbacks: Callbacks, k: int | None = None, filter: Filter | None = None
     ) -> Flow[list[Document]]:
         k = check_k(self.k if k is None else k)
         candidates = yield from query_retriever(

@@ -224,7 +224,7 @@ NEGATED = {"title": "X", "type": "object", "properties": {"a": {"not": {"type": 
         (lambda m: m.bind_tools([get_weather], tool_choice="get_wether"), "Did you mean 'get_weather'"),
         (lambda m: m.bind_tools([], tool_choice="any"), "no tools are offered"),
         (lambda m: m.bind_tools([42]), "42 is not a tool"),
-        (lambda m: m.with_structured_output(NEGATED).invoke("x"), "cannot be held to this schema"),
+        (lambda m: m.with_structured_output(NEGATED).invoke("x"), "cannot be constrained to this schema"),
         (lambda m: m.with_structured_output(None), "needs a schema"),
         (lambda m: m.with_structured_output(SAME_NAME, method="jsn"), "method is 'jsn'"),
         (lambda m: m.invoke("x", response_format={"type": "json_schema"}), "response_format is"),
