@@ -31,7 +31,8 @@ def measure(folder: Path, context: int) -> None:
     plan = plan_checkpoint(folder, max_context=context)
     engine = get_local_engine(folder, max_context=context)
     loading_peak_bytes = read_peak_bytes()
-    ids = tuple(random.Random(0).choices(range(int(read_config(folder)["vocab_size"]) - 1000), k=context - 8))
+    ordinary_ids = range(int(read_config(folder)["vocab_size"]) * 95 // 100)  # the last ids are control tokens
+    ids = tuple(random.Random(0).choices(ordinary_ids, k=context - 8))
     tokens = list(engine.submit(GenerationRequest(prompt_ids=ids, sampling=SamplingParams(max_tokens=8))))
     engine.close()
     peak_bytes = read_peak_bytes()
@@ -56,7 +57,9 @@ def main() -> None:
         return
     for folder in options.checkpoints:
         command = [sys.executable, __file__, str(folder), "--context", str(options.context), "--in-this-process"]
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        process = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+        if process.returncode:
+            sys.exit(f"{folder} cannot be measured: {process.stderr[-2000:]}")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def check_function(function: Function) -> Iterator[str]:
         yield f"the docstring of {node.name} begins with {docstring.split(' ')[0]!r}"
     if (
         not docstring
-        and not node.name.startswith("_")
+        and not node.name.startswith(("_", "test_"))
         and not function.is_nested
         and "override" not in function.decorators
     ):

@@ -18,18 +18,22 @@ class DemoSuite(ChatModelIntegrationTests):
 
     @property
     def chat_model_class(self) -> type[ChatGptOss]:
+        """The class that is tested."""
         return ChatGptOss
 
     @property
     def standard_chat_model_params(self) -> dict[str, Any]:
+        """Options of the constructor."""
         return {"temperature": 0, "stop": []}
 
     @property
     def supports_json_mode(self) -> bool:
+        """True, because the model has a JSON mode."""
         return True
 
     @property
     def supports_anthropic_inputs(self) -> bool:
+        """True, because blocks of Anthropic are read."""
         return True
 
     @pytest.mark.xfail(reason=REPEATS)

@@ -30,10 +30,12 @@ def encode(text: str) -> list[int]:
 
 
 def write_call(name: str, arguments: str, end: str = "<|call|>") -> str:
+    """Return a call with reasoning before it, as harmony text."""
     return f"{REASONING}<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}{end}"
 
 
 def write_answer(text: str, end: str = "<|return|>") -> str:
+    """Return an answer with reasoning before it, as harmony text."""
     return f"{REASONING}<|channel|>final<|message|>{text}{end}"
 
 
@@ -50,6 +52,7 @@ class RecordingEngine(ScriptedEngine):
         self.streams: list[TokenStream] = []
 
     def submit(self, request: GenerationRequest) -> TokenStream:
+        """Start a generation and keep its stream."""
         self.streams.append(super().submit(request))
         return self.streams[-1]
 
@@ -69,6 +72,7 @@ class SlowEngine(RecordingEngine):
 
 
 def build_engine(*completions: str, **options: Any) -> RecordingEngine:
+    """Return an engine that gives the completions, one for each request."""
     return RecordingEngine([encode(text) for text in completions], **options)
 
 

@@ -46,12 +46,14 @@ class WordEmbeddings(Embeddings):
     """Counts words, hashed into 64 dimensions."""
 
     def embed_query(self, text: str) -> list[float]:
+        """Return the counts of the words of a text, hashed into 64 dimensions."""
         vector = [0.0] * 64
         for word in re.findall(r"\w+", text.lower()):
             vector[hashlib.sha256(word.encode()).digest()[0] % 64] += 1.0
         return vector
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of texts."""
         return [self.embed_query(text) for text in texts]
 
 
@@ -86,6 +88,7 @@ class BreakingEngine(ScriptedEngine):
 
 
 def encode_answer(text: str) -> list[int]:
+    """Return the ids of an answer without reasoning."""
     return ENCODING.encode(f"<|channel|>final<|message|>{text}<|return|>", allowed_special="all")
 
 
@@ -93,6 +96,7 @@ LONG_ANSWER = encode_answer("word " * 3000)
 
 
 def make_engine(*answers: str, context_length: int = 4096) -> ScriptedEngine:
+    """Return an engine that gives the answers, one for each request."""
     return ScriptedEngine([encode_answer(answer) for answer in answers], context_length=context_length)
 
 
@@ -105,7 +109,7 @@ def make_chatbot(engine: ScriptedEngine, documents: Sequence[Document] = (), **o
 
 
 @contextmanager
-def no_langserve() -> Iterator[None]:
+def disable_langserve() -> Iterator[None]:
     """Make applications without LangServe's routes. Creating those takes most of an application's start."""
     with patch.object(app_module, "_load_langserve_routes", return_value=None):
         yield
@@ -115,7 +119,7 @@ def make_app(chatbot: Runnable, *, langserve: bool = False, **options: Any) -> F
     """Return an application, by default without LangServe's routes."""
     if langserve:
         return create_app(chatbot, **options)
-    with no_langserve():
+    with disable_langserve():
         return create_app(chatbot, **options)
 
 
@@ -130,6 +134,7 @@ def run_server(app: FastAPI, *, send_buffer: int | None = None, grace_s: int | N
 def start_server(
     app: FastAPI, *, send_buffer: int | None = None, grace_s: int | None = None
 ) -> Iterator[tuple[str, uvicorn.Server]]:
+    """Yield the address and the server of an application, which is served until the end of the block."""
     with socket.socket() as listener:
         if send_buffer is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
@@ -155,6 +160,7 @@ def serve_chatbot(chatbot: Runnable, **options: Any) -> Iterator[httpx.Client]:
 
 
 def connect(address: str, **options: Any) -> httpx.Client:
+    """Return a client of a server."""
     return httpx.Client(base_url=address, timeout=TIMEOUT_S, **options)
 
 
@@ -179,6 +185,7 @@ def post_and_disconnect(client: httpx.Client, path: str, body: object, engine: S
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = TIMEOUT_S) -> None:
+    """Wait until a condition is true."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "the condition was never met"
@@ -186,11 +193,13 @@ def wait_until(condition: Callable[[], object], timeout_s: float = TIMEOUT_S) ->
 
 
 def find_free_port() -> int:
+    """Return a port that was free a moment ago."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def read_metric(client: httpx.Client, name: str) -> float:
+    """Return a value of `/metrics`; 0 if it is missing."""
     lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(f"{name} ")]
     return float(lines[0].split()[-1]) if lines else 0.0

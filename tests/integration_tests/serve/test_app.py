@@ -13,9 +13,9 @@ from tests.integration_tests.serve.helpers import (
     ANSWER,
     INPUT,
     connect,
+    disable_langserve,
     make_chatbot,
     make_engine,
-    no_langserve,
     run_server,
     serve_chatbot,
 )
@@ -51,7 +51,7 @@ def test_another_application_sets_the_caller():
             request.state.caller = users[name]
         return await call_next(request)
 
-    with no_langserve():
+    with disable_langserve():
         add_chatbot_routes(app, chatbot, path="/help")
     with run_server(app) as address, connect(address) as client:
 
@@ -75,7 +75,7 @@ def test_an_invalid_caller_of_another_application_is_an_error(caller, status_cod
         request.state.caller = caller
         return await call_next(request)
 
-    with no_langserve():
+    with disable_langserve():
         add_chatbot_routes(app, make_chatbot(make_engine()))
     with run_server(app) as address:
         assert httpx.post(f"{address}/chatbot/ask", json=INPUT).status_code == status_code
@@ -89,7 +89,7 @@ def test_another_application_with_the_gate(tmp_path):
     async def get_root() -> str:
         return "own"
 
-    with no_langserve():
+    with disable_langserve():
         add_chatbot_routes(app, make_chatbot(make_engine(ANSWER)))
     add_gate(app, ServerSettings(keys=Keys.load(tmp_path / "keys.toml")))
     with run_server(app) as address:

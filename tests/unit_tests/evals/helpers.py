@@ -7,6 +7,7 @@ TEXT = "Standard delivery costs 4.90 euros. Express delivery costs 12.90 euros."
 
 
 def create_output(*, abstained=False, start=0, end=35, quote=TEXT[:35]):
+    """Return an answer with one citation of `TEXT`, or a declined question."""
     if abstained:
         return ChatbotOutput(abstained=True, reason="Declined.")
     citation = Citation(number=1, claim="x", verdict="supported", source="a.md", start=start, end=end, quote=quote)
@@ -19,4 +20,5 @@ def create_output(*, abstained=False, start=0, end=35, quote=TEXT[:35]):
 
 
 def create_question(text="q", *, answerable=True, gold=()):
+    """Return a question of a set."""
     return Question(text=text, answerable=answerable, gold=gold)

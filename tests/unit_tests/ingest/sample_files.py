@@ -15,6 +15,7 @@ _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 def create_zip(files: Mapping[str, str | bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Create a ZIP archive of these files."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", compression) as archive:
         for name, data in files.items():
@@ -55,6 +56,7 @@ def _format_docx_block(block: str | tuple[int, str] | list[list[str]]) -> str:
 
 
 def create_epub(*chapters: str, title: str = "A Book", enciphered: Sequence[str] = ()) -> bytes:
+    """Create an EPUB; its manifest lists the chapters in reverse order."""
     names = [f"c{number}.xhtml" for number in range(len(chapters))]
     items = "".join(f'<item id="{n}" href="text/{n}" media-type="application/xhtml+xml"/>' for n in reversed(names))
     spine = "".join(f'<itemref idref="{name}"/>' for name in names)
@@ -83,6 +85,7 @@ def create_epub(*chapters: str, title: str = "A Book", enciphered: Sequence[str]
 def create_eml(
     subject: str, *, text: str | None = None, html: str | None = None, attached: Mapping[str, bytes] | None = None
 ) -> bytes:
+    """Create an e-mail with these parts."""
     message = EmailMessage()
     message["Subject"] = subject
     message["From"] = "Zoé <zoe@larkspur.example>"

@@ -21,9 +21,11 @@ class HashEmbeddings(Embeddings):
         self.embedded = 0
 
     def embed_query(self, text: str) -> list[float]:
+        """Return the vector of a text."""
         return [byte / 255 + 0.01 for byte in hashlib.sha256(text.encode()).digest()[:8]]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of texts and count them."""
         self.embedded += len(texts)
         return [self.embed_query(text) for text in texts]
 
@@ -38,6 +40,7 @@ def write_file(path: Path, text: str | bytes, *, at: float = LONG_AGO) -> None:
 
 
 def synchronize(docs: Any, place: Path, embeddings: Embeddings | None = None, **options: Any) -> SyncReport:
+    """Synchronize with `HashEmbeddings` by default, and without a progress bar."""
     return sync_documents(docs, place, embeddings=embeddings or HashEmbeddings(), on_progress=lambda _: None, **options)
 
 

@@ -11,10 +11,12 @@ CONFIG = {"model_type": "gpt_oss", "vocab_size": 10, "num_hidden_layers": 2, "hi
 
 
 def write_json(file: Path, value: object) -> None:
+    """Write a value as JSON."""
     file.write_text(json.dumps(value))
 
 
 def change_json(file: Path, **values: object) -> None:
+    """Replace keys of a JSON object in a file."""
     write_json(file, json.loads(file.read_text()) | values)
 
 
@@ -25,9 +27,11 @@ def change_weight_map(folder: Path, **files: str | None) -> None:
 
 
 def compute_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def flip_last_bit(file: Path) -> None:
+    """Change the last bit of a file."""
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

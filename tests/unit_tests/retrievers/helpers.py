@@ -16,10 +16,12 @@ EMBEDDING = DeterministicFakeEmbedding(size=8)
 
 
 def create_bm25(**options) -> BM25Retriever:
+    """Return a BM25 retriever of `DOCUMENTS`."""
     return BM25Retriever.from_documents(DOCUMENTS, language="en", **options)
 
 
 def create_store() -> FaissStore:
+    """Return a store of `DOCUMENTS`."""
     store = FaissStore(EMBEDDING)
     store.add_documents(DOCUMENTS)
     return store
@@ -48,6 +50,7 @@ class OverlapEncoder:
     """A cross-encoder whose score is a tenth of the number of common words."""
 
     def predict(self, pairs):
+        """Return the score of each pair of query and passage."""
         return [len(set(q.lower().split()) & set(re.findall(r"\w+", p.lower()))) / 10 for q, p in pairs]
 
 
@@ -56,8 +59,10 @@ class RetrieverSuite(RetrieversIntegrationTests):
 
     @property
     def retriever_query_example(self):
+        """A query with results."""
         return "shipping costs"
 
 
 def list_ids(documents) -> list[str]:
+    """Return the ids of documents."""
     return [document.id for document in documents]

@@ -22,12 +22,14 @@ class WordEmbeddings(Embeddings):
         self.model_name, self.size = model_name, size
 
     def embed_query(self, text: str) -> list[float]:
+        """Return the counts of the words of a text, hashed into the dimensions."""
         vector = [0.0] * self.size
         for word in re.findall(r"\w+", text.lower()):
             vector[hashlib.sha256(word.encode()).digest()[0] % self.size] += 1.0
         return vector
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of texts."""
         return [self.embed_query(text) for text in texts]
 
 

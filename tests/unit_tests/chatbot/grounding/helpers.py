@@ -28,6 +28,7 @@ EXPRESS = "How much does express delivery cost?"
 
 
 def split_text(text, **metadata):
+    """Return the sentences of a text."""
     return collect_spans(collect_passages([Document(text, metadata={"source": "a.md", **metadata})], limit=4))
 
 
@@ -41,6 +42,7 @@ TEXTS = [
 
 
 def create_passages(*scores, texts=TEXTS):
+    """Return one passage per text."""
     scored = [{"relevance_score": score} for score in scores] or [{}] * len(texts)
     return collect_passages(
         [

@@ -43,6 +43,7 @@ def kill_at_call(function: Callable[..., Any], count: int, *, after: bool) -> Ca
 
 
 def run_child(run: dict[str, Any]) -> None:
+    """Synchronize, and kill this process at the requested point."""
     apply.BATCH_SIZE, apply.SAVE_INTERVAL_S, apply._SAVE_SHARE = 9, 0.0, 0
     if run["point"]:
         owner, name = KILL_POINTS[run["point"]]
@@ -51,6 +52,7 @@ def run_child(run: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    """Run each line of the input in a fork, and print its status."""
     for line in sys.stdin:
         run = json.loads(line)
         pid = os.fork()

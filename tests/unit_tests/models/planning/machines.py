@@ -33,6 +33,7 @@ def build_machine(ram: float, *gpus: float, **changes: Any) -> Hardware:
 
 
 def plan_model(model: str, hardware: Hardware, **options: Any) -> Plan:
+    """Return the plan of a model."""
     return make_plan(resolve_model(model), hardware, **options)
 
 

@@ -19,9 +19,11 @@ DOCUMENTS = [
 
 
 def create_retriever(**options) -> BM25Retriever:
+    """Return a retriever of `DOCUMENTS`."""
     return BM25Retriever.from_documents(DOCUMENTS, language="en", **options)
 
 
 def make_texts(count: int, seed: int) -> list[str]:
+    """Return texts of 1 to 40 random words; equal seeds give equal texts."""
     chooser = random.Random(seed)
     return [" ".join(chooser.choices([f"w{n}" for n in range(30)], k=chooser.randint(1, 40))) for _ in range(count)]
