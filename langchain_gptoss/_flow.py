@@ -28,10 +28,10 @@ Item = TypeVar("Item")
 
 
 class Request(Protocol):
-    """Something that a flow wants done, in both forms."""
+    """A call that a flow requests, in its sync and its async form."""
 
     def run(self) -> Any:
-        """Do it and return the result."""
+        """Make the call and return the result."""
 
     async def arun(self) -> Any:
         """Async version of `run`."""
@@ -138,7 +138,7 @@ def run_flow(flow: Flow[T]) -> T:
         while True:
             try:
                 result = request.run()
-            except BaseException as error:  # The flow decides what becomes of an error.
+            except BaseException as error:  # The flow decides how to handle an error.
                 request = flow.throw(error)
             else:
                 request = flow.send(result)

@@ -1,4 +1,4 @@
-"""Durable writes and locks: files and folders appear whole or not at all."""
+"""Durable writes and locks: files and folders appear complete, or they do not appear."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def lock_path(path: Path, *, timeout_s: float = -1) -> Iterator[None]:
     """Hold an exclusive lock beside a path; only processes that use this function are kept out.
 
     Args:
-        path: What is locked; the lock is the file `.<name>.lock` beside it.
+        path: The file or folder to lock; the lock is the file `.<name>.lock` beside it.
         timeout_s: Seconds to wait for another process; negative waits without a limit.
 
     Raises:

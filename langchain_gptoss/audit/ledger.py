@@ -2,7 +2,7 @@
 
 A line is written before the head, and the caller gets its receipt only after both. So after a crash
 
-- nobody has a receipt for a torn last line: it is moved aside, and an event records it;
+- an incomplete last line has no receipt: it is moved to another file, and an event records this;
 - a log that ends before its head has lost lines, and one whose head is missing or differs may have lost some: an event
   in the log records it permanently, so that new lines do not hide it.
 """
@@ -285,7 +285,7 @@ class Ledger:
             if self._sync:
                 self.sync()
         except OSError:
-            # Nobody gets a receipt for these lines, so they must not stay; the head is restored with them.
+            # The caller gets no receipt for these lines, so they are removed and the old head is restored.
             os.truncate(self.path, old_size)
             files.write_head(self.path, head)
             raise

@@ -97,7 +97,7 @@ class AuditLog:
                 that the hashes are plain SHA-256.
             mask: True masks personal data (see `Masker`) before a text is hashed or written; or a `Masker` of your own.
                 None or False writes texts as they are.
-            on_error: If a record cannot be written, `"stop"` raises, so that no answer leaves unrecorded;
+            on_error: If a record cannot be written, `"stop"` raises, so that no answer goes out unrecorded;
                 `"continue"` returns a receipt with `is_written=False`, and the log records the gap as soon as it can
                 be written.
             sync: When `append` returns, the operating system has the line, and it survives a crash of the process. For

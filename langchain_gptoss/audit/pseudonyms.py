@@ -15,7 +15,7 @@ MIN_OWN_KEY_BYTES = 32
 
 
 class Pseudonymizer:
-    """Makes pseudonyms with a secret key, by HMAC: without the key nobody can try out a list of users.
+    """Makes pseudonyms with a secret key, by HMAC: without the key a list of users cannot be tried out.
 
     Args:
         log: The log. The file `<log>.pseudonyms` beside it contains a random key, created on first use if none is

@@ -73,7 +73,7 @@ def find_entry(path: str | Path, name: str) -> Entry:
 
 
 def has_valid_hash(entry: Entry, *, key: bytes | Path | None = None, is_keyed: bool = False) -> bool | None:
-    """Return True if an entry is what was hashed; None if checking it needs a key and there is none.
+    """Return True if an entry matches its hash; None if the check needs a key that is missing.
 
     Args:
         entry: The entry.

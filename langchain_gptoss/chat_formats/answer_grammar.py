@@ -32,7 +32,7 @@ def build_harmony_grammar(options: PromptOptions, control_ids: Mapping[str, int]
     content_type = f'(" "? {token["constrain"]} "json")?'
     for index, tool in enumerate(options.callable_tools):
         arguments = build_arguments_schema(tool) if options.enforces_arguments(tool) else {"type": "object"}
-        # The recipient may stand on either side of the channel.
+        # The recipient may come before or after the channel.
         recipient = json.dumps(f" to=functions.{tool.name}", ensure_ascii=False)
         before = f'{recipient} {token["channel"]} "commentary" {content_type}'
         after = f'{token["channel"]} "commentary" {recipient} {content_type}'

@@ -303,7 +303,7 @@ def create_chatbot(
         decline_below: Confidence, from 0 to 1, below which the chatbot declines without asking the model. None means
             the domain's value, or the calibrated limit (docs/evaluation.md).
         domain: A built-in domain such as `"support"` or `"law"`, the path of a TOML file, or a `DomainProfile`: the
-            persona, the scope, the form of an answer, and what is refused. `gptoss domains` lists the built-in ones.
+            persona, the scope, the form of an answer, and the refusals. `gptoss domains` lists the built-in ones.
         language: Language of the chatbot's own texts, `"en"` or `"fr"`; None follows the question.
         prompts: The prompts; None means the default prompts.
         sessions: Where conversations are remembered: `":memory:"`, a file for SQLite, a `postgresql://` address, a

@@ -43,8 +43,8 @@ class AnswerState:
         reason: Why the chatbot answers or declines.
         reasoning: The model's reasoning.
         usage: Tokens read and written by the model.
-        finish_reason: Why the model stopped, if it says so.
-        findings: What the guard rails found, for the audit log.
+        finish_reason: The reason why the model stopped, if it reports one.
+        findings: Findings of the guard, for the audit log.
         timings: Seconds spent, by step.
     """
 

@@ -208,7 +208,7 @@ def _show_machine(hardware: "Hardware") -> None:
         memory = f"{_format_gb(gpu.total_bytes)}, {_format_gb(gpu.free_bytes)} free"
         _show_entry(f"GPU {gpu.index}", f"{gpu.name}, {memory}, compute capability {capability}")
     if not hardware.gpus:
-        _show_entry("GPU", "Apple (MPS)" if hardware.mps else "none that torch can use")
+        _show_entry("GPU", "Apple (MPS)" if hardware.mps else "torch finds none")
     _show_entry("packages", f"triton {_format_bool(hardware.has_triton)}, kernels {_format_bool(hardware.has_kernels)}")
     _show_entry("CPU kernel", f"{kernel} ({hardware.cpu_kernel_reason})" if hardware.cpu_kernel_reason else kernel)
 

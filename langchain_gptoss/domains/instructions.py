@@ -13,7 +13,7 @@ _LABELS: dict[Language, dict[str, str]] = {
         "out_of_scope": "To a question outside this field, say exactly: “{text}”",
         "not_in_documents": "If the passages do not answer, say exactly: “{text}”",
         "answer_format": "Form of the answer: {text}",
-        "disclaimer": "This notice stands beside every answer. Keep to it, and do not repeat it: “{text}”",
+        "disclaimer": "This notice is shown with every answer. Keep to it, and do not repeat it: “{text}”",
         "glossary": "Terms of the field:",
         "term": "- {term}: {meaning}",
     },

@@ -121,9 +121,9 @@ class DomainProfile(_Values):
         description: Purpose, in one line.
         persona: Who the chatbot is.
         tone: The tone of its answers.
-        scope: What it answers.
-        outside: What is outside its scope.
-        answer_format: The form of an answer, and what it must quote.
+        scope: The topics that it answers.
+        outside: Topics outside its scope.
+        answer_format: The form of an answer, and the facts that it must quote.
         disclaimer: Notice to show with every answer, or empty.
         refusal: Sent if the policy refuses a question.
         not_in_documents: Sent if the documents do not answer.

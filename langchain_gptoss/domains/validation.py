@@ -1,4 +1,4 @@
-"""Explanations of invalid profiles: which key is wrong, why, and what would be right."""
+"""Explanations of invalid profiles: the wrong key, the reason, and a correct value."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Metrics of answers: precision and recall of abstention, valid citations, and gold answers in what is cited."""
+"""Metrics of answers: precision and recall of abstention, valid citations, and gold answers in cited passages."""
 
 import math
 from collections.abc import Mapping, Sequence

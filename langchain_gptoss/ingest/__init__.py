@@ -1,4 +1,4 @@
-"""From files to an index: load, split, embed and store documents, and keep the index in step with the files.
+"""From files to an index: load, split, embed and store documents, and keep the index up to date with the files.
 
 Each step can be used alone and returns LangChain `Document`s, so that any of them can be replaced.
 """

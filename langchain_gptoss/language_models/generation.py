@@ -190,7 +190,7 @@ class ChunkBuilder(ABC, Generic[ChunkT]):
         self.generation.cancel()
 
     def feed(self, token_id: int | None) -> list[ChunkT]:
-        """Return the chunks that a token completes; None stands for the end of the tokens."""
+        """Return the chunks that a token completes; None marks the end of the tokens."""
         if token_id is not None:
             return self._build_chunks(self.generation.feed(token_id))
         chunks = self._build_chunks(self.generation.flush())

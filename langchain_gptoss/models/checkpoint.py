@@ -83,7 +83,7 @@ def check_checkpoint(folder: Path) -> None:
 
     Raises:
         DamagedCheckpointError: Files are missing, truncated or altered.
-        CheckpointError: The checkpoint is of another kind. The message gives the reason and what would work.
+        CheckpointError: The checkpoint is of another kind. The message gives the reason and an alternative.
     """
     config = check_config(folder)
     headers = check_weights(folder)
@@ -110,7 +110,7 @@ def check_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         DamagedCheckpointError: The file is missing or is not JSON.
-        CheckpointError: The architecture is another one, sizes are invalid, or the checkpoint wants to run code.
+        CheckpointError: The architecture is another one, sizes are invalid, or the checkpoint asks to run code.
     """
     config = read_config(folder)
     architecture = config.get("model_type")

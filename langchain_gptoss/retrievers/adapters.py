@@ -131,7 +131,7 @@ def select_active_retrievers(
     """Return the retrievers that are not None and have a weight above 0, with their weights.
 
     Args:
-        retrievers: Retrievers; None stands for one that is not used.
+        retrievers: Retrievers; None marks an unused one.
         weights: One weight per retriever; None means 1 for each.
 
     Raises:

@@ -12,7 +12,7 @@ from langchain_gptoss.errors import GptOssError
 
 SERVER_ERROR = "The server failed to answer. The reason is in its log."
 TRY_LATER = "The server cannot answer now. Try again later. The reason is in its log."
-RETRY_AFTER_S = 5  # for errors that may go away; nobody knows when
+RETRY_AFTER_S = 5  # for temporary errors; their duration is unknown
 
 _log = logging.getLogger(__name__)
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}

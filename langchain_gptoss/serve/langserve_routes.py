@@ -194,7 +194,7 @@ def _get_inputs(body: Any, example: str, *, is_batch: bool) -> list[Any]:
     """Return the inputs of a request.
 
     Raises:
-        RequestRefused: It has none.
+        RequestRefused: The request has no input.
     """
     fields = body if isinstance(body, dict) else {}
     if is_batch and isinstance(inputs := fields.get("inputs"), list):

@@ -23,7 +23,7 @@ SENTENCE_END = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
 UNSUPPORTED = "[?]"
 _MAX_SENTENCE_CHARS = 1000  # a longer sentence is cut
-_MAX_BRIEF_SENTENCE_CHARS = 300  # the same for a small model, which has lost the topic by then
+_MAX_BRIEF_SENTENCE_CHARS = 300  # the same for a small model, which digresses in long sentences
 _MAX_BRIEF_SENTENCES = 2  # a small model digresses after so many sentences
 _MAX_LINE_BREAKS = 2  # between two sentences
 

@@ -5,7 +5,7 @@
 - `OutputCheck`, `find_tool_calls`: an answer contains no link, command or tool call from outside the passages.
 - `PolicyGuard`: questions and answers follow the domain's policy.
 
-docs/guard.md says what this stops, how often, and what its limitations are.
+docs/guard.md gives the detection rates and the limitations.
 """
 
 from langchain_gptoss.chatbot.guard.injection import Finding, blank_injections, find_injections

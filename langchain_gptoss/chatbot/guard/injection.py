@@ -19,7 +19,7 @@ _HTML_TOKENS = frozenset({"<s>", "</s>", "[img]", "[/img]"})  # control tokens t
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A part of a text that a guard rail objects to.
+    """A part of a text that the guard rejects.
 
     Attributes:
         start: Start offset, in characters.
@@ -43,7 +43,7 @@ def find_injections(text: str) -> tuple[Finding, ...]:
     """Return the sentences of a text that give instructions to a model, in order, each once.
 
     After a sentence that changes the rules or the role, or addresses a model, the rest of its paragraph counts as well,
-    because it holds what the attacker wants to be said.
+    because it contains the text that the attacker wants in the answer.
     """
     if not text.strip():
         return ()

@@ -2,7 +2,7 @@
 
 Rules come first, cost nothing, and name the reason. The model reads the written policy as its system message and the
 text as its user message, as gpt-oss-safeguard was trained (openai/gpt-oss-safeguard, user guide), and answers with a
-verdict. If it fails, is late, or gives no readable verdict, `on_failure` decides, and the verdict says so.
+verdict. If it fails, times out, or gives no readable verdict, `on_failure` decides, and the verdict states this.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Verdict:
     Attributes:
         allowed: True if the text may pass.
         category: The part of the policy that the text violates; empty if it passes.
-        why: Who decided, and the reason, for the audit log.
+        why: The rule or model that decided, and its reason, for the audit log.
         message: The text to send to the user instead; empty if the text passes.
     """
 

@@ -1,4 +1,4 @@
-"""Steps "answer" and "verify": the model's text is shown as it is checked, and what is not allowed is declined."""
+"""Steps "answer" and "verify": show the model's text as it is checked, and decline answers that are not allowed."""
 
 from dataclasses import replace
 

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_gptoss.ingest.readers.base import PageHeadings
 
 _MAX_BOOKMARKS = 10_000  # real PDFs have hundreds, and a malformed tree may branch without end
-# "3.2", "Chapter 3:" and "IV." stand before many headings on the page and not in the bookmarks.
+# "3.2", "Chapter 3:" and "IV." precede many headings on the page, but not in the bookmarks.
 _NUMBER = r"(?:(?:(?:[^\W\d_]+\s+)?\d[\d.]*[):]?|[ivxlc]+[.):])\s+(?:[-–—]\s+)?)?"
 
 

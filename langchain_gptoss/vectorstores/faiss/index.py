@@ -48,7 +48,7 @@ class VectorIndex:
     def __init__(self, index: Any, kind: Kind, metric: Metric, trained_on: int) -> None:
         self._index, self.kind, self.metric, self.trained_on = index, kind, metric, trained_on
         self.not_mapped_reason = ""
-        """Why the lists were read into memory although they should stay in a file."""
+        """The reason why the lists were read into memory although they should stay in a file."""
 
     @classmethod
     def train(cls, kind: Kind, metric: Metric, sample: Vectors, count: int) -> Self:
