@@ -185,7 +185,7 @@ class Ledger:
             files.write_head(self.path, log_head)
 
     def _restart_log(self, rest: bytes, head: Head | None, head_error: str | None) -> None:
-        """Repair a log whose first line is torn: after a crash during its creation, or something worse."""
+        """Repair a log whose first line is torn: after a crash during its creation, or after other damage."""
         repair = self._move_aside(rest)
         is_new = head is not None and head.seq == -1
         log_id = head.log if head is not None and is_new else uuid.uuid4().hex

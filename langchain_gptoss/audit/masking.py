@@ -106,7 +106,7 @@ def _make_rule(
 _SECRET_HINTS = "-----begin eyj sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ _pat_ glpat- hf_ akia asia aiza xox"
 _ANNOUNCED_HINTS = "bearer pass pwd mdp key api secret token jeton"
 
-# The order matters: a key may contain an address, and an IBAN or a card what looks like a phone number.
+# The order matters: a key may contain an address, and an IBAN or a card number may look like a phone number.
 _RULES = (
     _make_rule("secret", _SECRETS, hints=_SECRET_HINTS),
     _make_rule("secret", _ANNOUNCED, hints=_ANNOUNCED_HINTS),

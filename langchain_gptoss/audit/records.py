@@ -56,7 +56,9 @@ class RecordedPassage(BaseModel):
 
 
 class AnswerRecord(BaseModel):
-    """An answer and everything that led to it. `AuditLog` replaces user and session by pseudonyms and masks the texts.
+    """An answer with its question, passages, model and settings.
+
+    `AuditLog` replaces user and session by pseudonyms and masks the texts.
 
     Attributes:
         id: The id of the answer; generated if none is given.
@@ -77,7 +79,7 @@ class AnswerRecord(BaseModel):
         reason: The reason for answering or declining.
         usage: Number of tokens.
         timings: Seconds by step.
-        guard: Findings of the guard rails.
+        guard: Findings of the guard.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""The chat format of checkpoints with a chat template: the demo model, and fine-tunes without harmony's control tokens."""
+"""The chat format of checkpoints with a chat template: the demo model, and fine-tunes without harmony's tokens."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Access labels: documents carry labels, callers carry labels, and a filter keeps them apart before the search."""
+"""Access labels: documents carry labels, callers carry labels, and a filter compares them before the search."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -66,5 +66,5 @@ class Access:
         ]
 
     def _has_label_list(self, metadata: Mapping[str, Any]) -> bool:
-        # In a plain string "$contains" would match a part of it: "hr" must not open "through".
+        # In a plain string "$contains" would match a part of it: "hr" must not match "through".
         return isinstance(metadata.get(self.field), list | tuple)

@@ -16,7 +16,7 @@ from langchain_gptoss.chatbot.types import ChatbotChunk
 
 
 def build_metadata(llm: BaseChatModel, prompts: ChatbotPrompts, answer: AnswerState, caller: Caller) -> dict[str, Any]:
-    """Return the origin of an answer: model, prompts, domain, session, and findings of the guard rails."""
+    """Return the origin of an answer: model, prompts, domain, session, and findings of the guard."""
     profile = answer.texts.profile
     version = prompts.version if profile is None else f"{prompts.version}+{profile.fingerprint[:16]}"
     values = {

@@ -306,7 +306,7 @@ def create_chatbot(
             persona, the scope, the form of an answer, and the refusals. `gptoss domains` lists the built-in ones.
         language: Language of the chatbot's own texts, `"en"` or `"fr"`; None follows the question.
         prompts: The prompts; None means the default prompts.
-        sessions: Where conversations are remembered: `":memory:"`, a file for SQLite, a `postgresql://` address, a
+        sessions: Storage of conversations: `":memory:"`, a file for SQLite, a `postgresql://` address, a
             LangGraph checkpointer, or `Sessions`. None remembers nothing; pass `chat_history` then.
         access: The metadata field with each document's access labels. Callers find documents that share a label with
             them or are labelled "public", and no others.
@@ -314,7 +314,7 @@ def create_chatbot(
             came before.
         guard_model: A model that judges questions and answers by the domain's written policy, such as
             `ChatGptOss(model="gpt-oss-safeguard-20b")`. Answers are then shown as a whole, after they were judged.
-        audit: Where every answer is recorded: a file, or an `AuditLog` with its own settings.
+        audit: The log that records every answer: a file, or an `AuditLog` with its own settings.
 
     Raises:
         InvalidInputError: An argument has a value that cannot work.

@@ -1,7 +1,7 @@
 """Remembered conversations, saved by a LangGraph checkpointer and separated by user and session.
 
 A user's sessions can be listed, exported and deleted. The names of user and session are quoted before they form
-LangGraph's thread id, so that no choice of names leads into another user's conversation.
+LangGraph's thread id, so that no name can address another user's conversation.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Sessions:
 
     @contextmanager
     def reserve(self, config: RunnableConfig) -> Iterator[None]:
-        """Keep a conversation for one question at a time: of two answers at once, one would be forgotten.
+        """Reserve a conversation for one question at a time: of two answers at once, one would be lost.
 
         Raises:
             SessionBusyError: The session is still answering its last question.

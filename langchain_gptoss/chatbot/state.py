@@ -25,7 +25,7 @@ from langchain_gptoss.chatbot.types import ChatbotChunk
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerState:
-    """One question on its way to an answer. Every step returns a new state.
+    """State of one answer. Every step returns a new state.
 
     Attributes:
         question: The question of the user.
@@ -40,7 +40,7 @@ class AnswerState:
         answer: The text that was sent to the caller so far.
         withheld: The text that waits until the whole answer is checked.
         refusal: The text to send instead of an answer if a policy refuses; else empty.
-        reason: Why the chatbot answers or declines.
+        reason: The reason why the chatbot answers or declines.
         reasoning: The model's reasoning.
         usage: Tokens read and written by the model.
         finish_reason: The reason why the model stopped, if it reports one.

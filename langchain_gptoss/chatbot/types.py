@@ -41,7 +41,7 @@ class ChatbotInput(_Value):
 
 
 class Source(_Value):
-    """A passage from which the answer is made.
+    """A passage on which the answer is based.
 
     Attributes:
         number: Rank among the passages, from 1.
@@ -94,13 +94,13 @@ class ChatbotOutput(_Value):
     """The output of a chatbot.
 
     Attributes:
-        sources: The passages from which the answer is made; empty if the chatbot declined before asking the model.
+        sources: The passages on which the answer is based; empty if the chatbot declined before calling the model.
         answer: The text, with numbers in brackets that point to `citations`.
         reasoning: The model's reasoning, if it gives any.
         citations: The spans that support the answer.
         unsupported: Sentences of the answer that no passage supports, marked with [?]; empty under `strict=True`.
         abstained: True if the chatbot declined.
-        reason: Why it answered or declined, in words.
+        reason: The reason why it answered or declined, in words.
         standalone_question: The question that was searched for, completed from the conversation.
         language: Language of the chatbot's own texts, `"en"` or `"fr"`.
         disclaimer: The domain's notice to show with every answer, or empty.

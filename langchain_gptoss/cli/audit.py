@@ -27,7 +27,7 @@ KeyFile = Annotated[
     Path | None, typer.Option("--key-file", help="File with the key of the log; without it GPTOSS_AUDIT_KEY is used.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Head = Annotated[str | None, typer.Option("--head", help="A head that was kept elsewhere, as SEQ:HASH.")]
+Head = Annotated[str | None, typer.Option("--head", help="A head that was saved elsewhere, as SEQ:HASH.")]
 Name = Annotated[str, typer.Argument(help="The record's number, its id, or the first digits of its id.")]
 Count = Annotated[int, typer.Option("-n", "--last", help="Number of records.", min=1)]
 Age = Annotated[str, typer.Option("--older-than", help="An age: 12h, 180d, 8w, 2y.")]

@@ -100,7 +100,7 @@ def _make_shape_card(name: str) -> "ModelCard":
 
 
 def _find_card(reference: str) -> "ModelCard":
-    """Return a card with a shape, from the catalogue or from the configuration of a checkpoint on this machine."""
+    """Return a card with a shape, from the catalog or from the configuration of a checkpoint on this machine."""
     from langchain_gptoss.models.catalog import resolve_model
 
     if (name := reference.lower().removesuffix("shape").strip(" -")) in _SHAPES_ONLY:

@@ -22,9 +22,11 @@ Data = Annotated[
 Docs = Annotated[
     str | None, typer.Option("--docs", help="A folder, a file or a pattern; SQuAD files contain their own passages.")
 ]
-Store = Annotated[str | None, typer.Option("--store", help="An index of `gptoss index`, in place of --docs.")]
+Store = Annotated[str | None, typer.Option("--store", help="Instead of --docs: an index that `gptoss index` made.")]
 Model = Annotated[str, typer.Option("--model", help="A name such as demo or gpt-oss-20b, a folder, or a hub id.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="The most questions, always the same ones.", min=1)]
+Limit = Annotated[
+    int | None, typer.Option("--limit", help="Maximum number of questions; the selection is always the same.", min=1)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

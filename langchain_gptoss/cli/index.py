@@ -15,17 +15,17 @@ _MAX_LINES = 20  # of one kind that are shown; the others are counted
 _MAX_SUFFIXES = 6  # of unsupported files that are named
 _EXIT_DIFFERENT = 1  # exit status of a check that found differences and did not repair them
 
-Places = Annotated[list[str], typer.Argument(help="Folders, files or patterns: all that the index shall contain.")]
+Places = Annotated[list[str], typer.Argument(help="Folders, files or patterns: all documents of the index.")]
 Store = Annotated[str, typer.Option("--store", help="The index's folder; it is created if it is missing.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Keep running and synchronize after each change; Ctrl-C ends.")]
 Check = Annotated[bool, typer.Option("--check", help="Compare files, rows and chunks, and change nothing.")]
 Repair = Annotated[bool, typer.Option("--repair", help="Compare as --check does, and repair all differences.")]
 Name = Annotated[str | None, typer.Option("--embeddings", help="A sentence-transformers model: a folder or a hub id.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that parse files; by default one per core.", min=1)]
-MaxChars = Annotated[int | None, typer.Option(help="The most characters in a chunk; 700 in a new index.", min=1)]
-MaxTokens = Annotated[int | None, typer.Option(help="The most tokens in a chunk, in place of --max-chars.", min=1)]
-Overlap = Annotated[int | None, typer.Option(help="The most that a chunk repeats of the previous one.", min=0)]
-MaxMb = Annotated[float, typer.Option("--max-mb", help="The largest file that is read, in MB.", min=0.001)]
+MaxChars = Annotated[int | None, typer.Option(help="Maximum characters in a chunk; 700 in a new index.", min=1)]
+MaxTokens = Annotated[int | None, typer.Option(help="Maximum tokens in a chunk, instead of --max-chars.", min=1)]
+Overlap = Annotated[int | None, typer.Option(help="Maximum length that a chunk repeats of the previous one.", min=0)]
+MaxMb = Annotated[float, typer.Option("--max-mb", help="Maximum size of a file, in MB.", min=0.001)]
 
 
 def index(

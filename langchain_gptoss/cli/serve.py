@@ -13,12 +13,14 @@ keys_app = typer.Typer(help="Manage the API keys of a server.", no_args_is_help=
 
 Host = Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)]
-KeyFile = Annotated[str | None, typer.Option("--keys", help="File with API keys; without it everyone may use it.")]
+KeyFile = Annotated[
+    str | None, typer.Option("--keys", help="File with API keys; without it, everyone can use the server.")
+]
 SessionStore = Annotated[
     str | None,
     typer.Option(
         "--sessions",
-        help="Where conversations are saved: a file, a postgresql:// address, or :memory:. "
+        help="Storage of conversations: a file, a postgresql:// address, or :memory:. "
         "Default: sessions.sqlite in the data folder (GPTOSS_HOME).",
     ),
 ]
@@ -89,7 +91,7 @@ def serve_chatbot(
             access=access,
         )
         if keys is None and host not in LOCAL_HOSTS:
-            note(f"Everyone who reaches {host} may use this server. Give --keys FILE to change that.")
+            note(f"Everyone who reaches {host} may use this server. To require a key, use --keys FILE.")
         note(f"Serving on http://{host}:{port}/ (Ctrl-C stops)")
         serve(chatbot, host=host, port=port, title=title or _get_title(domain, language), settings=settings)
 

@@ -3,7 +3,7 @@
 from langchain_gptoss.domains.profile import DomainProfile, Language
 from langchain_gptoss.errors import InvalidInputError
 
-GLOSSARY_CHARS = 2000  # about 500 tokens, so that the glossary leaves room for the passages
+GLOSSARY_CHARS = 2000  # about 500 tokens, so that most of the context is left for the passages
 
 _LABELS: dict[Language, dict[str, str]] = {
     "en": {

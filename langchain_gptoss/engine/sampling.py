@@ -9,7 +9,7 @@ from langchain_gptoss.engine.token_stream import TokenLogprobs
 class Sampler:
     """Chooses tokens for one request.
 
-    Each sampler has its own random generator, so a seed gives the same answer whatever other requests are running.
+    Each sampler has its own random generator, so a seed gives the same answer beside any other requests.
     """
 
     def __init__(self, params: SamplingParams) -> None:

@@ -150,7 +150,7 @@ def sample_questions(questions: Sequence[Question], limit: int) -> list[Question
 
     Args:
         questions: The questions.
-        limit: The most questions to select.
+        limit: Maximum number of questions.
     """
     if limit >= len(questions):
         return list(questions)

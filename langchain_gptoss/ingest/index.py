@@ -39,9 +39,9 @@ def index_documents(
         documents: A file, a folder, a pattern or a LangChain loader, or several of these, as in `load_documents`; or
             Documents of another loader.
         embeddings: The embedding model; by default the one that `load_embeddings()` chooses.
-        max_chars: The most characters in one chunk; 700 if `max_tokens` is not given.
-        max_tokens: The most tokens of the embedding model in one chunk, in place of `max_chars`.
-        overlap: The most that a chunk repeats of the previous chunk, in characters or tokens.
+        max_chars: Maximum number of characters in one chunk; 700 if `max_tokens` is not given.
+        max_tokens: Maximum number of tokens of the embedding model in one chunk, in place of `max_chars`.
+        overlap: Maximum length that a chunk repeats of the previous chunk, in characters or tokens.
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
     Raises:

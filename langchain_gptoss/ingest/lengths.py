@@ -30,7 +30,7 @@ class Measure(Protocol):
         """Estimate the length of `text[start:end]`, which consists of two parts of known lengths."""
 
     def convert_to_chars(self, length: int) -> int:
-        """Return the most characters that a part of this length usually has."""
+        """Return the maximum number of characters that a part of this length usually has."""
 
 
 class CharacterMeasure:

@@ -85,7 +85,7 @@ def list_files(places: Sequence[str | Path], suffixes: Sequence[str], *, exclude
     """Return the files at some places.
 
     Hidden files, hidden folders and folders that hold an index are ignored. Links to folders are not followed: they
-    may lead anywhere, also in circles.
+    may lead to any folder, and form cycles.
 
     Args:
         places: Files, folders, and patterns such as `docs/**/*.md`.

@@ -37,9 +37,9 @@ class ChunkLimits:
     """Limits of the chunks that an index is made of.
 
     Attributes:
-        max_chars: The most characters in a chunk, or None if `max_tokens` is the limit.
-        max_tokens: The most tokens in a chunk, or None if `max_chars` is the limit.
-        overlap: The most that a chunk repeats of the previous chunk, in the unit of the limit.
+        max_chars: Maximum number of characters in a chunk, or None if `max_tokens` is the limit.
+        max_tokens: Maximum number of tokens in a chunk, or None if `max_chars` is the limit.
+        overlap: Maximum length that a chunk repeats of the previous chunk, in the unit of the limit.
     """
 
     max_chars: int | None
@@ -91,13 +91,14 @@ def split_documents(
     Args:
         documents: Documents as `load_documents` returns them. In documents of other loaders, a missing `start` counts
             as 0 and a missing `source` as "".
-        max_chars: The most characters in one chunk; 700 if `max_tokens` is not given.
-        max_tokens: The most tokens in one chunk, in place of `max_chars`. The heading that is embedded with the chunk
-            counts too and takes at most half of them.
+        max_chars: Maximum number of characters in one chunk; 700 if `max_tokens` is not given.
+        max_tokens: Maximum number of tokens in one chunk, in place of `max_chars`. The heading that is embedded with
+            the chunk counts too and takes at most half of them.
         count_tokens: Returns the number of tokens of a text, special tokens included, as
             `create_token_counter(embeddings)` does. Required with `max_tokens`.
-        overlap: The most that a chunk repeats of the previous chunk of its section, in tokens with `max_tokens`, else
-            in characters. Whole sentences are repeated or, if these are too long, whole words. The limit includes it.
+        overlap: Maximum length that a chunk repeats of the previous chunk of its section, in tokens with `max_tokens`,
+            else in characters. Whole sentences are repeated or, if these are too long, whole words. The limit includes
+            it.
 
     Returns:
         The chunks, in order. Their metadata is that of their document and `start`, `end` (offsets in the file's

@@ -38,7 +38,7 @@ class GptOssModel(BaseModel):
     model_config = MODEL_CONFIG
 
     model: str | Path = "gpt-oss-20b"
-    """A name in the catalogue (`"demo"`, `"gpt-oss-20b"`), a folder with a checkpoint, or a hub id."""
+    """A name in the catalog (`"demo"`, `"gpt-oss-20b"`), a folder with a checkpoint, or a hub id."""
     temperature: float | None = Field(default=None, ge=0)
     """0 chooses the most likely token. None: the publisher's recommendation (1.0; 0 for the demo model)."""
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -106,7 +106,7 @@ class GptOssModel(BaseModel):
 
     @cached_property
     def card(self) -> ModelCard:
-        """The catalogue's entry of the model."""
+        """The catalog's entry of the model."""
         return resolve_model(self.model)
 
     @cached_property

@@ -1,6 +1,6 @@
 """Fusion of several ranked lists into one: pure functions over documents and scores.
 
-Scores of different retrievers have different scales, so the scores of each list are standardised over the candidates of
+Scores of different retrievers have different scales, so the scores of each list are standardized over the candidates of
 the query before they are added. Ranks would ignore the size of the scores: on French questions, reciprocal rank fusion
 of BM25 with weak embeddings ranks worse than BM25 alone (docs/retrieval.md has the figures).
 """
@@ -20,8 +20,8 @@ FUSED = "fused_score"
 # Cormack, Clarke and Büttcher, SIGIR 2009: "Reciprocal rank fusion outperforms Condorcet".
 RRF_CONSTANT = 60
 # Distance of documents that a list lacks and that its retriever cannot score, below the last document of the list, in
-# standard deviations of its scores. With 0, a document of only one list would gain from the other list's ignorance.
-# Chosen on half of PIAF, together with `depth` (benchmarks/README).
+# standard deviations of its scores. With 0, a document in only one list would gain because the other list
+# lacks it. Chosen on half of PIAF, together with `depth` (benchmarks/README).
 _MISSING_DEVIATIONS = 2.0
 _NUMBER = (int, float)  # a constant, because it is needed for every candidate
 
@@ -121,7 +121,7 @@ class Fusion:
         relevance in `metadata["relevance_score"]` if a list has one.
 
         Args:
-            by_ranks: Use reciprocal rank fusion in place of standardised scores.
+            by_ranks: Use reciprocal rank fusion in place of standardized scores.
             later_scores: For each list, relevance by id of documents that it lacks. A document without a score counts
                 as if it were below the end of the list.
             k: Maximum number of documents; None means all.
@@ -147,7 +147,7 @@ class Fusion:
         return [1 / (RRF_CONSTANT + 1 + ranks[key]) if key in ranks else 0.0 for key in self._candidates]
 
     def _calculate_points(self, number: int, relevance: Sequence[float] | None) -> list[float]:
-        """Return the standardised scores of all candidates.
+        """Return the standardized scores of all candidates.
 
         A list without scores is read by rank: its first document counts 1, and later ones get the discount of nDCG.
         """

@@ -35,7 +35,7 @@ _DEPTH_WITH_SCORING, _DEPTH = 100, 200
 class HybridRetriever(FlowRetriever):
     """Queries several retrievers and merges their documents into one ranked list, each document once.
 
-    By default the scores of each retriever are standardised over the query's candidates and added by weight, so that
+    By default the scores of each retriever are standardized over the query's candidates and added by weight, so that
     clear differences count more than small ones. If the documents of a retriever have no `metadata["relevance_score"]`,
     their rank counts: the first like a score of 1, later ones less. If a retriever did not return a candidate, it is
     asked for the candidate's score; `BM25Retriever`, `FaissStore` and every retriever with a method

@@ -1,7 +1,7 @@
 """Cancels the work on a request when its client disconnects, its time is over, or the server stops.
 
-LangServe's `/invoke` would finish an answer for a client that has disconnected, and sse-starlette would cut streams off when the
-server stops. Here the work is cancelled, and a stream that cannot be completed ends with an error event.
+LangServe's `/invoke` would finish an answer for a client that has disconnected, and sse-starlette would cut streams off
+when the server stops. Here the work is cancelled, and a stream that cannot be completed ends with an error event.
 """
 
 from __future__ import annotations

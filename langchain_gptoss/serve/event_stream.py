@@ -41,7 +41,7 @@ async def stream_events(
     """Return a response that sends chunks as server-sent events.
 
     It waits for the first chunk, so that an error before it gets its own status code. Later errors become an event.
-    The chunks are closed when the response ends, for whatever reason.
+    The chunks are closed when the response ends, for any reason.
 
     Args:
         chunks: The chunks of an answer.

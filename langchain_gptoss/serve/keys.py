@@ -16,7 +16,7 @@ from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.errors import InvalidInputError, StorageError
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
-_MAX_NAME_LENGTH = 90  # leaves room for a user's name behind it: sessions allow 200 characters
+_MAX_NAME_LENGTH = 90  # leaves space for a user's name after it: sessions allow 200 characters
 _FIELDS = {"name", "sha256", "labels", "requests_per_minute", "expires"}
 
 

@@ -1,6 +1,6 @@
 """Search terms: the words of a text without accents and endings, stemmed in the text's language.
 
-Documents and queries are analysed in the same way, so "l'école" finds "ECOLES" and typing does not matter.
+Documents and queries are analysed in the same way, so the query "l'école" finds "ECOLES".
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class TermAnalyser:
     """Turns texts into search terms, in one language or in the language that is detected for each text.
 
     A text whose language is not detected gets the stems of every language that can be detected, so that a query of one
-    word still meets its documents. Several threads may use it at once.
+    word still finds its documents. Several threads may use it at once.
 
     Args:
         language: An ISO 639-1 code that Snowball stems, such as `"fr"`, or None to detect English and French.

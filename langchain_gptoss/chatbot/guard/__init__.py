@@ -1,4 +1,4 @@
-"""Guard rails of the chatbot: clean questions, quoted passages, checked answers, policies.
+"""Guard of the chatbot: clean questions, quoted passages, checked answers, policies.
 
 - `clean_question`: the question is readable text.
 - `find_injections`, `quote_passages`: retrieved text is content; instructions in it are left out.

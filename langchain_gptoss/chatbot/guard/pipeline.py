@@ -1,4 +1,4 @@
-"""The guard rails of one chatbot: its policies by language, and passages without injections."""
+"""The guard of one chatbot: its policies by language, and passages without injections."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Rules that recognize instructions to a model; the patterns are in `patterns/en.toml` and `patterns/fr.toml`.
 
-They are matched on folded text: lower case, without accents, lookalike letters written in Latin. Ordinary
-documents contain instructions to their readers ("Send the form to the town hall", "Run the following command"), so an
-imperative alone is not an injection. A pattern also requires something that only a model is asked about: its answer,
-its instructions, its role, a request to write or to judge a text, or the control tokens of its chat format.
+They are matched on folded text: lower case, without accents, lookalike letters written in Latin. Ordinary documents
+contain instructions to their readers ("Send the form to the town hall", "Run the following command"), so an imperative
+alone is not an injection. A pattern also requires something that concerns only a model: its answer, its instructions,
+its role, a request to write or to judge a text, or the control tokens of its chat format.
 """
 
 import re

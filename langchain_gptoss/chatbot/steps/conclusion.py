@@ -1,4 +1,4 @@
-"""Step "cite": the citations are sent, and the exchange is remembered and recorded."""
+"""Step "cite": send the citations, record the answer, and save the exchange."""
 
 from langchain_core.messages import AIMessage, HumanMessage
 

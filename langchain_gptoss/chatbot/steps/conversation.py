@@ -1,4 +1,4 @@
-"""Step "condense": a follow-up question is completed, and a long conversation is summarized."""
+"""Step "condense": complete a follow-up question, and summarize a long conversation."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Step "check": the question fits the model's context and the domain's policy."""
+"""Step "check": check that the question fits the model's context and the domain's policy."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Steps "retrieve" and "judge": passages are found, and it is decided if they can answer the question."""
+"""Steps "retrieve" and "judge": find passages, and decide whether they can answer the question."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,7 +50,7 @@ def _query(query: str, filter: dict[str, Any] | None, context: StepContext) -> F
 
 
 def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
-    """Decide if the passages can answer the question, and send the sources to the caller."""
+    """Decide whether the passages can answer the question, and send the sources to the caller."""
     answer = yield from call(lambda: _judge(state["answer_state"], context.settings))
     sources = answer.sources if answer.answer_stream is not None else ()
     context.writer.write(

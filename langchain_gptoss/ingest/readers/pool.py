@@ -57,7 +57,7 @@ def read_files(
     Args:
         jobs: The files.
         options: Options of reading.
-        workers: The most worker processes; by default one per core, and fewer or none for few files.
+        workers: Maximum number of worker processes; by default one per core, and fewer or none for few files.
 
     Raises:
         InvalidInputError: `workers` is below 1.

@@ -92,17 +92,17 @@ def sync_documents(
     the vectors nor the embedding model are loaded.
 
     Args:
-        sources: A folder, a file, a pattern or a LangChain loader, or several: all that the index shall contain.
+        sources: A folder, a file, a pattern or a LangChain loader, or several: all documents of the index.
         store: The index's folder, which is created if it is missing; or a LangChain vector store, with `manifest`.
         embeddings: The embedding model or its name; by default the one that the index was made with, and for a new
             index the one that `load_embeddings()` chooses.
-        max_chars: The most characters in one chunk.
-        max_tokens: The most tokens of the embedding model in one chunk, in place of `max_chars`.
-        overlap: The most that a chunk repeats of the previous chunk. Limits that are not given stay as the index was
-            made; a new index gets chunks of 700 characters without overlap.
+        max_chars: Maximum number of characters in one chunk.
+        max_tokens: Maximum number of tokens of the embedding model in one chunk, in place of `max_chars`.
+        overlap: Maximum length that a chunk repeats of the previous chunk. Limits that are not given stay as they
+            are; a new index gets chunks of 700 characters without overlap.
         loaders: Functions that read files with some suffixes, as in `load_documents`.
         max_bytes: The largest file that is read, in bytes.
-        workers: The most worker processes that parse files; by default one per core, and none for few files.
+        workers: Maximum number of worker processes that parse files; by default one per core, and none for few files.
         manifest: The file that lists the contents of a LangChain vector store.
         on_progress: Called as files are indexed; by default there is a progress bar on standard error.
 

@@ -55,12 +55,12 @@ def translate_storage_errors(folder: Path, *, setting: str = _HOME_VARIABLE) -> 
             raise
         raise StorageError(
             f"Cannot write to {str(folder)!r}: {(error.strerror or str(error)).lower()}.",
-            hint=f"Make room or allow writing there, or set {setting} to another folder.",
+            hint=f"Free space or allow writing there, or set {setting} to another folder.",
         ) from error
 
 
 def require_free_space(folder: Path, needed_bytes: int, *, setting: str = _HOME_VARIABLE) -> None:
-    """Check that the disk has room before a large file is written.
+    """Check that the disk has enough space before a large file is written.
 
     Args:
         folder: The folder that will be written to. If it does not exist, its nearest existing parent is checked.
@@ -77,5 +77,5 @@ def require_free_space(folder: Path, needed_bytes: int, *, setting: str = _HOME_
     if free_bytes < needed_bytes:
         raise StorageError(
             f"{needed_bytes / 1e6:.0f} MB are needed in {str(folder)!r} and {free_bytes / 1e6:.0f} MB are free.",
-            hint=f"Make room, or set {setting} to a folder on another disk.",
+            hint=f"Free space, or set {setting} to a folder on another disk.",
         )

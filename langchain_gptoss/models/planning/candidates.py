@@ -47,12 +47,12 @@ class MemoryDemand:
 
     @property
     def fits(self) -> bool:
-        """True if the memory has room."""
+        """True if the free memory is enough."""
         return self.needed_bytes <= self.free_bytes
 
     @property
     def missing_bytes(self) -> int:
-        """Bytes that are missing; negative if there is room."""
+        """Bytes that are missing; negative if more than enough are free."""
         return self.needed_bytes - self.free_bytes
 
 

@@ -58,7 +58,7 @@ class MemoryFootprint:
 def compute_activation_width(*, device: str, dtype: str, experts: str) -> int:
     """Return the bytes per number in activations and KV cache.
 
-    On a CPU packed experts are multiplied in float32, whatever the type of the dense weights is.
+    On a CPU packed experts are multiplied in float32, for every type of the dense weights.
     """
     return 4 if device == "cpu" and (experts == "packed" or dtype == "float32") else int(WIDTHS[dtype])
 

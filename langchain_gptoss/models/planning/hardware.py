@@ -50,7 +50,7 @@ class Gpu:
         total_bytes: Total memory.
         free_bytes: Memory that no process uses now.
         capability: Compute capability, such as (9, 0).
-        bandwidth: Published memory bandwidth in GB/s; a cautious guess for a GPU that is not in the table.
+        bandwidth: Published memory bandwidth in GB/s; a conservative estimate for a GPU that is not in the table.
     """
 
     index: int
@@ -107,7 +107,7 @@ class Hardware:
 
 
 def probe_hardware(
-    *, cpu_kernel: CpuKernel = "none", cpu_kernel_reason: str = "it was not looked for", measure: bool = True
+    *, cpu_kernel: CpuKernel = "none", cpu_kernel_reason: str = "not checked", measure: bool = True
 ) -> Hardware:
     """Return the hardware of this machine, in less than half a second if torch need not be imported.
 
@@ -216,7 +216,7 @@ def _has_gpu_driver() -> bool:
 
 
 def find_gpu_bandwidth(name: str) -> float:
-    """Return a GPU's published memory bandwidth in GB/s, or a cautious guess if its name is not in the table."""
+    """Return a GPU's published memory bandwidth in GB/s, or a conservative estimate if its name is not in the table."""
     return float(next((speed for part, speed in _GPU_BANDWIDTH_GB_S if part in name), _DEFAULT_GPU_BANDWIDTH_GB_S))
 
 

@@ -124,7 +124,7 @@ def _iterate_cpu_quotas(root: Path) -> Iterator[float]:
 def read_memory(root: Path = _ROOT) -> tuple[int, int]:
     """Return total and free memory in bytes, or (0, 0) if the system does not report them.
 
-    Free memory is what can be used without swapping, so file caches count as free.
+    Free memory is the memory that can be used without swapping, so file caches count as free.
     """
     if sys.platform == "darwin":
         total = read_sysctl("hw.memsize")

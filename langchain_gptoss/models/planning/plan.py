@@ -78,12 +78,12 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """True if every memory has room."""
+        """True if every memory is large enough."""
         return all(demand.fits for demand in self.demands)
 
     @property
     def tightest_demand(self) -> MemoryDemand:
-        """Demand on the memory with the least room left."""
+        """Demand on the memory with the fewest bytes left."""
         return max(self.demands, key=lambda demand: demand.missing_bytes)
 
 

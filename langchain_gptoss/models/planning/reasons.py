@@ -19,7 +19,7 @@ def explain_device(
     if device == "cuda":
         names = " and ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in hardware.gpus if gpu.index in gpus)
         if offload:
-            return f"On {names}, with the experts in the machine's memory: the GPU has no room for them."
+            return f"On {names}, with the experts in the machine's memory, because they do not fit into the GPU's."
         if len(gpus) == 1:
             return f"On {names}: a GPU is fastest."
         return (
@@ -27,7 +27,7 @@ def explain_device(
             f"{len(gpus)}."
         )
     if device == "mps":
-        return "On the Apple GPU: it shares the machine's memory, which has room for the unpacked weights."
+        return "On the Apple GPU: it shares the machine's memory, and the unpacked weights fit."
     if gpu_is_too_small:
         return "On the CPU: the GPU has too little free memory."
     return "On the CPU: torch finds no GPU here."

@@ -253,7 +253,7 @@ class StoreCore:
 
     @contextmanager
     def _lock_reading(self, filter: Filter | None) -> Iterator[AllowedKeys | None]:
-        """Lock writers out during the block, and yield the keys that match a filter; None stands for all."""
+        """Lock writers out during the block, and yield the keys that match a filter; None means all."""
         bound = None if filter is None else self._filters.bind(filter)
         while True:
             if bound is not None:

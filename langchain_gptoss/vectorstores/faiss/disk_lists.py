@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Bits = NDArray[np.uint8]
 
 KeySelector = Callable[["VectorIndex", "Keys"], "Mask | None"]
-"""Returns a mask of the keys in a list of an index that are written; None stands for all."""
+"""Returns a mask of the keys in a list of an index that are written; None means all."""
 
 # Vectors kept in memory beside the file take at most the larger of these two.
 MIN_ADDED_BYTES = 2**26
@@ -220,7 +220,7 @@ class DiskIndex(VectorIndex):
         _write_lists(file, parts, copy_empty(self._added), self._select_live)
 
     def _select_live(self, part: VectorIndex, keys: Keys) -> Mask | None:
-        """Return a mask of the keys of a list that are not deleted; None stands for all."""
+        """Return a mask of the keys of a list that are not deleted; None means all."""
         if part is self._added or self.file_count == self._live_count:
             return None
         return self._find_in_file(keys)

@@ -179,7 +179,7 @@ class Column:
 
 
 def _enlarge(array: Any, size: int, *, fill: float = 0) -> Any:
-    """Return an array with room for `size` items; it grows by half so that appending takes constant time."""
+    """Return an array that holds `size` items; it grows by half so that appending takes constant time."""
     if size <= len(array):
         return array
     np = require("numpy", extra="rag")
