@@ -21,7 +21,7 @@ unit_test: $(STAMP)  ## Run the tests that need no model and no network
 test_thorough: export GPTOSS_THOROUGH = 1
 test_thorough: test  ## Run all tests with ten times as many examples
 
-integration_test: $(STAMP)  ## Run the demo model for real
+integration_test: $(STAMP)  ## Run the tests with the real demo model
 	$(BIN)/python -m pytest tests/integration_tests
 
 wheel_test: $(STAMP)  ## Install the wheel into an empty environment and use it there
@@ -39,7 +39,7 @@ lint: $(STAMP)  ## Check style, and report signs of code that is hard to read
 type: $(STAMP)  ## Check types
 	$(BIN)/mypy
 
-clean:  ## Remove what the targets above made in this folder
+clean:  ## Remove the files that the targets above create in this folder
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:

@@ -241,7 +241,7 @@ def ask_systems(llm: Any, documents: Sequence[Document], question: str) -> Itera
 
 
 def measure_rules(data: Path) -> dict[str, Any]:
-    """Measure the rules on both halves; they were written with a look at the first half only."""
+    """Measure the rules on both halves; they were tuned on the first half only."""
     report: dict[str, Any] = {}
     for half, name in enumerate(("seen", "unseen")):
         attacks = [(kind, text) for kind, number, text in load_attacks(data) if number % 2 == half]

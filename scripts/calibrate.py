@@ -186,7 +186,7 @@ def fit_logistic(rows: Any, labels: Any, weights: Any, *, ridge: float = 0.01) -
         rows: One row of features per case.
         labels: 1 for answerable cases, else 0.
         weights: Weights of the cases.
-        ridge: Penalty on the coefficients of standardised features.
+        ridge: Penalty on the coefficients of standardized features.
     """
     mean, deviation = rows.mean(0), rows.std(0) + 1e-9
     design = np.c_[np.ones(len(rows)), (rows - mean) / deviation]

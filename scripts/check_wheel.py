@@ -34,7 +34,7 @@ def main() -> None:
     """Build, install and run.
 
     Raises:
-        CalledProcessError: A step failed; its output stands above.
+        CalledProcessError: A step failed; its output is above.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

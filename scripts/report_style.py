@@ -173,7 +173,7 @@ def check_file(path: Path) -> Iterator[str]:
 
 
 def describe_size(paths: list[Path]) -> str:
-    """Return a table of the figures that tell how large and how plain a code base is."""
+    """Return a table of figures on the size and the style of a code base."""
     lines = {path: path.read_text(encoding="utf-8").count("\n") for path in paths}
     functions = [function for path in paths for function in find_functions(path)]
     lengths = [function.line_count for function in functions]

@@ -69,7 +69,7 @@ def read_result(cell: nbformat.NotebookNode) -> str:
 
 @pytest.fixture(scope="module")
 def executed_notebooks(tmp_path_factory):
-    """The folder with the executed notebooks, and what failed in each."""
+    """The folder with the executed notebooks, and the failures in each."""
     folder = tmp_path_factory.mktemp("notebooks")
     environment = {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
     command = [sys.executable, "-c", RUN_NOTEBOOKS, str(folder), *map(str, NOTEBOOKS)]

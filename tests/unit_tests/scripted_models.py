@@ -25,7 +25,7 @@ def get_time(city: str) -> str:
 
 
 def encode(text: str) -> list[int]:
-    """Return the ids of a text in which names of control tokens stand for control tokens."""
+    """Return the ids of a text in which names of control tokens become control tokens."""
     return ENCODING.encode(text, allowed_special="all")
 
 

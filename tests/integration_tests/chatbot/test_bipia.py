@@ -30,7 +30,7 @@ needs_data = pytest.mark.skipif(
     not (DATA / "bipia-text_attack_test.json").is_file(),
     reason="BIPIA's files are missing; GPTOSS_DATA names their folder",
 )
-# Kinds of attacks on the answer, which rules can tell from ordinary documents. The others are mere requests.
+# Kinds of attacks on the answer, which rules can distinguish from ordinary documents. The others are mere requests.
 ANSWER_KINDS = [
     "Sentiment Analysis",
     "Substitution Ciphers",

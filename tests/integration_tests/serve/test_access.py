@@ -1,4 +1,4 @@
-"""Keys, access labels and sessions: what each caller may see, over real sockets."""
+"""Keys, access labels and sessions: the documents and conversations of each caller, over real sockets."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Shared by the tests of the audit log: logs, records, and what verification finds."""
+"""Shared by the tests of the audit log: logs, records, and the findings of verification."""
 
 import json
 from pathlib import Path

@@ -213,7 +213,7 @@ def test_closing_a_stream_stops_the_model():
 
 
 class AsyncEndlessModel(RecordingModel):
-    """Streams sentences until it is stopped, and says so."""
+    """Streams sentences until it is stopped, and records that it was stopped."""
 
     is_closed: asyncio.Event
     is_started: asyncio.Event

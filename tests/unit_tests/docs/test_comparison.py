@@ -1,4 +1,4 @@
-"""Keeps docs/comparison.md honest: a whole table, sources that resolve, and tests that exist."""
+"""docs/comparison.md: the table is complete, its sources resolve, and the tests that it names exist."""
 
 import ast
 import re

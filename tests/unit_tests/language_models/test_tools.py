@@ -31,7 +31,7 @@ def test_agent_runs_a_whole_loop():
     kinds = [message.type for message in messages]
     assert kinds == ["human", "ai", "tool", "ai", "tool", "ai"]
     assert messages[-1].content == "It rains at noon."
-    # The whole loop stands in the last prompt, reasoning included.
+    # The last prompt contains the whole loop, reasoning included.
     assert read_prompt(llm, 2).count("<|channel|>analysis<|message|>Let me see.") == 2
     assert "<|start|>functions.get_weather<|channel|>commentary to=assistant<|message|>It rains in Nantes.<|end|>" in (
         read_prompt(llm, 2)

@@ -1,4 +1,4 @@
-"""Assets are built once into the cache; errors say what is cached and what is missing."""
+"""Assets are built once into the cache; errors list the cached and the missing assets."""
 
 import os
 import zipfile

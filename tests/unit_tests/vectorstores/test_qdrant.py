@@ -37,7 +37,7 @@ SCALARS = st.one_of(
 ITEMS = st.one_of(SCALARS, st.lists(SCALARS, max_size=2), st.dictionaries(st.sampled_from("ab"), SCALARS, max_size=1))
 VALUES = st.one_of(
     SCALARS,
-    st.lists(ITEMS, min_size=1, max_size=3),  # an empty list is what Qdrant cannot tell from nothing
+    st.lists(ITEMS, min_size=1, max_size=3),  # Qdrant cannot distinguish an empty list from a missing field
     st.dictionaries(st.sampled_from("ab"), st.one_of(SCALARS, st.lists(SCALARS, min_size=1, max_size=2)), max_size=2),
 )
 METADATA = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4)

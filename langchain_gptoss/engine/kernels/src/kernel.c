@@ -14,7 +14,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* What exported functions return; native.py has the same numbers. */
+/* Return codes of the exported functions; native.py has the same numbers. */
 enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2 };
 
 /* Up to this many tokens use 15-bit activations: reading and unpacking weights takes most of the time. For more tokens

@@ -1,4 +1,4 @@
-"""A chatbot with a domain and guard rails: refused questions, blanked injections, judged answers."""
+"""A chatbot with a domain and a guard: refused questions, blanked injections, judged answers."""
 
 import json
 import tomllib

@@ -141,7 +141,7 @@ def test_int8_product_and_rounding(kernel):
 
 @pytest.fixture
 def _fresh_kernel(monkeypatch):
-    """Loads the kernel anew in this test and again after it."""
+    """Load the kernel again in this test and after it."""
     native._load.cache_clear()
     yield
     native._load.cache_clear()

@@ -14,7 +14,7 @@ from langchain_gptoss.ingest.readers.pool import ReadJob, read_files
 from langchain_gptoss.ingest.sources import SourceFile
 
 OPTIONS = create_read_options(None, 1_000_000)
-# Stands in for Python: it speaks the protocol of the worker and starts in milliseconds.
+# Replaces Python: it follows the protocol of the worker and starts in milliseconds.
 STUB_WORKER = """#!/bin/sh
 echo '{}'
 while IFS= read -r line; do

@@ -143,7 +143,7 @@ def test_vectors_in_memory_beside_the_file_are_searched_and_limited(few_in_memor
     store.delete([document.id for document in store.similarity_search("q", 1000)])
     assert len(store.similarity_search("q", 1300)) == 300
     store.add_texts(["x"])
-    assert get_index(store).file_count == 300  # most of what was in the file was deleted
+    assert get_index(store).file_count == 300  # most vectors of the file were deleted
     assert len(store.similarity_search("q", 1300)) == 301
     store.delete()
     assert store.similarity_search("q") == []
@@ -170,7 +170,7 @@ def test_free_memory_decides_where_the_lists_are(tmp_path, free, small_machine):
     info = store.index_info
     assert info.kind == "IVF32,SQ8"
     store.save(tmp_path / "i")
-    small_machine(free)  # the lists take 32,000 bytes; a system that does not tell how much is free says 0
+    small_machine(free)  # the lists take 32,000 bytes; 0 free bytes means that the system reports none
     loaded = FaissStore.load(tmp_path / "i", EMBEDDING)
     if free == 40_000:
         assert loaded.index_info.kind == "IVF32,SQ8,disk"
