@@ -181,7 +181,7 @@ def test_swapped_files_are_detected(tmp_path):
     shutil.copy(two, one)
     assert "head" in find_problem_kinds(one, None)
     shutil.copy(get_companion_path(two, "head"), get_companion_path(one, "head"))
-    assert find_problem_kinds(one, None) == []  # another log as a whole: only the head that was kept elsewhere detects it
+    assert find_problem_kinds(one, None) == []  # another log: only a head kept elsewhere detects it
     assert find_problem_kinds(two, None) == []
 
 
