@@ -110,7 +110,7 @@ def test_ask_refuses_a_question_longer_than_the_context(tmp_path):
     assert re.search(r"9\d\d\d tokens and the model's context holds 8192", result.stderr)
 
 
-def test_the_handbook_answers_in_english_and_french(demo_llm, handbook_store):
+def test_questions_about_the_handbook_are_answered_in_english_and_french(demo_llm, handbook_store):
     bot = create_chatbot(demo_llm, handbook_store.as_retriever())
     expected = {
         "When are refunds paid?": "7 days",

@@ -84,7 +84,7 @@ def test_every_package_is_in_the_table():
     assert {find_package(path) for path in MODULES} - {"__init__"} <= set(LINE_OF)
 
 
-def test_modules_do_not_import_each_other_in_a_circle():
+def test_modules_have_no_import_cycle():
     """Checks lazy imports too. A package's `__init__` that only collects names does not count as a step."""
     imports = {
         name: [other for other in find_imports(path) if NAMES[other].name != "__init__.py"]

@@ -101,7 +101,7 @@ def test_messages_reach_the_prompt():
     ("constructor_effort", "call_effort", "expected"),
     [(None, None, "medium"), ("high", None, "high"), ("high", "low", "low")],
 )
-def test_reasoning_effort(constructor_effort, call_effort, expected):
+def test_reasoning_effort_reaches_the_prompt(constructor_effort, call_effort, expected):
     llm = build_chat_model(ANSWER, reasoning_effort=constructor_effort)
     llm.invoke("Hello", **({"reasoning_effort": call_effort} if call_effort else {}))
     assert f"Reasoning: {expected}" in read_prompt(llm)
@@ -124,7 +124,7 @@ def test_repairs_are_reported():
 
 
 @pytest.mark.parametrize("options", [{"constructor": 5}, {"call": 5}, {"constructor": 50, "call": 5}])
-def test_max_tokens(options):
+def test_max_tokens_limits_the_answer(options):
     llm = build_chat_model(write_final("one two three four five six"), max_tokens=options.get("constructor"))
     message = llm.invoke("Count", **({"max_tokens": options["call"]} if "call" in options else {}))
     assert message.content == "one two"  # three tokens are the header
@@ -183,7 +183,7 @@ async def test_events_stream_the_answer():
     assert "".join(texts) == "Hello there, friend!"
 
 
-def test_tracing_parameters():
+def test_tracing_parameters_name_model_and_options():
     llm = build_chat_model(ANSWER, temperature=0.5, max_tokens=9, stop=["x"])
     assert llm._get_ls_params() == {
         "ls_provider": "gptoss",
@@ -227,7 +227,7 @@ def test_tokens_are_counted_with_the_vocabulary_of_the_model():
     assert llm.get_token_ids("<|end|>") != [200007]
 
 
-def test_profile():
+def test_profile_is_that_of_the_catalogue():
     profile = ChatGptOss(model="gpt-oss-20b").profile
     assert profile["max_input_tokens"] == 131_072
     assert profile["tool_calling"]
@@ -235,7 +235,7 @@ def test_profile():
     assert not profile["image_inputs"]
 
 
-def test_docstring_example_of_the_scripted_engine():
+def test_docstring_example_of_the_scripted_engine_runs():
     engine = ScriptedEngine([[200005, 17196, 200008, 12194, 200002]])
     assert ChatGptOss(model="gpt-oss-20b", engine=engine).invoke("Hello").content == "Hi"
     engine.close()

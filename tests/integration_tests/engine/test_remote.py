@@ -73,7 +73,7 @@ def test_repeated_prompt_comes_from_the_cache(remote):
     assert remote.invoke(QUESTION).usage_metadata["input_token_details"]["cache_read"] > 10
 
 
-def test_length_stop_strings_and_logprobs(remote):
+def test_length_limit_stop_strings_and_logprobs_are_supported(remote):
     assert remote.invoke(QUESTION, max_tokens=3).response_metadata["finish_reason"] == "length"
     assert "Shakespeare" not in remote.invoke(QUESTION, stop=["Shakespeare"]).content
     entries = remote.invoke(QUESTION, max_tokens=5, top_logprobs=2).response_metadata["logprobs"]["content"]
@@ -97,7 +97,7 @@ def test_grammar_of_strict_tools_is_accepted(remote):
     assert message.content or message.tool_calls
 
 
-def test_completions_of_raw_prompts(llama_server):
+def test_raw_prompts_are_completed(llama_server):
     llm = GptOssLLM(model="demo", base_url=llama_server, raw=True, max_tokens=8, temperature=0)
     answers = llm.batch(["The capital of France is", "The capital of Italy is"])
     assert "Paris" in answers[0]
@@ -245,7 +245,7 @@ def test_no_retry_after_the_first_token(misbehaving):
     assert server.posts == 1
 
 
-def test_error_in_the_stream(misbehaving):
+def test_error_in_the_stream_is_raised(misbehaving):
     def answer(handler: Handler, _: int) -> None:
         begin_stream(handler)
         send_event(handler, error={"message": "out of memory"})

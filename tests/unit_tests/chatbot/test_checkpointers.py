@@ -50,7 +50,7 @@ def test_closing_a_chatbot_closes_what_it_opened_and_nothing_else(tmp_path):
             sessions.list("ada")
 
 
-def test_a_forgotten_checkpointer_closes_its_connection(tmp_path):
+def test_a_garbage_collected_checkpointer_closes_its_connection(tmp_path):
     saver = open_checkpointer(tmp_path / "sessions.sqlite")
     connection = saver.conn
     del saver

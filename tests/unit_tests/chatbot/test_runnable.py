@@ -101,7 +101,7 @@ def test_a_short_french_question_is_answered_in_french():
     assert create_chatbot(build_model(), build_retriever()).invoke("Qui a écrit Hamlet ?").language == "fr"
 
 
-def test_the_chatbot_declines_if_no_sentence_answers_by_itself():
+def test_the_chatbot_declines_if_no_passage_supports_the_answer():
     bot = build_chatbot("Yes, 8% for students.", decline_below=0)
     answer = bot.invoke({"question": "Is there express delivery for students abroad tomorrow?"})
     assert answer["abstained"]

@@ -77,7 +77,7 @@ SIMILAR_NAMES = [
 ]
 
 
-def test_similar_names_do_not_lead_into_other_sessions(build_bot):
+def test_sessions_with_similar_names_are_separate(build_bot):
     answers = [f"{number}.90 euros." for number in range(1, 1 + len(SIMILAR_NAMES))]
     documents = [Document(f"Standard delivery of kind {number} costs {number}.90 euros.") for number in range(1, 10)]
     bot = build_bot(*answers, retriever=FixedRetriever(documents=documents), max_passages=10)
@@ -175,7 +175,7 @@ def test_an_invalid_session_raises_an_error(value, config, message):
         bot.invoke(value, config)
 
 
-def test_a_session_without_a_place_to_keep_it_raises_an_error():
+def test_a_session_without_a_checkpointer_raises_an_error():
     with pytest.raises(InvalidInputError, match="keeps no sessions"):
         create_chatbot(build_model(), build_retriever()).invoke(ask("x"))
 

@@ -33,42 +33,42 @@ def check_refused(result, *parts: str) -> None:
         assert part in result.stderr
 
 
-def test_help_and_version():
+def test_help_lists_the_commands_and_version_the_package():
     assert {"demo", "ask", "chat", "serve"} <= set(run("--help").stdout.split())
     assert run("--version").stdout.startswith("langchain-gptoss ")
 
 
-def test_missing_docs(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     check_refused(run("ask", "Hello?", "--docs", str(tmp_path / "none")), "gptoss: ", "none")
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder_is_reported(tmp_path):
     check_refused(run("ask", "Hello?", "--docs", str(tmp_path)), "gptoss: ", ".md")
 
 
-def test_unsupported_file_kinds(tmp_path):
+def test_unsupported_files_are_reported(tmp_path):
     (tmp_path / "picture.png").write_bytes(b"x")
     check_refused(run("chat", "--docs", str(tmp_path)), "picture.png", ".pdf")
 
 
-def test_an_unknown_model(docs):
+def test_an_unknown_model_is_reported(docs):
     check_refused(run("ask", "Hello?", "--docs", str(docs), "--model", "gtp-oss-20b"), "Did you mean gpt-oss-20b")
 
 
-def test_a_folder_that_is_not_a_checkpoint(docs):
+def test_a_folder_without_a_checkpoint_is_reported(docs):
     check_refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(docs)), "has no config.json")
 
 
-def test_a_checkpoint_of_another_architecture(docs, tmp_path):
+def test_a_checkpoint_of_another_architecture_is_reported(docs, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     check_refused(run("ask", "Hello?", "--docs", str(docs), "--model", str(tmp_path)), "'llama'", "'gpt_oss'")
 
 
-def test_an_empty_question(docs):
+def test_an_empty_question_is_reported(docs):
     check_refused(run("ask", "  ", "--docs", str(docs)), "The question is empty")
 
 
-def test_no_network(docs, tmp_path, monkeypatch):
+def test_a_missing_network_is_reported_with_the_missing_assets(docs, tmp_path, monkeypatch):
     monkeypatch.setenv("GPTOSS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
@@ -123,7 +123,7 @@ def test_a_chat_ends_with_an_empty_line(docs, monkeypatch):
     assert run("chat", "--docs", str(docs), stdin="").exit_code == 0
 
 
-def test_serve_without_its_extra_names_it(docs, monkeypatch):
+def test_serve_without_its_extra_names_the_command_to_install_it(docs, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     for name in [name for name in sys.modules if name.startswith("langchain_gptoss.serve")]:
         monkeypatch.delitem(sys.modules, name)

@@ -58,7 +58,7 @@ def run(*arguments: str):
     return CliRunner().invoke(app, ["doctor", *arguments])
 
 
-def test_a_row_for_every_model(hardware):
+def test_the_table_has_a_row_for_every_model(hardware):
     result = run()
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
@@ -69,7 +69,7 @@ def test_a_row_for_every_model(hardware):
     assert hardware.cpu_kernel_reason in result.stdout
 
 
-def test_json_has_the_same_content(hardware):
+def test_json_has_the_rows_of_the_table(hardware):
     found = json.loads(run("--json").stdout)
     assert found["hardware"]["ram_free"] == hardware.ram_free
     assert [row["model"] for row in found["models"]] == ROWS
@@ -90,7 +90,7 @@ def test_models_that_fit_depend_on_the_machine(monkeypatch):
 
 
 @pytest.mark.parametrize("machine", [PC, GPUS, SMALL])
-def test_the_whole_plan_of_one_model(monkeypatch, machine):
+def test_one_model_is_shown_with_its_complete_plan(monkeypatch, machine):
     use_hardware(machine, monkeypatch)
     result = run("--model", "gpt-oss-20b", "--context", "8192", "--users", "2")
     assert result.exit_code == 0
@@ -117,7 +117,7 @@ def test_a_folder_is_planned_from_its_config(pc, tmp_path):
     assert (row["model"], row["experts"], row["dtype"]) == (tmp_path.name, "unpacked", "float32")
 
 
-def test_overrides(pc):
+def test_dtype_and_device_override_the_plan(pc):
     row = json.loads(run("--model", "20b", "--dtype", "bfloat16", "--device", "cpu", "--json").stdout)["models"][0]
     assert (row["device"], row["dtype"]) == ("cpu", "bfloat16")
 
@@ -153,7 +153,7 @@ def test_shapes_have_plans(pc):
         (("--model", "demo", "--experts", "packed"), "not in MXFP4"),
     ],
 )
-def test_invalid_input_is_one_line(pc, arguments, message):
+def test_invalid_input_is_reported_in_one_line(pc, arguments, message):
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -161,12 +161,12 @@ def test_invalid_input_is_one_line(pc, arguments, message):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_folder_of_another_architecture(pc, tmp_path):
+def test_a_folder_of_another_architecture_is_reported(pc, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     assert "'llama'" in run("--model", str(tmp_path)).stderr
 
 
-def test_the_machine_has_the_level_of_its_kernel(monkeypatch):
+def test_the_probed_machine_has_the_kernel_level_and_its_reason(monkeypatch):
     from langchain_gptoss.engine.kernels import native as kernel
     from langchain_gptoss.models.planning import hardware as module
 

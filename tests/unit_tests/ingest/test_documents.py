@@ -138,7 +138,7 @@ def test_loaders_are_synchronized(folder, tmp_path):
     ]
 
 
-def test_directory_loader(folder):
+def test_documents_of_a_directory_loader_have_source_and_language(folder):
     loader = DirectoryLoader(
         str(folder), glob="*.md", loader_cls=TextLoader, loader_kwargs={"encoding": "utf-8"}, use_multithreading=False
     )
@@ -200,7 +200,7 @@ UNCERTAIN = {
 
 
 @pytest.mark.parametrize(("language", "text"), [*ARTICLE_1.items(), *((None, text) for text in UNCERTAIN.values())])
-def test_language_is_named_if_it_is_beyond_doubt(tmp_path, language, text):
+def test_language_is_in_the_metadata_if_it_is_certain(tmp_path, language, text):
     assert load_text(tmp_path, "a.txt", text.encode()).metadata.get("language") == language
     long = "12 5.5 ........ 13\n" * 500 + f"{text} " * 60 + "12 5.5 ........ 13\n" * 500
     assert load_text(tmp_path, "a.txt", long.encode()).metadata.get("language") == language

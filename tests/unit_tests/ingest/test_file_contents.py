@@ -85,7 +85,7 @@ class LineLoader(BaseLoader):
             yield Document(page_content=line, metadata={"source": str(self.path), "line": number})
 
 
-def test_loaders_by_suffix(tmp_path):
+def test_loaders_are_chosen_by_suffix(tmp_path):
     (tmp_path / "a.log").write_text("one\ntwo")
     (tmp_path / "b.pdf").write_text("scan")
     (tmp_path / "c.md").write_text("text")

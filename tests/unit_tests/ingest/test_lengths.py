@@ -8,7 +8,7 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.ingest import create_token_counter
 
 
-def test_token_counter_of_embeddings():
+def test_token_counter_ignores_truncation():
     tokenizers = pytest.importorskip("tokenizers")
     vocabulary = {"[UNK]": 0, "a": 1, "b": 2}
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))

@@ -46,7 +46,7 @@ def test_errors_name_the_remedy(tmp_path):
     assert "e0.md: it is empty" in load_error(tmp_path / "e0.md")
 
 
-def test_supported_suffixes():
+def test_supported_suffixes_are_pinned():
     assert SUPPORTED_SUFFIXES == (
         ".md", ".markdown", ".txt", ".html", ".htm", ".pdf", ".docx", ".pptx", ".xlsx", ".epub", ".csv", ".tsv",
         ".json", ".jsonl", ".eml",

@@ -19,7 +19,7 @@ def test_folder_is_listed_in_order_without_hidden_and_unsupported_files(tmp_path
     assert [document.metadata["title"] for document in documents] == ["a", "é 資料", "b"]
 
 
-def test_file_name_that_is_not_unicode(tmp_path):
+def test_invalid_bytes_in_a_file_name_are_replaced(tmp_path):
     try:
         Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.md")).write_text("x")
     except OSError:
@@ -52,7 +52,7 @@ def test_links_to_folders_are_not_followed(tmp_path):
     assert [d.metadata["source"] for d in load_documents(linked, on_skip=skips.append)] == ["b.md"]
 
 
-def test_patterns_and_lists(tmp_path, monkeypatch):
+def test_patterns_and_lists_select_files(tmp_path, monkeypatch):
     for name in ("docs/a.md", "docs/deep/b.md", "docs/c.txt", "docs/d.png", "other/e.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"text of {name}")

@@ -49,7 +49,7 @@ def test_fenced_code_has_no_structure():
     assert split_texts("```\n# open to the end") == ["```\n# open to the end"]
 
 
-def test_first_heading():
+def test_find_first_heading_ignores_code_and_empty_headings():
     assert find_first_heading("text\n```\n# no\n```\n#\n## *Yes*\n# Later") == "Yes"
     assert find_first_heading("none") == ""
 

@@ -20,7 +20,7 @@ from tests.unit_tests.scripted_models import (
 )
 
 
-def test_agent_runs_a_whole_loop():
+def test_agent_calls_a_tool_and_answers():
     llm = build_chat_model(
         write_call("get_weather", '{"city":"Nantes"}'),
         write_call("get_time", '{"city":"Nantes"}'),
@@ -61,7 +61,7 @@ def test_calls_are_streamed_in_pieces():
     assert all(piece["index"] >= 2 for piece in pieces)  # 0 and 1 are reasoning and text under v1
 
 
-def test_one_answer_may_hold_two_calls():
+def test_one_answer_may_have_two_calls():
     both = (
         write_call("get_weather", '{"city":"Nantes"}', "<|end|>") + "<|start|>assistant" + write_call("get_time", "{}")
     )

@@ -99,7 +99,7 @@ def test_missing_keys_get_the_defaults_of_transformers():
         ({"quantization_config": None}, "bfloat16"),
     ],
 )
-def test_type_of_the_experts(changes, dtype):
+def test_parse_shape_reads_the_type_of_the_experts(changes, dtype):
     assert parse_shape(build_published_config(SHAPES["20b"], **changes)).checkpoint_experts == dtype
 
 

@@ -71,7 +71,7 @@ def test_an_unusable_rewriting_is_replaced_by_both_questions(answer):
     assert search_follow_up(answer, "And express?") == "How much is standard shipping? And express?"
 
 
-def test_a_follow_up_in_french():
+def test_a_follow_up_in_french_is_rewritten_in_french():
     history = [HumanMessage("Combien coûte la livraison standard ?"), AIMessage("Elle coûte 5 euros.")]
     assert (
         search_follow_up("Combien coûte la livraison express ?", "Et en express ?", history)
@@ -95,7 +95,7 @@ def test_without_a_conversation_the_model_is_not_called():
             aware.invoke(bad)
 
 
-def test_a_conversation_without_an_earlier_question():
+def test_a_conversation_without_an_earlier_question_leaves_the_question_unchanged():
     assert search_follow_up("", "And express?", [SystemMessage("Be kind."), AIMessage("Hello!")]) == "And express?"
 
 

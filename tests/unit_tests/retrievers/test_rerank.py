@@ -41,7 +41,7 @@ async def test_a_cross_encoder_orders_documents():
     assert RerankRetriever(retriever=create_fixed(), reranker=OverlapEncoder()).invoke("x") == []
 
 
-def test_other_encoders_work_and_bad_ones_are_refused():
+def test_objects_with_predict_or_score_are_accepted_and_others_refused():
     class Scoring:
         def score(self, pairs):
             return [len(p) for _, p in pairs]
@@ -67,7 +67,7 @@ async def test_a_chat_model_grades_passages():
         assert [(d.id, d.metadata.get("relevance_score")) for d in found] == [("b", 0.95), ("a", 0.2), ("c", None)]
 
 
-def test_without_grades_the_order_stays():
+def test_the_order_is_unchanged_without_grades():
     judge = FakeListChatModel(responses=["They are all very good passages."])
     found = RerankRetriever(retriever=create_fixed(("a", 0.9), ("b", 0.5)), reranker=judge).invoke("x")
     assert [(d.id, d.metadata["relevance_score"]) for d in found] == [("a", 0.9), ("b", 0.5)]

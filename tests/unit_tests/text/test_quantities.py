@@ -27,6 +27,6 @@ def test_same_quantities_need_a_common_unit_where_both_state_one():
     assert not has_same_quantities("5 days", "it takes 6 days")
 
 
-def test_dates():
+def test_extract_dates_finds_months_and_days_in_both_languages():
     assert extract_dates("Le 3 mai 2020, un lundi") == extract_dates("Monday, 3 May 2020") == {"may", "monday"}
     assert extract_dates("You may march") == set()

@@ -36,7 +36,7 @@ def test_same_word_ignores_endings_and_number_formats():
     assert not is_same_word("12", "dozen")
 
 
-def test_missing_words_and_coverage():
+def test_missing_words_lower_the_coverage():
     assert find_missing_words(["gift", "cards"], "We sell cards.") == ["gift"]
     assert calculate_coverage(["gift", "cards"], "We sell cards.") == 0.5
     assert calculate_coverage([], "anything") == 0

@@ -117,7 +117,7 @@ def test_search_returns_the_nearest_documents_with_their_cosine(store, k):
     assert get_texts(by_vector) == [text for text, _ in found]
 
 
-async def test_async_search(store):
+async def test_async_search_returns_the_nearest_documents(store):
     found = await store.asimilarity_search_with_score(QUERY, k=3)
     assert_results([(document.page_content, score) for document, score in found], search_by_brute_force(QUERY)[:3])
 
@@ -248,7 +248,7 @@ def test_filters_of_qdrant_are_passed_on(make_store):
     ("distance", "metric"),
     [(models.Distance.DOT, "inner_product"), (models.Distance.EUCLID, "l2"), (models.Distance.COSINE, "cosine")],
 )
-def test_relevance_for_other_distances(distance, metric):
+def test_relevance_for_other_distances_is_the_same_in_qdrant(distance, metric):
     client = QdrantClient(":memory:")
     client.create_collection("d", vectors_config=models.VectorParams(size=SIZE, distance=distance))
     theirs = QdrantVectorStore(client, "d", MODEL, distance=distance, metadata_payload_key="about it")

@@ -73,7 +73,7 @@ def test_incomplete_character_does_not_reach_into_the_next_message():
         ("", "", ""),
     ],
 )
-def test_malformed_output_is_read_as_it_was_meant(completion, reasoning, answer):
+def test_malformed_output_is_repaired(completion, reasoning, answer):
     assert read(completion) == (reasoning, answer)
 
 
@@ -127,7 +127,7 @@ def test_real_output_is_read(completion, reasoning, text, calls, repair_count):
 
 
 @pytest.mark.parametrize("completion", REAL_OUTPUT)
-def test_output_cut_at_any_token_gives_the_beginning(completion):
+def test_truncated_output_gives_a_prefix_of_the_answer(completion):
     ids = encode(completion)
     complete = parse(ids)
     for size in range(len(ids)):

@@ -89,7 +89,7 @@ def test_merged_chunks_are_rendered_like_messages():
     )
 
 
-def test_every_special_token_stays_text_wherever_it_is_written():
+def test_control_tokens_stay_text_in_every_field():
     tokens = sorted(ENCODING.special_tokens_set)
     text = " ".join(tokens)
     messages = [

@@ -138,7 +138,7 @@ async def test_on_failure_decides_if_the_model_fails(model, why, on_failure, all
     assert (verdict.category, verdict.message) == (("", "") if allowed else ("unchecked", "Not now."))
 
 
-async def test_a_late_model_gives_no_verdict():
+async def test_a_model_that_exceeds_the_timeout_gives_no_verdict():
     released = threading.Event()
     guard = PolicyGuard(policy=POLICY, model=StuckModel(released=released), timeout=0.05)
     try:

@@ -54,7 +54,7 @@ def test_the_steps_pass_the_state_on_and_write_chunks(state, context, chunks):
     assert state["answer_state"].answer == ""  # the state before is unchanged
 
 
-def test_nothing_is_written_after_the_caller_has_left(state, context, chunks):
+def test_nothing_is_written_after_the_caller_stops_reading(state, context, chunks):
     state = run_steps(state, context, retrieve_documents, judge_passages)
     context.writer.abandoned.set()
     chunks.clear()

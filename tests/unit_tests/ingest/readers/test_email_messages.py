@@ -6,7 +6,7 @@ from tests.unit_tests.ingest.readers.helpers import load_text, read_skip_reason
 from tests.unit_tests.ingest.sample_files import create_eml
 
 
-def test_email_headers_text_and_attachments(tmp_path):
+def test_email_text_has_headers_and_names_of_attachments(tmp_path):
     data = create_eml(
         "Where is it?", text="Hello,\n\n# not a heading\n", html="<p>no</p>", attached={"bill.pdf": b"%PDF"}
     )

@@ -12,7 +12,7 @@ from tests.unit_tests.ingest.readers.helpers import load_text, read_skip_reason
 from tests.unit_tests.ingest.sample_files import create_docx, create_epub, create_zip
 
 
-def test_word_headings_paragraphs_and_tables(tmp_path):
+def test_word_headings_paragraphs_and_tables_become_markdown(tmp_path):
     pytest.importorskip("mammoth")
     data = create_docx(
         (1, "Returns"), "You may return_it within 30 days.", (2, "Costs"), [["Kind", "Price"], ["Small", "5"]]
@@ -71,7 +71,7 @@ def test_excel_reads_visible_sheets_as_lists(tmp_path):
     )
 
 
-def test_epub_in_reading_order(tmp_path):
+def test_epub_chapters_are_in_reading_order(tmp_path):
     document = load_text(
         tmp_path, "a.epub", create_epub("<h1>One</h1><p>first</p>", "<h1>Two</h1><p>second</p>", title="Big Book")
     )

@@ -60,7 +60,7 @@ def test_files_are_read_here_if_no_process_can_be_started(jobs, monkeypatch, exe
         assert contents.documents[0].metadata["source"] == source
 
 
-def test_crash_costs_one_file(tmp_path, stub_worker):
+def test_crash_skips_only_one_file(tmp_path, stub_worker):
     jobs = write_jobs(tmp_path, ["crash.html", "broken.html", *(f"{n}.html" for n in range(6))])
     results = {job.file.source: contents for job, contents in read_files(jobs, OPTIONS, 2)}
     crash, broken = results.pop("crash.html"), results.pop("broken.html")
@@ -70,7 +70,7 @@ def test_crash_costs_one_file(tmp_path, stub_worker):
     assert all(contents.documents[0].metadata == {"page": 1} for contents in results.values())
 
 
-def test_hang_costs_one_file(tmp_path, stub_worker, monkeypatch):
+def test_hang_skips_only_one_file(tmp_path, stub_worker, monkeypatch):
     monkeypatch.setattr(pool, "_FILE_TIMEOUT_S", 3.0)
     jobs = write_jobs(tmp_path, ["hang.html", *(f"{n}.html" for n in range(6))])
     results = {job.file.source: contents for job, contents in read_files(jobs, OPTIONS, 2)}

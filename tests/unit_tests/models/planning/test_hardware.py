@@ -74,7 +74,7 @@ def test_torch_is_not_imported_without_a_gpu_driver(monkeypatch):
 
 
 @pytest.mark.parametrize("is_available", [True, False])
-def test_apple_gpus(monkeypatch, is_available):
+def test_apple_gpus_are_detected_by_torch(monkeypatch, is_available):
     monkeypatch.setattr(hardware.platform, "system", lambda: "Darwin")
     monkeypatch.setattr(hardware.platform, "machine", lambda: "arm64")
     mps = type("mps", (), {"is_available": staticmethod(lambda: is_available)})

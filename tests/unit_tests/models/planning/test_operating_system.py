@@ -69,7 +69,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @reads_linux_files
-def test_memory_without_limits(root):
+def test_unlimited_memory_is_that_of_the_machine(root):
     assert operating_system.read_memory(root) == (32_768_000_000, 20_480_000_000)
     assert operating_system.read_cpu_name(root) == "AMD EPYC 9000"
     assert operating_system.read_cpu_flags(root).split() == EPYC.split()
@@ -98,7 +98,7 @@ def test_memory_limit_in_cgroup_version_1(root):
 
 
 @reads_linux_files
-def test_memory_limit_if_the_group_path_is_the_hosts(root):
+def test_memory_limit_in_a_container_with_the_group_path_of_the_host(root):
     write_file(root / "proc/self/cgroup", "0::/docker/0123abcd\n")
     write_file(root / "sys/fs/cgroup/memory.max", "8000000000\n")
     write_file(root / "sys/fs/cgroup/memory.current", "9000000000\n")
@@ -137,7 +137,7 @@ def test_cpu_quota_in_cgroup_version_1(root, monkeypatch):
 
 
 @reads_linux_files
-def test_missing_files_are_no_errors(tmp_path):
+def test_missing_files_raise_no_error(tmp_path):
     assert operating_system.read_memory(tmp_path) == (0, 0)
     assert operating_system.read_cpu_name(tmp_path)
     assert operating_system.read_cpu_flags(tmp_path) == ""
@@ -160,7 +160,7 @@ def use_macos(monkeypatch: pytest.MonkeyPatch, machine: str, **sysctl: str) -> N
     monkeypatch.setattr(operating_system, "_run_command", run_command)
 
 
-def test_macos(monkeypatch):
+def test_macos_values_come_from_sysctl_and_vm_stat(monkeypatch):
     names = {"machdep__cpu__brand_string": "Apple M4", "hw__physicalcpu": "10", "hw__memsize": "16000000000"}
     use_macos(monkeypatch, "arm64", **names)
     assert operating_system.read_cpu_name() == "Apple M4"
@@ -169,19 +169,19 @@ def test_macos(monkeypatch):
     assert operating_system.read_memory() == (16_000_000_000, 1000 * 16384)
 
 
-def test_macos_on_intel(monkeypatch):
+def test_macos_on_intel_reads_cpu_features(monkeypatch):
     use_macos(monkeypatch, "x86_64", machdep__cpu__features="FMA", machdep__cpu__leaf7_features="AVX2")
     assert operating_system.read_cpu_flags() == "FMA AVX2"
     assert operating_system.read_memory() == (0, 0)
     assert operating_system.count_physical_cores() >= 1
 
 
-def test_failed_commands_are_no_errors():
+def test_failed_commands_return_an_empty_string():
     assert operating_system._run_command("a-command-that-does-not-exist") == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="simulates Windows without its libraries")
-def test_windows_without_its_libraries(monkeypatch):
+def test_windows_without_libraries_has_default_values(monkeypatch):
     monkeypatch.setattr(operating_system.sys, "platform", "win32")
     assert operating_system.read_cpu_flags() == ""
     assert operating_system.read_memory() == (0, 0)

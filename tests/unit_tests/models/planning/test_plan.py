@@ -54,7 +54,7 @@ from tests.unit_tests.models.planning.machines import (
         ("demo", MAC_16, ("mps", (), False, "unpacked", "bfloat16", True)),
     ],
 )
-def test_automatic_choice(model, hardware, expected):
+def test_device_experts_and_type_are_chosen_by_hardware(model, hardware, expected):
     plan = plan_model(model, hardware)
     assert (plan.device, plan.gpus, plan.offload, plan.experts, plan.dtype, plan.fits) == expected
     assert plan.fits == (not plan.advice)

@@ -15,7 +15,7 @@ from langchain_gptoss.retrievers.bm25 import persistence
 from tests.unit_tests.retrievers.bm25.helpers import DOCUMENTS, create_retriever
 
 
-def test_save_and_load(tmp_path):
+def test_loaded_index_returns_the_same_results(tmp_path):
     folder = tmp_path / "données" / "索引"
     bm25 = BM25Retriever.from_documents(DOCUMENTS, language="en", k=3)
     bm25.delete(["b"])
@@ -30,7 +30,7 @@ def test_save_and_load(tmp_path):
     assert b"pickle" not in (folder / persistence.ARCHIVE).read_bytes()
 
 
-def test_save_and_load_an_empty_index(tmp_path):
+def test_empty_index_can_be_saved_and_loaded(tmp_path):
     BM25Retriever().save(tmp_path)
     empty = BM25Retriever.load(tmp_path)
     assert empty.invoke("x") == []

@@ -96,12 +96,12 @@ def test_filter_finds_the_lowest_of_many_documents():
 
 
 @pytest.mark.parametrize("bad", [{"filter": 5}, {"filter": {"year": {"$near": 1}}}, {"k": 0}])
-def test_bad_options_are_refused(bad):
+def test_invalid_search_options_are_refused(bad):
     with pytest.raises(InvalidInputError):
         create_retriever().invoke("shipping", **bad)
 
 
-def test_bad_constructor_arguments_are_refused():
+def test_invalid_constructor_arguments_are_refused():
     with pytest.raises(ValueError, match="k is 0"):
         BM25Retriever(k=0)
     with pytest.raises(InvalidInputError, match="4 documents and 1 ids"):

@@ -70,7 +70,7 @@ def test_vectors_in_eight_bits_are_approximate():
         assert vector == pytest.approx(normalize(vectors[id_]), abs=0.02)
 
 
-def test_empty_store_and_invalid_batch_size():
+def test_empty_store_yields_nothing_and_batch_size_must_be_positive():
     assert list(FaissStore(EMBEDDING).iterate_with_vectors()) == []
     with pytest.raises(InvalidInputError, match="batch_size is 0"):
         FaissStore(EMBEDDING).iterate_with_vectors(0)

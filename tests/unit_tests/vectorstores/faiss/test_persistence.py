@@ -48,7 +48,7 @@ def assert_intact(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["index", "資料 é ß #%?&'", "nested/deeper/store"])
-def test_save_and_load(tmp_path, name):
+def test_loaded_store_returns_the_same_results(tmp_path, name):
     store = FaissStore(EMBEDDING)
     texts = ["un\u2028deux\r\nthree", "日本語", "lone \ud800 surrogate"]
     metadatas = [{"é": [1, {"n": None}]}, {"page": 2}, {}]

@@ -93,7 +93,7 @@ def test_filter_is_applied_before_the_search(as_callable):
     assert len(store.similarity_search("query", 1000, filter=where)) == len(inside)
 
 
-def test_filter_on_missing_keys_and_none():
+def test_filter_for_none_does_not_match_missing_keys():
     store = FaissStore.from_texts(["a", "b"], EMBEDDING, [{"x": None}, {}])
     assert [d.page_content for d in store.similarity_search("a", filter={"x": None})] == ["a"]
     assert store.similarity_search("a", filter={"nowhere": 1}) == []
@@ -245,7 +245,7 @@ def test_retriever_returns_eight_documents_by_default(options):
     assert chosen.search_kwargs == {"k": 8, "filter": {"group": 1}}
 
 
-async def test_retriever_with_threshold():
+async def test_retriever_with_threshold_drops_lower_scores():
     store, _ = fill_store(50)
     options = {"k": 50, "score_threshold": 0.3}
     retriever = store.as_retriever(search_type="similarity_score_threshold", search_kwargs=options)
