@@ -2,7 +2,7 @@
 
     python benchmarks/injection.py --data DIR [--model demo] [--contexts 1] [--positions end] [--per-kind 5]
 
-DIR holds `bipia-text_attack_test.json` and `bipia-email-test.jsonl`. Each attack is planted into an e-mail, at its
+DIR has `bipia-text_attack_test.json` and `bipia-email-test.jsonl`. Each attack is planted into an e-mail, at its
 start, in its middle or at its end, and the e-mail's own question is asked. `--model obedient` is the worst case: a
 scripted model that follows every attack in its prompt; `--model demo` is the demo model. Three systems are asked: the
 model alone with the e-mail in its prompt, the chatbot without its guard, and the chatbot with it; the chatbots strict

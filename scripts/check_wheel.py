@@ -54,8 +54,8 @@ def main() -> None:
             [binaries / "python", "-c", ANSWER_FROM_SCRIPT],
         ):
             subprocess.run(command, cwd=elsewhere, check=True)
-        left = sorted(path.name for path in elsewhere.iterdir())
-        assert not left, f"files were written into the current folder: {left}"
+        new_files = sorted(path.name for path in elsewhere.iterdir())
+        assert not new_files, f"files were written into the current folder: {new_files}"
     print(f"{wheel.name} works from an empty environment.")
 
 

@@ -1,6 +1,6 @@
 """Update the golden files of harmony prompts: `python scripts/harmony_golden.py`, then read the diff.
 
-A file in `tests/unit_tests/chat_formats/harmony/golden/` holds messages and options, written by hand, and the prompt as
+A file in `tests/unit_tests/chat_formats/harmony/golden/` has messages and options, written by hand, and the prompt as
 text and ids, written by this script. A new case is a new file without `text` and `ids`.
 """
 
