@@ -24,7 +24,7 @@ def merge_reference(schema: Mapping[str, Any], root: Any) -> Mapping[str, Any]:
 
 
 def inline_references(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a schema with its local references replaced by their targets, so that it can stand inside another one.
+    """Return a schema with its local references replaced by their targets, so that it can be part of another schema.
 
     A reference inside its own target becomes the empty schema, which allows any value.
     """

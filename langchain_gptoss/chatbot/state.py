@@ -1,4 +1,4 @@
-"""State and context of one answer: what the steps receive, return and write to."""
+"""State and context of one answer, which the steps receive, and the writer of its output."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def serve_chatbot(
 
 
 def _choose_session_file() -> str:
-    """Return the file for conversations in the user's data folder, and tell the user its path."""
+    """Return the file for conversations in the user's data folder, and show its path to the user."""
     from langchain_gptoss.models.download.cache_directory import data_directory
 
     file = data_directory() / "sessions.sqlite"

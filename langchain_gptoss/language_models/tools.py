@@ -87,7 +87,7 @@ def read_tools(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -
     names = [tool.name for tool in converted]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInputError(
-            f"Two tools are called {duplicates[0]!r}, and the model could not tell them apart.",
+            f"Two tools are called {duplicates[0]!r}, and the model cannot distinguish them.",
             hint="Rename one of them.",
         )
     return tuple(converted)

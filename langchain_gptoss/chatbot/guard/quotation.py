@@ -1,4 +1,4 @@
-"""Passages as quotations: between unforgeable marks, with source and heading, and without injections.
+"""Passages as quotations: between delimiters that cannot be forged, with source and heading, without injections.
 
 The marks carry a code that is computed from the passages. A text that would close its own quotation must contain the
 code, but containing it changes the code. So the same passages give the same prompt, and no secret is needed.

@@ -64,7 +64,7 @@ class RuleSet:
     Attributes:
         sentence_rules: Rules that are tried where a sentence begins.
         keyword_rules: Rules that are tried on texts with one of their keywords.
-        prefix: Words that may stand before the verb of a sentence, such as "please" or "you must".
+        prefix: Words that may precede the verb of a sentence, such as "please" or "you must".
     """
 
     sentence_rules: tuple[Rule, ...]
