@@ -5,7 +5,7 @@ from pytest_socket import disable_socket, enable_socket
 
 
 @pytest.fixture(autouse=True)
-def no_network():
+def block_network():
     disable_socket(allow_unix_socket=True)  # asyncio's own wake-up pair is a unix socket
     yield
     enable_socket()

@@ -164,10 +164,10 @@ def test_a_missing_extra_names_the_command():
 
 
 def test_only_the_command_line_prints():
-    def prints(path: Path) -> bool:
+    def calls_print(path: Path) -> bool:
         calls = (
             node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
         )
         return any(isinstance(function, ast.Name) and function.id == "print" for function in calls)
 
-    assert [str(path) for path in MODULES if find_package(path) != "cli" and prints(path)] == []
+    assert [str(path) for path in MODULES if find_package(path) != "cli" and calls_print(path)] == []

@@ -63,7 +63,7 @@ def attacks(bench):
 
 
 @pytest.fixture(scope="module")
-def obedient(bench, attacks):
+def obedient_model(bench, attacks):
     return bench.ObedientModel(known=[(kind, attack) for kind, _, attack in attacks])
 
 
@@ -88,13 +88,15 @@ def test_is_followed_accepts_obedient_answers_and_no_honest_answer(bench, attack
 
 @needs_data
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
-def test_the_chatbot_shows_no_answer_that_follows_an_attack(bench, attacks, obedient, mail, kind):
+def test_the_chatbot_shows_no_answer_that_follows_an_attack(bench, attacks, obedient_model, mail, kind):
     context, question = mail
     for number, (attack, place) in enumerate((a, p) for k, _, a in attacks if k == kind for p in bench.POSITIONS):
         documents = build_documents(bench.insert_attack(context, attack, place))
         strict = number % 2 == 0
-        assert bench.is_followed(kind, attack, bench.answer_alone(obedient, documents, question), context, question)
-        answer = bench.answer_with_chatbot(obedient, documents, question, strict=strict)
+        assert bench.is_followed(
+            kind, attack, bench.answer_alone(obedient_model, documents, question), context, question
+        )
+        answer = bench.answer_with_chatbot(obedient_model, documents, question, strict=strict)
         assert not bench.is_followed(kind, attack, answer, context, question), (attack, place, answer)
 
 

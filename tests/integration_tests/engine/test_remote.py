@@ -180,7 +180,7 @@ def send_event(handler: Handler, **data: Any) -> None:
 
 
 @pytest.fixture
-def misbehaving() -> Iterator[Callable[..., tuple[ChatGptOss, MisbehavingServer]]]:
+def start_misbehaving_server() -> Iterator[Callable[..., tuple[ChatGptOss, MisbehavingServer]]]:
     created = []
 
     def make(answer: Answer, **options: Any) -> tuple[ChatGptOss, MisbehavingServer]:
@@ -206,74 +206,78 @@ def answer_hi(handler: Handler) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_busy_server_is_asked_again(misbehaving, status):
+def test_busy_server_is_asked_again(start_misbehaving_server, status):
     def answer(handler: Handler, post: int) -> None:
         if post == 1:
             write(handler, status, {"error": "busy"}, Retry_After="0.01")
         else:
             answer_hi(handler)
 
-    llm, server = misbehaving(answer)
+    llm, server = start_misbehaving_server(answer)
     assert llm.invoke("Hello").content == "Hi"
     assert server.posts == 2
 
 
-def test_number_of_retries_is_limited(misbehaving):
-    llm, server = misbehaving(lambda h, _: write(h, 503, {"error": "still busy"}, Retry_After="0.01"), max_retries=1)
+def test_number_of_retries_is_limited(start_misbehaving_server):
+    llm, server = start_misbehaving_server(
+        lambda h, _: write(h, 503, {"error": "still busy"}, Retry_After="0.01"), max_retries=1
+    )
     with pytest.raises(RemoteServerError, match="answered 503: still busy"):
         llm.invoke("Hello")
     assert server.posts == 2
 
 
-def test_error_quotes_the_server(misbehaving):
-    llm, server = misbehaving(lambda h, _: write(h, 400, {"error": {"message": "no such thing", "code": 400}}))
+def test_error_quotes_the_server(start_misbehaving_server):
+    llm, server = start_misbehaving_server(
+        lambda h, _: write(h, 400, {"error": {"message": "no such thing", "code": 400}})
+    )
     with pytest.raises(RemoteServerError, match="answered 400: no such thing"):
         llm.invoke("Hello")
     assert server.posts == 1
 
 
-def test_no_retry_after_the_first_token(misbehaving):
+def test_no_retry_after_the_first_token(start_misbehaving_server):
     def answer(handler: Handler, _: int) -> None:
         begin_stream(handler)
         send_event(handler, tokens=HI, stop=False)
         handler.connection.shutdown(socket.SHUT_RDWR)
 
-    llm, server = misbehaving(answer)
+    llm, server = start_misbehaving_server(answer)
     texts = []
     with pytest.raises(RemoteServerError, match=r"without a reason|broke off"):
         texts.extend(chunk.content for chunk in llm.stream("Hello"))
     assert server.posts == 1
 
 
-def test_error_in_the_stream_is_raised(misbehaving):
+def test_error_in_the_stream_is_raised(start_misbehaving_server):
     def answer(handler: Handler, _: int) -> None:
         begin_stream(handler)
         send_event(handler, error={"message": "out of memory"})
 
-    llm, _ = misbehaving(answer)
+    llm, _ = start_misbehaving_server(answer)
     with pytest.raises(RemoteServerError, match="broke off: out of memory"):
         llm.invoke("Hello")
 
 
-def test_invalid_event_is_an_error(misbehaving):
+def test_invalid_event_is_an_error(start_misbehaving_server):
     def answer(handler: Handler, _: int) -> None:
         begin_stream(handler)
         handler.wfile.write(b"data: <html>\n\n")
 
-    llm, _ = misbehaving(answer)
+    llm, _ = start_misbehaving_server(answer)
     with pytest.raises(RemoteServerError, match="does not follow the protocol"):
         llm.invoke("Hello")
 
 
-def test_silent_server_times_out(misbehaving):
+def test_silent_server_times_out(start_misbehaving_server):
     release = threading.Event()
-    llm, _ = misbehaving(lambda *_: release.wait(30), timeout=0.2)
+    llm, _ = start_misbehaving_server(lambda *_: release.wait(30), timeout=0.2)
     with pytest.raises(RemoteServerError, match=r"silent for 0\.2 seconds"):
         llm.invoke("Hello")
     release.set()
 
 
-def test_cancelling_does_not_wait_for_a_silent_server(misbehaving):
+def test_cancelling_does_not_wait_for_a_silent_server(start_misbehaving_server):
     """The reader does not wait for the next byte, and the server notices the closed connection."""
     is_disconnected = threading.Event()
 
@@ -284,7 +288,7 @@ def test_cancelling_does_not_wait_for_a_silent_server(misbehaving):
         if handler.connection.recv(1) == b"":
             is_disconnected.set()
 
-    llm, _ = misbehaving(answer)
+    llm, _ = start_misbehaving_server(answer)
     stream = llm.stream("Hello")
     next(stream)
     stream.close()

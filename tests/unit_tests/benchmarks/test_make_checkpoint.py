@@ -34,7 +34,7 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def loaded(tiny):
+def loaded_model(tiny):
     """The model, unpacked by transformers, and its loading report."""
     return GptOssForCausalLM.from_pretrained(
         tiny, dtype=torch.float32, quantization_config=Mxfp4Config(dequantize=True), output_loading_info=True
@@ -55,8 +55,8 @@ def read_tensors(folder):
     return tensors
 
 
-def test_tensors_match_those_of_transformers(tiny, loaded):
-    model, report = loaded
+def test_tensors_match_those_of_transformers(tiny, loaded_model):
+    model, report = loaded_model
     assert not any(report.values())
     tensors, expected = read_tensors(tiny), model.state_dict()
     for name, tensor in tensors.items():
@@ -75,8 +75,8 @@ def test_tensors_match_those_of_transformers(tiny, loaded):
     assert packed == {name.removesuffix("_scales") for name in tensors if name.endswith("_scales")}
 
 
-def test_activations_stay_near_one_in_all_layers(loaded):
-    model, _ = loaded
+def test_activations_stay_near_one_in_all_layers(loaded_model):
+    model, _ = loaded_model
     with torch.inference_mode():
         output = model(torch.arange(200)[None], output_hidden_states=True)
     assert output.logits.isfinite().all()
@@ -174,11 +174,11 @@ def test_small_vocabularies_have_the_control_tokens(tiny):
     assert tokenizer.decode(tokenizer.encode("Été <|end|>")) == "Été <|end|>"
 
 
-def test_the_gguf_file_has_the_same_weights(tiny, loaded):
+def test_the_gguf_file_has_the_same_weights(tiny, loaded_model):
     gguf = pytest.importorskip("gguf")
     reader = gguf.GGUFReader(tiny.with_suffix(".gguf"))
     found = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
-    model, _ = loaded
+    model, _ = loaded_model
     for number, layer in enumerate(model.model.layers):
         experts, prefix = layer.mlp.experts, f"blk.{number}."
         gate_up = experts.gate_up_proj.detach().transpose(1, 2).numpy()

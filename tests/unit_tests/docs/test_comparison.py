@@ -17,7 +17,7 @@ BODY = TEXT.partition("## Sources")[0]
 NAMED_TESTS = re.findall(r"\[`(tests/[\w/.]+)::([\w:]+)`\]\(\.\./([\w/.]+)\)", TEXT)
 
 
-def numbers(text: str) -> list[str]:
+def find_source_numbers(text: str) -> list[str]:
     return re.findall(r"\[\^(\d+)\]", text)
 
 
@@ -35,16 +35,16 @@ def test_every_cell_has_a_source_and_every_source_a_cell():
     assert len(set(defined)) == len(defined)
     for row in ROWS:
         for cell in row[1:]:
-            assert numbers(cell), f"{row[0]}: {cell}"
-    assert set(numbers(BODY)) == set(defined)
+            assert find_source_numbers(cell), f"{row[0]}: {cell}"
+    assert set(find_source_numbers(BODY)) == set(defined)
 
 
 def test_the_sources_are_tests_here_and_code_elsewhere():
     sources = dict(SOURCES)
     for row in ROWS:
-        for number in numbers(row[1]):
+        for number in find_source_numbers(row[1]):
             assert "::" in sources[number], f"{row[0]}: no test"
-        for number in numbers("".join(row[2:])):
+        for number in find_source_numbers("".join(row[2:])):
             assert re.search(r"`[\w/]+\.(py|go)`|\bRun\b", sources[number]), f"{row[0]}: no line of code"
 
 

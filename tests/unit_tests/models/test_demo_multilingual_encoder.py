@@ -45,20 +45,33 @@ def build_model_file() -> bytes:
 def build_weights() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
 
-    def normal(*shape: int) -> np.ndarray:
+    def draw_normal(*shape: int) -> np.ndarray:
         return random.normal(size=shape).astype(np.float32) / math.sqrt(shape[0])
 
     features = WIDTH + 3 * CHANNELS
-    made = {f"q{block + 1}": random.integers(0, 64, (5, WIDTH), dtype=np.uint8) for block in range(BLOCKS)}
-    made |= {"scale": normal(BLOCKS), "lo": normal(BLOCKS), "eps": np.float32(1e-6), "bits": np.array([6])}
+    weights = {f"q{block + 1}": random.integers(0, 64, (5, WIDTH), dtype=np.uint8) for block in range(BLOCKS)}
+    weights |= {"scale": draw_normal(BLOCKS), "lo": draw_normal(BLOCKS), "eps": np.float32(1e-6), "bits": np.array([6])}
     for size in (2, 3, 5):
-        made |= {f"proj{size}": normal(WIDTH, CHANNELS), f"proj_b{size}": normal(CHANNELS)}
-        made |= {f"ln_g{size}": normal(CHANNELS), f"ln_b{size}": normal(CHANNELS)}
+        weights |= {f"proj{size}": draw_normal(WIDTH, CHANNELS), f"proj_b{size}": draw_normal(CHANNELS)}
+        weights |= {f"ln_g{size}": draw_normal(CHANNELS), f"ln_b{size}": draw_normal(CHANNELS)}
         for layer in (1, 2):
-            made |= {f"w{layer}_{size}": normal(size * CHANNELS, CHANNELS), f"b{layer}_{size}": normal(CHANNELS)}
-    made |= {"ln_g": normal(features), "ln_b": normal(features), "cnn_W": normal(features, 320), "cnn_b": normal(320)}
-    made |= {"d0": normal(320, 320), "p1": normal(320, 320), "d1": normal(320, 320), "d2": normal(320, 320)}
-    return made | {"p3": normal(320, 512), "d3": normal(320, 512)}
+            weights |= {
+                f"w{layer}_{size}": draw_normal(size * CHANNELS, CHANNELS),
+                f"b{layer}_{size}": draw_normal(CHANNELS),
+            }
+    weights |= {
+        "ln_g": draw_normal(features),
+        "ln_b": draw_normal(features),
+        "cnn_W": draw_normal(features, 320),
+        "cnn_b": draw_normal(320),
+    }
+    weights |= {
+        "d0": draw_normal(320, 320),
+        "p1": draw_normal(320, 320),
+        "d1": draw_normal(320, 320),
+        "d2": draw_normal(320, 320),
+    }
+    return weights | {"p3": draw_normal(320, 512), "d3": draw_normal(320, 512)}
 
 
 @pytest.fixture(scope="module")

@@ -106,10 +106,10 @@ def test_control_tokens_stay_text_in_every_field():
         ToolMessage("a", tool_call_id="1"),
     ]
 
-    def controls(ids: list[int]) -> list[int]:
+    def collect_control_ids(ids: list[int]) -> list[int]:
         return [token_id for token_id in ids if ENCODING.is_special_token(token_id)]
 
-    assert controls(FORMAT.render(messages, PromptOptions(tools=(tool,)))) == controls(
+    assert collect_control_ids(FORMAT.render(messages, PromptOptions(tools=(tool,)))) == collect_control_ids(
         FORMAT.render(plain, PromptOptions(tools=(Tool(name="now"),)))
     )
 

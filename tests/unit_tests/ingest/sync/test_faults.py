@@ -173,11 +173,11 @@ def test_full_disk_is_reported(docs, tmp_path, monkeypatch):
     synchronize(docs, tmp_path / "index")
     (docs / "new.md").write_text("new")
 
-    def full(*_: object, **__: object) -> None:
+    def raise_disk_full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", full)
+        patch.setattr("os.fsync", raise_disk_full)
         with pytest.raises(GptOssError, match=r"the disk is full\. Free some space"):
             synchronize(docs, tmp_path / "index")
     assert synchronize(docs, tmp_path / "index").chunk_count == 7

@@ -23,7 +23,7 @@ from tests.unit_tests.models.checkpoint_files import (
 
 
 @pytest.fixture
-def cached(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cached_model(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The checkpoint as the hub's client stores it: content under its checksum, names as links."""
     storage = tmp_path / "hub" / "models--some--model"
     snapshot = storage / "snapshots" / ("1" * 40)
@@ -48,26 +48,26 @@ def unreachable_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HfApi, "model_info", fail)
 
 
-def test_cached_models_need_no_hub(cached):
-    assert locate_checkpoint(resolve_model("some/model"), verify=True) == cached
-    assert set(verify_checksums(cached)) == {file.name for file in cached.iterdir()}
+def test_cached_models_need_no_hub(cached_model):
+    assert locate_checkpoint(resolve_model("some/model"), verify=True) == cached_model
+    assert set(verify_checksums(cached_model)) == {file.name for file in cached_model.iterdir()}
 
 
-def test_cached_models_of_another_architecture_are_refused(cached):
-    change_json(cached / "config.json", model_type="llama")
+def test_cached_models_of_another_architecture_are_refused(cached_model):
+    change_json(cached_model / "config.json", model_type="llama")
     with pytest.raises(CheckpointError, match="architecture 'llama'"):
         locate_checkpoint(resolve_model("some/model"))
 
 
 @pytest.mark.parametrize("name", ["config.json", FIRST_SHARD])
-def test_altered_cached_files_are_found(cached, name):
-    flip_last_bit((cached / name).resolve())
+def test_altered_cached_files_are_found(cached_model, name):
+    flip_last_bit((cached_model / name).resolve())
     with pytest.raises(DamagedCheckpointError, match=f"Altered in .*'{name}'"):
-        verify_checksums(cached)
+        verify_checksums(cached_model)
 
 
-def test_errors_without_a_network_name_the_missing_files(cached):
-    (cached / SECOND_SHARD).unlink()
+def test_errors_without_a_network_name_the_missing_files(cached_model):
+    (cached_model / SECOND_SHARD).unlink()
     with pytest.raises(
         DownloadError, match=rf"is cached, but not complete \(.* lacks '{SECOND_SHARD}'.*cannot be reached"
     ):

@@ -39,7 +39,7 @@ FILTERS = (None, {"group": {"$in": [1, 2]}}, {"group": 3})
 
 
 @pytest.fixture
-def few_in_memory(monkeypatch):
+def small_memory_limit(monkeypatch):
     """Allow hardly any vectors in memory beside the file."""
     monkeypatch.setattr(disk_lists, "MIN_ADDED_BYTES", 40 * (SIZE + 8))
     monkeypatch.setattr(disk_lists, "ADDED_MEMORY_SHARE", 0)
@@ -105,7 +105,7 @@ def assert_same_searches(store: FaissStore, other: FaissStore) -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("codec", ["SQ8", "Flat"])
-def test_lists_in_a_file_and_in_memory_return_the_same(tmp_path, codec, metric, few_in_memory):
+def test_lists_in_a_file_and_in_memory_return_the_same(tmp_path, codec, metric, small_memory_limit):
     kind = f"IVF16,{codec},disk"
     store, vectors = fill_store(800, metric=metric, index=kind)
     memory, _ = fill_store(800, metric=metric, index=kind.removesuffix(",disk"))
@@ -128,7 +128,7 @@ def test_lists_in_a_file_and_in_memory_return_the_same(tmp_path, codec, metric, 
     assert_same_searches(FaissStore.load(tmp_path / "i", EMBEDDING, index=f"IVF16,{codec}"), memory)
 
 
-def test_vectors_in_memory_beside_the_file_are_searched_and_limited(few_in_memory):
+def test_vectors_in_memory_beside_the_file_are_searched_and_limited(small_memory_limit):
     store, _ = fill_store(800, index="IVF16,SQ8,disk")
     for turn in range(50):
         store.add_with_vectors(
@@ -184,7 +184,7 @@ def test_free_memory_decides_where_the_lists_are(tmp_path, free, small_machine):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_growing_store_moves_to_a_file_and_stays_there(monkeypatch, small_machine, few_in_memory):
+def test_growing_store_moves_to_a_file_and_stays_there(monkeypatch, small_machine, small_memory_limit):
     random = np.random.default_rng(0)
     store, vectors, seen = FaissStore(EMBEDDING), {}, []
     for name, value in (("MIN_TRAINING_VECTORS_PER_LIST", 10), ("MAX_SCANNED_VECTORS", 250)):
@@ -295,7 +295,7 @@ def test_lists_are_in_memory_with_a_reason_if_files_cannot_be_mapped(tmp_path, m
         assert_same_searches(there, store)
 
 
-def test_full_disk_leaves_the_store_unchanged(monkeypatch, few_in_memory):
+def test_full_disk_leaves_the_store_unchanged(monkeypatch, small_memory_limit):
     store, _ = fill_store(800, index="IVF16,SQ8,disk")
     before = store.similarity_search_with_score("q", 900)
 
@@ -311,7 +311,7 @@ def test_full_disk_leaves_the_store_unchanged(monkeypatch, few_in_memory):
     assert len(store.similarity_search("q", 900)) == 801
 
 
-def test_temporary_files_are_nameless_and_in_the_folder_of_sqlite(tmp_path, monkeypatch, few_in_memory):
+def test_temporary_files_are_nameless_and_in_the_folder_of_sqlite(tmp_path, monkeypatch, small_memory_limit):
     for name in ("sqlite", "usual"):
         (tmp_path / name).mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "usual"))
@@ -326,7 +326,7 @@ def test_temporary_files_are_nameless_and_in_the_folder_of_sqlite(tmp_path, monk
     assert choose_scratch_folder() == str(tmp_path / "usual")
 
 
-def test_searches_continue_while_the_file_is_rewritten(monkeypatch, few_in_memory):
+def test_searches_continue_while_the_file_is_rewritten(monkeypatch, small_memory_limit):
     store, _ = fill_store(800, index="IVF16,SQ8,disk")
     original, began, release = DiskIndex.copy_from, threading.Event(), threading.Event()
 
@@ -347,7 +347,7 @@ def test_searches_continue_while_the_file_is_rewritten(monkeypatch, few_in_memor
     assert len(store.similarity_search("q", 900)) == 800
 
 
-def test_replaced_documents_are_never_seen_twice_or_missing(few_in_memory):
+def test_replaced_documents_are_never_seen_twice_or_missing(small_memory_limit):
     store, _ = fill_store(400, index="IVF8,SQ8,disk")
     ids, seen, done = [f"d{i}" for i in range(400)], [], threading.Event()
 
