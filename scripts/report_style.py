@@ -62,6 +62,25 @@ VERBS = frozenset(
     update upgrade upload upsert use uses validate verify view visit wait walk warm warn watch weigh widen will
     withdraw wrap write yield zip""".split()
 )
+# Names that are given from outside, and the reason.
+PRESCRIBED_NAMES = {
+    "similarity_search": "LangChain's VectorStore",
+    "asimilarity_search": "LangChain's VectorStore",
+    "similarity_search_with_score": "LangChain's VectorStore",
+    "asimilarity_search_with_score": "LangChain's VectorStore",
+    "similarity_search_by_vector": "LangChain's VectorStore",
+    "max_marginal_relevance_search": "LangChain's VectorStore",
+    "amax_marginal_relevance_search": "LangChain's VectorStore",
+    "max_marginal_relevance_search_by_vector": "LangChain's VectorStore",
+    "amax_marginal_relevance_search_by_vector": "LangChain's VectorStore",
+    "model_copy": "pydantic's BaseModel",
+    "dumps": "LangServe's serializer",
+    "parser": "the data flow in docs/architecture.md: format.parser().feed(id)",
+    "domains": "the command `gptoss domains`",
+    "data_directory": "a place, as cache_directory",
+}
+# Each Triton kernel is one loop on the GPU and cannot call Python functions.
+LONG_FUNCTIONS = frozenset({"_multiply_vector_kernel", "_multiply_tile_kernel"})
 OTHER_FIRST_WORDS = frozenset("from as to on with in at for by".split())  # from_texts, as_retriever, on_llm_start
 
 
@@ -83,6 +102,11 @@ class Function:
     def line_count(self) -> int:
         """Number of lines, decorators excluded."""
         return (self.node.end_lineno or self.node.lineno) - self.node.lineno + 1
+
+    @property
+    def code_line_count(self) -> int:
+        """Number of lines without the docstring."""
+        return self.line_count - (ast.get_docstring(self.node) or "").count("\n") - 1
 
     @property
     def decorators(self) -> set[str]:
@@ -130,13 +154,13 @@ def check_function(function: Function) -> Iterator[str]:
     """Yield remarks on one function."""
     node, name = function.node, function.name
     docstring = ast.get_docstring(node) or ""
-    if function.line_count > MAX_FUNCTION_LINES:
-        yield f"{node.name} has {function.line_count} lines"
+    if function.code_line_count > MAX_FUNCTION_LINES and node.name not in LONG_FUNCTIONS:
+        yield f"{node.name} has {function.code_line_count} lines"
     if is_dunder(node.name):
         return
     if is_participle(name) and not name.startswith(("is_", "has_", "can_")):
         yield f"{node.name} is a participle"
-    elif not function.is_value and not _has_leading_verb(name):
+    elif not function.is_value and name not in PRESCRIBED_NAMES and not _has_leading_verb(name):
         yield f"{node.name} does not begin with a verb"
     if docstring.split(" ")[0] in QUESTION_WORDS and not function.is_value:
         yield f"the docstring of {node.name} begins with {docstring.split(' ')[0]!r}"
@@ -151,7 +175,7 @@ def check_function(function: Function) -> Iterator[str]:
 
 def _has_leading_verb(name: str) -> bool:
     first = name.split("_")[0].lower()
-    return first in VERBS or first in OTHER_FIRST_WORDS or (first[:1] == "a" and first[1:] in VERBS)
+    return first in VERBS or first in OTHER_FIRST_WORDS or (first[:1] == "a" and first[1:] in VERBS | OTHER_FIRST_WORDS)
 
 
 def check_file(path: Path) -> Iterator[str]:

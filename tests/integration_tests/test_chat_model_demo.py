@@ -21,7 +21,7 @@ class TestStandard(DemoSuite):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "demo", "max_tokens": 60}
+        return {"model": "demo", "max_tokens": 40}
 
 
 def test_answer_has_text_and_metadata(demo_llm):
