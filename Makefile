@@ -48,7 +48,7 @@ clean:  ## Remove the files that the targets above create in this folder
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=24.1"
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.3"
 
 $(USER_STAMP): pyproject.toml constraints.txt | .venv/bin/python
 	@test -e $(STAMP) || $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[rag,demo,serve]"
