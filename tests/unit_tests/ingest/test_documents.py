@@ -6,13 +6,13 @@ import warnings
 from pathlib import Path
 
 import pytest
-from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from langchain_gptoss import index_documents
 from langchain_gptoss.errors import DocumentsError
 from langchain_gptoss.ingest import SyncReport, check_index, load_documents, open_store, split_documents, sync_documents
 from langchain_gptoss.ingest.readers.base import PAGE_BREAK
+from tests.unit_tests.ingest.line_loader import LineLoader
 from tests.unit_tests.ingest.readers.helpers import load_text
 from tests.unit_tests.ingest.sample_files import create_eml
 from tests.unit_tests.ingest.sync_helpers import HashEmbeddings
@@ -145,17 +145,6 @@ def test_documents_of_a_directory_loader_have_source_and_language(folder):
     (chunk, *_) = list_chunks(index_documents(loader, embeddings=HashEmbeddings()))
     assert Path(chunk.metadata["source"]).name == "prix.md"
     assert chunk.metadata["language"] == "fr"
-
-
-class LineLoader(BaseLoader):
-    """A loader of another package: one document per line, with little metadata."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def lazy_load(self):
-        for number, line in enumerate(self.path.read_text().splitlines()):
-            yield Document(page_content=line, metadata={"source": str(self.path), "line": number})
 
 
 def test_pages_of_a_loader_have_offsets(tmp_path):

@@ -5,11 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from langchain_core.document_loaders import BaseLoader
-from langchain_core.documents import Document
 
 from langchain_gptoss.errors import InvalidInputError, MissingDependencyError
 from langchain_gptoss.ingest import SkippedFile, load_documents, split_documents
+from tests.unit_tests.ingest.line_loader import LineLoader
 from tests.unit_tests.ingest.sample_files import create_docx
 
 
@@ -72,17 +71,6 @@ def test_file_deleted_during_the_run_is_skipped(tmp_path, monkeypatch):
     skips: list[SkippedFile] = []
     assert len(load_documents(tmp_path, on_skip=skips.append)) == 1
     assert [str(skip) for skip in skips] == ["Skipped a.md: it no longer exists."]
-
-
-class LineLoader(BaseLoader):
-    """A loader of another package: one document per line, with little metadata."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def lazy_load(self):
-        for number, line in enumerate(self.path.read_text().splitlines()):
-            yield Document(page_content=line, metadata={"source": str(self.path), "line": number})
 
 
 def test_loaders_are_chosen_by_suffix(tmp_path):
