@@ -116,6 +116,10 @@ class DocumentsError(GptOssError):
     """There is nothing to index at the given place."""
 
 
+class DocumentWarning(UserWarning):
+    """The text of a document may not be what its file says: its encoding was guessed, or a part was left out."""
+
+
 class IndexStoreError(GptOssError):
     """A saved index is missing, altered, or was made with other embeddings."""
 

@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ def clean_exit() -> Iterator[None]:
     """Turn errors of this package and Ctrl-C into a line on standard error and an exit status."""
     _show_warnings()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_document_warning(warnings.showwarning)
+            yield
     except KeyboardInterrupt:
         note("\nInterrupted.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -42,6 +45,20 @@ def _show_warnings() -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("gptoss: %(message)s"))
         logger.addHandler(handler)
+
+
+def _show_document_warning(show_other: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that shows what is odd about a document as a plain line, and other warnings as before."""
+
+    def show_warning(message: Warning | str, category: type[Warning], *details: Any) -> None:
+        from langchain_gptoss.errors import DocumentWarning
+
+        if issubclass(category, DocumentWarning):
+            note(f"gptoss: {message}")
+        else:
+            show_other(message, category, *details)
+
+    return show_warning
 
 
 def note(text: str) -> None:

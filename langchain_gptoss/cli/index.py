@@ -98,6 +98,7 @@ def _watch(places: list[str], store: str, options: dict[str, Any]) -> None:
 
 def _show_report(report: "SyncReport") -> None:
     _print_lines([str(file) for file in report.skipped], "skipped files")
+    _print_lines([str(warning) for warning in report.warnings], "warnings")
     if report.unsupported:
         suffixes = Counter(PurePosixPath(source).suffix.lower() or "without a suffix" for source in report.unsupported)
         shown = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(_MAX_SUFFIXES))

@@ -7,7 +7,7 @@ from langchain_gptoss.ingest.index import index_documents
 from langchain_gptoss.ingest.lengths import create_token_counter
 from langchain_gptoss.ingest.load import load_documents
 from langchain_gptoss.ingest.readers.registry import SUPPORTED_SUFFIXES
-from langchain_gptoss.ingest.sources import SkippedFile
+from langchain_gptoss.ingest.sources import FileWarning, SkippedFile
 from langchain_gptoss.ingest.split import split_documents
 from langchain_gptoss.ingest.sync.check import CheckReport, Difference, check_index
 from langchain_gptoss.ingest.sync.progress import Progress
@@ -19,6 +19,7 @@ __all__ = [
     "SUPPORTED_SUFFIXES",
     "CheckReport",
     "Difference",
+    "FileWarning",
     "Progress",
     "SkippedFile",
     "SyncReport",

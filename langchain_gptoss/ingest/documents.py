@@ -6,6 +6,7 @@ Every document knows the offset of its text in the extracted text of its whole s
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
@@ -17,7 +18,7 @@ from langchain_gptoss.text.language import identify_language
 
 
 def create_documents(source: str, extracted: ExtractedText, default_title: str) -> list[Document]:
-    """Return the documents of a file: one per page, or one if it has no pages.
+    """Return the documents of a file: one per page or part that has text.
 
     Args:
         source: The file's name in metadata.
@@ -32,23 +33,29 @@ def create_documents(source: str, extracted: ExtractedText, default_title: str) 
     if not text.strip():
         raise UnreadableFileError(extracted.empty_reason)
     title = _remove_unencodable(extracted.title) or default_title
-    metadata = {"source": source, "title": title, **_describe_text(text)}
-    if not extracted.has_pages:
-        return [Document(page_content=text, metadata={**metadata, "start": 0})]
+    metadata = {**extracted.metadata, "source": source, "title": title, **_describe_text(text)}
     # The headings' offsets hold for the text as it was extracted.
     headings = extracted.headings if pages == extracted.pages else []
-    return list(_create_page_documents(pages, headings, metadata))
+    details = [
+        {**({"page": number} if extracted.has_pages else {}), **_describe_outline(headings, number - 1)}
+        for number in range(1, len(pages) + 1)
+    ]
+    if extracted.page_metadata:
+        details = [{**own, **given} for own, given in zip(details, extracted.page_metadata, strict=True)]
+    return list(_create_page_documents(pages, metadata, details))
+
+
+def _describe_outline(headings: list[PageHeadings], index: int) -> dict[str, Any]:
+    return {HEADINGS: [list(heading) for heading in headings[index]]} if headings and headings[index] else {}
 
 
 def _create_page_documents(
-    pages: list[str], headings: list[PageHeadings], metadata: dict[str, str]
+    pages: list[str], metadata: dict[str, Any], details: list[dict[str, Any]]
 ) -> Iterator[Document]:
     start = 0
-    for number, page in enumerate(pages, 1):
+    for page, page_details in zip(pages, details, strict=True):
         if page.strip():
-            page_headings = headings[number - 1] if headings else []
-            outline = {HEADINGS: [list(heading) for heading in page_headings]} if page_headings else {}
-            yield Document(page_content=page, metadata={**metadata, "start": start, "page": number, **outline})
+            yield Document(page_content=page, metadata={**metadata, "start": start, **page_details})
         start += len(page) + len(PAGE_BREAK)
 
 

@@ -48,10 +48,12 @@ class FileContents:
     Attributes:
         documents: Its documents; None if it has not changed since it was read before.
         file_hash: SHA-256 of its bytes as hex.
+        warnings: What a user should know about it, as clauses without a full stop.
     """
 
     documents: list[Document] | None
     file_hash: str
+    warnings: tuple[str, ...] = ()
 
 
 def create_read_options(loaders: Mapping[str, Loader] | None, max_bytes: int) -> ReadOptions:
@@ -85,10 +87,11 @@ def read_file(file: SourceFile, options: ReadOptions, *, known_hash: str | None 
     if file_hash == known_hash:
         return FileContents(None, file_hash)
     try:
-        return FileContents(_parse_file(file, data, options), file_hash)
+        documents, warnings = _parse_file(file, data, options)
     except UnreadableFileError as error:
         error.file_hash = file_hash
         raise
+    return FileContents(documents, file_hash, warnings)
 
 
 def _read_bytes(path: Path, max_bytes: int) -> bytes:
@@ -109,12 +112,14 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         raise UnreadableFileError(f"it cannot be read ({error.strerror})", is_permanent=False) from error
 
 
-def _parse_file(file: SourceFile, data: bytes, options: ReadOptions) -> list[Document]:
+def _parse_file(file: SourceFile, data: bytes, options: ReadOptions) -> tuple[list[Document], tuple[str, ...]]:
+    """Return the documents of a file and the warnings about it."""
     suffix = file.path.suffix.lower()
     if suffix in options.loaders:
-        return _call_loader(file, options.loaders[suffix])
+        return _call_loader(file, options.loaders[suffix]), ()
     extracted = load_reader(suffix)(data, options.max_bytes)
-    return create_documents(file.source, extracted, default_title=make_printable(file.path.stem))
+    documents = create_documents(file.source, extracted, default_title=make_printable(file.path.stem))
+    return documents, tuple(extracted.warnings)
 
 
 def _call_loader(file: SourceFile, loader: Loader) -> list[Document]:

@@ -7,17 +7,18 @@ would fail only later, at the first question.
 """
 
 import logging
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
-from langchain_gptoss.errors import DocumentsError, InvalidInputError
+from langchain_gptoss.errors import DocumentsError, DocumentWarning, InvalidInputError
 from langchain_gptoss.ingest.documents import load_with_langchain
 from langchain_gptoss.ingest.file_contents import MAX_BYTES, Loader, ReadOptions, create_read_options, read_file
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
-from langchain_gptoss.ingest.sources import Listing, SkippedFile, list_files
+from langchain_gptoss.ingest.sources import FileWarning, Listing, SkippedFile, list_files
 
 Source = str | Path | BaseLoader
 """A file, a folder, a pattern such as `docs/**/*.md`, or a LangChain loader."""
@@ -35,6 +36,9 @@ def load_documents(
     on_skip: Callable[[SkippedFile], None] | None = None,
 ) -> list[Document]:
     """Load the documents of a file or of a folder and its subfolders, in the order of their paths.
+
+    Issues a `DocumentWarning` for each file whose text may not be what the file says, such as one with a guessed
+    encoding.
 
     Reads Markdown and plain text (UTF-8, or UTF-16 and UTF-32 with a byte order mark; left as it is); HTML, Word,
     PowerPoint and EPUB (as Markdown, which keeps headings); PDF (the text of each page); Excel, CSV, JSON and JSON
@@ -64,20 +68,26 @@ def load_documents(
     places, langchain_loaders = split_sources(path)
     documents: list[Document] = []
     skipped: list[SkippedFile] = []
+    file_warnings: list[FileWarning] = []
     if places or not langchain_loaders:
         listing = list_supported_files(places, options)
         skipped += listing.skipped
         for file in listing.files:
             try:
-                documents.extend(read_file(file, options).documents or [])
+                contents = read_file(file, options)
             except UnreadableFileError as error:
                 skipped.append(SkippedFile(file.source, str(error)))
+            else:
+                documents.extend(contents.documents or [])
+                file_warnings += (FileWarning(file.source, message) for message in contents.warnings)
     for loader in langchain_loaders:
         documents.extend(load_with_langchain(loader))
     for file_or_folder in skipped:
         report_skipped(file_or_folder)
     if not documents:
         raise _create_nothing_usable_error(path, skipped)
+    for file_warning in file_warnings:
+        warnings.warn(str(file_warning), DocumentWarning, stacklevel=2)
     return documents
 
 

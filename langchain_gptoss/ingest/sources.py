@@ -37,6 +37,22 @@ class SkippedFile:
 
 
 @dataclass(frozen=True)
+class FileWarning:
+    """What a user should know about a file that is used all the same.
+
+    Attributes:
+        source: Its path relative to the given folder, with forward slashes.
+        message: A clause without a full stop: "line 3 is not valid JSON and is left out".
+    """
+
+    source: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}."
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A file with a supported suffix.
 

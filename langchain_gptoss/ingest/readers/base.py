@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 PAGE_BREAK = "\n\n"
-"""Text between two pages in the extracted text of a file."""
+"""Text between two pages, or parts without numbers, in the extracted text of a file."""
 
 PageHeadings = list[tuple[int, str]]
 """Headings of a page, in order: the offset in the page's text where each begins, and its path ("Returns > Costs")."""
@@ -38,11 +39,15 @@ class ExtractedText:
     Readers leave the text as it is in the file: a citation must match it later.
 
     Attributes:
-        pages: The text, one item per page; one item if the format has no pages.
+        pages: The text, one item per page or part; one item if the format has neither.
         title: The title, "" if the file has none.
         has_pages: True if the pages have numbers.
         empty_reason: The reason to report if there is no text.
         headings: Headings of each page, if the format stores them apart from the text.
+        metadata: Metadata of the whole file, as JSON values: `{"encoding": "windows-1252"}`.
+        page_metadata: Metadata of each page or part, which overrides the file's; empty if there is none.
+        warnings: What a user should know about the text, as clauses without a full stop: "line 3 is not valid JSON
+            and is left out". The file is used all the same.
     """
 
     pages: list[str]
@@ -50,6 +55,9 @@ class ExtractedText:
     has_pages: bool = False
     empty_reason: str = "it is empty"
     headings: list[PageHeadings] = field(default_factory=list)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    page_metadata: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[str] = ()
 
 
 Reader = Callable[[bytes, int], ExtractedText]

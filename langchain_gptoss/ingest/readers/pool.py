@@ -264,4 +264,4 @@ def _parse_response(response: dict[str, Any]) -> FileContents | UnreadableFileEr
     documents = None
     if response["documents"] is not None:
         documents = [Document(page_content=text, metadata=metadata) for text, metadata in response["documents"]]
-    return FileContents(documents, response["file_hash"])
+    return FileContents(documents, response["file_hash"], tuple(response["warnings"]))

@@ -43,7 +43,7 @@ def _create_response(request: dict[str, Any]) -> dict[str, Any]:
     documents = None
     if contents.documents is not None:
         documents = [[document.page_content, document.metadata] for document in contents.documents]
-    return {"documents": documents, "file_hash": contents.file_hash}
+    return {"documents": documents, "file_hash": contents.file_hash, "warnings": contents.warnings}
 
 
 if __name__ == "__main__":

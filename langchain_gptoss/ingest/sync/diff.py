@@ -19,7 +19,7 @@ from langchain_gptoss.ingest.sources import Listing, SkippedFile, SourceFile
 from langchain_gptoss.ingest.split import DEFAULT_MAX_CHARS, ChunkLimits, check_limits
 from langchain_gptoss.ingest.sync.manifest import Entry, Manifest
 
-_RECIPE_VERSION = 2  # increased when reading or splitting gives other results than before
+_RECIPE_VERSION = 3  # increased when reading or splitting gives other results than before
 _MTIME_RESOLUTION_NS = 2_000_000_000  # a file may change again within one tick of its file system's clock
 
 

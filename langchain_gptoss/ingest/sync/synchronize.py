@@ -22,7 +22,7 @@ from langchain_gptoss.ingest.lengths import TokenCounter, create_token_counter
 from langchain_gptoss.ingest.load import Source
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
 from langchain_gptoss.ingest.readers.pool import read_files
-from langchain_gptoss.ingest.sources import SkippedFile
+from langchain_gptoss.ingest.sources import FileWarning, SkippedFile
 from langchain_gptoss.ingest.split import ChunkLimits, split_documents
 from langchain_gptoss.ingest.sync.apply import BatchWriter, Change
 from langchain_gptoss.ingest.sync.diff import Candidate, SyncPlan, choose_limits, create_plan, save_settings
@@ -52,6 +52,7 @@ class SyncReport:
         chunk_count: Number of chunks in the index now.
         duration_s: Duration of the synchronization in seconds.
         unsupported: Files in formats that are not supported, such as pictures.
+        warnings: What a user should know about files that were added or changed, such as a guessed encoding.
     """
 
     added: tuple[str, ...]
@@ -62,6 +63,7 @@ class SyncReport:
     chunk_count: int
     duration_s: float
     unsupported: tuple[str, ...] = ()
+    warnings: tuple[FileWarning, ...] = ()
 
     def __str__(self) -> str:
         counts = (("added", self.added), ("changed", self.changed), ("removed", self.removed))
@@ -160,6 +162,7 @@ def run_plan(
         chunk_count=sum(len(entry.chunk_ids) for entry in target.manifest.read_entries().values()),
         duration_s=time.monotonic() - started,
         unsupported=tuple(plan.unsupported),
+        warnings=tuple(sorted(run.warnings, key=lambda warning: warning.source)),
     )
 
 
@@ -178,6 +181,7 @@ class _SyncRun:
         self.added: list[str] = []
         self.changed: list[str] = []
         self.removed: list[str] = []
+        self.warnings: list[FileWarning] = []
 
     def write(self, workers: int | None, on_progress: Callable[[Progress], None] | None) -> None:
         """Read, split and write the files of the plan."""
@@ -235,7 +239,10 @@ class _SyncRun:
             self._plan.skip(candidate.previous)
             return False
         candidate = replace(candidate, entry=replace(candidate.entry, file_hash=contents.file_hash))
-        return self._add_documents(candidate, contents.documents, writer)
+        is_added = self._add_documents(candidate, contents.documents, writer)
+        if is_added:
+            self.warnings += (FileWarning(candidate.entry.source, message) for message in contents.warnings)
+        return is_added
 
     def _add_documents(self, candidate: Candidate, documents: Sequence[Document], writer: BatchWriter) -> bool:
         chunks = self._split(documents)

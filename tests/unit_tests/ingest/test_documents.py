@@ -11,7 +11,8 @@ from langchain_core.documents import Document
 from langchain_gptoss import index_documents
 from langchain_gptoss.errors import DocumentsError
 from langchain_gptoss.ingest import SyncReport, check_index, load_documents, open_store, split_documents, sync_documents
-from langchain_gptoss.ingest.readers.base import PAGE_BREAK
+from langchain_gptoss.ingest.documents import create_documents
+from langchain_gptoss.ingest.readers.base import PAGE_BREAK, ExtractedText
 from tests.unit_tests.ingest.line_loader import LineLoader
 from tests.unit_tests.ingest.readers.helpers import load_text
 from tests.unit_tests.ingest.sample_files import create_eml
@@ -198,3 +199,21 @@ def test_language_is_in_the_metadata_if_it_is_certain(tmp_path, language, text):
 def test_metadata_can_be_serialized_as_json(tmp_path):
     (tmp_path / "a.eml").write_bytes(create_eml("x", text="y"))
     json.dumps([document.metadata for document in load_documents(tmp_path)])
+
+
+def test_parts_without_numbers_become_documents_with_offsets_and_their_own_metadata():
+    extracted = ExtractedText(
+        ["Reply text", "  ", "Quoted text"],
+        metadata={"encoding": "windows-1252", "source": "ignored"},
+        page_metadata=[{}, {}, {"quoted": "reply"}],
+    )
+    reply, quoted = create_documents("a.eml", extracted, default_title="a")
+    assert (reply.metadata["start"], quoted.metadata["start"]) == (0, len("Reply text\n\n  \n\n"))
+    assert quoted.metadata["encoding"] == "windows-1252"
+    assert quoted.metadata["source"] == "a.eml"
+    assert quoted.metadata["quoted"] == "reply"
+    assert "quoted" not in reply.metadata
+    assert "page" not in reply.metadata
+    (chunk,) = split_documents([quoted])
+    assert chunk.metadata["quoted"] == "reply"
+    assert (chunk.metadata["start"], chunk.page_content) == (quoted.metadata["start"], "Quoted text")
