@@ -1,6 +1,7 @@
 """Sections and blocks of a document: the structure that splitting respects.
 
-Headings come from Markdown (`# Title`, outside fenced code) or, for a PDF, from its bookmarks.
+Headings come from Markdown (`# Title` or an underlined line, outside fenced code and comments) or, for a PDF, from its
+bookmarks.
 """
 
 import re
@@ -33,12 +34,18 @@ _CLOSING_HASHES = re.compile(r"(?:^|[ \t]+)#+$")
 _FENCE = re.compile(r"[ \t]*(?:(`{3,})[^`]*|(~{3,}).*)")
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
 _TABLE_ROW = re.compile(r"[ \t]*\|")
+# CommonMark 0.31, "Setext headings": one line of text that "===" or "---" underlines.
+# Fewer than three hyphens are more often the start of a signature.
+_UNDERLINE = re.compile(r" {0,3}(?:=+|-{3,})[ \t]*")
+_UNDERLINED = re.compile(rf"[\r\n]{_UNDERLINE.pattern}(?:[\r\n]|\Z)")
+# Above "---" a sentence, quotation or indented line is a paragraph before a rule. As a heading it would be in no chunk.
+_NO_HEADING = {"=": re.compile(r"\s{4}"), "-": re.compile(r"\s|[<>]|.*[.;,]\s*$")}
 
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _EMPHASIS = re.compile(r"(\*\*|\*|`)(.+?)\1")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
-_LineKind = Literal["heading", "blank", "fence", "code", "row", "item", "text"]
+_LineKind = Literal["heading", "blank", "fence", "code", "comment", "row", "item", "text"]
 
 
 @dataclass(frozen=True)
@@ -128,8 +135,56 @@ def _parse_markdown(text: str, *, with_headings: bool) -> list[Section]:
     return sections
 
 
+def find_fenced_code(text: str) -> list[Span]:
+    """Return the spans of fenced code blocks in a Markdown text, fences included."""
+    spans: list[Span] = []
+    for line in _parse_lines(text):
+        if line.kind == "fence":
+            spans.append((line.start, line.end))
+        elif line.kind == "code":
+            spans[-1] = (spans[-1][0], line.end)
+    return spans
+
+
 def _parse_lines(text: str, *, with_headings: bool = True) -> Iterator[_Line]:
-    fence = ""
+    """Return the lines of a text; an underlined heading is one line together with its underline."""
+    lines = _classify_lines(text, with_headings=with_headings)
+    return _join_underlines(text, lines) if with_headings and _UNDERLINED.search(text) else lines
+
+
+def _join_underlines(text: str, lines: Iterator[_Line]) -> Iterator[_Line]:
+    waiting: _Line | None = None  # a line of text, until the next one shows whether it is underlined
+    is_paragraph_start, above = False, "blank"
+    for line in lines:
+        if waiting is not None and is_paragraph_start and _is_underlined(text, waiting, line):
+            yield _Line(waiting.start, line.end, "heading")
+            waiting, above = None, "heading"
+            continue
+        if waiting is not None:
+            yield waiting
+        is_paragraph_start = above not in ("text", "item")
+        waiting = line if line.kind == "text" else None
+        # A rule ends a paragraph. At the top of a text it may open front matter that is not valid, which is no heading.
+        if not (above == "blank" and line.start and _UNDERLINE.fullmatch(text[line.start : line.end].strip())):
+            above = line.kind
+        if waiting is None:
+            yield line
+    if waiting is not None:
+        yield waiting
+
+
+def _is_underlined(text: str, line: _Line, underline: _Line) -> bool:
+    below = text[underline.start : underline.end].rstrip("\r\n")
+    if underline.kind not in ("text", "item") or not _UNDERLINE.fullmatch(below):
+        return False
+    name = text[line.start : line.end].rstrip("\r\n")
+    if len(name) > _MAX_HEADING_CHARS or _UNDERLINE.fullmatch(name):
+        return False
+    return not _NO_HEADING[below.strip()[0]].match(name)
+
+
+def _classify_lines(text: str, *, with_headings: bool) -> Iterator[_Line]:
+    fence, is_comment = "", False
     for match in _LINE.finditer(text):
         line = match.group().rstrip("\r\n")
         kind: _LineKind
@@ -138,6 +193,9 @@ def _parse_lines(text: str, *, with_headings: bool = True) -> Iterator[_Line]:
             mark = line.strip()
             if len(mark) >= len(fence) and not mark.strip(fence[0]):
                 fence = ""
+        elif is_comment or line.lstrip().startswith("<!--"):
+            kind = "comment"
+            is_comment = "-->" not in line
         elif opening := _FENCE.fullmatch(line):
             kind, fence = "fence", opening[1] or opening[2]
         elif not line.strip():
@@ -154,14 +212,20 @@ def _parse_lines(text: str, *, with_headings: bool = True) -> Iterator[_Line]:
 def _is_continuation(kind: _LineKind, previous: _LineKind) -> bool:
     if kind == "row":
         return previous == "row"
-    return kind == "code" or (kind == "text" and previous in ("text", "item"))
+    if kind == "comment":
+        return previous in ("comment", "text", "item")
+    return kind == "code" or (kind == "text" and previous in ("text", "item", "comment"))
 
 
 def _parse_heading(line: str) -> tuple[int, str]:
     """Return a heading's level and its text without Markdown's marks."""
     line = line.strip()
-    name = line.lstrip("#")
-    level = len(line) - len(name)
-    name = _CLOSING_HASHES.sub("", name.strip())
+    name, line_end, underline = line.replace("\r", "\n").partition("\n")
+    if line_end:
+        level = 1 if underline.strip().startswith("=") else 2
+    else:
+        name = line.lstrip("#")
+        level = len(line) - len(name)
+        name = _CLOSING_HASHES.sub("", name.strip())
     name = _EMPHASIS.sub(r"\2", _LINK.sub(r"\1", name))
     return level, " ".join(_ESCAPE.sub(r"\1", name).split())

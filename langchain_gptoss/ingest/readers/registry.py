@@ -34,8 +34,8 @@ class ReaderEntry:
 
 
 READERS: dict[str, ReaderEntry] = {
-    ".md": ReaderEntry("text", "read_text"),
-    ".markdown": ReaderEntry("text", "read_text"),
+    ".md": ReaderEntry("markdown", "read_markdown"),
+    ".markdown": ReaderEntry("markdown", "read_markdown"),
     ".txt": ReaderEntry("text", "read_text"),
     ".html": ReaderEntry("html", "read_html", is_slow=True),
     ".htm": ReaderEntry("html", "read_html", is_slow=True),

@@ -49,9 +49,58 @@ def test_fenced_code_has_no_structure():
     assert split_texts("```\n# open to the end") == ["```\n# open to the end"]
 
 
+@pytest.mark.parametrize(
+    ("text", "chunks"),
+    [
+        ("Amarrage\n========\n\nDeux amarres.", [("Amarrage", "Deux amarres.")]),
+        ("Night\n-----\nTwo lamps.", [("Night", "Two lamps.")]),
+        ("Top\n===\n\none\n\nSub\n---\n\ntwo\n\n# Next\nend", [("Top", "one"), ("Top > Sub", "two"), ("Next", "end")]),
+        ("  Indented *title*\n=\ntext", [("Indented title", "text")]),
+        ("Title\r\n-----\r\n\r\ntext\r\n", [("Title", "text")]),
+        ("Horaires : 9 h - 12 h\n---\n\nFermé le lundi.", [("Horaires : 9 h - 12 h", "Fermé le lundi.")]),
+        ("# One\nTwo\n---\nend", [("One > Two", "end")]),
+        ("intro\n\n---\nNight\n-----\nend", [("", "intro\n\n---"), ("Night", "end")]),
+    ],
+)
+def test_an_underlined_line_is_a_heading(text, chunks):
+    assert [(chunk.metadata["heading"], chunk.page_content) for chunk in split_text(text)] == chunks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A rule follows.\n\n---\n\nText.",
+        "The ferry leaves at 9.\n---\nThe bus leaves at 8.",
+        "Two lines of a paragraph\nthat go on here\n---\nText.",
+        "- an item\n---\nText.",
+        "1. un élément\n   qui continue\n---\nTexte.",
+        "| a | b |\n---\nText.",
+        "> a quotation\n---\nText.",
+        "Regards\n--\nAnna",
+        "    indented code\n===\nText.",
+        "```\nTitle\n=====\n```",
+        "---\n---\nText.",
+        "---\nbroken: [front matter\n---\nText.",
+        f"{'x' * 301}\n=====\nText.",
+        "<!--\n# Internal\n\nDraft\n=====\n-->\nText.",
+        "#hashtag\nText.",
+    ],
+)
+def test_lines_beside_rules_lists_tables_code_and_comments_are_no_headings(text):
+    chunks = split_text(text)
+    assert {chunk.metadata["heading"] for chunk in chunks} == {""}
+    assert "".join("".join(chunk.page_content for chunk in chunks).split()) == "".join(text.split())
+
+
+def test_underlines_are_text_in_formats_without_headings():
+    text = "Total\n=====\n12"
+    assert [chunk.page_content for chunk in split_text(text, source="x.csv")] == [text]
+
+
 def test_find_first_heading_ignores_code_and_empty_headings():
     assert find_first_heading("text\n```\n# no\n```\n#\n## *Yes*\n# Later") == "Yes"
     assert find_first_heading("none") == ""
+    assert find_first_heading("<!-- # no -->\n\nFirst\n=====") == "First"
 
 
 @pytest.mark.parametrize(
