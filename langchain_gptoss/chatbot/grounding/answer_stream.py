@@ -6,7 +6,6 @@ It does no input or output itself, so it is the same for sync and async code.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from langchain_gptoss.chatbot.grounding.citations import cite, select_quotable_spans
 from langchain_gptoss.chatbot.grounding.claim_support import find_supporting_span
@@ -100,14 +99,14 @@ class AnswerStream:
             self._buffer = rest
 
     def _find_sentence_end(self) -> int | None:
-        """Return the end of the first sentence, or None until the next sentence has begun."""
-        spans = list(islice(find_sentences(self._buffer), 2))
-        end = spans[0][1] if len(spans) > 1 else len(self._buffer)
+        """Return the end of the first sentence, or None until it is certain that more text cannot change it."""
+        span = next(find_sentences(self._buffer, is_complete=False), None)
+        end = span[1] if span else len(self._buffer)
         max_chars = _MAX_BRIEF_SENTENCE_CHARS if self.brief else _MAX_SENTENCE_CHARS
         if end > max_chars:  # a model that has lost the topic writes on without a full stop
             has_space = " " in self._buffer[:max_chars].strip()
             return self._buffer.rfind(" ", 0, max_chars) if has_space else max_chars
-        return end if len(spans) > 1 else None
+        return end if span else None
 
     def _show_open_sentence(self) -> Iterator[str]:
         """Yield the open sentence up to the place where a citation marker may follow."""
