@@ -1,32 +1,30 @@
 """Reader of HTML, and the conversion of HTML to Markdown that other formats share."""
 
-import codecs
 import re
 from typing import Any
 
 from langchain_gptoss._optional import require
 from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileError
-from langchain_gptoss.ingest.readers.text import decode_text
+from langchain_gptoss.ingest.readers.decoder import decode_text
 from langchain_gptoss.ingest.structure import find_first_heading
 
 _TAGS_WITHOUT_TEXT = ("head", "title", "script", "style", "nav", "template", "noscript")
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _CHARSET = re.compile(rb"""<(?:meta\b[^>]*\bcharset|\?xml\b[^>]*\bencoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
-_DECLARATION_BYTES = 1024  # HTML standard, 4.2.5.4: the declaration of the encoding lies within these first bytes
+_DECLARATION_BYTES = 4096  # browsers look at 1,024 bytes, but saved pages often have comments and scripts first
 
 
 def read_html(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a web page as Markdown, which keeps its headings."""
-    text = convert_html_to_markdown(decode_text(data, encoding=_find_declared_encoding(data)))
-    return ExtractedText([text], find_first_heading(text))
+    decoded = decode_text(data, declared=find_declared_encoding(data))
+    text = convert_html_to_markdown(decoded.text)
+    return ExtractedText([text], find_first_heading(text), metadata=decoded.metadata, warnings=decoded.warnings)
 
 
-def _find_declared_encoding(data: bytes) -> str:
+def find_declared_encoding(data: bytes) -> str:
+    """Return the encoding that a page declares in a meta element or an XML declaration, "" if it declares none."""
     declaration = _CHARSET.search(data[:_DECLARATION_BYTES])
-    try:
-        return codecs.lookup(declaration[1].decode()).name if declaration else "utf-8"
-    except LookupError:
-        return "utf-8"
+    return declaration[1].decode() if declaration else ""
 
 
 def convert_html_to_markdown(html: str, *, infer_table_header: bool = False) -> str:

@@ -1,43 +1,105 @@
 """Reader of JSON and JSON lines: one line "path.to.key: value" per value, one paragraph per record."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileError
-from langchain_gptoss.ingest.readers.text import decode_text
+from langchain_gptoss.ingest.readers.decoder import DecodedText, decode_text
+
+_PARAGRAPH_BREAK = "\n\n"
+_SHOWN_LINES = 10  # line numbers that a warning names
 
 
 def read_json(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a JSON document; the items of a top-level list become paragraphs."""
-    value = _parse_json(decode_text(data))
-    return ExtractedText([_format_records(value if isinstance(value, list) else [value])])
+    decoded = decode_text(data)
+    try:
+        paragraphs = _format_document(decoded.text)
+    except UnreadableFileError:
+        # JSON lines are often named .json.
+        paragraphs, broken = _format_json_lines(decoded.text)
+        if broken or len(paragraphs) < 2:
+            raise
+    return _create_extracted(paragraphs, decoded)
 
 
 def read_jsonl(data: bytes, max_bytes: int) -> ExtractedText:
-    """Read JSON lines; each line becomes a paragraph."""
-    lines = enumerate(decode_text(data).split("\n"), 1)
-    values = (_parse_json(line, place=f"line {number}: ") for number, line in lines if line.strip())
-    return ExtractedText([_format_records(values)])
+    """Read JSON lines; each line becomes a paragraph. Broken lines are named and left out."""
+    lines_with_nul: list[int] = []
+    try:
+        decoded = decode_text(data)
+    except UnreadableFileError:
+        # A program that was killed while it wrote may leave NUL bytes.
+        lines = data.split(b"\n")
+        lines_with_nul = [number for number, line in enumerate(lines, 1) if b"\0" in line]
+        if not lines_with_nul:
+            raise
+        decoded = decode_text(b"\n".join(b"" if b"\0" in line else line for line in lines))
+    paragraphs, broken = _format_json_lines(decoded.text)
+    errors = {**dict.fromkeys(lines_with_nul, "it contains NUL bytes"), **broken}
+    if not errors:
+        return _create_extracted(paragraphs, decoded)
+    try:
+        return _create_extracted(_format_document(decoded.text), decoded)  # one document on several lines
+    except UnreadableFileError as error:
+        if not decoded.text.strip():
+            raise
+        if not any(paragraphs):
+            first = min(errors)
+            raise UnreadableFileError(
+                f"none of its lines is valid JSON (line {first}: {errors[first]}); correct it or export it again"
+            ) from error
+    return _create_extracted(paragraphs, decoded, _describe_broken_lines(errors))
 
 
-def _parse_json(text: str, *, place: str = "") -> Any:
+def _create_extracted(paragraphs: list[str], decoded: DecodedText, *warnings: str) -> ExtractedText:
+    return ExtractedText(
+        [_PARAGRAPH_BREAK.join(filter(None, paragraphs))],
+        metadata=decoded.metadata,
+        warnings=(*decoded.warnings, *warnings),
+    )
+
+
+def _describe_broken_lines(errors: dict[int, str]) -> str:
+    numbers = sorted(errors)
+    shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (
+        f" and {len(numbers) - _SHOWN_LINES} more" if len(numbers) > _SHOWN_LINES else ""
+    )
+    noun, verb = ("line", "is") if len(numbers) == 1 else ("lines", "are")
+    return f"{noun} {shown} {verb} not valid JSON ({errors[numbers[0]]}) and {verb} left out"
+
+
+def _format_json_lines(text: str) -> tuple[list[str], dict[int, str]]:
+    """Return the paragraphs of the valid lines, and the errors of the others by line number."""
+    paragraphs: list[str] = []
+    errors: dict[int, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            paragraphs.append(_format_record(json.loads(line)))
+        except RecursionError:
+            errors[number] = "more than 1,000 levels"
+        except ValueError as error:
+            errors[number] = str(error)
+    return paragraphs, errors
+
+
+def _format_document(text: str) -> list[str]:
     if not text.strip():
         raise UnreadableFileError("it is empty")
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        return [_format_record(item) for item in (value if isinstance(value, list) else [value])]
     except RecursionError:
-        raise UnreadableFileError(f"its JSON is nested too deeply ({place}more than 1,000 levels)") from None
+        raise UnreadableFileError("its JSON is nested too deeply (more than 1,000 levels)") from None
     except ValueError as error:
-        raise UnreadableFileError(f"it is not valid JSON ({place}{error}); correct it or export it again") from None
+        raise UnreadableFileError(f"it is not valid JSON ({error}); correct it or export it again") from None
 
 
-def _format_records(values: Iterable[Any]) -> str:
-    try:
-        paragraphs = ["\n".join(_format_lines("", value)) for value in values]
-    except RecursionError:
-        raise UnreadableFileError("its JSON is nested too deeply") from None
-    return "\n\n".join(filter(None, paragraphs))
+def _format_record(value: Any) -> str:
+    return "\n".join(_format_lines("", value))
 
 
 def _format_lines(name: str, value: Any) -> Iterator[str]:

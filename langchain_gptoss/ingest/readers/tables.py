@@ -8,19 +8,20 @@ import io
 from collections.abc import Iterable, Iterator
 
 from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileError
-from langchain_gptoss.ingest.readers.text import decode_text
+from langchain_gptoss.ingest.readers.decoder import decode_text
 
 _DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_csv(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a table as a list, one item per row."""
-    text = decode_text(data)
+    decoded = decode_text(data)
+    text = decoded.text
     try:
         rows = [[" ".join(cell.split()) for cell in row] for row in csv.reader(io.StringIO(text), _find_dialect(text))]
     except csv.Error as error:
         raise UnreadableFileError(f"it is not readable CSV ({error}); export it again") from None
-    return ExtractedText([format_rows(rows)])
+    return ExtractedText([format_rows(rows)], metadata=decoded.metadata, warnings=decoded.warnings)
 
 
 def _find_dialect(text: str) -> type[csv.Dialect]:

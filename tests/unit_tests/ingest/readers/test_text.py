@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from langchain_gptoss.errors import DocumentWarning
 from langchain_gptoss.ingest import load_documents
 from tests.unit_tests.ingest.readers.helpers import load_text, read_skip_reason
 
@@ -25,14 +26,7 @@ def test_text_is_left_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("x.txt", "café".encode("latin-1"), "it is not UTF-8 text (byte 4); save it as UTF-8"),
-        (
-            "x.html",
-            b"<meta charset='shift_jis'>\xff\xff",
-            "it declares the encoding shift_jis and has another; save it as UTF-8",
-        ),
-        ("x.txt", b"\xff\xfea", "it declares the encoding utf-16 and has another; save it as UTF-8"),
-        ("x.txt", "café ".encode() + "café".encode("latin-1"), "it is not UTF-8 text (byte 10); save it as UTF-8"),
+        ("x.txt", b"\xff\xff", "it is not UTF-8 text (byte 1), nor text in another known encoding; save it as UTF-8"),
         ("x.md", b"a\0b", "it contains NUL bytes, so it is not UTF-8 text; save it as UTF-8"),
         ("x.md", b"", "it is empty"),
         ("x.md", b"\xef\xbb\xbf \r\n\t", "it is empty"),
@@ -56,3 +50,11 @@ def test_declared_encodings_are_used(tmp_path):
         "marked.html": b"\xef\xbb\xbf" + f"<meta charset=cp1252>{text}".encode(),
     }.items():  # fmt: skip
         assert text in load_text(tmp_path, name, data).page_content, name
+
+
+def test_guessed_encodings_are_in_the_metadata_and_in_a_warning(tmp_path):
+    (tmp_path / "x.txt").write_bytes("Le café est fermé l’été.".encode("cp1252"))
+    with pytest.warns(DocumentWarning, match=r"^x\.txt: it does not say its encoding; it is read as windows-1252\.$"):
+        (document,) = load_documents(tmp_path)
+    assert document.page_content == "Le café est fermé l’été."
+    assert (document.metadata["encoding"], document.metadata["encoding_guessed"]) == ("windows-1252", True)
