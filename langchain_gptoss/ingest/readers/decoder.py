@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
-from langchain_gptoss.ingest.readers.encoding_guess import can_decode, compute_oddness, guess_encoding
+from langchain_gptoss.ingest.readers.encoding_guess import can_decode, compute_oddness, guess_encoding, is_binary
 from langchain_gptoss.ingest.readers.web_encodings import find_codec, get_standard_name
 
 _BYTE_ORDER_MARKS = (
@@ -31,8 +31,6 @@ _C1_CONTROLS = re.compile(r"[\x80-\x9f]")
 _UNASSIGNED = re.compile(r"[\x80-\x9f\ue000-\uf8ff]")  # C1 controls and private use, which no text has
 # windows-1252 for the control characters C1; the five bytes without a meaning stay.
 _WINDOWS_CHARACTERS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
-_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # without white space and ESC, which terminals print
-_MAX_CONTROLS = 0.02  # of the characters of a text that is not valid UTF-8
 _WRONG_ODDNESS = 4.0  # of a declared encoding that is given up for a guess
 _GOOD_ODDNESS = 2.2  # of such a guess
 
@@ -101,9 +99,7 @@ def _decode_wide(data: bytes) -> DecodedText:
         if not can_decode(data, codec):
             continue
         text = data.decode(codec)
-        controls = len(_CONTROLS.findall(text))
-        latin = sum(character < "\u0250" for character in text)
-        if not controls and latin * 4 >= len(text) and compute_oddness(text) < _WRONG_ODDNESS:
+        if not is_binary(text.encode()) and compute_oddness(text) < _WRONG_ODDNESS:
             return DecodedText(
                 text=text,
                 encoding=codec,
@@ -172,13 +168,12 @@ def _repair_utf8(data: bytes) -> DecodedText | None:
 def _decode_guessed(data: bytes, declared: str) -> DecodedText:
     guess = guess_encoding(data)
     text = data.decode(guess) if guess else ""
+    limit = min(compute_oddness(text, guess), _GOOD_ODDNESS) if guess else _GOOD_ODDNESS
     mixed = data.decode("utf-8", _REPLACE_INVALID)
     has_utf8 = len(mixed) < len(data)
-    if has_utf8 and compute_oddness(mixed) < (
-        min(compute_oddness(text, guess), _GOOD_ODDNESS) if guess else _GOOD_ODDNESS
-    ):
+    if has_utf8 and not is_binary(data) and compute_oddness(mixed) < limit:
         guess, text = _MIXED, mixed
-    if guess is None or len(_CONTROLS.findall(text)) > _MAX_CONTROLS * len(text):
+    if guess is None:
         problem = f"it declares the encoding {declared} and is not" if declared else "it is not UTF-8 text"
         place = _find_first_invalid_byte(data)
         raise UnreadableFileError(f"{problem} (byte {place}), nor text in another known encoding; save it as UTF-8")

@@ -96,17 +96,24 @@ _MAX_ODDNESS = 3.2  # of a text that is believed
 _OTHER_LANGUAGE_COST = 1.0  # of a character in the alphabet of another language than the text's
 _CONTEXT = 7  # characters before and after one that are looked at
 
+_MAX_CONTROLS = 0.02  # of the characters of a text
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # without white space and ESC, which terminals print
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def guess_encoding(data: bytes) -> str | None:
     """Return the codec that most likely wrote these bytes, None if no codec makes a text of them."""
-    if len(data) < _MIN_BYTES and not re.search(rb"[A-Za-z]", data):
+    if is_binary(data) or (len(data) < _MIN_BYTES and not re.search(rb"[A-Za-z]", data)):
         return None
     for oddness, codec in sorted(_judge_candidates(data)):
         if oddness <= _MAX_ODDNESS and can_decode(data, codec):
             return codec
     return None
+
+
+def is_binary(data: bytes) -> bool:
+    """Return True if there are too many control characters for a text."""
+    return len(_CONTROLS.findall(data)) > _MAX_CONTROLS * len(data)
 
 
 def can_decode(data: bytes, codec: str) -> bool:

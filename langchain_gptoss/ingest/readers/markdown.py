@@ -1,8 +1,8 @@
 """Reader of Markdown: front matter becomes metadata, comments are left out, everything else stays as it is."""
 
 from langchain_gptoss.ingest.readers.base import ExtractedText
+from langchain_gptoss.ingest.readers.decoder import decode_text
 from langchain_gptoss.ingest.readers.front_matter import parse_front_matter
-from langchain_gptoss.ingest.readers.text import decode_text
 from langchain_gptoss.ingest.structure import find_fenced_code, find_first_heading
 
 FRONT_MATTER = "front_matter"
@@ -13,12 +13,12 @@ _COMMENT_START, _COMMENT_END = "<!--", "-->"
 
 def read_markdown(data: bytes, max_bytes: int) -> ExtractedText:
     """Read Markdown. The extracted text begins behind the front matter and has no HTML comments."""
-    text = decode_text(data)
-    front_matter = parse_front_matter(text)
-    text = _remove_comments(text[front_matter.end :])
+    decoded = decode_text(data)
+    front_matter = parse_front_matter(decoded.text)
+    text = _remove_comments(decoded.text[front_matter.end :])
     title = str(front_matter.values.get("title", ""))
-    metadata = {FRONT_MATTER: dict(front_matter.values)} if front_matter.values else {}
-    return ExtractedText([text], title or find_first_heading(text), metadata=metadata)
+    metadata = {**decoded.metadata, **({FRONT_MATTER: dict(front_matter.values)} if front_matter.values else {})}
+    return ExtractedText([text], title or find_first_heading(text), metadata=metadata, warnings=decoded.warnings)
 
 
 def _remove_comments(text: str) -> str:

@@ -53,6 +53,7 @@ def test_what_a_file_says_is_used(data, declared, text, encoding):
         (GERMAN.encode("cp1252"), "gb18030", GERMAN, "windows-1252", "declares the encoding gb18030"),
         (FRENCH.encode("utf-16-le"), "", FRENCH, "utf-16-le", "read as UTF-16-LE"),
         (FRENCH.encode("utf-16-be"), "utf-8", FRENCH, "utf-16-be", "read as UTF-16-BE"),
+        ("Срок возврата — 14 дней.".encode("utf-16-le"), "", "Срок возврата — 14 дней.", "utf-16-le", "read as UTF-16-LE"),
         (GERMAN.encode("utf-32-le"), "", GERMAN, "utf-32-le", "read as UTF-32-LE"),
         (f"{PLAIN_FRENCH}\n".encode() * 2 + PLAIN_FRENCH.encode("cp1252"), "", f"{PLAIN_FRENCH}\n" * 2 + PLAIN_FRENCH, "utf-8 and windows-1252", "read as utf-8 and windows-1252"),
         ("日本語".encode("iso2022_jp"), "", "日本語", "iso2022-jp", "read as iso2022-jp"),

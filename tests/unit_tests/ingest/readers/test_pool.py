@@ -23,7 +23,7 @@ while IFS= read -r line; do
     */hang*) exec sleep 1000;;
     */missing*) echo '{"missing_dependency": "No parser.", "hint": "Install it."}';;
     */broken*) echo '{"reason": "it is broken", "is_permanent": true, "file_hash": "1"}';;
-    *) echo '{"documents": [["text", {"page": 1}]], "file_hash": "2"}';;
+    *) echo '{"documents": [["text", {"page": 1}]], "file_hash": "2", "warnings": []}';;
   esac
 done
 """
