@@ -18,7 +18,10 @@ from xml.etree import ElementTree
 from langchain_gptoss._optional import require
 from langchain_gptoss.ingest.readers.base import PAGE_BREAK, ExtractedText, UnreadableFileError
 from langchain_gptoss.ingest.readers.html import convert_html_to_markdown
-from langchain_gptoss.ingest.readers.tables import format_rows
+from langchain_gptoss.ingest.readers.tables.detection import create_table, find_tables
+from langchain_gptoss.ingest.readers.tables.grid import Cell, Grid, create_grid
+from langchain_gptoss.ingest.readers.tables.sheets import format_sheets
+from langchain_gptoss.ingest.readers.tables.table import format_as_pipes
 from langchain_gptoss.ingest.structure import find_first_heading
 
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of encrypted Office files and of the formats before 2007
@@ -58,10 +61,10 @@ def read_xlsx(data: bytes, max_bytes: int) -> ExtractedText:
         warnings.simplefilter("ignore")  # openpyxl warns about parts without cells, such as pictures
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-        parts = [
-            f"## {_join_words(sheet.title)}\n\n{rows}" for sheet in sheets if (rows := format_rows(_read_rows(sheet)))
-        ]
-    return ExtractedText([PAGE_BREAK.join(parts)])
+        text, headings = format_sheets(
+            (_join_words(sheet.title), find_tables(Grid(rows=list(_read_rows(sheet))))) for sheet in sheets
+        )
+    return ExtractedText([text], headings=[headings])
 
 
 def read_epub(data: bytes, max_bytes: int) -> ExtractedText:
@@ -144,10 +147,25 @@ def _format_shape(shape: Any, title: Any) -> str:
     if shape.has_text_frame:
         return _format_paragraphs(shape.text_frame)
     if getattr(shape, "has_table", False):
-        rows = [[_join_words(cell.text) for cell in row.cells] for row in shape.table.rows]
-        lines = [f"| {' | '.join(row)} |" for row in rows]
-        return "\n".join([lines[0], f"|{' --- |' * len(rows[0])}", *lines[1:]]) if lines else ""
+        return format_as_pipes(create_table(_create_slide_grid(shape.table)))
     return ""
+
+
+def _create_slide_grid(table: Any) -> Grid:
+    rows = [
+        [
+            Cell(
+                text=cell.text,
+                rowspan=cell.span_height,
+                colspan=cell.span_width,
+                is_header=table.first_row and number == 0,
+            )
+            for cell in row.cells
+            if not cell.is_spanned
+        ]
+        for number, row in enumerate(table.rows)
+    ]
+    return create_grid(rows)
 
 
 def _format_paragraphs(frame: Any) -> str:

@@ -1,4 +1,4 @@
-"""CSV as a list of rows."""
+"""CSV: delimiters, quotation marks and the lines around a table."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.unit_tests.ingest.readers.helpers import load_text, read_skip_reason
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("a.csv", "Name,City\nAnna,Paris\n,\nBob,\n", "- Name: Anna; City: Paris\n- Name: Bob"),
+        ("a.csv", "Name,City\nAnna,Paris\nBob,\n", "- Name: Anna; City: Paris\n- Name: Bob"),
         ("a.csv", 'Nom;Ville\n"Anne; dite ""Nana""";"Paris\nNord"\n', '- Nom: Anne; dite "Nana"; Ville: Paris Nord'),
         ("a.csv", "1,2\n3,4\n", "- 1; 2\n- 3; 4"),
         ("a.csv", "only\n", "- only"),

@@ -1,0 +1,1 @@
+"""The table model that all formats share: a grid of cells in, tables with titles, column names, rows and notes out."""
