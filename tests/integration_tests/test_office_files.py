@@ -1,0 +1,45 @@
+"""Questions about realistic office files with the demo stack: the goals of benchmarks/office.py."""
+
+import importlib
+
+import pytest
+
+from tests import ROOT
+
+pytest.importorskip("openpyxl")
+pytest.importorskip("pptx")
+NOT_YET = pytest.mark.xfail(strict=False, reason="The readers do not yet know every layout")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def office():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        yield importlib.import_module("office")
+
+
+@pytest.fixture(scope="module")
+def results(office, demo_llm, tmp_path_factory):
+    return office.ask_questions(demo_llm, tmp_path_factory.mktemp("office"))
+
+
+@NOT_YET
+def test_the_right_row_is_cited(office, results):
+    right = sum(result.is_right for result in results)
+    assert right >= office.MIN_RIGHT, f"{right} of {len(results)}\n{office.format_failures(results)}"
+
+
+@NOT_YET
+def test_nothing_false_is_shown_as_supported(office, results):
+    wrong = [result for result in results if result.is_wrong]
+    assert not wrong, office.format_failures(wrong)
+
+
+def test_there_are_sixty_questions_about_twenty_files(office, tmp_path):
+    office.write_files(tmp_path)
+    files = {(path.parent.name, path.name) for path in tmp_path.glob("*/*")}
+    questions = office.read_questions()
+    assert len(files) == 20
+    assert {(question.language, question.file) for question in questions} == files
+    assert len({question.question for question in questions}) == len(questions) == 60
