@@ -34,12 +34,3 @@ def test_the_right_row_is_cited(office, results):
 def test_nothing_false_is_shown_as_supported(office, results):
     wrong = [result for result in results if result.is_wrong]
     assert not wrong, office.format_failures(wrong)
-
-
-def test_there_are_sixty_questions_about_twenty_files(office, tmp_path):
-    office.write_files(tmp_path)
-    files = {(path.parent.name, path.name) for path in tmp_path.glob("*/*")}
-    questions = office.read_questions()
-    assert len(files) == 20
-    assert {(question.language, question.file) for question in questions} == files
-    assert len({question.question for question in questions}) == len(questions) == 60
