@@ -119,7 +119,11 @@ def create_pdf(*pages: str, trailer: str = "", extra: Sequence[str] = (), catalo
             "/Resources << /Font << /F1 3 0 R >> >> >>"
         )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
-    objects += extra
+    return assemble_pdf([*objects, *extra], trailer)
+
+
+def assemble_pdf(objects: Sequence[str], trailer: str = "") -> bytes:
+    """Create a PDF of these objects, numbered from 1; the first is the catalogue."""
     out, offsets = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
         offsets.append(len(out))

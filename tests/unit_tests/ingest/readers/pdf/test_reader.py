@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from langchain_gptoss.ingest import load_documents
-from langchain_gptoss.ingest.readers import pdf as pdf_reader
+from langchain_gptoss.ingest.readers.pdf import reader as pdf_reader
 from tests.unit_tests.ingest.readers.helpers import read_skip_reason
 from tests.unit_tests.ingest.sample_files import create_pdf
 

@@ -7,7 +7,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_gptoss.ingest import index_documents, load_documents, split_documents
-from langchain_gptoss.ingest.readers.pdf_outline import Bookmark, find_headings
+from langchain_gptoss.ingest.readers.pdf.outline import Bookmark, find_headings
 from tests.unit_tests.ingest.sample_files import create_outlined_pdf, create_pdf
 from tests.unit_tests.ingest.sync_helpers import HashEmbeddings, synchronize
 

@@ -1,0 +1,173 @@
+"""Words of a PDF page with their places, as PDFium reports them."""
+
+import re
+from ctypes import byref
+from typing import Any, NamedTuple
+
+from langchain_gptoss._optional import require
+
+LINE_HYPHEN = "\ufffe"
+"""Character that PDFium writes for a hyphen at the end of a line, in place of the hyphen and the line break."""
+
+_HYPHEN_CODE = 2  # code that PDFium gives such a hyphen among the characters
+
+_WORD = re.compile(f"[^\\s{LINE_HYPHEN}]+{LINE_HYPHEN}?|{LINE_HYPHEN}")
+_DIGIT_INSIDE = re.compile(r"\S\d|\d[^\W\d_]")
+_RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_LOWERED = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
+_SMALL_SHARE = 0.9  # superscripts and subscripts are set at 58 to 83 % of the size of the text
+# Share of the text's height by which their lower edge is moved at least. A small character on the baseline of the
+# text is moved up by 0.08 at most, because its descent is small too.
+_RAISED_SHARE, _LOWERED_SHARE = 0.12, 0.03
+
+
+class Box(NamedTuple):
+    """Rectangle on a page in points, from the lower left corner of the page as it is shown."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def height(self) -> float:
+        """Height in points, which is about the font size for a box of one line."""
+        return self.top - self.bottom
+
+
+class Word(NamedTuple):
+    """Part of a page's text without white space.
+
+    A word that ends with `LINE_HYPHEN` is the last of its line.
+
+    Attributes:
+        start: Offset of its first character in the page's text.
+        end: Offset after its last character.
+        box: Its place.
+        is_upright: False for text that runs upwards or downwards.
+    """
+
+    start: int
+    end: int
+    box: Box
+    is_upright: bool
+
+
+class CharBoxes:
+    """Boxes of the characters of a page. They include the ascent and descent of the font, whatever the letter.
+
+    Args:
+        page: An open `pypdfium2.PdfPage`.
+        text_page: Its `pypdfium2.PdfTextPage`.
+    """
+
+    def __init__(self, page: Any, text_page: Any) -> None:
+        raw = require("pypdfium2.raw", extra="rag")
+        self._rect = raw.FS_RECTF()
+        self._reference = byref(self._rect)
+        self._get = raw.FPDFText_GetLooseCharBox
+        self._text_page = text_page.raw
+        self._left, self._bottom, self._right, self._top = page.get_cropbox()
+        self._rotation = page.get_rotation()
+
+    def __getitem__(self, index: int) -> Box:
+        self._get(self._text_page, index, self._reference)
+        rect = self._rect
+        left, bottom = rect.left - self._left, rect.bottom - self._bottom
+        right, top = rect.right - self._left, rect.top - self._bottom
+        if not self._rotation:
+            return Box(left, bottom, right, top)
+        width, height = self._right - self._left, self._top - self._bottom
+        if self._rotation == 90:
+            return Box(bottom, width - right, top, width - left)
+        if self._rotation == 180:
+            return Box(width - right, height - top, width - left, height - bottom)
+        return Box(height - top, left, height - bottom, right)
+
+
+def read_characters(text_page: Any) -> str:
+    """Return the text of a page with one character per character of PDFium.
+
+    Args:
+        text_page: An open `pypdfium2.PdfTextPage`.
+    """
+    text: str = text_page.get_text_range()
+    count = text_page.count_chars()
+    if len(text) == count:
+        return text
+    # PDFium leaves characters without a code out of the text, but counts them.
+    raw = require("pypdfium2.raw", extra="rag")
+    codes = [raw.FPDFText_GetUnicode(text_page.raw, index) for index in range(count)]
+    return "".join(LINE_HYPHEN if code == _HYPHEN_CODE else chr(code) for code in codes)
+
+
+def find_words(text: str, boxes: CharBoxes) -> list[Word]:
+    """Return the words of a page's text in the order of the text.
+
+    Args:
+        text: The text of the page; one character per box.
+        boxes: The boxes of its characters.
+    """
+    words = []
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        first = boxes[start]
+        last = boxes[end - 1] if end - start > 1 else first
+        is_upright = last.left >= first.left - 1 and abs(last.bottom - first.bottom) < max(first.height, last.height)
+        box = Box(
+            min(first.left, last.left),
+            min(first.bottom, last.bottom),
+            max(first.right, last.right),
+            max(first.top, last.top),
+        )
+        words.append(Word(start, end, box, is_upright))
+    return words
+
+
+def mark_scripts(text: str, words: list[Word], boxes: CharBoxes) -> str:
+    """Return a page's text with raised and lowered digits as superscript and subscript characters.
+
+    "10⁴" and "30 €¹" would read 104 and €1 otherwise. Every character keeps its offset.
+    """
+    changed: dict[int, str] = {}
+    before = None
+    for word in words:
+        part = text[word.start : word.end]
+        if word.is_upright and _DIGIT_INSIDE.search(part):
+            changed.update(_find_scripts(part, word, boxes))
+        elif (
+            part.isdecimal()
+            and before is not None
+            and -before.height < 2 * (word.box.left - before.right) < before.height
+        ):
+            changed.update(zip(range(word.start, word.end), convert_script(part, word.box, before), strict=True))
+        before = word.box
+    if not changed:
+        return text
+    return "".join(changed.get(index, char) for index, char in enumerate(text))
+
+
+def _find_scripts(part: str, word: Word, boxes: CharBoxes) -> dict[int, str]:
+    places = [boxes[index] for index in range(word.start, word.end)]
+    base = max(places, key=lambda place: place.height)
+    return {
+        word.start + offset: script
+        for offset, (char, place) in enumerate(zip(part, places, strict=True))
+        if (script := convert_script(char, place, base)) != char
+    }
+
+
+def convert_script(text: str, place: Box, base: Box) -> str:
+    """Return digits as superscripts or subscripts if they are small and stand higher or lower than the text beside.
+
+    Args:
+        text: Text of one height.
+        place: Its place.
+        base: The place of the text beside it.
+    """
+    if not place.height or place.height > _SMALL_SHARE * base.height:
+        return text
+    shift = (place.bottom - base.bottom) / base.height
+    if shift > _RAISED_SHARE:
+        return text.translate(_RAISED)
+    return text.translate(_LOWERED) if shift < -_LOWERED_SHARE else text
