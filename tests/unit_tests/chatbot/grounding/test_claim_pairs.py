@@ -86,7 +86,7 @@ def test_most_true_claims_are_supported(name):
 
 def test_the_pairs_are_balanced_and_distinct():
     pairs = [pair for name in FILES for pair in load_pairs(name)]
-    assert len(pairs) >= 600
+    assert len(pairs) >= 700
     assert len(set(pairs)) == len({(pair.question, pair.claim, pair.document) for pair in pairs}) == len(pairs)
     assert sum(pair.supported for pair in pairs) * 2 == len(pairs)
     assert abs(sum(1 if pair.language == "en" else -1 for pair in pairs)) <= len(pairs) // 50
