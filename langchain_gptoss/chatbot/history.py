@@ -6,17 +6,9 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_gptoss.text.words import extract_content_words
+from langchain_gptoss.retrievers.query_rewriting import get_recent_texts
+from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up
 
-_FOLLOW_UP_OPENING = re.compile(
-    r"^\W*(and|or|but|also|then|what about|how about|why|et|ou|mais|alors|pourquoi|qu'en est-il)\b", re.IGNORECASE
-)
-_REFERENCE = re.compile(
-    r"\b(it|its|they|them|that|those|these|this one|that one|the same"
-    r"|il|elle|ils|elles|cela|ça|celui-ci|celle-ci|en|y)\b",
-    re.IGNORECASE,
-)
-_MIN_CONTENT_WORDS = 2
 _CITATION_MARKERS = re.compile(r"\s*\[(?:\d+|\?)\]")
 _SPEAKERS = {"human": "User", "ai": "Assistant"}
 # Weight of the earlier question beside the follow-up's 1, measured on pairs of questions over the sample handbook.
@@ -26,14 +18,13 @@ _EARLIER_WEIGHT = 0.6
 def expand_follow_up(question: str, history: Sequence[BaseMessage]) -> list[tuple[str, float]]:
     """Return the question, and the earlier question that it follows, with weights.
 
-    A question is a follow-up if it opens with "and" or "what about", refers back ("it", "elle"), or has fewer than two
-    content words.
+    A question that can be understood alone is returned alone, so that a change of topic is not searched for together
+    with what came before it.
     """
     earlier = [str(message.text) for message in history if isinstance(message, HumanMessage)]
-    if not earlier or not _is_follow_up(question):
+    if not earlier or not is_follow_up(question, get_recent_texts(history)):
         return [(question, 1.0)]
-    antecedent = next((text for text in reversed(earlier) if not _is_follow_up(text)), earlier[-1])
-    return [(question, 1.0), (antecedent, _EARLIER_WEIGHT)]
+    return [(question, 1.0), (find_antecedent(earlier), _EARLIER_WEIGHT)]
 
 
 def split_by_budget(messages: Sequence[BaseMessage], budget: int) -> tuple[list[BaseMessage], list[BaseMessage]]:
@@ -68,8 +59,3 @@ def prepend_summary(summary: str, messages: Sequence[BaseMessage]) -> list[BaseM
 def remove_citation_markers(answer: str) -> str:
     """Return an answer without its numbers in brackets: sessions do not keep the citations."""
     return _CITATION_MARKERS.sub("", answer).strip()
-
-
-def _is_follow_up(question: str) -> bool:
-    refers_back = _FOLLOW_UP_OPENING.search(question) or _REFERENCE.search(question)
-    return bool(refers_back) or len(extract_content_words(question)) < _MIN_CONTENT_WORDS

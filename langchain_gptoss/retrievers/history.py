@@ -31,7 +31,8 @@ class HistoryAwareRetriever(FlowRetriever):
     `invoke` takes a question, or a question with the conversation before it:
     `{"question": "And for express?", "chat_history": [HumanMessage(...), AIMessage(...)]}`. Without a conversation the
     question is searched for as it is, and the model is not called. If the model's question is empty, too long, in
-    another language or about something else, the question is searched for together with the one before it.
+    another language, about something else or only repeats a follow-up, the follow-up is searched for together with the
+    question that it follows, and a question that can be understood alone as it is.
 
     Attributes:
         retriever: A vector store, a retriever or a Runnable from a query to documents.

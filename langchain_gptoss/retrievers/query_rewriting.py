@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up
 from langchain_gptoss.text.language import detect_language
 from langchain_gptoss.text.words import extract_content_words
 
@@ -87,8 +88,8 @@ def rewrite_question(
 ) -> Flow[RewrittenQuestion]:
     """Return a follow-up question completed by a chat model.
 
-    Without a conversation the model is not called. If its question is not usable, the question is put together with the
-    one before it.
+    Without a conversation the model is not called. If its question is not usable, a follow-up is put together with the
+    question that it follows, and a question that can be understood alone stays as it is.
 
     Args:
         llm: The chat model.
@@ -102,6 +103,14 @@ def rewrite_question(
     chain, variables = prompt | llm, _fill_variables(question, history)
     answer = yield from call(lambda: chain.invoke(variables, config), lambda: chain.ainvoke(variables, config))
     return _check_rewriting(_extract_question(str(answer.text)), question, history)
+
+
+def get_recent_texts(history: Sequence[BaseMessage]) -> list[str]:
+    """Return the texts of the last questions and answers, each cut to the length that a model reads of it."""
+    texts = [
+        " ".join(str(message.text).split())[:_MAX_MESSAGE_CHARS] for message in history if message.type in _SPEAKERS
+    ]
+    return [text for text in texts if text][-_MAX_MESSAGES:]
 
 
 def _fill_variables(question: str, history: Sequence[BaseMessage]) -> dict[str, str]:
@@ -126,15 +135,27 @@ def _extract_question(answer: str) -> str:
 
 def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessage]) -> RewrittenQuestion:
     questions = [str(message.text) for message in history if isinstance(message, HumanMessage)]
-    previous = questions[-1] if questions else ""
-    conversation = " ".join([question, *(str(message.text) for message in history)])
+    previous = find_antecedent(questions)
+    conversation = " ".join(str(message.text) for message in history)
+    needs_more = is_follow_up(question, get_recent_texts(history))
     fault = _find_fault(rewritten, question, previous, conversation)
+    if fault is None and needs_more and not _has_more_context(rewritten, question, conversation):
+        fault = "adds nothing to the follow-up"
     if fault is None:
         return RewrittenQuestion(question=rewritten, reason="The model rewrote it.")
+    if not needs_more:
+        return RewrittenQuestion(
+            question=question, reason=f"The model's question {fault}, and the question can be understood alone."
+        )
     return RewrittenQuestion(
         question=f"{previous} {question}".strip(),
         reason=f"The model's question {fault}, so the question is searched for together with the one before it.",
     )
+
+
+def _has_more_context(rewritten: str, question: str, conversation: str) -> bool:
+    """Return True if a rewritten question has a content word of the conversation that the follow-up has not."""
+    return bool((_extract_stems(rewritten) - _extract_stems(question)) & _extract_stems(conversation))
 
 
 def _find_fault(rewritten: str, question: str, previous: str, conversation: str) -> str | None:
@@ -152,7 +173,7 @@ def _find_fault(rewritten: str, question: str, previous: str, conversation: str)
     if question.rstrip().endswith("?") and not rewritten.endswith("?"):
         return "does not end with a question mark"
     stems = _extract_stems(rewritten)
-    if not stems or len(stems & _extract_stems(conversation)) < _MIN_SHARED * len(stems):
+    if not stems or len(stems & _extract_stems(f"{question} {conversation}")) < _MIN_SHARED * len(stems):
         return "is about something else"
     question_stems = _extract_stems(question)
     if question_stems and not question_stems & stems:

@@ -1,5 +1,6 @@
 """The conversation before a question."""
 
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_gptoss.chatbot.history import expand_follow_up, remove_citation_markers, split_by_budget
@@ -16,6 +17,26 @@ def test_a_follow_up_is_searched_with_the_question_that_it_follows():
 def test_a_new_question_is_searched_alone():
     question = "When can an opened laptop be returned?"
     assert expand_follow_up(question, [HumanMessage(STANDARD)]) == [(question, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Is it possible to return an opened laptop?",
+        "Why does the router restart at night?",
+        "Le magasin de Namur est-il ouvert le lundi ?",
+        "Y a-t-il un parking en face du magasin ?",
+    ],
+)
+def test_a_complete_question_after_a_change_of_topic_is_searched_alone(question):
+    history = [HumanMessage(STANDARD), AIMessage("It costs 4.90 euros."), HumanMessage("and for express?")]
+    assert expand_follow_up(question, history) == [(question, 1.0)]
+
+
+@pytest.mark.parametrize("question", ["Can you explain further?", "Et dans ce cas ?", "Is it insured?"])
+def test_a_follow_up_is_searched_with_the_last_complete_question(question):
+    history = [HumanMessage("When can a laptop be returned?"), HumanMessage(STANDARD), HumanMessage("and for express?")]
+    assert [text for text, _ in expand_follow_up(question, history)] == [question, STANDARD]
 
 
 def test_a_follow_up_of_a_follow_up_refers_to_the_first_question():

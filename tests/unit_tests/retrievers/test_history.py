@@ -65,10 +65,39 @@ def test_a_follow_up_is_rewritten(answer):
         "Who wrote Hamlet?",
         "How much is standard shipping?",
         "How much is express shipping? " * 10,
+        "And express?",
+        "And what about express?",
+        "And the express?",
     ],
 )
 def test_an_unusable_rewriting_is_replaced_by_both_questions(answer):
     assert search_follow_up(answer, "And express?") == "How much is standard shipping? And express?"
+
+
+@pytest.mark.parametrize(
+    ("question", "echo"),
+    [
+        ("Can you explain further?", "Can you explain further, please?"),
+        ("How long does it take?", "How long does it take?"),
+        ("Et dans ce cas ?", "Que se passe-t-il dans ce cas ?"),
+    ],
+)
+def test_a_rewriting_that_only_echoes_the_follow_up_is_replaced_by_both_questions(question, echo):
+    assert search_follow_up(echo, question) == f"How much is standard shipping? {question}"
+
+
+@pytest.mark.parametrize("answer", ["", "Who wrote Hamlet?", "What is the capital of France?", "It is Rome."])
+def test_a_complete_question_stays_alone_if_its_rewriting_is_unusable(answer):
+    question = "What is the capital of Italy?"
+    history = [*HISTORY, HumanMessage("And express?"), AIMessage("Express costs 12 euros.")]
+    found = search_follow_up(answer, question, history)
+    assert found == (answer if answer.startswith("What is") else question)
+    assert "shipping" not in found
+
+
+def test_an_unusable_rewriting_is_replaced_by_the_last_complete_question_and_the_follow_up():
+    history = [*HISTORY, HumanMessage("And express?"), AIMessage("Express costs 12 euros.")]
+    assert search_follow_up("", "And abroad?", history) == "How much is standard shipping? And abroad?"
 
 
 def test_a_follow_up_in_french_is_rewritten_in_french():
