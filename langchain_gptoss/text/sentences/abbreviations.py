@@ -13,7 +13,7 @@ def _split_words(words: str) -> frozenset[str]:
 
 TITLES: Final = _split_words(
     """mr mrs ms m mx dr prof pr mm messrs mlle mme mgr st ste rev fr hon gen lt col sgt capt cpt cmdr maj adm gov sen
-    rep pres insp supt amb mmes mlles drs profs"""
+    rep pres insp supt amb mmes mlles drs profs me sté soc reg sched mt mts"""
 )
 """A name follows. Most count only with a capital letter; see `TITLES_IN_ANY_CASE`."""
 
@@ -23,15 +23,15 @@ STREETS: Final = _split_words("st dr")
 """Titles that are also the last part of the name of a street: Main St."""
 
 INTRODUCERS: Final = _split_words(
-    """cf e.g i.e eg ie viz vs c.-à-d c-à-d càd approx env ca n.b nb p.ex par.ex resp incl excl attn al.-p bd blvd
-    c.à.d i.c"""
+    """cf e.g i.e eg ie viz vs c.-à-d c-à-d càd approx env ca n.b nb p.s p.-s p.ex par.ex resp incl excl attn al.-p bd
+    c.à.d i.c blvd"""
 )
 """An explanation or a number follows: the point never ends a sentence."""
 
 REFERENCES: Final = _split_words(
     """p pp pg art arts chap ch vol vols fig figs eq eqs no nos nº n° nr num sec sect § par para al alin tab tabl ill
     éd tél tel fax réf ref ext poste app pl lib liv ver vers réimpr col cols fol ff lot cat req cons dir règl ord décr
-    pos esc apt appt cp bp rcs inv facture cde cmd ser sér mod dept dépt"""
+    pos esc apt appt cp bp rcs inv facture cde cmd ser sér mod dept dépt ann ép fasc livr pt"""
 )
 """A number follows. Before another word the point may end a sentence."""
 
@@ -40,7 +40,7 @@ WORDS_AMONG_REFERENCES: Final = _split_words("no nos art arts app lot cat ill po
 
 FINAL: Final = _split_words(
     """etc a.m p.m am pm j.-c j-c b.c a.d bc bce ce ibid idem h hr hrs min mins sec secs ms km m cm mm dm kg g mg t l cl
-    ml dl lb lbs oz ft yd mi ha kw kwh mw hz khz mhz ghz kb mb gb tb pt pts pct mio mia mrd hab s"""
+    ml dl lb lbs oz ft yd mi ha kw kwh mw hz khz mhz ghz kb mb gb tb pts pct mio mia mrd hab s"""
 )
 """The last word of its phrase: the point ends a sentence if a capital letter follows."""
 
@@ -52,9 +52,14 @@ OTHERS: Final = _split_words(
     tps temp qty qté ex exx al op.cit loc.cit esp spec spéc obs hyp calif mass conn fla ariz colo penn tex wash ont qué
     trib cass civ crim soc adm const gaz chron jurispr doc misc prov rég sup adj adv subj abbr abrév cap def déf intro
     conc bibl biblio comp compl dép arr fbg imp résid adjt brig préf rdv ch rte sgt lt gen col rev rep sen gov pres
-    hon sq fg all chem pass imm"""
+    hon sq fg all chem pass imm j.o"""
 )
 """Other abbreviations: the point ends a sentence only if the words after it begin one."""
+
+BEFORE_NAMES: Final = _split_words(
+    "u.s u.k u.n e.u u.s.a s.a s.a.s s.a.r.l sarl soc av st rd ave sgt lt gen col rev rep sen gov pres hon"
+)
+"""Those of `OTHERS` that a name often follows: only an article, a pronoun or the like begins a sentence then."""
 
 STARTERS: Final = _split_words(
     """the a an this that these those it he she they we you i in on at for from to if when while as but and or so
@@ -72,6 +77,9 @@ NAME_PARTS: Final = _split_words(
     "le la les l du de des d da di van von den der el al mc mac san son on ma an a no en y i"
 )
 """Starters that can also be part of a surname after initials: J. Le Goff."""
+
+NAME_LINKS: Final = _split_words("of de du des for and et d' d’")
+"""Words that link the parts of a name: U.S. Department of Energy."""
 
 LABELS: Final = _split_words(
     """plan vitamin vitamine type class classe catégorie category group groupe option point zone grade level niveau

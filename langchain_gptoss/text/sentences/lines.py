@@ -23,7 +23,7 @@ _NUMBER = re.compile(
 )
 _CAPITAL = re.compile(r"\(?(?P<letter>[A-Z])(?P<close>\))[ \t\u00a0]+")
 _LETTER_ABBREVIATIONS = frozenset("pvncfst")  # page, versus, number, circa, folio, section or series, tome
-_DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t:|-]*-[ \t:|-]*\|?[ \t]*")
+_DELIMITER_ROW = re.compile(r"[ \t:|-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def parse_lines(text: str) -> Iterator[Line]:
 
 def is_delimiter_row(text: str, line: Line) -> bool:
     """Return True if a line separates the head of a Markdown table from its rows."""
-    return line.kind == "row" and _DELIMITER_ROW.fullmatch(text, line.start, line.end) is not None
+    is_empty = line.kind == "row" and _DELIMITER_ROW.fullmatch(text, line.start, line.end) is not None
+    return is_empty and "-" in text[line.start : line.end]
 
 
 def _classify(text: str, start: int, end: int) -> tuple[LineKind, str, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from langchain_gptoss.text.sentences import abbreviations
 
 CANDIDATE = re.compile(
-    r"""(?<![.!?…])(?P<marks>[.!?…؟।]+)(?P<close>(?:["'”’»)\]*_]|[ \u00a0\u202f]»|\[\d{1,3}\]|[¹²³⁴-⁹])*)(?=\s|$)"""
+    r"""(?<![.!?…])(?P<marks>\.(?:[ \u00a0]\.)+|[.!?…؟।]+)"""
+    r"""(?P<close>(?:["'”’»)\]*_]|[ \u00a0\u202f]»|\[\d{1,3}\]|[¹²³⁴-⁹])*)(?=\s|$)"""
     r"""|(?P<wide>[。！？]+)(?P<wide_close>[」』）”"]*)"""
 )
 """A mark that may end a sentence, with the closing quotation marks and brackets after it."""
@@ -16,20 +17,20 @@ CANDIDATE = re.compile(
 _OPENING = " \t\u00a0\u202f\"'“‘«»([{*_¿¡—–-•"
 _WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
 _TOKEN = re.compile(r"[^\s«»\"“”„()\[\]{}<>|/,;:!?'’*_=+]+$")
-_LAST_CHUNK = re.compile(r"\S+$")
 _MAX_TOKEN_CHARS = 40
+_MAX_CONTEXT_CHARS = 400  # before a mark; without a limit, a text of abbreviations takes quadratic time
 _MAX_BRACKET_CHARS = 300  # a bracket that stays open longer was never meant to be closed
 _ADDRESS = re.compile(r"://|^www\.|@|\.\w{2,4}/", re.IGNORECASE)
-_INITIALS = re.compile(r"(?:[^\W\d_]{1,2}\.?-?)*[^\W\d_]")
+_INITIALS = re.compile(r"[A-ZÀ-Þ][a-z]?\.-?[A-ZÀ-Þ]")
 _DOTTED = re.compile(r"[^\W\d_]{1,3}(?:\.-?[^\W\d_]{1,3})+")
 _LIST_NUMBER = re.compile(r"\(?(?:\d{1,3}|[a-z]|[ivx]{1,5}|[IVX]{2,5})\)?")
 _LABEL = re.compile(
-    r"(?:article|art\.|section|sec\.|§|chapter|chapitre|chap\.|annexe|appendix|step|étape|figure|fig\.|table|tableau"
-    r"|note|question|partie|part|titre|title|n°|no\.?|exhibit|schedule)\s*(?:\d[\w.-]*|[IVXLA-Z]+(?:\s?er)?)",
-    re.IGNORECASE,
+    r"(?i:article|art\.|section|sec\.|§|chapter|chapitre|chap\.|annexe|appendix|step|étape|figure|fig\.|table|tableau"
+    r"|note|question|partie|part|titre|title|n°|no\.|exhibit|schedule)\s*(?:\d[\w.-]*|\b[IVXL]+|\b[A-Z])(?:\s?er)?"
 )
 _MIXED_CASE = re.compile(r"[a-z]{1,3}[A-Z]|[a-z]+\d|[a-z][a-z-]*\.(?:com|org|net|fr|eu|io|de|be|ch|ca)\b")
 _REFERENCE = re.compile(r"\d|[IVXLC]+\b|[A-Z]{1,4}[.\s-]?\d|[A-Z]{1,3}[./-]|[A-Z]\b|[a-z]|[°#]")
+_CONTRACTION = re.compile(r"(?:[LDJCNSM]|Qu|It|There|That|He|She|We|You|They|I|What|Who)['’]|Don['’]t|Can['’]t")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{2,5}", re.IGNORECASE)
 _VOWEL = re.compile(r"[aeiouyà-öø-ÿœæ]", re.IGNORECASE)
 _MIN_WORD_LETTERS = 5  # a longer word that is no known abbreviation ends a sentence even before a small letter
@@ -101,7 +102,7 @@ def is_sentence_end(text: str, sentence_start: int, match: re.Match[str], follow
     """
     if match["wide"]:
         return True
-    before = text[sentence_start : match.start()]
+    before = text[max(sentence_start, match.start() - _MAX_CONTEXT_CHARS) : match.start()]
     marks, close = match["marks"], match["close"]
     next_character = following.read_after_openings()
     if following.read_character() in ",;:)]}%" and next_character:
@@ -114,7 +115,7 @@ def is_sentence_end(text: str, sentence_start: int, match: re.Match[str], follow
         return not is_small and (is_plain or following.find_words()[1].lower() not in abbreviations.SPEECH_VERBS)
     if _is_in_brackets(before) and ")" not in close:
         return False
-    return _is_end_at_point(before, following, next_character, is_small=is_small)
+    return _is_end_at_point(before, close, following, next_character, is_small=is_small)
 
 
 def _is_bracketed(text: str, match: re.Match[str]) -> bool:
@@ -134,11 +135,11 @@ def _is_brand(following: Following, next_character: str) -> bool:
     return "a" <= next_character <= "z" and _MIXED_CASE.match(following.find_words()[0]) is not None
 
 
-def _is_end_at_point(before: str, following: Following, next_character: str, *, is_small: bool) -> bool:
-    chunk = _LAST_CHUNK.search(before[-200:])
+def _is_end_at_point(before: str, close: str, following: Following, next_character: str, *, is_small: bool) -> bool:
+    last_words = before.split()[-2:]
     token_match = _TOKEN.search(before[-_MAX_TOKEN_CHARS:])
     head = before.strip(_OPENING)
-    if token_match is None or (chunk and _ADDRESS.search(chunk.group())):
+    if token_match is None or not last_words or _ADDRESS.search(last_words[-1]):
         return not is_small
     token = token_match.group().lstrip(_OPENING)
     if _LIST_NUMBER.fullmatch(head) or _LABEL.fullmatch(head):
@@ -149,7 +150,7 @@ def _is_end_at_point(before: str, following: Following, next_character: str, *, 
         return False
     if _is_title(token, previous[0]):
         is_street = word in abbreviations.STREETS and previous[0][:1].isupper() and previous[0].isalpha()
-        return is_street and _is_sentence_start(following)
+        return is_street and _is_sentence_start(following, is_strict=True)
     if token[-1].isdigit():
         return not is_small
     if word in abbreviations.REFERENCES:
@@ -161,11 +162,12 @@ def _is_end_at_point(before: str, following: Following, next_character: str, *, 
         return _is_end_at_letter(token, previous[0], following, next_character, is_small=is_small)
     if word in abbreviations.FINAL:
         return _is_end_at_final_abbreviation(word, following, next_character, is_small=is_small)
+    if word not in abbreviations.OTHERS and _INITIALS.fullmatch(token):
+        return _is_end_at_letter(token, previous[0], following, next_character, is_small=is_small)
     if word in abbreviations.OTHERS or _DOTTED.fullmatch(token) or _is_unknown_abbreviation(token):
-        return not is_small and not next_character.isdigit() and _is_sentence_start(following)
-    if is_small:
-        return _is_ordinary_word(word) and bool(following.find_words()[1])
-    return True
+        is_strict = word in abbreviations.BEFORE_NAMES
+        return not is_small and not next_character.isdigit() and _is_sentence_start(following, is_strict=is_strict)
+    return not is_small or (not close and _is_ordinary_word(word) and bool(following.find_words()[1]))
 
 
 def _is_title(token: str, previous: str) -> bool:
@@ -193,7 +195,7 @@ def _is_end_at_letter(token: str, previous: str, following: Following, next_char
     if is_small:
         return False
     if _is_number(previous) and token not in "pnv":
-        return not next_character.isdigit() or token.islower()
+        return not next_character.isdigit() or (token.islower() and token != "h")
     if next_character.isdigit():
         return False
     if token.islower() or previous.lower().strip(_OPENING) in abbreviations.LABELS:
@@ -211,18 +213,19 @@ def _is_end_at_final_abbreviation(word: str, following: Following, next_characte
     return True
 
 
-def _is_sentence_start(following: Following) -> bool:
-    """Return True if the words that follow begin a sentence and do not continue a name."""
+def _is_sentence_start(following: Following, *, is_strict: bool = False) -> bool:
+    """Return True if the words that follow begin a sentence and do not continue a name.
+
+    Args:
+        following: The text after the point.
+        is_strict: True if only articles, pronouns and the like begin a sentence.
+    """
     first, second = following.find_words()
     if not first[:1].isupper():
-        # Quotation marks, bullets and other scripts.
-        return bool(first) and not first[0].isalnum()
-    stem = first.lower().split("'")[0].split("’")[0]
-    return (
-        first.lower() in abbreviations.STARTERS
-        or stem in ("l", "d", "j", "c", "qu", "n", "s", "it", "there", "that")
-        or (second[:1].islower() and len(first) > 1)
-    )
+        return False
+    if first.lower() in abbreviations.STARTERS or _CONTRACTION.match(first):
+        return True
+    return not is_strict and len(first) > 1 and second[:1].islower() and second not in abbreviations.NAME_LINKS
 
 
 def _is_number(token: str) -> bool:
