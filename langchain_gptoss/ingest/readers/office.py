@@ -42,7 +42,7 @@ def read_docx(data: bytes, max_bytes: int) -> ExtractedText:
             convert_image=lambda image: [html.text(image.alt_text)] if image.alt_text else [],
             style_map="p[style-name='Title'] => h1:fresh",
         )
-        text = convert_html_to_markdown(str(result.value), infer_table_header=True)
+        text = convert_html_to_markdown(str(result.value))
     return ExtractedText([text], find_first_heading(text))
 
 
@@ -209,7 +209,9 @@ def _list_chapters(package: ElementTree.Element, folder: str) -> list[str]:
     return [
         posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
         for item in chapters
-        if item is not None and "html" in item.get("media-type", "")
+        if item is not None
+        and "html" in item.get("media-type", "")
+        and "nav" not in item.get("properties", "").split()  # the table of contents
     ]
 
 

@@ -17,7 +17,7 @@ def test_email_text_has_headers_and_names_of_attachments(tmp_path):
     )
     assert document.metadata["title"] == "Where is it?"
     assert load_text(tmp_path, "b.eml", create_eml("Only", html="<p>Hi <b>you</b></p>")).page_content.endswith(
-        "\n\nHi **you**"
+        "\n\nHi you"
     )
     odd = b"Subject: x\r\nContent-Type: text/plain; charset=klingon\r\n\r\ncaf\xc3\xa9\r\n"
     assert load_text(tmp_path, "c.eml", odd).page_content == "Subject: x\n\ncafé"

@@ -391,6 +391,6 @@ async def test_async_methods_await_the_embedding_model():
 
 
 def test_importing_loads_neither_faiss_nor_numpy():
-    code = "import sys, langchain_gptoss.vectorstores, langchain_gptoss.ingest\nprint(sorted({'faiss', 'numpy', 'torch', 'pypdfium2', 'markdownify'} & set(sys.modules)))"
+    code = "import sys, langchain_gptoss.vectorstores, langchain_gptoss.ingest\nprint(sorted({'faiss', 'numpy', 'torch', 'pypdfium2', 'lxml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]"
