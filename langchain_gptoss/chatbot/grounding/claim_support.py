@@ -16,7 +16,7 @@ from langchain_gptoss.errors import MissingDependencyError
 from langchain_gptoss.text.language import choose_language
 from langchain_gptoss.text.names import extract_names
 from langchain_gptoss.text.polarity import has_opposite_meaning, is_negated
-from langchain_gptoss.text.quantities import extract_dates, extract_quantities, has_same_quantities
+from langchain_gptoss.text.quantities import extract_quantities, has_same_quantities
 from langchain_gptoss.text.sentences import find_sentences
 from langchain_gptoss.text.words import (
     build_lexicon,
@@ -113,8 +113,7 @@ def _has_same_details(claim: Claim, span: Span) -> bool:
     """Return True if a span with the numbers of a claim also has its dates, names and new words, and no negation."""
     passage = f"{span.passage.heading} {span.passage.text}"
     return (
-        extract_dates(claim.text) <= extract_dates(span.text_with_heading)
-        and (not claim.new_words or _calculate_share(claim.new_words, span.text) >= _MIN_NEW_SUPPORT)
+        (not claim.new_words or _calculate_share(claim.new_words, span.text) >= _MIN_NEW_SUPPORT)
         and not find_missing_words(claim.question_words, passage)
         and _has_same_names(claim, span)
         and not contradicts(span, claim)
