@@ -21,11 +21,13 @@ class Line(NamedTuple):
         text: Its text, which ends with `LINE_HYPHEN` if a hyphen breaks its last word.
         box: Its place.
         words: Its words.
+        is_bold: True if it begins in bold.
     """
 
     text: str
     box: Box
     words: Sequence[Word]
+    is_bold: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class PageLines:
         return text
 
 
-def enclose(boxes: Iterable[Box]) -> Box:
+def get_enclosing_box(boxes: Iterable[Box]) -> Box:
     """Return the smallest box around some boxes, of which there must be one at least."""
     lefts, bottoms, rights, tops = zip(*boxes, strict=True)
     return Box(min(lefts), min(bottoms), max(rights), max(tops))
@@ -74,9 +76,19 @@ def create_line(text: str, words: Sequence[Word]) -> Line:
         words: Words of the page, in the order of the text.
     """
     line = text[words[0].start : words[-1].end]
-    if "\n" in line:
-        line = "".join(_format_words(text, words))
-    return Line(line, enclose(word.box for word in words), words)
+    return (
+        rebuild_line(text, words) if "\n" in line else Line(line, get_enclosing_box(word.box for word in words), words)
+    )
+
+
+def rebuild_line(text: str, words: Sequence[Word]) -> Line:
+    """Create a line of words that may stand at different places in the text of the page.
+
+    Args:
+        text: The text of the page.
+        words: The words from left to right.
+    """
+    return Line("".join(_format_words(text, words)), get_enclosing_box(word.box for word in words), words)
 
 
 def _format_words(text: str, words: Sequence[Word]) -> Iterator[str]:
@@ -85,7 +97,8 @@ def _format_words(text: str, words: Sequence[Word]) -> Iterator[str]:
         if before is not None:
             between = text[before.end : word.start]
             is_gap = word.box.left - before.box.right > _SPACE_EMS * max(word.box.height, before.box.height)
-            yield between if between and "\n" not in between else " " if between and is_gap else ""
+            is_blank = before.end < word.start and between.isspace() and "\n" not in between
+            yield between if is_blank else " " if is_gap and before.end != word.start else ""
         yield text[word.start : word.end]
 
 
@@ -98,7 +111,7 @@ def find_lines(text: str, words: Sequence[Word]) -> Iterator[Line]:
     """Yield the lines of a page's text: those of PDFium, and lines that it has divided at a superscript as one."""
     line: list[Word] = []
     for word in words:
-        if line and _ends_line(text, line[-1], word):
+        if line and _is_line_end(text, line[-1], word):
             yield create_line(text, line)
             line = []
         line.append(word)
@@ -106,13 +119,13 @@ def find_lines(text: str, words: Sequence[Word]) -> Iterator[Line]:
         yield create_line(text, line)
 
 
-def _ends_line(text: str, before: Word, word: Word) -> bool:
+def _is_line_end(text: str, before: Word, word: Word) -> bool:
     if text[before.end - 1] == LINE_HYPHEN:
         return True
-    return "\n" in text[before.end : word.start] and not _stand_side_by_side(before, word)
+    return "\n" in text[before.end : word.start] and not _can_share_line(before, word)
 
 
-def _stand_side_by_side(before: Word, word: Word) -> bool:
+def _can_share_line(before: Word, word: Word) -> bool:
     low, high = sorted((before.box.height, word.box.height))
     overlap = min(before.box.top, word.box.top) - max(before.box.bottom, word.box.bottom)
     gap = word.box.left - before.box.right

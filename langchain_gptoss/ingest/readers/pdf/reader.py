@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_gptoss._optional import require
 from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileError
+from langchain_gptoss.ingest.readers.pdf.columns import arrange_regions
 from langchain_gptoss.ingest.readers.pdf.hyphens import join_broken_words
 from langchain_gptoss.ingest.readers.pdf.lines import PageLines, find_lines, is_upright
 from langchain_gptoss.ingest.readers.pdf.outline import find_headings, list_bookmarks
@@ -23,7 +24,8 @@ _pdfium_lock = threading.Lock()  # PDFium is not thread-safe, not even across do
 def read_pdf(data: bytes, max_bytes: int) -> ExtractedText:
     """Read the text of each page of a PDF, under the headings of its bookmarks.
 
-    Running heads and page numbers are left out, and words that a line's end breaks are joined.
+    Running heads and page numbers are left out, columns follow each other, and words that a line's end breaks are
+    joined.
     """
     pdfium = require("pypdfium2", extra="rag")
     if not data:
@@ -36,7 +38,7 @@ def read_pdf(data: bytes, max_bytes: int) -> ExtractedText:
         if getattr(error, "err_code", None) == _FPDF_ERR_PASSWORD:
             raise UnreadableFileError("it is protected by a password; save a copy without one") from None
         raise UnreadableFileError(f"it is not a readable PDF ({str(error).rstrip('.')})") from None
-    texts = join_broken_words(page.format_text() for page in remove_running_heads(pages))
+    texts = join_broken_words(arrange_regions(page).format_text() for page in remove_running_heads(pages))
     return ExtractedText(
         texts,
         has_pages=True,
@@ -52,9 +54,9 @@ def _read_page(document: Any, index: int) -> PageLines:
         text = read_characters(text_page)
         words = find_words(text, boxes)
         text = mark_scripts(text, words, boxes)
+        lines = [line._replace(is_bold=boxes.is_bold(line.words[0].start)) for line in find_lines(text, words)]
         width, height = page.get_size()
         is_scan = not words and _has_pictures(page)
-    lines = list(find_lines(text, words))
     return PageLines(
         lines=[line for line in lines if is_upright(line)],
         rotated=[line for line in lines if not is_upright(line)],

@@ -1,7 +1,7 @@
 """Running heads, running feet and page numbers: lines in the margins of pages that are no part of the text."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -15,6 +15,8 @@ _SAME_PLACE_POINTS = 4.0
 _MAX_SIZE = 1.15  # times the size of the text; a larger line is a title
 _MIN_SHARE = 0.6  # of the pages, or of the even or the odd ones
 _MIN_CHAPTER_PAGES = 3  # neighbouring pages whose head names their chapter
+_MIN_COUNTING_PAGES, _MIN_COUNTING_SHARE = 3, 0.5  # pages whose number stands in a margin
+_NUMBER_MARKS = " -–—|·•.[]()/"
 _LINE_GAP = 0.6  # of a line's height: a table's header stands nearer to its first row
 _MAX_ROMAN = 3999
 
@@ -67,7 +69,9 @@ def remove_running_heads(pages: Sequence[PageLines]) -> list[PageLines]:
     A line goes if the pages have it at the same place, apart from a number that counts pages. Titles, which are larger
     than the text, and headers of tables, which stand close above their rows, stay.
     """
-    candidates = [item for number, page in enumerate(pages) for item in _find_candidates(number, page)]
+    heights = [line.box.height for page in pages for line in page.lines if line.box.height > 0]
+    max_height = _MAX_SIZE * median(heights) if heights else 0.0
+    candidates = [item for number, page in enumerate(pages) for item in _find_candidates(number, page, max_height)]
     running = set(_find_running(candidates, len(pages)))
     removed: dict[int, set[int]] = defaultdict(set)
     for _, margin in groupby(candidates, key=lambda item: (item.page, item.is_top)):
@@ -86,18 +90,17 @@ def _remove_lines(page: PageLines, removed: set[int]) -> PageLines:
     return page.replace_lines(kept)
 
 
-def _find_candidates(number: int, page: PageLines) -> Iterator[_Candidate]:
+def _find_candidates(number: int, page: PageLines, max_height: float) -> Iterator[_Candidate]:
     upright = [(index, line) for index, line in enumerate(page.lines) if line.box.height > 0]
     if not upright or page.height <= 0:
         return
-    text_size = median(line.box.height for _, line in upright)
     from_top = sorted(upright, key=lambda item: -item[1].box.top)
     for is_top, lines in ((True, from_top), (False, from_top[::-1])):
         for index, line in lines[:_MAX_LINES]:
             depth = page.height - line.box.top if is_top else line.box.bottom
             if depth > _MARGIN_SHARE * page.height:
                 break
-            if line.box.height <= _MAX_SIZE * text_size and not (is_top and _is_table_header(line, page.lines)):
+            if line.box.height <= max_height and not (is_top and _is_table_header(line, page.lines)):
                 yield _create_candidate(number, index, line, is_top=is_top)
 
 
@@ -126,6 +129,7 @@ def _is_table_header(line: Line, lines: Sequence[Line]) -> bool:
 
 
 def _find_running(candidates: Sequence[_Candidate], page_count: int) -> Iterator[_Candidate]:
+    yield from _find_counting(candidates, page_count)
     groups: dict[tuple[bool, str], list[_Candidate]] = defaultdict(list)
     for item in candidates:
         groups[item.is_top, item.pattern].append(item)
@@ -136,9 +140,38 @@ def _find_running(candidates: Sequence[_Candidate], page_count: int) -> Iterator
             yield from items
     for same_pattern in groups.values():
         for items in _group_by_place(same_pattern):
-            for same in (*_group_by_text(items), *([items] if _counts_pages(items) else [])):
+            for same in (*_group_by_text(items), *([items] if _has_page_count(items) else [])):
                 if _is_repeated(same, page_count):
                     yield from same
+
+
+def _find_counting(candidates: Sequence[_Candidate], page_count: int) -> Iterator[_Candidate]:
+    """Yield the lines that begin or end with the number of their page, whatever else they say.
+
+    Heads of books name the chapter beside the number.
+    """
+    offsets = {item: {number - item.page for number in _list_outer_numbers(item)} for item in candidates}
+    pages = Counter(offset for _, offset in {(item.page, offset) for item in candidates for offset in offsets[item]})
+    for offset, count in pages.items():
+        if count < max(_MIN_COUNTING_PAGES, _MIN_COUNTING_SHARE * page_count):
+            continue
+        counting = [item for item in candidates if offset in offsets[item]]
+        for is_top in (True, False):
+            for items in _group_by_place([item for item in counting if item.is_top == is_top]):
+                if len(items) > 1:
+                    yield from items
+        yield from (item for item in counting if _PAGE_NUMBER.fullmatch(item.text))
+
+
+def _list_outer_numbers(item: _Candidate) -> Iterator[int]:
+    """Yield the numbers at the beginning and at the end of a line that may be page numbers."""
+    parts = item.pattern.split("#")
+    if len(parts) == 1 or len(item.numbers) != len(parts) - 1:
+        return
+    if not parts[0].strip(_NUMBER_MARKS):
+        yield item.numbers[0]
+    if not parts[-1].strip(_NUMBER_MARKS) and not _PART_NUMBER.search(parts[-2]):
+        yield item.numbers[-1]
 
 
 def _find_outermost(margin: Sequence[_Candidate], running: set[_Candidate]) -> Iterator[_Candidate]:
@@ -157,7 +190,8 @@ def _group_by_place(items: Sequence[_Candidate]) -> Iterator[list[_Candidate]]:
             yield group
             group = []
         group.append(item)
-    yield group
+    if group:
+        yield group
 
 
 def _group_by_text(items: Sequence[_Candidate]) -> list[list[_Candidate]]:
@@ -176,7 +210,7 @@ def _group_by_offset(items: Sequence[_Candidate]) -> Iterator[list[_Candidate]]:
         yield from _group_by_place(group)
 
 
-def _counts_pages(items: Sequence[_Candidate]) -> bool:
+def _has_page_count(items: Sequence[_Candidate]) -> bool:
     """Return True if one number in the lines counts the pages and the others do not change."""
     columns = list(zip(*(item.numbers for item in items), strict=False))
     changing = [place for place, column in enumerate(columns) if len(set(column)) > 1]

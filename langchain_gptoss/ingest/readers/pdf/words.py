@@ -1,7 +1,7 @@
 """Words of a PDF page with their places, as PDFium reports them."""
 
 import re
-from ctypes import byref
+from ctypes import byref, create_string_buffer
 from typing import Any, NamedTuple
 
 from langchain_gptoss._optional import require
@@ -15,6 +15,8 @@ _WORD = re.compile(f"[^\\s{LINE_HYPHEN}]+{LINE_HYPHEN}?|{LINE_HYPHEN}")
 _DIGIT_INSIDE = re.compile(r"\S\d|\d[^\W\d_]")
 _RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _LOWERED = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
+_BOLD = re.compile(rb"bold|black|heavy|(?<![a-z])demi", re.IGNORECASE)
+_MAX_FONT_NAME_BYTES = 128
 _SMALL_SHARE = 0.9  # superscripts and subscripts are set at 58 to 83 % of the size of the text
 # Share of the text's height by which their lower edge is moved at least. A small character on the baseline of the
 # text is moved up by 0.08 at most, because its descent is small too.
@@ -67,6 +69,8 @@ class CharBoxes:
         self._reference = byref(self._rect)
         self._get = raw.FPDFText_GetLooseCharBox
         self._text_page = text_page.raw
+        self._get_font = raw.FPDFText_GetFontInfo
+        self._font_name = create_string_buffer(_MAX_FONT_NAME_BYTES)
         self._left, self._bottom, self._right, self._top = page.get_cropbox()
         self._rotation = page.get_rotation()
 
@@ -83,6 +87,11 @@ class CharBoxes:
         if self._rotation == 180:
             return Box(width - right, height - top, width - left, height - bottom)
         return Box(height - top, left, height - bottom, right)
+
+    def is_bold(self, index: int) -> bool:
+        """Return True if the name of a character's font says that it is bold."""
+        size = self._get_font(self._text_page, index, self._font_name, _MAX_FONT_NAME_BYTES, None)
+        return 0 < size <= _MAX_FONT_NAME_BYTES and bool(_BOLD.search(self._font_name.value))
 
 
 def read_characters(text_page: Any) -> str:

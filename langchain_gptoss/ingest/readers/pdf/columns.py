@@ -1,0 +1,82 @@
+"""Columns of text in reading order."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from langchain_gptoss.ingest.readers.pdf.lines import Line, PageLines, rebuild_line
+from langchain_gptoss.ingest.readers.pdf.regions import Band, Region, find_regions, split_lines
+from langchain_gptoss.ingest.readers.pdf.text_tables import find_table_lines
+from langchain_gptoss.ingest.readers.pdf.words import Word
+
+_MIN_COLUMN_LINES = 4
+_MIN_WORDS_PER_LINE = 2.5
+_FULL_SHARE = 0.7  # of the column's width that a full line has
+_MIN_FULL_LINES = 0.5  # share of full lines in a column of text
+_MIN_ALIGNED = 0.6  # share of a column's lines that begin at its left edge
+_ALIGNED_POINTS = 2.0
+
+
+def arrange_regions(page: PageLines) -> PageLines:
+    """Return a page with its columns of text one after the other and its tables as lines that name their columns.
+
+    PDFium gives the text in the order in which it is drawn. Programs that draw line by line over all columns mix them.
+    """
+    lines = list(page.lines)
+    bold = frozenset(word.start for line in lines if line.is_bold for word in line.words)
+    for region in find_regions([word for line in lines for word in line.words]):
+        lines = _arrange_region(page.raw_text, lines, region, bold)
+    return page.replace_lines(lines)
+
+
+def _arrange_region(text: str, lines: list[Line], region: Region, bold: frozenset[int]) -> list[Line]:
+    columns = region.split_words(word for band in region.bands for word in band.words)
+    if _is_prose(columns):
+        return lines if _is_in_order(columns) else _replace_words(lines, region.bands, _list_lines(text, columns), text)
+    table = find_table_lines(text, region, bold)
+    return lines if table is None else _replace_words(lines, region.bands, table, text)
+
+
+def _is_prose(columns: Sequence[Sequence[Word]]) -> bool:
+    """Return True if columns hold lines of text that begin below each other and fill the width of their column."""
+    return all(_is_text_column(split_lines(words)) for words in columns)
+
+
+def _is_text_column(lines: Sequence[Sequence[Word]]) -> bool:
+    if len(lines) < _MIN_COLUMN_LINES or sum(map(len, lines)) < _MIN_WORDS_PER_LINE * len(lines):
+        return False
+    left = median(line[0].box.left for line in lines)
+    width = max(line[-1].box.right for line in lines) - left
+    aligned = sum(abs(line[0].box.left - left) <= _ALIGNED_POINTS for line in lines)
+    full = sum(line[-1].box.right - left >= _FULL_SHARE * width for line in lines)
+    return aligned >= _MIN_ALIGNED * len(lines) and full >= _MIN_FULL_LINES * len(lines)
+
+
+def _is_in_order(columns: Sequence[Sequence[Word]]) -> bool:
+    """Return True if the text of the page already holds one column after the other."""
+    end = -1
+    for words in columns:
+        if min(word.start for word in words) < end:
+            return False
+        end = max(word.end for word in words)
+    return True
+
+
+def _list_lines(text: str, columns: Sequence[Sequence[Word]]) -> list[Line]:
+    return [rebuild_line(text, line) for words in columns for line in split_lines(words)]
+
+
+def _replace_words(lines: Sequence[Line], bands: Sequence[Band], replacement: Sequence[Line], text: str) -> list[Line]:
+    """Return lines with others in place of the words of some bands."""
+    removed = {word.start for band in bands for word in band.words}
+    kept: list[Line] = []
+    place: int | None = None
+    for line in lines:
+        rest = [word for word in line.words if word.start not in removed]
+        if len(rest) == len(line.words):
+            kept.append(line)
+            continue
+        place = len(kept) if place is None else place
+        if rest:
+            kept.append(rebuild_line(text, rest))
+    place = len(kept) if place is None else place
+    return [*kept[:place], *replacement, *kept[place:]]

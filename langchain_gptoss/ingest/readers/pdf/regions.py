@@ -1,0 +1,201 @@
+"""Regions of a page whose words stand in columns: columns of text, and tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from statistics import median
+
+from langchain_gptoss.ingest.readers.pdf.words import Box, Word
+
+Gap = tuple[float, float]
+"""A horizontal interval without words: its left and its right edge."""
+
+_CORE_SHARE = 0.25  # of a word's height above and below that does not count, because lines may overlap a little
+_MIN_GAP_EMS = 0.75  # the narrowest gutter; LaTeX sets 10 points between columns of 10-point text
+_MAX_PITCH = 1.1  # times the usual distance of lines, at which a line on one side only still belongs to the region
+_MAX_DISTANCE = 2.5  # times the usual distance of lines, at which another region begins
+_MIN_ROWS = 3  # with words on both sides of a gutter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """Words between two horizontal strips without text: a line, a row of a table, or lines side by side.
+
+    Attributes:
+        words: The words.
+        top: Upper edge.
+        bottom: Lower edge.
+        gaps: Intervals without words; the first and the last are unbounded.
+    """
+
+    words: Sequence[Word]
+    top: float
+    bottom: float
+    gaps: Sequence[Gap]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Bands with common gutters.
+
+    Attributes:
+        bands: The bands, from top to bottom.
+        gutters: The intervals between the columns, from left to right.
+    """
+
+    bands: Sequence[Band]
+    gutters: Sequence[Gap]
+
+    def split_words(self, words: Iterable[Word]) -> list[list[Word]]:
+        """Return words by column."""
+        columns: list[list[Word]] = [[] for _ in range(len(self.gutters) + 1)]
+        for word in words:
+            columns[sum(word.box.left >= right for _, right in self.gutters)].append(word)
+        return columns
+
+
+def find_regions(words: Sequence[Word]) -> Iterator[Region]:
+    """Yield the regions with two columns at least, from top to bottom.
+
+    Args:
+        words: The upright words of a page.
+    """
+    if not words:
+        return
+    min_gap = _MIN_GAP_EMS * median(word.box.height for word in words)
+    yield from _find_in_bands(list(_find_bands(words, min_gap)), min_gap)
+
+
+def _find_in_bands(bands: Sequence[Band], min_gap: float) -> Iterator[Region]:
+    first = 0
+    while len(bands) - first >= _MIN_ROWS:
+        if not _has_inner_gap(bands[first]):
+            first += 1
+            continue
+        start, end = _find_run(bands, first, min_gap)
+        gaps = _share_gaps(bands[start:end], min_gap)
+        gutters = [gap for gap in gaps if _count_rows_around(bands[start:end], gap) >= _MIN_ROWS]
+        if not gutters:
+            first += 1
+            continue
+        start, end = _extend(bands, start, end, first, gutters, min_gap)
+        yield Region(bands=bands[start:end], gutters=gutters)
+        first = end
+
+
+def _has_inner_gap(band: Band) -> bool:
+    return len(band.gaps) > 2
+
+
+def _find_run(bands: Sequence[Band], first: int, min_gap: float) -> tuple[int, int]:
+    """Return the bands from the first on that share a gutter, up to the last one with words on both sides."""
+    gaps: Sequence[Gap] = bands[first].gaps
+    end = first + 1
+    for number in range(first + 1, len(bands)):
+        common = intersect_gaps(gaps, bands[number].gaps, min_gap)
+        gutters = _find_gutters(bands[first : first + 1], common)
+        distance = bands[number - 1].top - bands[number].top
+        usual = measure_pitch([band.top for band in bands[first:number]])
+        if not gutters or (usual and distance > _MAX_DISTANCE * usual):
+            break
+        gaps = common
+        if _has_both_sides(bands[number], gutters):
+            end = number + 1
+    return first, end
+
+
+def _share_gaps(bands: Sequence[Band], min_gap: float) -> list[Gap]:
+    gaps = list(bands[0].gaps)
+    for band in bands[1:]:
+        gaps = intersect_gaps(gaps, band.gaps, min_gap)
+    return _find_gutters(bands, gaps)
+
+
+def _extend(
+    bands: Sequence[Band], start: int, end: int, first: int, gutters: Sequence[Gap], min_gap: float
+) -> tuple[int, int]:
+    """Return the bands of a region and those close above and below, which have words on one side of its gutters."""
+    pitch = _MAX_PITCH * measure_pitch([band.top for band in bands[start:end]])
+
+    def can_add(band: Band, distance: float) -> bool:
+        return distance <= pitch and len(intersect_gaps(gutters, band.gaps, min_gap)) == len(gutters)
+
+    while start > first and can_add(bands[start - 1], bands[start - 1].top - bands[start].top):
+        start -= 1
+    while end < len(bands) and can_add(bands[end], bands[end - 1].top - bands[end].top):
+        end += 1
+    return start, end
+
+
+def split_lines(words: Iterable[Word]) -> list[list[Word]]:
+    """Return words by line, from top to bottom, each line from left to right."""
+    lines: list[list[Word]] = []
+    bottom = inf
+    for word in sorted(words, key=lambda word: -_get_core(word.box)[1]):
+        low, high = _get_core(word.box)
+        if high <= bottom:
+            lines.append([])
+            bottom = low
+        lines[-1].append(word)
+        bottom = min(bottom, low)
+    return [sorted(line, key=lambda word: word.box.left) for line in lines]
+
+
+def intersect_gaps(gaps: Sequence[Gap], others: Sequence[Gap], min_width: float) -> list[Gap]:
+    """Return the intervals that two lists of intervals share."""
+    shared = (
+        (max(left, other_left), min(right, other_right)) for left, right in gaps for other_left, other_right in others
+    )
+    return [(left, right) for left, right in shared if right - left >= min_width]
+
+
+def _get_core(box: Box) -> tuple[float, float]:
+    return box.bottom + _CORE_SHARE * box.height, box.top - _CORE_SHARE * box.height
+
+
+def _find_bands(words: Sequence[Word], min_gap: float) -> Iterator[Band]:
+    for line in split_lines(words):
+        gaps: list[Gap] = []
+        end = -inf
+        for word in line:
+            if word.box.left - end >= min_gap:
+                gaps.append((end, word.box.left))
+            end = max(end, word.box.right)
+        yield Band(
+            words=line,
+            top=max(word.box.top for word in line),
+            bottom=min(word.box.bottom for word in line),
+            gaps=[*gaps, (end, inf)],
+        )
+
+
+def _find_gutters(bands: Sequence[Band], gaps: Sequence[Gap]) -> list[Gap]:
+    """Return the intervals that have words of the bands on both sides."""
+    left = min(word.box.left for band in bands for word in band.words)
+    right = max(word.box.right for band in bands for word in band.words)
+    return [gap for gap in gaps if gap[0] > left and gap[1] < right]
+
+
+def _count_rows_around(bands: Sequence[Band], gap: Gap) -> int:
+    """Return the number of lines that a gap has on the side with fewer, in bands with words on both sides."""
+    rows = 0
+    for band in bands:
+        left = [word for word in band.words if word.box.right <= gap[0]]
+        right = [word for word in band.words if word.box.left >= gap[1]]
+        if left and right:
+            rows += min(len(split_lines(left)), len(split_lines(right)))
+    return rows
+
+
+def _has_both_sides(band: Band, gutters: Sequence[Gap]) -> bool:
+    return any(
+        any(word.box.right <= left for word in band.words) and any(word.box.left >= right for word in band.words)
+        for left, right in gutters
+    )
+
+
+def measure_pitch(tops: Sequence[float]) -> float:
+    """Return the usual distance between the tops of lines, 0 for fewer than two."""
+    distances = [above - below for above, below in pairwise(tops)]
+    return median(distances) if distances else 0

@@ -1,0 +1,118 @@
+"""Tables that are drawn as text: their rows as lines that name the columns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from langchain_gptoss.ingest.readers.pdf.lines import Line, get_enclosing_box, rebuild_line
+from langchain_gptoss.ingest.readers.pdf.regions import Region, split_lines
+from langchain_gptoss.ingest.readers.pdf.words import Word
+from langchain_gptoss.ingest.readers.tables.detection import create_table
+from langchain_gptoss.ingest.readers.tables.grid import Grid
+from langchain_gptoss.ingest.readers.tables.headers import judge_header
+from langchain_gptoss.ingest.readers.tables.table import format_as_list
+
+_MIN_ROWS = 3
+_MIN_LIKELY_COLUMNS = 3  # two columns of texts are often terms and their explanations
+_MIN_FULL_ROWS = 0.6  # share of rows with two cells at least
+_MAX_CELL_CHARS = 60  # of the usual cell; text in columns has more
+_MIN_ALIGNED = 0.7  # share of a column's cells that share an edge or their middle
+_ALIGNED_POINTS = 3.0
+_CLOSE_SHARE = 0.8  # of the distance between rows: a nearer line continues the row above
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    cells: list[list[Word]]
+    top: float
+
+
+def find_table_lines(text: str, region: Region, bold: frozenset[int] = frozenset()) -> list[Line] | None:
+    """Return the rows of a region as lines that name the columns, None if it is no table with names.
+
+    Args:
+        text: The text of the page.
+        region: Bands with common gutters.
+        bold: Offsets of the words in bold.
+    """
+    rows = list(_join_rows(text, region))
+    filled = [row for row in rows if sum(map(bool, row.cells)) > 1]
+    if len(rows) < _MIN_ROWS or len(filled) < _MIN_FULL_ROWS * len(rows):
+        return None
+    if not all(_is_aligned(column) for column in zip(*(row.cells for row in rows), strict=True)):
+        return None
+    grid = _create_grid(text, rows, bold)
+    if median(len(cell) for row in grid.rows for cell in row if cell) > _MAX_CELL_CHARS:
+        return None
+    table = create_table(grid)
+    if not table.is_record and not (table.columns and _has_sure_names(grid, len(table.titles))):
+        return None
+    formatted = [*table.titles, *format_as_list(table).split("\n"), *table.notes]
+    box = get_enclosing_box(word.box for band in region.bands for word in band.words)
+    return [Line(line, box, region.bands[0].words[:1]) for line in formatted]
+
+
+def _create_grid(text: str, rows: Sequence[_Row], bold: frozenset[int]) -> Grid:
+    headers = frozenset(
+        (number, column)
+        for number, row in enumerate(rows)
+        for column, cell in enumerate(row.cells)
+        if cell and all(word.start in bold for word in cell)
+    )
+    return Grid(rows=[[_format_cell(text, cell) for cell in row.cells] for row in rows], headers=headers)
+
+
+def _has_sure_names(grid: Grid, header_row: int) -> bool:
+    """Return True if a row surely names the columns, or may name them in a table of several columns."""
+    verdict = judge_header(grid, header_row) if header_row < len(grid.rows) - 1 else "no"
+    return verdict == "certain" or (verdict == "likely" and grid.width >= _MIN_LIKELY_COLUMNS)
+
+
+def _join_rows(text: str, region: Region) -> Iterator[_Row]:
+    """Yield the rows: a line close below a row that fills some of its cells continues them."""
+    rows = [_Row(cells=region.split_words(band.words), top=band.top) for band in region.bands]
+    steps = [above.top - below.top for above, below in pairwise(rows) if all(above.cells) and all(below.cells)]
+    pitch = median(steps) if steps else 0.0
+    current: _Row | None = None
+    last_top = 0.0
+    for row in rows:
+        if current is not None and _is_continuation(text, current, row, last_top, pitch):
+            current = _Row(
+                cells=[[*above, *below] for above, below in zip(current.cells, row.cells, strict=True)], top=current.top
+            )
+        else:
+            if current is not None:
+                yield current
+            current = row
+        last_top = row.top
+    if current is not None:
+        yield current
+
+
+def _is_continuation(text: str, above: _Row, row: _Row, last_top: float, pitch: float) -> bool:
+    if all(row.cells) or any(cell and not upper for cell, upper in zip(row.cells, above.cells, strict=True)):
+        return False
+    if last_top - row.top < _CLOSE_SHARE * pitch:
+        return True
+    first = next(cell for cell in row.cells if cell)
+    return not row.cells[0] and text[min(word.start for word in first)].islower()
+
+
+def _format_cell(text: str, words: Sequence[Word]) -> str:
+    return " ".join(rebuild_line(text, line).text for line in split_lines(words))
+
+
+def _is_aligned(cells: Sequence[Sequence[Word]]) -> bool:
+    boxes = [get_enclosing_box(word.box for word in cell) for cell in cells if cell]
+    if not boxes:
+        return True
+    edges = (
+        [box.left for box in boxes],
+        [box.right for box in boxes],
+        [(box.left + box.right) / 2 for box in boxes],
+    )
+    return any(
+        sum(abs(place - median(places)) <= _ALIGNED_POINTS for place in places) >= _MIN_ALIGNED * len(places)
+        for places in edges
+    )

@@ -1,0 +1,127 @@
+"""Tables that are drawn as text: each row names its columns, and what may be no table stays as it is."""
+
+import pytest
+
+from langchain_gptoss.ingest.readers.pdf import read_pdf
+from tests.unit_tests.ingest.readers.pdf.placed_text import Text, create_placed_pdf
+
+EDGES = (50, 200, 350, 480)
+
+
+def place_rows(*rows: tuple[str, ...], y: float = 700, pitch: float = 16, has_bold_head: bool = False) -> list[Text]:
+    return [
+        Text(x, y - pitch * number, text, is_bold=has_bold_head and not number)
+        for number, row in enumerate(rows)
+        for x, text in zip(EDGES, row, strict=False)
+        if text
+    ]
+
+
+def read_lines(*texts: Text) -> list[str]:
+    (page,) = read_pdf(create_placed_pdf(texts), 0).pages
+    return page.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            [("Range", "Model", "Price"), ("Eco", "E2", "30 €"), ("Pro line", "P5", "120 €"), ("Max", "M9", "1 250 €")],
+            [
+                "Range: Eco; Model: E2; Price: 30 €",
+                "Range: Pro line; Model: P5; Price: 120 €",
+                "Range: Max; Model: M9; Price: 1 250 €",
+            ],
+        ),
+        (
+            [
+                ("Gamme", "Modèle", "Prix"),
+                ("Éco", "E2", "30,00 €"),
+                ("Pro", "", "120,50 €"),
+                ("Max", "M9", "1 250,00 €"),
+            ],
+            [
+                "Gamme: Éco; Modèle: E2; Prix: 30,00 €",
+                "Gamme: Pro; Prix: 120,50 €",
+                "Gamme: Max; Modèle: M9; Prix: 1 250,00 €",
+            ],
+        ),
+        (
+            [("Destination", "Délai"), ("Belgique", "2 jours"), ("Suisse", "5 jours"), ("Maroc", "12 jours")],
+            [
+                "Destination: Belgique; Délai: 2 jours",
+                "Destination: Suisse; Délai: 5 jours",
+                "Destination: Maroc; Délai: 12 jours",
+            ],
+        ),
+        (
+            [("Site", "2024", "2025"), ("Lyon", "120", "135"), ("Nice", "80", "70"), ("Lille", "30", "45")],
+            ["Site: Lyon; 2024: 120; 2025: 135", "Site: Nice; 2024: 80; 2025: 70", "Site: Lille; 2024: 30; 2025: 45"],
+        ),
+    ],
+)
+def test_rows_name_their_columns(rows, expected):
+    assert read_lines(*place_rows(*rows)) == [f"- {row}" for row in expected]
+
+
+def test_bold_names_above_texts():
+    rows = [("Form", "Sent to"), ("Claim", "the insurer"), ("Order", "the shop"), ("Return", "the depot")]
+    assert read_lines(*place_rows(*rows, has_bold_head=True)) == [
+        "- Form: Claim; Sent to: the insurer",
+        "- Form: Order; Sent to: the shop",
+        "- Form: Return; Sent to: the depot",
+    ]
+
+
+def test_text_around_a_table_stays():
+    rows = place_rows(("Model", "Price"), ("E2", "30 €"), ("E3", "35 €"), ("E4", "50 €"))
+    above, below = (
+        Text(50, 730, "Price list of all the models that the shop in Namur has"),
+        Text(50, 610, "Prices hold until June."),
+    )
+    assert read_lines(above, *rows, below) == [
+        above.text,
+        "- Model: E2; Price: 30 €",
+        "- Model: E3; Price: 35 €",
+        "- Model: E4; Price: 50 €",
+        below.text,
+    ]
+
+
+def test_columns_drawn_one_after_the_other():
+    texts = place_rows(("Model", "Price"), ("E2", "30 €"), ("E3", "35 €"), ("E4", "50 €"))
+    assert read_lines(*texts[::2], *texts[1::2]) == [
+        "- Model: E2; Price: 30 €",
+        "- Model: E3; Price: 35 €",
+        "- Model: E4; Price: 50 €",
+    ]
+
+
+def test_a_cell_of_two_lines_is_one_cell():
+    rows = place_rows(
+        ("Plan", "Includes", "Price"),
+        ("Eco", "the pump and", "30 €"),
+        ("Pro", "all", "90 €"),
+        ("Max", "all twice", "95 €"),
+        pitch=30,
+    )
+    assert read_lines(*rows, Text(200, 658, "its filters")) == [
+        "- Plan: Eco; Includes: the pump and its filters; Price: 30 €",
+        "- Plan: Pro; Includes: all; Price: 90 €",
+        "- Plan: Max; Includes: all twice; Price: 95 €",
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("-a", "show all files"), ("-b", "print bytes"), ("-c", "count the lines"), ("-d", "delete")],
+        [("Introduction", "1"), ("Pumps", "4"), ("Filters", "9"), ("Index", "12")],
+        [("Model", "Price"), ("E2", "30 €")],
+    ],
+)
+def test_rows_without_sure_names_keep_their_words_together(rows):
+    lines = read_lines(*place_rows(*rows))
+    for row in rows:
+        assert any(all(cell in line for cell in row) for line in lines)
+    assert not any(f"{rows[0][0]}: {rows[1][0]}" in line for line in lines)

@@ -1,0 +1,50 @@
+"""Raised and lowered digits are not part of the number beside them."""
+
+import pytest
+
+from langchain_gptoss.ingest.readers.pdf import read_pdf
+from langchain_gptoss.ingest.readers.pdf.words import Box, convert_script
+from tests.unit_tests.ingest.readers.pdf.placed_text import Text, create_placed_pdf
+
+
+def read_line(*texts: Text) -> str:
+    return read_pdf(create_placed_pdf(texts), 0).pages[0]
+
+
+@pytest.mark.parametrize(
+    ("base", "script", "rise", "expected"),
+    [
+        ("10", "4", 5, "10⁴"),
+        ("10", "-3", 5, "10⁻³"),
+        ("30 €", "1", 4, "30 €¹"),
+        ("12", "3", 4, "12³"),
+        ("m", "2", 5, "m²"),
+        ("CO", "2", -2, "CO₂"),
+        ("guarantee", "12", 4, "guarantee¹²"),
+        ("1", "st", 4, "1st"),
+        ("1", "er", 4, "1er"),
+    ],
+)
+def test_digits_above_and_below_the_line(base, script, rise, expected):
+    width = {"10": 12.2, "30 €": 21.4, "12": 12.2, "m": 9.2, "CO": 16.5, "guarantee": 50.2, "1": 6.1}[base]
+    assert read_line(Text(50, 700, base), Text(50 + width, 700 + rise, script, 7)) == expected
+
+
+def test_text_goes_on_after_a_raised_digit():
+    assert (
+        read_line(Text(50, 700, "It costs 30 €"), Text(109.5, 704, "1", 7), Text(116.5, 700, "per month."))
+        == "It costs 30 €¹ per month."
+    )
+
+
+def test_digits_of_one_size_are_one_number():
+    assert read_line(Text(50, 700, "104"), Text(50, 680, "E2 and 12th")) == "104\nE2 and 12th"
+
+
+def test_small_digits_on_the_line_stay():
+    base = Box(0, 0, 10, 12)
+    assert convert_script("4", Box(10, 0.9, 14, 8), base) == "4"
+    assert convert_script("4", Box(10, 5, 14, 12), base) == "⁴"
+    assert convert_script("4", Box(10, -2, 14, 5), base) == "₄"
+    assert convert_script("4", Box(10, 5, 14, 16.5), base) == "4"
+    assert convert_script("4", Box(10, 5, 14, 5), base) == "4"
