@@ -40,6 +40,8 @@ def create_documents(source: str, extracted: ExtractedText, default_title: str) 
         {**({"page": number} if extracted.has_pages else {}), **_describe_outline(headings, number - 1)}
         for number in range(1, len(pages) + 1)
     ]
+    if len(pages) > 1 and not extracted.has_pages:
+        details = [{**own, **_describe_language(page)} for own, page in zip(details, pages, strict=True)]
     if extracted.page_metadata:
         details = [{**own, **given} for own, given in zip(details, extracted.page_metadata, strict=True)]
     return list(_create_page_documents(pages, metadata, details))
@@ -105,9 +107,12 @@ def _choose_title(source: str, text: str) -> str:
 
 def _describe_text(text: str) -> dict[str, str]:
     """Return the hash of a text and, if it is beyond doubt, its language."""
-    description = {"content_hash": hashlib.sha256(text.encode()).hexdigest()}
+    return {"content_hash": hashlib.sha256(text.encode()).hexdigest(), **_describe_language(text)}
+
+
+def _describe_language(text: str) -> dict[str, str]:
     language = identify_language(text)
-    return description if language is None else {**description, "language": language}
+    return {} if language is None else {"language": language}
 
 
 def _remove_unencodable(text: str) -> str:

@@ -37,12 +37,10 @@ def load_documents(
 ) -> list[Document]:
     """Load the documents of a file or of a folder and its subfolders, in the order of their paths.
 
-    Issues a `DocumentWarning` for each file whose text may not be what the file says, such as one with a guessed
-    encoding.
-
-    Reads Markdown and plain text (UTF-8, or UTF-16 and UTF-32 with a byte order mark; left as it is); HTML, Word,
-    PowerPoint and EPUB (as Markdown, which keeps headings); PDF (the text of each page); Excel, CSV, JSON and JSON
-    lines (a paragraph or list item per row or record); e-mail (.eml). Hidden files and folders are ignored.
+    Reads Markdown and plain text (left as it is); HTML, Word, PowerPoint and EPUB (as Markdown, which keeps headings);
+    PDF (the text of each page); Excel, CSV, JSON and JSON lines (a paragraph or list item per row or record); e-mail
+    (.eml). Hidden files and folders are ignored. A `DocumentWarning` names each file whose text may not be what the
+    file says, such as one with a guessed encoding.
 
     Args:
         path: A file, a folder, a pattern such as `docs/**/*.md`, a LangChain loader, or several of these.
@@ -52,9 +50,9 @@ def load_documents(
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
     Returns:
-        One Document per file; one per page or slide for PDF and PowerPoint. Metadata: `source` (relative to the
-        folder, with forward slashes), `title` (first heading, or the file's name without its suffix), `start`
-        (offset of the text in the file's whole extracted text), `content_hash` (SHA-256 of that text as hex),
+        One Document per file; one per page, slide, or quoted or attached part of an e-mail. Metadata: `source`
+        (relative to the folder, with forward slashes), `title` (first heading, or the file's name without its suffix),
+        `start` (offset of the text in the file's whole extracted text), `content_hash` (SHA-256 of that text as hex),
         `language` (its ISO 639-1 code, if it is beyond doubt) and, in formats with pages, `page` (from 1). Pages of
         PDFs with bookmarks also have `headings`: pairs of an offset in the page and the heading that begins there.
 

@@ -38,7 +38,7 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class FileWarning:
-    """What a user should know about a file that is used all the same.
+    """Something that a user should know about a file, which is used all the same.
 
     Attributes:
         source: Its path relative to the given folder, with forward slashes.

@@ -38,6 +38,8 @@ class Passage:
         page: Page number, if the document has pages.
         start: Offset of `text` in the source's extracted text, in characters; 0 if the retriever does not give it.
         relevance: The retriever's relevance score, about 0 to 1; None if it gives none.
+        quoted: What the passage is in an e-mail: "" its own text, "reply" a message that it answers and that may no
+            longer be true, "forward" one that it passes on.
     """
 
     number: int
@@ -47,6 +49,7 @@ class Passage:
     page: int | None
     start: int
     relevance: float | None
+    quoted: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,7 @@ def _create_passage(number: int, document: Document) -> Passage:
         page=metadata.get("page"),
         start=int(metadata.get("start") or 0),
         relevance=None if score is None else float(score),
+        quoted=str(metadata.get("quoted") or ""),
     )
 
 

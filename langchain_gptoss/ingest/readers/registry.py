@@ -43,12 +43,12 @@ READERS: dict[str, ReaderEntry] = {
     ".docx": ReaderEntry("office", "read_docx", is_slow=True),
     ".pptx": ReaderEntry("office", "read_pptx", is_slow=True),
     ".xlsx": ReaderEntry("office", "read_xlsx", is_slow=True),
-    ".epub": ReaderEntry("office", "read_epub", is_slow=True),
+    ".epub": ReaderEntry("epub", "read_epub", is_slow=True),
     ".csv": ReaderEntry("csv_files", "read_csv"),
     ".tsv": ReaderEntry("csv_files", "read_csv"),
     ".json": ReaderEntry("json_records", "read_json"),
     ".jsonl": ReaderEntry("json_records", "read_jsonl"),
-    ".eml": ReaderEntry("email_messages", "read_eml"),
+    ".eml": ReaderEntry("email_messages", "read_eml", is_slow=True),
 }
 
 SUPPORTED_SUFFIXES: tuple[str, ...] = tuple(READERS)

@@ -55,10 +55,21 @@ def _format_docx_block(block: str | tuple[int, str] | list[list[str]]) -> str:
     return f'<w:p><w:r><w:t xml:space="preserve">{block}</w:t></w:r></w:p>'
 
 
-def create_epub(*chapters: str, title: str = "A Book", enciphered: Sequence[str] = ()) -> bytes:
-    """Create an EPUB; its manifest lists the chapters in reverse order."""
+def create_epub(
+    *chapters: str | bytes, title: str = "A Book", enciphered: Sequence[str] = (), contents: str = ""
+) -> bytes:
+    """Create an EPUB; its manifest lists the chapters in reverse order.
+
+    Args:
+        chapters: Bodies of the chapters, or whole chapters as bytes.
+        title: The title.
+        enciphered: Names of the files that are listed as encrypted.
+        contents: An EPUB 3 table of contents: the items of its list.
+    """
     names = [f"c{number}.xhtml" for number in range(len(chapters))]
     items = "".join(f'<item id="{n}" href="text/{n}" media-type="application/xhtml+xml"/>' for n in reversed(names))
+    if contents:
+        items += '<item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/>'
     spine = "".join(f'<itemref idref="{name}"/>' for name in names)
     files: dict[str, str | bytes] = {
         "mimetype": "application/epub+zip",
@@ -69,8 +80,12 @@ def create_epub(*chapters: str, title: str = "A Book", enciphered: Sequence[str]
         f"<manifest>{items}</manifest><spine>{spine}</spine></package>",
     }
     for name, chapter in zip(names, chapters, strict=True):
-        files[f"OEBPS/text/{name}"] = (
-            f'<?xml version="1.0"?><html><head><title>x</title></head><body>{chapter}</body></html>'
+        if isinstance(chapter, str):
+            chapter = f'<?xml version="1.0"?><html><head><title>x</title></head><body>{chapter}</body></html>'
+        files[f"OEBPS/text/{name}"] = chapter
+    if contents:
+        files["OEBPS/nav.xhtml"] = (
+            f'<html xmlns="http://www.w3.org/1999/xhtml"><body><nav><ol>{contents}</ol></nav></body></html>'
         )
     if enciphered:
         data = "".join(

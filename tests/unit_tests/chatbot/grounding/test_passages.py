@@ -1,6 +1,7 @@
 """Passages: ranking of their sentences by words and embeddings."""
 
 import pytest
+from langchain_core.documents import Document
 
 from langchain_gptoss.chatbot.grounding.passages import (
     collect_passages,
@@ -46,3 +47,8 @@ def test_spans_are_ranked_by_words_without_embeddings():
     ranked = rank_spans([(EXPRESS, 1.0)], collect_passages(DOCUMENTS, limit=4), None, limit=2)
     assert ranked[0][0].text.startswith("Express delivery costs")
     assert ranked[0][1] > ranked[1][1]
+
+
+def test_passages_know_if_they_are_quoted_in_an_email():
+    documents = [Document(page_content="own"), Document(page_content="old", metadata={"quoted": "reply"})]
+    assert [passage.quoted for passage in collect_passages(documents, limit=5)] == ["", "reply"]

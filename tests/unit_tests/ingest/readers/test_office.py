@@ -9,7 +9,7 @@ import pytest
 
 from langchain_gptoss.ingest import load_documents, split_documents
 from tests.unit_tests.ingest.readers.helpers import load_text, read_skip_reason
-from tests.unit_tests.ingest.sample_files import create_docx, create_epub, create_zip
+from tests.unit_tests.ingest.sample_files import create_docx, create_zip
 
 
 def test_word_headings_paragraphs_and_tables_become_markdown(tmp_path):
@@ -71,14 +71,6 @@ def test_excel_reads_visible_sheets_as_lists(tmp_path):
     )
 
 
-def test_epub_chapters_are_in_reading_order(tmp_path):
-    document = load_text(
-        tmp_path, "a.epub", create_epub("<h1>One</h1><p>first</p>", "<h1>Two</h1><p>second</p>", title="Big Book")
-    )
-    assert document.page_content == "# One\n\nfirst\n\n# Two\n\nsecond"
-    assert document.metadata["title"] == "Big Book"
-
-
 BOMB = create_zip({"word/document.xml": b"0" * 3_000_000, "[Content_Types].xml": "x"})
 
 
@@ -93,14 +85,11 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
         ("a.docx", create_zip({"x": "y"}), "it is not a readable Word document"),
         ("a.pptx", create_zip({"x": "y"}), "it is not a readable PowerPoint presentation"),
         ("a.xlsx", create_zip({"x": "y"}), "it is not a readable Excel workbook"),
-        ("a.epub", create_zip({"x": "y"}), "it is not a readable EPUB book"),
         ("a.docx", create_docx("long text")[:-40], "it is not a readable Word document"),
         ("a.docx", create_docx(), "it is empty"),
         ("a.docx", OLE, "it is protected by a password or has a format from before 2007; save a copy without"),
         ("a.xlsx", OLE, "it is protected by a password or has a format from before 2007"),
         ("a.docx", BOMB, "unpack to 3 MB of text and the limit is 1 MB; if it is no zip bomb, split it or raise"),
-        ("a.epub", create_epub("x", enciphered=["OEBPS/text/c0.xhtml"]), "it is protected (DRM)"),
-        ("a.epub", create_zip({"META-INF/container.xml": '<!DOCTYPE a [<!ENTITY b "c">]><a/>'}), "defines entities"),
     ],
 )  # fmt: skip
 def test_unusable_files_are_skipped_with_a_remedy(tmp_path, name, data, part):
