@@ -1,17 +1,14 @@
-"""Readers of Word, PowerPoint and Excel, as Markdown."""
+"""Readers of Word and PowerPoint, as Markdown."""
 
-import datetime
 import io
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from langchain_gptoss._optional import require
 from langchain_gptoss.ingest.readers.base import PAGE_BREAK, ExtractedText
 from langchain_gptoss.ingest.readers.html import convert_html_to_markdown
-from langchain_gptoss.ingest.readers.tables.detection import create_table, find_tables
+from langchain_gptoss.ingest.readers.tables.detection import create_table
 from langchain_gptoss.ingest.readers.tables.grid import Cell, Grid, create_grid
-from langchain_gptoss.ingest.readers.tables.sheets import format_sheets
 from langchain_gptoss.ingest.readers.tables.table import format_as_pipes
 from langchain_gptoss.ingest.readers.zip_files import explain_errors
 from langchain_gptoss.ingest.structure import find_first_heading
@@ -37,19 +34,6 @@ def read_pptx(data: bytes, max_bytes: int) -> ExtractedText:
     with explain_errors("PowerPoint presentation (.pptx)", data, max_bytes):
         pages = [_format_slide(slide) for slide in pptx.Presentation(io.BytesIO(data)).slides]
     return ExtractedText(pages, find_first_heading(PAGE_BREAK.join(pages)), has_pages=True)
-
-
-def read_xlsx(data: bytes, max_bytes: int) -> ExtractedText:
-    """Read the visible sheets of a workbook, each under a heading, with one list item per row."""
-    openpyxl = require("openpyxl", extra="rag")
-    with explain_errors("Excel workbook (.xlsx)", data, max_bytes), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # openpyxl warns about parts without cells, such as pictures
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-        text, headings = format_sheets(
-            (_join_words(sheet.title), find_tables(Grid(rows=list(_read_rows(sheet))))) for sheet in sheets
-        )
-    return ExtractedText([text], headings=[headings])
 
 
 def _format_slide(slide: Any) -> str:
@@ -106,21 +90,3 @@ def _format_paragraphs(frame: Any) -> str:
 
 def _join_words(text: str) -> str:
     return " ".join(text.split())
-
-
-def _read_rows(sheet: Any) -> Iterator[list[str]]:
-    sheet.reset_dimensions()  # the size that the file states may be wrong
-    for row in sheet.iter_rows(values_only=True):
-        yield [_format_cell(value) for value in row]
-
-
-def _format_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        return value.date().isoformat()
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(" ", "seconds")
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return _join_words(str(value))

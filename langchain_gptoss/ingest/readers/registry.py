@@ -42,7 +42,7 @@ READERS: dict[str, ReaderEntry] = {
     ".pdf": ReaderEntry("pdf", "read_pdf", is_slow=True),
     ".docx": ReaderEntry("office", "read_docx", is_slow=True),
     ".pptx": ReaderEntry("office", "read_pptx", is_slow=True),
-    ".xlsx": ReaderEntry("office", "read_xlsx", is_slow=True),
+    ".xlsx": ReaderEntry("excel.reader", "read_xlsx", is_slow=True),
     ".epub": ReaderEntry("epub", "read_epub", is_slow=True),
     ".csv": ReaderEntry("csv_files", "read_csv"),
     ".tsv": ReaderEntry("csv_files", "read_csv"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -36,13 +36,13 @@ class Grid:
     Attributes:
         rows: The rows; positions behind the end of a row are empty.
         merges: The merged cells.
-        headers: Positions (row, column) of the cells that the file marks as headers.
+        headers: By row, the columns of the cells that the file marks as headers.
         header_count: Number of header rows if the file states it, else None.
     """
 
     rows: list[list[str]]
     merges: tuple[Merge, ...] = ()
-    headers: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+    headers: Mapping[int, frozenset[int]] = field(default_factory=dict)
     header_count: int | None = None
 
     @cached_property
@@ -60,6 +60,14 @@ class Grid:
                     columns.setdefault(row, set()).update(range(left + 1, right + 1))
         return {row: frozenset(repeated) for row, repeated in columns.items()}
 
+    @cached_property
+    def _merges_by_row(self) -> dict[int, list[Merge]]:
+        merges: dict[int, list[Merge]] = {}
+        for merge in self.merges:
+            for row in range(merge[0], merge[2] + 1):
+                merges.setdefault(row, []).append(merge)
+        return merges
+
     def get_text(self, row: int, column: int) -> str:
         """Return the text of a position, "" outside of the grid."""
         cells = self.rows[row]
@@ -70,33 +78,65 @@ class Grid:
         repeated = self.repeated_columns.get(row, frozenset())
         return [(column, text) for column, text in enumerate(self.rows[row]) if text and column not in repeated]
 
-    def crop(self, top: int, bottom: int, left: int, right: int) -> Grid:
-        """Return the rows from `top` to before `bottom` and the columns from `left` to before `right`."""
-        merges = (
-            (max(first, top) - top, max(start, left) - left, min(last, bottom - 1) - top, min(end, right - 1) - left)
-            for first, start, last, end in self.merges
-            if first < bottom and last >= top and start < right and end >= left
-        )
-        headers = ((row - top, column - left) for row, column in self.headers)
+    def list_merges(self, row: int) -> list[Merge]:
+        """Return the merged cells that cover a part of a row."""
+        return self._merges_by_row.get(row, [])
+
+    def find_used_columns(self) -> list[int]:
+        """Return the columns that have text of their own, in order."""
+        used: set[int] = set()
+        for row, cells in enumerate(self.rows):
+            repeated = self.repeated_columns.get(row, frozenset())
+            used.update(column for column, text in enumerate(cells) if text and column not in repeated)
+        return sorted(used)
+
+    def select(self, rows: Sequence[int], columns: Sequence[int]) -> Grid:
+        """Return some rows and columns of the grid, in order. The parts of merged cells in them stay merged."""
+        row_places = {row: number for number, row in enumerate(rows)}
+        column_places = {column: number for number, column in enumerate(columns)}
+        merges = []
+        for merge in dict.fromkeys(merge for row in rows for merge in self.list_merges(row)):
+            places = _find_places(merge[0], merge[2], row_places), _find_places(merge[1], merge[3], column_places)
+            (top, bottom), (left, right) = places
+            if left >= 0 and (bottom > top or right > left):
+                merges.append((top, left, bottom, right))
         return Grid(
-            rows=[row[left:right] for row in self.rows[top:bottom]],
+            rows=[[self.get_text(row, column) for column in columns] for row in rows],
             merges=tuple(merges),
-            headers=frozenset(
-                (row, column) for row, column in headers if 0 <= row < bottom - top and 0 <= column < right - left
-            ),
-            header_count=None if self.header_count is None else max(self.header_count - top, 0),
+            headers={
+                row_places[row]: frozenset(column_places[c] for c in self.headers[row] if c in column_places)
+                for row in rows
+                if row in self.headers
+            },
+            header_count=None if self.header_count is None else sum(row < self.header_count for row in rows),
         )
 
-    def append(self, other: Grid) -> Grid:
-        """Return this grid with the rows of another one below."""
-        shift = len(self.rows)
-        return Grid(
-            rows=self.rows + other.rows,
-            merges=self.merges
-            + tuple((top + shift, left, bottom + shift, right) for top, left, bottom, right in other.merges),
-            headers=self.headers | {(row + shift, column) for row, column in other.headers},
-            header_count=self.header_count,
-        )
+    def select_rows(self, rows: Sequence[int]) -> Grid:
+        """Return some rows of the grid, in order."""
+        return self.select(rows, range(self.width))
+
+    def find_filled_rows(self) -> list[int]:
+        """Return the rows that have text."""
+        return [number for number, row in enumerate(self.rows) if any(row)]
+
+
+def _find_places(first: int, last: int, places: Mapping[int, int]) -> tuple[int, int]:
+    """Return the first and the last place of the lines from `first` to `last`, -1 if none is left."""
+    found = [places[line] for line in range(first, last + 1) if line in places]
+    return (found[0], found[-1]) if found else (-1, -1)
+
+
+def join_grids(grids: Sequence[Grid]) -> Grid:
+    """Return grids with the same columns below each other."""
+    rows: list[list[str]] = []
+    merges: list[Merge] = []
+    headers: dict[int, frozenset[int]] = {}
+    for grid in grids:
+        shift = len(rows)
+        merges += [(top + shift, left, bottom + shift, right) for top, left, bottom, right in grid.merges]
+        headers |= {row + shift: columns for row, columns in grid.headers.items()}
+        rows += grid.rows
+    return Grid(rows=rows, merges=tuple(merges), headers=headers, header_count=grids[0].header_count)
 
 
 def create_grid(rows: Iterable[Sequence[Cell]], *, header_count: int | None = None) -> Grid:
@@ -112,7 +152,7 @@ def create_grid(rows: Iterable[Sequence[Cell]], *, header_count: int | None = No
     width = max((column + 1 for _, column, _ in placed), default=0)
     grid = [[""] * width for _ in cells_by_row]
     merges: list[Merge] = []
-    headers: set[tuple[int, int]] = set()
+    headers: dict[int, set[int]] = {}
     for row, column, cell in placed:
         bottom = min(row + max(cell.rowspan, 1), len(grid)) - 1
         right = min(column + _limit_colspan(cell), width) - 1
@@ -122,8 +162,13 @@ def create_grid(rows: Iterable[Sequence[Cell]], *, header_count: int | None = No
         for line in range(row, bottom + 1):
             grid[line][column : right + 1] = [text] * (right + 1 - column)
             if cell.is_header:
-                headers.update((line, covered) for covered in range(column, right + 1))
-    return Grid(rows=grid, merges=tuple(merges), headers=frozenset(headers), header_count=header_count)
+                headers.setdefault(line, set()).update(range(column, right + 1))
+    return Grid(
+        rows=grid,
+        merges=tuple(merges),
+        headers={row: frozenset(columns) for row, columns in headers.items()},
+        header_count=header_count,
+    )
 
 
 def _limit_colspan(cell: Cell) -> int:

@@ -104,9 +104,8 @@ def _sample_rows(grid: Grid, first: int) -> Sequence[int]:
 
 def _is_marked(grid: Grid, row: int) -> bool:
     """Return True if the file marks all cells with text in a row as headers."""
-    return bool(grid.headers) and all(
-        (row, column) in grid.headers for column, text in enumerate(grid.rows[row]) if text
-    )
+    marked = grid.headers.get(row, frozenset())
+    return bool(marked) and all(column in marked for column, text in enumerate(grid.rows[row]) if text)
 
 
 def _compare(name: str, values: Sequence[str], *, is_series: bool) -> int:
@@ -176,14 +175,9 @@ def _is_next_header_row(grid: Grid, row: int, count: int) -> bool:
         return row == count - 1
     if _is_marked(grid, row) and _is_marked(grid, row - 1):
         return True
-    merges = [
-        (top, left, bottom, right)
-        for top, left, bottom, right in grid.merges
-        if top < row <= bottom or bottom == row - 1
-    ]
-    if any(top < row <= bottom for top, _, bottom, _ in merges):
+    if any(top < row for top, _, _, _ in grid.list_merges(row)):
         return True
-    if any(right > left for _, left, _, right in merges):
+    if any(right > left and bottom == row - 1 for _, left, bottom, right in grid.list_merges(row - 1)):
         return True
     return _has_open_group_heads(grid, row) and judge_header(grid, row, first_below=count) == "certain"
 

@@ -29,8 +29,7 @@ def is_record_sheet(grid: Grid) -> bool:
 
 def _has_fields(grid: Grid, names: list[str], values: list[str]) -> bool:
     header = grid.rows[0]
-    marks = {row for row, column in grid.headers if column == 0}
-    if len(marks) == len(grid.rows) and not any(column == 1 for _, column in grid.headers):
+    if all(grid.headers.get(row) == frozenset({0}) for row in range(len(grid.rows))):
         return True  # the file marks the names of the fields
     common = find_common_kind(values[1:])
     if common not in ("text", "none"):

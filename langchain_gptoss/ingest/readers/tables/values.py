@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 from langchain_gptoss.ingest.readers.tables.words import CHOICES, NAMES, UNITS
@@ -22,7 +23,7 @@ _MONTHS = (
     r"|juil(?:let)?|aug(?:ust)?|ao[uû]t|sept?(?:ember|embre)?|oct(?:ober|obre)?|nov(?:ember|embre)?|d[ée]c(?:ember|embre)?"
 )
 _DATE = re.compile(
-    rf"\d{{4}}-\d\d(?:-\d\d)?(?:[T ]\d\d:\d\d.*)?|\d{{1,2}}[/.-]\d{{1,2}}[/.-]\d{{2,4}}(?: \d\d?:\d\d.*)?"
+    rf"\d{{4}}-\d\d(?:-\d\d)?(?:[T ]\d{{1,2}}:\d\d.*)?|\d{{1,2}}[/.-]\d{{1,2}}[/.-]\d{{2,4}}(?: \d\d?:\d\d.*)?"
     rf"|(?:\w{{2,9}}\.?,? )?\d{{1,2}}(?:st|nd|rd|th|er)?[ -](?:{_MONTHS})\.?(?:,?[ -]\d{{2,4}})?"
     rf"|(?:{_MONTHS})\.?(?: \d{{1,2}}(?:st|nd|rd|th)?,?)?[ -]\d{{2,4}}",
     re.IGNORECASE,
@@ -44,6 +45,7 @@ _NOTE_START = re.compile(
 _MIN_NOTE_CHARS = 40
 
 
+@lru_cache(maxsize=1 << 16)
 def classify_value(text: str) -> ValueKind:
     """Return the kind of a cell's text."""
     folded = text.casefold()

@@ -67,7 +67,7 @@ def test_excel_reads_visible_sheets_as_lists(tmp_path):
     book.save(out)
     assert load_text(tmp_path, "a.xlsx", out.getvalue()).page_content == (
         "Prices\n\n- Name: Tea; Since: 2024-05-01; Price: 3.5\n"
-        "- Name: Coffee black; Since: 2024-05-01 08:30:00; Price: 4"
+        "- Name: Coffee black; Since: 2024-05-01 8:30:00; Price: 4"
     )
 
 

@@ -7,7 +7,7 @@ from langchain_gptoss.ingest.readers.tables.sheets import format_sheets
 
 def parse_grid(text, *, merges=(), headers=()):
     rows = [[cell.strip() for cell in line.split("|")] for line in text.strip("\n").splitlines()]
-    return Grid(rows=rows, merges=tuple(merges), headers=frozenset(headers))
+    return Grid(rows=rows, merges=tuple(merges), headers=dict(headers))
 
 
 def show_sheet(text, **options):
