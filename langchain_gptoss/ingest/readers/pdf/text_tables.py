@@ -54,12 +54,12 @@ def find_table_lines(text: str, region: Region, bold: frozenset[int] = frozenset
 
 
 def _create_grid(text: str, rows: Sequence[_Row], bold: frozenset[int]) -> Grid:
-    headers = frozenset(
-        (number, column)
+    headers = {
+        number: frozenset(
+            column for column, cell in enumerate(row.cells) if cell and all(word.start in bold for word in cell)
+        )
         for number, row in enumerate(rows)
-        for column, cell in enumerate(row.cells)
-        if cell and all(word.start in bold for word in cell)
-    )
+    }
     return Grid(rows=[[_format_cell(text, cell) for cell in row.cells] for row in rows], headers=headers)
 
 
