@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from langchain_gptoss.ingest.readers.pdf.words import LINE_HYPHEN, Box, Word
+from langchain_gptoss.ingest.readers.pdf.words import LINE_HYPHEN, Box, Word, format_scripts
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SAME_LINE_OVERLAP = 0.5  # of the lower one of two boxes
@@ -76,9 +76,7 @@ def create_line(text: str, words: Sequence[Word]) -> Line:
         words: Words of the page, in the order of the text.
     """
     line = text[words[0].start : words[-1].end]
-    return (
-        rebuild_line(text, words) if "\n" in line else Line(line, get_enclosing_box(word.box for word in words), words)
-    )
+    return rebuild_line(text, words) if "\n" in line else _create_line(line, words)
 
 
 def rebuild_line(text: str, words: Sequence[Word]) -> Line:
@@ -88,7 +86,11 @@ def rebuild_line(text: str, words: Sequence[Word]) -> Line:
         text: The text of the page.
         words: The words from left to right.
     """
-    return Line("".join(_format_words(text, words)), get_enclosing_box(word.box for word in words), words)
+    return _create_line("".join(_format_words(text, words)), words)
+
+
+def _create_line(line: str, words: Sequence[Word]) -> Line:
+    return Line(format_scripts(line), get_enclosing_box(word.box for word in words), words)
 
 
 def _format_words(text: str, words: Sequence[Word]) -> Iterator[str]:

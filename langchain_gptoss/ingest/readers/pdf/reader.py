@@ -8,6 +8,7 @@ from typing import Any
 from langchain_gptoss._optional import require
 from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileError
 from langchain_gptoss.ingest.readers.pdf.columns import arrange_regions
+from langchain_gptoss.ingest.readers.pdf.form_fields import add_field_values, read_field_values
 from langchain_gptoss.ingest.readers.pdf.hyphens import join_broken_words
 from langchain_gptoss.ingest.readers.pdf.lines import PageLines, find_lines, is_upright
 from langchain_gptoss.ingest.readers.pdf.outline import find_headings, list_bookmarks
@@ -25,13 +26,16 @@ def read_pdf(data: bytes, max_bytes: int) -> ExtractedText:
     """Read the text of each page of a PDF, under the headings of its bookmarks.
 
     Running heads and page numbers are left out, columns follow each other, and words that a line's end breaks are
-    joined.
+    joined. The values of form fields stand beside their labels.
     """
     pdfium = require("pypdfium2", extra="rag")
+    pdfium_raw = require("pypdfium2.raw", extra="rag")
     if not data:
         raise UnreadableFileError("it is empty")
     try:
         with _pdfium_lock, closing(pdfium.PdfDocument(data)) as document:
+            if document.get_formtype() != pdfium_raw.FORMTYPE_NONE:
+                document.init_forms()
             pages = [_read_page(document, index) for index in range(len(document))]
             bookmarks = list_bookmarks(document)
     except (pdfium.PdfiumError, AssertionError) as error:  # pypdfium2 asserts on some damaged pages
@@ -55,8 +59,11 @@ def _read_page(document: Any, index: int) -> PageLines:
         words = find_words(text, boxes)
         text = mark_scripts(text, words, boxes)
         lines = [line._replace(is_bold=boxes.is_bold(line.words[0].start)) for line in find_lines(text, words)]
+        values = list(read_field_values(document, page))
         width, height = page.get_size()
         is_scan = not words and _has_pictures(page)
+    if values:
+        text, lines = add_field_values(text, lines, values)
     return PageLines(
         lines=[line for line in lines if is_upright(line)],
         rotated=[line for line in lines if not is_upright(line)],

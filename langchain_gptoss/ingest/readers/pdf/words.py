@@ -5,6 +5,7 @@ from ctypes import byref, create_string_buffer
 from typing import Any, NamedTuple
 
 from langchain_gptoss._optional import require
+from langchain_gptoss.ingest.readers.notation import format_subscript, format_superscript
 
 LINE_HYPHEN = "\ufffe"
 """Character that PDFium writes for a hyphen at the end of a line, in place of the hyphen and the line break."""
@@ -13,14 +14,19 @@ _HYPHEN_CODE = 2  # code that PDFium gives such a hyphen among the characters
 
 _WORD = re.compile(f"[^\\s{LINE_HYPHEN}]+{LINE_HYPHEN}?|{LINE_HYPHEN}")
 _DIGIT_INSIDE = re.compile(r"\S\d|\d[^\W\d_]")
-_RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
-_LOWERED = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
+# Private characters that stand for raised and lowered ones until the text of their line is known.
+_SCRIPT_CHARS = "0123456789+-−"
+_RAISED = {ord(char): 0xF0100 + place for place, char in enumerate(_SCRIPT_CHARS)}
+_LOWERED = {ord(char): 0xF0200 + place for place, char in enumerate(_SCRIPT_CHARS)}
+_PLAIN = {code: char for codes in (_RAISED, _LOWERED) for char, code in codes.items()}
+_SCRIPTS = re.compile("([\U000f0100-\U000f010f]+)|[\U000f0200-\U000f020f]+")
 _BOLD = re.compile(rb"bold|black|heavy|(?<![a-z])demi", re.IGNORECASE)
 _MAX_FONT_NAME_BYTES = 128
 _SMALL_SHARE = 0.9  # superscripts and subscripts are set at 58 to 83 % of the size of the text
 # Share of the text's height by which their lower edge is moved at least. A small character on the baseline of the
 # text is moved up by 0.08 at most, because its descent is small too.
 _RAISED_SHARE, _LOWERED_SHARE = 0.12, 0.03
+_MAX_SHIFT_SHARE = 0.8  # what is moved further stands on another line
 
 
 class Box(NamedTuple):
@@ -134,9 +140,9 @@ def find_words(text: str, boxes: CharBoxes) -> list[Word]:
 
 
 def mark_scripts(text: str, words: list[Word], boxes: CharBoxes) -> str:
-    """Return a page's text with raised and lowered digits as superscript and subscript characters.
+    """Return a page's text with private characters in place of raised and lowered digits.
 
-    "10⁴" and "30 €¹" would read 104 and €1 otherwise. Every character keeps its offset.
+    Every character keeps its offset. `format_scripts` writes them.
     """
     changed: dict[int, str] = {}
     before = None
@@ -167,7 +173,7 @@ def _find_scripts(part: str, word: Word, boxes: CharBoxes) -> dict[int, str]:
 
 
 def convert_script(text: str, place: Box, base: Box) -> str:
-    """Return digits as superscripts or subscripts if they are small and stand higher or lower than the text beside.
+    """Return digits as private characters if they are small and stand higher or lower than the text beside them.
 
     Args:
         text: Text of one height.
@@ -177,6 +183,20 @@ def convert_script(text: str, place: Box, base: Box) -> str:
     if not place.height or place.height > _SMALL_SHARE * base.height:
         return text
     shift = (place.bottom - base.bottom) / base.height
+    if abs(shift) > _MAX_SHIFT_SHARE:
+        return text
     if shift > _RAISED_SHARE:
         return text.translate(_RAISED)
     return text.translate(_LOWERED) if shift < -_LOWERED_SHARE else text
+
+
+def format_scripts(line: str) -> str:
+    """Return a line with its superscripts, subscripts and note marks in plain text: "10^4", "m²", "30 € [1]"."""
+    before, position = "", 0
+    for match in _SCRIPTS.finditer(line):
+        before += line[position : match.start()]
+        script, after = match[0].translate(_PLAIN), line[match.end() :]
+        formatted = format_superscript(script, before, after) if match[1] else format_subscript(script, before)
+        before += f"{formatted} " if formatted.endswith("]") and after[:1].isalnum() else formatted
+        position = match.end()
+    return before + line[position:]

@@ -6,9 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from langchain_gptoss.errors import DocumentWarning
 from langchain_gptoss.ingest import load_documents
+from langchain_gptoss.ingest.readers.pdf import read_pdf
 from langchain_gptoss.ingest.readers.pdf import reader as pdf_reader
 from tests.unit_tests.ingest.readers.helpers import read_skip_reason
+from tests.unit_tests.ingest.readers.pdf.placed_text import create_placed_pdf, place_lines
 from tests.unit_tests.ingest.sample_files import create_pdf
 
 LOCKED = create_pdf(
@@ -65,3 +68,28 @@ def test_pdfs_can_be_read_by_several_threads(tmp_path, monkeypatch):
 )
 def test_unusable_pdfs_are_skipped(tmp_path, data, reason):
     assert read_skip_reason(tmp_path, "x.pdf", data) == reason
+
+
+def test_scanned_pages_are_named_if_others_have_text(tmp_path):
+    picture = "q 500 0 0 700 50 50 cm BI /W 1 /H 1 /CS /G /BPC 8 ID A EI Q"
+    text = place_lines(50, 700, "Some text.")
+    (tmp_path / "a.pdf").write_bytes(create_placed_pdf(text, [], [], [], drawings=["", picture, "", picture]))
+    with pytest.warns(DocumentWarning, match="pages 2, 4 are pictures without text, and need OCR first"):
+        (document,) = load_documents(tmp_path / "a.pdf")
+    assert document.page_content == "Some text."
+    extracted = read_pdf(create_placed_pdf(text, [], drawings=["", picture]), 0)
+    assert extracted.warnings == ["page 2 is a picture without text, and needs OCR first"]
+
+
+def test_empty_pages_need_no_warning():
+    assert read_pdf(create_placed_pdf(place_lines(50, 700, "Some text."), []), 0).warnings == []
+
+
+def test_offsets_hold_when_pages_have_a_crop_box(tmp_path):
+    texts = place_lines(150, 600, "Cropped", "page")
+    data = create_placed_pdf(texts, page_entries=["/CropBox [100 100 500 700]"])
+    assert read_pdf(data, 0).pages == ["Cropped\npage"]
+
+
+def test_characters_without_a_code_are_left_out():
+    assert read_pdf(create_pdf("a\\000b\\001c d\nsecond e\\000f"), 0).pages == ["ab\x01c d\nsecond ef"]

@@ -3,7 +3,7 @@
 import pytest
 
 from langchain_gptoss.ingest.readers.pdf import read_pdf
-from langchain_gptoss.ingest.readers.pdf.words import Box, convert_script
+from langchain_gptoss.ingest.readers.pdf.words import Box, convert_script, format_scripts
 from tests.unit_tests.ingest.readers.pdf.placed_text import Text, create_placed_pdf
 
 
@@ -14,13 +14,13 @@ def read_line(*texts: Text) -> str:
 @pytest.mark.parametrize(
     ("base", "script", "rise", "expected"),
     [
-        ("10", "4", 5, "10⁴"),
-        ("10", "-3", 5, "10⁻³"),
-        ("30 €", "1", 4, "30 €¹"),
-        ("12", "3", 4, "12³"),
+        ("10", "4", 5, "10^4"),
+        ("10", "-3", 5, "10^-3"),
+        ("30 €", "1", 4, "30 € [1]"),
+        ("12", "3", 4, "12^3"),
         ("m", "2", 5, "m²"),
         ("CO", "2", -2, "CO₂"),
-        ("guarantee", "12", 4, "guarantee¹²"),
+        ("guarantee", "12", 4, "guarantee [12]"),
         ("1", "st", 4, "1st"),
         ("1", "er", 4, "1er"),
     ],
@@ -33,7 +33,7 @@ def test_digits_above_and_below_the_line(base, script, rise, expected):
 def test_text_goes_on_after_a_raised_digit():
     assert (
         read_line(Text(50, 700, "It costs 30 €"), Text(109.5, 704, "1", 7), Text(116.5, 700, "per month."))
-        == "It costs 30 €¹ per month."
+        == "It costs 30 € [1] per month."
     )
 
 
@@ -41,10 +41,20 @@ def test_digits_of_one_size_are_one_number():
     assert read_line(Text(50, 700, "104"), Text(50, 680, "E2 and 12th")) == "104\nE2 and 12th"
 
 
-def test_small_digits_on_the_line_stay():
-    base = Box(0, 0, 10, 12)
-    assert convert_script("4", Box(10, 0.9, 14, 8), base) == "4"
-    assert convert_script("4", Box(10, 5, 14, 12), base) == "⁴"
-    assert convert_script("4", Box(10, -2, 14, 5), base) == "₄"
-    assert convert_script("4", Box(10, 5, 14, 16.5), base) == "4"
-    assert convert_script("4", Box(10, 5, 14, 5), base) == "4"
+def test_a_note_begins_with_its_mark():
+    assert read_line(Text(50, 704, "1", 7), Text(54.2, 700, "without tax")) == "[1] without tax"
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (Box(10, 0.9, 14, 8), "x4"),
+        (Box(10, 5, 14, 12), "x⁴"),
+        (Box(10, -2, 14, 5), "x₄"),
+        (Box(10, 5, 14, 16.5), "x4"),
+        (Box(10, -14, 14, -7), "x4"),
+        (Box(10, 5, 14, 5), "x4"),
+    ],
+)
+def test_small_digits_on_the_line_and_on_other_lines_stay(place, expected):
+    assert format_scripts("x" + convert_script("4", place, Box(0, 0, 10, 12))) == expected
