@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 # Lines that Markdown would take for a heading, an underline or the fence of code.
 _STRUCTURE = re.compile(r"^ {0,3}(?=#{1,6}(?:[ \t]|$)|=+[ \t]*$|-{3,}[ \t]*$|```|~~~)", re.MULTILINE)
+_HEADING_MARK = re.compile(r"#{1,6} |\\(?=[#=`~-])")  # or the backslash that keeps a line from being structure
 _LIST_MARK = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?=[ \t])")
 
 
@@ -54,7 +55,7 @@ def join_in_line(blocks: Sequence[Block]) -> str:
     """Return the text of blocks in one line, as a cell of a table has room for; list items are separated by ";"."""
     parts: list[str] = []
     for block in blocks:
-        lines = [" ".join(line.split()) for line in block.text.split("\n")]
+        lines = [_HEADING_MARK.sub("", " ".join(line.split()), count=1) for line in block.text.split("\n")]
         if block.is_list:
             items = [_LIST_MARK.sub("", line).strip() for line in lines]
             parts.append("; ".join(item.rstrip(" ;") for item in items if item))

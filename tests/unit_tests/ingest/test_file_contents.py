@@ -9,7 +9,6 @@ import pytest
 from langchain_gptoss.errors import InvalidInputError, MissingDependencyError
 from langchain_gptoss.ingest import SkippedFile, load_documents, split_documents
 from tests.unit_tests.ingest.line_loader import LineLoader
-from tests.unit_tests.ingest.sample_files import create_docx
 
 
 def test_missing_special_and_unreadable_files_are_skipped(tmp_path, monkeypatch):
@@ -102,7 +101,7 @@ def test_loaders_are_chosen_by_suffix(tmp_path):
 
 
 def test_missing_parser_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "mammoth", None)
-    (tmp_path / "a.docx").write_bytes(create_docx("x"))
+    monkeypatch.setitem(sys.modules, "lxml.html", None)
+    (tmp_path / "a.html").write_text("x")
     with pytest.raises(MissingDependencyError, match=r'pip install "langchain-gptoss\[rag\]"'):
         load_documents(tmp_path)

@@ -7,47 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from langchain_gptoss.ingest import load_documents, split_documents
 from tests.unit_tests.ingest.readers.helpers import load_text, read_skip_reason
 from tests.unit_tests.ingest.sample_files import create_docx, create_zip
-
-
-def test_word_headings_paragraphs_and_tables_become_markdown(tmp_path):
-    pytest.importorskip("mammoth")
-    data = create_docx(
-        (1, "Returns"), "You may return_it within 30 days.", (2, "Costs"), [["Kind", "Price"], ["Small", "5"]]
-    )
-    document = load_text(tmp_path, "a.docx", data)
-    assert document.metadata["title"] == "Returns"
-    assert document.metadata["language"] == "en"
-    first, second = split_documents([document])
-    assert (first.metadata["heading"], first.page_content) == ("Returns", "You may return_it within 30 days.")
-    assert second.metadata["heading"] == "Returns > Costs"
-    assert "| Small | 5 |" in second.page_content
-
-
-def test_powerpoint_has_one_page_per_slide(tmp_path):
-    pptx = pytest.importorskip("pptx")
-    deck = pptx.Presentation()
-    for title in ("First", "Second"):
-        slide = deck.slides.add_slide(deck.slide_layouts[1])
-        slide.shapes.title.text = title
-        slide.placeholders[1].text = f"# about {title}\nmore"
-    table = slide.shapes.add_table(2, 2, 0, 0, 9144, 9144).table
-    for row, column, text in ((0, 0, "a"), (0, 1, "b"), (1, 0, "1"), (1, 1, "2")):
-        table.cell(row, column).text = text
-    slide.notes_slide.notes_text_frame.text = "Say hello."
-    out = io.BytesIO()
-    deck.save(out)
-    (tmp_path / "a.pptx").write_bytes(out.getvalue())
-    first, second = load_documents(tmp_path)
-    assert first.page_content == "# First\n\n- # about First\n- more"
-    assert second.page_content == (
-        "# Second\n\n- # about Second\n- more\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nNotes:\n- Say hello."
-    )
-    assert [(d.metadata["page"], d.metadata["title"]) for d in (first, second)] == [(1, "First"), (2, "First")]
-    assert second.metadata["start"] == len(first.page_content) + 2
-    assert [chunk.metadata["heading"] for chunk in split_documents([first, second])] == ["First", "Second"]
 
 
 def test_excel_reads_visible_sheets_as_lists(tmp_path):
@@ -93,13 +54,12 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
     ],
 )  # fmt: skip
 def test_unusable_files_are_skipped_with_a_remedy(tmp_path, name, data, part):
-    for module in {".docx": ["mammoth"], ".pptx": ["pptx"], ".xlsx": ["openpyxl"]}.get(Path(name).suffix, []):
+    for module in {".pptx": ["pptx"], ".xlsx": ["openpyxl"]}.get(Path(name).suffix, []):
         pytest.importorskip(module)
     assert part in read_skip_reason(tmp_path, name, data, max_bytes=1_000_000)
 
 
 def test_wrong_size_in_the_zip_directory_is_detected(tmp_path):
-    pytest.importorskip("mammoth")
     correct = create_docx("x" * 5_000_000)
     size = zipfile.ZipFile(io.BytesIO(correct)).getinfo("word/document.xml").file_size
     altered = correct.replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little"))

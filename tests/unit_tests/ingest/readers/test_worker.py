@@ -14,7 +14,7 @@ from langchain_gptoss.ingest.readers.base import UnreadableFileError
 from langchain_gptoss.ingest.readers.pool import _parse_response
 from langchain_gptoss.ingest.readers.worker import serve_requests
 from langchain_gptoss.ingest.sources import SourceFile
-from tests.unit_tests.ingest.sample_files import create_docx, create_outlined_pdf
+from tests.unit_tests.ingest.sample_files import create_outlined_pdf
 
 
 def request_file(path: Path, known_hash: str | None = None) -> Any:
@@ -54,7 +54,7 @@ def test_unreadable_file_is_reported(tmp_path):
 
 
 def test_missing_dependency_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "mammoth", None)
-    (tmp_path / "a.docx").write_bytes(create_docx("x"))
+    monkeypatch.setitem(sys.modules, "lxml.html", None)
+    (tmp_path / "a.html").write_text("x")
     with pytest.raises(MissingDependencyError, match=r'pip install "langchain-gptoss\[rag\]"'):
-        request_file(tmp_path / "a.docx")
+        request_file(tmp_path / "a.html")

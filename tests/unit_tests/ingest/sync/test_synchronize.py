@@ -162,7 +162,6 @@ print(synchronize(sys.argv[1], Path(sys.argv[2]), workers=2))
 
 
 def test_workers_give_the_same_index_and_do_not_run_the_script_again(docs, place, tmp_path):
-    pytest.importorskip("mammoth")
     for number in range(3):
         write_file(docs / f"w{number}.docx", create_docx((1, f"Title {number}"), f"text of {number}"))
     write_file(docs / "bad.docx", b"junk")
