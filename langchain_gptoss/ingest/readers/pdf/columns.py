@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from statistics import median
 
 from langchain_gptoss.ingest.readers.pdf.lines import Line, PageLines, rebuild_line
-from langchain_gptoss.ingest.readers.pdf.regions import Band, Region, find_regions, split_lines
+from langchain_gptoss.ingest.readers.pdf.regions import Band, Region, find_regions, group_bands, split_lines
 from langchain_gptoss.ingest.readers.pdf.text_tables import find_table_lines
 from langchain_gptoss.ingest.readers.pdf.words import Word
 
 _MIN_COLUMN_LINES = 4
+_MIN_ROWS = 3
 _MIN_WORDS_PER_LINE = 2.5
 _FULL_SHARE = 0.7  # of the column's width that a full line has
 _MIN_FULL_LINES = 0.5  # share of full lines in a column of text
@@ -22,15 +23,15 @@ def arrange_regions(page: PageLines) -> PageLines:
     PDFium gives the text in the order in which it is drawn. Programs that draw line by line over all columns mix them.
     """
     lines = list(page.lines)
-    bold = frozenset(word.start for line in lines if line.is_bold for word in line.words)
-    for region in find_regions([word for line in lines for word in line.words]):
+    for region in find_regions([line.words for line in lines]):
+        bold = frozenset(word.start for line in page.lines if line.is_bold for word in line.words)
         lines = _arrange_region(page.raw_text, lines, region, bold)
     return page.replace_lines(lines)
 
 
 def _arrange_region(text: str, lines: list[Line], region: Region, bold: frozenset[int]) -> list[Line]:
     columns = region.split_words(word for band in region.bands for word in band.words)
-    if _is_prose(columns):
+    if _is_prose(columns) and not _has_rows(region):
         return lines if _is_in_order(columns) else _replace_words(lines, region.bands, _list_lines(text, columns), text)
     table = find_table_lines(text, region, bold)
     return lines if table is None else _replace_words(lines, region.bands, table, text)
@@ -39,6 +40,14 @@ def _arrange_region(text: str, lines: list[Line], region: Region, bold: frozense
 def _is_prose(columns: Sequence[Sequence[Word]]) -> bool:
     """Return True if columns hold lines of text that begin below each other and fill the width of their column."""
     return all(_is_text_column(split_lines(words)) for words in columns)
+
+
+def _has_rows(region: Region) -> bool:
+    """Return True if the same gaps divide all columns, as between the rows of a table."""
+    groups = group_bands(region.bands)
+    if not _MIN_ROWS <= len(groups) < len(region.bands):
+        return False
+    return all(all(region.split_words(word for band in group for word in band.words)) for group in groups)
 
 
 def _is_text_column(lines: Sequence[Sequence[Word]]) -> bool:

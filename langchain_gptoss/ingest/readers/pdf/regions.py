@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
+from operator import itemgetter
 from statistics import median
 
-from langchain_gptoss.ingest.readers.pdf.words import Box, Word
+from langchain_gptoss.ingest.readers.pdf.words import Word
 
 Gap = tuple[float, float]
 """A horizontal interval without words: its left and its right edge."""
@@ -14,6 +15,8 @@ Gap = tuple[float, float]
 _CORE_SHARE = 0.25  # of a word's height above and below that does not count, because lines may overlap a little
 _MIN_GAP_EMS = 0.75  # the narrowest gutter; LaTeX sets 10 points between columns of 10-point text
 _MAX_PITCH = 1.1  # times the usual distance of lines, at which a line on one side only still belongs to the region
+_MIN_LINE_PITCH_EMS, _MAX_LINE_PITCH_EMS = 0.8, 1.4  # within a paragraph or a cell
+_MAX_BLOCK_PITCH = 1.25  # times the distance of lines, at which another paragraph or row begins
 _MAX_DISTANCE = 2.5  # times the usual distance of lines, at which another region begins
 _MIN_ROWS = 3  # with words on both sides of a gutter
 
@@ -55,16 +58,39 @@ class Region:
         return columns
 
 
-def find_regions(words: Sequence[Word]) -> Iterator[Region]:
+def find_regions(lines: Sequence[Sequence[Word]]) -> Iterator[Region]:
     """Yield the regions with two columns at least, from top to bottom.
 
     Args:
-        words: The upright words of a page.
+        lines: The upright words of a page, by line of its text.
     """
-    if not words:
+    heights = [word.box.top - word.box.bottom for line in lines for word in line]
+    if not heights:
         return
-    min_gap = _MIN_GAP_EMS * median(word.box.height for word in words)
-    yield from _find_in_bands(list(_find_bands(words, min_gap)), min_gap)
+    min_gap = _MIN_GAP_EMS * median(heights)
+    if _count_signs(lines, min_gap) >= _MIN_ROWS:
+        yield from _find_in_bands(list(_find_bands([word for line in lines for word in line], min_gap)), min_gap)
+
+
+def _count_signs(lines: Sequence[Sequence[Word]], min_gap: float) -> int:
+    """Return a number of lines that columns can explain: those with a wide gap, or one above the line before it.
+
+    This is much faster than to look for columns, and most pages have none.
+    """
+    signs = 0
+    end = inf
+    for line in lines:
+        _, bottom, _, top = line[0].box
+        signs += _MIN_ROWS * (top > end + (top - bottom) / 2)
+        end = bottom
+        previous = inf
+        for word in line:
+            left, _, right, _ = word.box
+            if left - previous >= min_gap:
+                signs += 1
+                break
+            previous = right
+    return signs
 
 
 def _find_in_bands(bands: Sequence[Band], min_gap: float) -> Iterator[Region]:
@@ -96,8 +122,10 @@ def _find_run(bands: Sequence[Band], first: int, min_gap: float) -> tuple[int, i
         common = intersect_gaps(gaps, bands[number].gaps, min_gap)
         gutters = _find_gutters(bands[first : first + 1], common)
         distance = bands[number - 1].top - bands[number].top
-        usual = measure_pitch([band.top for band in bands[first:number]])
-        if not gutters or (usual and distance > _MAX_DISTANCE * usual):
+        steps = [above.top - below.top for above, below in pairwise(bands[first:number])]
+        # Text in the middle of a cell of several lines stands half a line below their first one.
+        usual = median([step for step in steps if step > min_gap] or [inf])
+        if not gutters or distance > _MAX_DISTANCE * usual:
             break
         gaps = common
         if _has_both_sides(bands[number], gutters):
@@ -131,14 +159,18 @@ def _extend(
 def split_lines(words: Iterable[Word]) -> list[list[Word]]:
     """Return words by line, from top to bottom, each line from left to right."""
     lines: list[list[Word]] = []
-    bottom = inf
-    for word in sorted(words, key=lambda word: -_get_core(word.box)[1]):
-        low, high = _get_core(word.box)
-        if high <= bottom:
+    end = inf
+    cores = []
+    for word in words:
+        _, bottom, _, top = word.box
+        margin = _CORE_SHARE * (top - bottom)
+        cores.append((top - margin, bottom + margin, word))
+    for high, low, word in sorted(cores, key=itemgetter(0), reverse=True):
+        if high <= end:
             lines.append([])
-            bottom = low
+            end = low
         lines[-1].append(word)
-        bottom = min(bottom, low)
+        end = min(end, low)
     return [sorted(line, key=lambda word: word.box.left) for line in lines]
 
 
@@ -148,10 +180,6 @@ def intersect_gaps(gaps: Sequence[Gap], others: Sequence[Gap], min_width: float)
         (max(left, other_left), min(right, other_right)) for left, right in gaps for other_left, other_right in others
     )
     return [(left, right) for left, right in shared if right - left >= min_width]
-
-
-def _get_core(box: Box) -> tuple[float, float]:
-    return box.bottom + _CORE_SHARE * box.height, box.top - _CORE_SHARE * box.height
 
 
 def _find_bands(words: Sequence[Word], min_gap: float) -> Iterator[Band]:
@@ -193,6 +221,23 @@ def _has_both_sides(band: Band, gutters: Sequence[Gap]) -> bool:
         any(word.box.right <= left for word in band.words) and any(word.box.left >= right for word in band.words)
         for left, right in gutters
     )
+
+
+def group_bands(bands: Sequence[Band]) -> list[list[Band]]:
+    """Return bands by block: the lines of a block are closer to each other than to the next block."""
+    if not bands:
+        return []
+    height = median(word.box.height for band in bands for word in band.words)
+    steps = [above.top - below.top for above, below in pairwise(bands)]
+    line_pitch = min((step for step in steps if step >= _MIN_LINE_PITCH_EMS * height), default=inf)
+    if line_pitch > _MAX_LINE_PITCH_EMS * height:
+        return [[band] for band in bands]
+    groups = [[bands[0]]]
+    for step, band in zip(steps, bands[1:], strict=True):
+        if step > _MAX_BLOCK_PITCH * line_pitch:
+            groups.append([])
+        groups[-1].append(band)
+    return groups
 
 
 def measure_pitch(tops: Sequence[float]) -> float:

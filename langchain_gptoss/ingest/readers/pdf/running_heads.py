@@ -100,7 +100,9 @@ def _find_candidates(number: int, page: PageLines, max_height: float) -> Iterato
             depth = page.height - line.box.top if is_top else line.box.bottom
             if depth > _MARGIN_SHARE * page.height:
                 break
-            if line.box.height <= max_height and not (is_top and _is_table_header(line, page.lines)):
+            is_page_number = bool(_EXPLICIT_PAGE_NUMBER.fullmatch(line.text))
+            is_small = line.box.height <= max_height and not (is_top and _is_table_header(line, page.lines))
+            if is_small or is_page_number:
                 yield _create_candidate(number, index, line, is_top=is_top)
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 from langchain_gptoss.ingest.readers.pdf.lines import Line, get_enclosing_box, rebuild_line
-from langchain_gptoss.ingest.readers.pdf.regions import Region, split_lines
+from langchain_gptoss.ingest.readers.pdf.regions import Band, Region, group_bands, split_lines
 from langchain_gptoss.ingest.readers.pdf.words import Word
 from langchain_gptoss.ingest.readers.tables.detection import create_table
 from langchain_gptoss.ingest.readers.tables.grid import Grid
@@ -16,7 +16,7 @@ from langchain_gptoss.ingest.readers.tables.table import format_as_list
 _MIN_ROWS = 3
 _MIN_LIKELY_COLUMNS = 3  # two columns of texts are often terms and their explanations
 _MIN_FULL_ROWS = 0.6  # share of rows with two cells at least
-_MAX_CELL_CHARS = 60  # of the usual cell; text in columns has more
+_MAX_CELL_CHARS = 100  # of the usual cell; text in columns has more
 _MIN_ALIGNED = 0.7  # share of a column's cells that share an edge or their middle
 _ALIGNED_POINTS = 3.0
 _CLOSE_SHARE = 0.8  # of the distance between rows: a nearer line continues the row above
@@ -71,7 +71,7 @@ def _has_sure_names(grid: Grid, header_row: int) -> bool:
 
 def _join_rows(text: str, region: Region) -> Iterator[_Row]:
     """Yield the rows: a line close below a row that fills some of its cells continues them."""
-    rows = [_Row(cells=region.split_words(band.words), top=band.top) for band in region.bands]
+    rows = [row for group in group_bands(region.bands) for row in _create_rows(region, group)]
     steps = [above.top - below.top for above, below in pairwise(rows) if all(above.cells) and all(below.cells)]
     pitch = median(steps) if steps else 0.0
     current: _Row | None = None
@@ -88,6 +88,14 @@ def _join_rows(text: str, region: Region) -> Iterator[_Row]:
         last_top = row.top
     if current is not None:
         yield current
+
+
+def _create_rows(region: Region, bands: Sequence[Band]) -> list[_Row]:
+    """Return the rows of lines that are close to each other: one if a single line has a first cell."""
+    rows = [_Row(cells=region.split_words(band.words), top=band.top) for band in bands]
+    if sum(bool(row.cells[0]) for row in rows) > 1:
+        return rows
+    return [_Row(cells=region.split_words(word for band in bands for word in band.words), top=bands[0].top)]
 
 
 def _is_continuation(text: str, above: _Row, row: _Row, last_top: float, pitch: float) -> bool:

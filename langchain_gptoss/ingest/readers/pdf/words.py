@@ -79,20 +79,47 @@ class CharBoxes:
         self._font_name = create_string_buffer(_MAX_FONT_NAME_BYTES)
         self._left, self._bottom, self._right, self._top = page.get_cropbox()
         self._rotation = page.get_rotation()
+        self._is_plain = not (self._rotation or self._left or self._bottom)
 
     def __getitem__(self, index: int) -> Box:
         self._get(self._text_page, index, self._reference)
         rect = self._rect
+        if self._is_plain:
+            return Box(rect.left, rect.bottom, rect.right, rect.top)
         left, bottom = rect.left - self._left, rect.bottom - self._bottom
         right, top = rect.right - self._left, rect.top - self._bottom
-        if not self._rotation:
-            return Box(left, bottom, right, top)
         width, height = self._right - self._left, self._top - self._bottom
         if self._rotation == 90:
             return Box(bottom, width - right, top, width - left)
         if self._rotation == 180:
             return Box(width - right, height - top, width - left, height - bottom)
-        return Box(height - top, left, height - bottom, right)
+        if self._rotation == 270:
+            return Box(height - top, left, height - bottom, right)
+        return Box(left, bottom, right, top)
+
+    def measure_word(self, start: int, end: int) -> Word:
+        """Return the word at some offsets, which is measured by its first and its last character."""
+        if not self._is_plain:
+            return _create_word(start, end, self[start], self[end - 1])
+        # Most of the time that reading a page takes is spent here.
+        rect = self._rect
+        self._get(self._text_page, start, self._reference)
+        left, bottom, right, top = rect.left, rect.bottom, rect.right, rect.top
+        if end - start > 1:
+            self._get(self._text_page, end - 1, self._reference)
+            if rect.bottom != bottom or rect.top != top or rect.left < left:
+                last = Box(rect.left, rect.bottom, rect.right, rect.top)
+                return _create_word(start, end, Box(left, bottom, right, top), last)
+            right = rect.right
+        return Word(start, end, Box(left, bottom, right, top), True)
+
+    def have_one_height(self, start: int, end: int) -> bool:
+        """Return True if some characters have the same lower and upper edge."""
+        edges = set()
+        for index in range(start, end):
+            self._get(self._text_page, index, self._reference)
+            edges.add((self._rect.bottom, self._rect.top))
+        return len(edges) == 1 and self._is_plain
 
     def is_bold(self, index: int) -> bool:
         """Return True if the name of a character's font says that it is bold."""
@@ -123,20 +150,18 @@ def find_words(text: str, boxes: CharBoxes) -> list[Word]:
         text: The text of the page; one character per box.
         boxes: The boxes of its characters.
     """
-    words = []
-    for match in _WORD.finditer(text):
-        start, end = match.span()
-        first = boxes[start]
-        last = boxes[end - 1] if end - start > 1 else first
-        is_upright = last.left >= first.left - 1 and abs(last.bottom - first.bottom) < max(first.height, last.height)
-        box = Box(
-            min(first.left, last.left),
-            min(first.bottom, last.bottom),
-            max(first.right, last.right),
-            max(first.top, last.top),
-        )
-        words.append(Word(start, end, box, is_upright))
-    return words
+    return [boxes.measure_word(*match.span()) for match in _WORD.finditer(text)]
+
+
+def _create_word(start: int, end: int, first: Box, last: Box) -> Word:
+    is_upright = last.left >= first.left - 1 and abs(last.bottom - first.bottom) < max(first.height, last.height)
+    box = Box(
+        min(first.left, last.left),
+        min(first.bottom, last.bottom),
+        max(first.right, last.right),
+        max(first.top, last.top),
+    )
+    return Word(start, end, box, is_upright)
 
 
 def mark_scripts(text: str, words: list[Word], boxes: CharBoxes) -> str:
@@ -163,6 +188,8 @@ def mark_scripts(text: str, words: list[Word], boxes: CharBoxes) -> str:
 
 
 def _find_scripts(part: str, word: Word, boxes: CharBoxes) -> dict[int, str]:
+    if boxes.have_one_height(word.start, word.end):
+        return {}
     places = [boxes[index] for index in range(word.start, word.end)]
     base = max(places, key=lambda place: place.height)
     return {

@@ -112,6 +112,56 @@ def test_a_cell_of_two_lines_is_one_cell():
     ]
 
 
+def test_cells_in_the_middle_of_a_row_of_several_lines():
+    def place_row(y: float, plan: str, lines: tuple[str, ...], price: str) -> list[Text]:
+        middle = y - 6.5 * (len(lines) - 1)
+        return [
+            Text(50, middle, plan),
+            *(Text(150, y - 13 * number, line) for number, line in enumerate(lines)),
+            Text(400, middle, price),
+        ]
+
+    rows = [
+        *place_row(700, "Plan", ("Includes",), "Price"),
+        *place_row(676, "Eco", ("Access to the garden on weekdays and", "the use of the tools"), "30 €"),
+        *place_row(
+            638,
+            "Pro",
+            ("Access on all days with a key of", "one's own, and the use of the", "tools and the shed"),
+            "90 €",
+        ),
+        *place_row(588, "Max", ("Everything",), "120 €"),
+    ]
+    assert read_lines(*rows) == [
+        "- Plan: Eco; Includes: Access to the garden on weekdays and the use of the tools; Price: 30 €",
+        "- Plan: Pro; Includes: Access on all days with a key of one's own, and the use of the tools and the shed; Price: 90 €",
+        "- Plan: Max; Includes: Everything; Price: 120 €",
+    ]
+
+
+def test_rows_of_long_texts_are_no_columns_of_text():
+    questions = [
+        ("When is the pump drained and who", "is told about it beforehand?"),
+        ("Who may clean the filters of the", "engine at sea, and how?"),
+        ("Where are the spare filters of the", "engine kept on board?"),
+    ]
+    answers = [
+        ("It is drained every five hundred", "hours; the bridge is told before."),
+        ("The crew may clean them at sea with", "the brush, never with water."),
+        ("They hang in the store near the", "deck, on the left-hand side."),
+    ]
+    texts = [
+        Text(x, 700 - 45 * row - 13 * number, line)
+        for row in range(3)
+        for x, cell in ((50, questions[row]), (310, answers[row]))
+        for number, line in enumerate(cell)
+    ]
+    lines = read_lines(*texts)
+    for question, answer, later in zip(questions, answers, [*questions[1:], None], strict=True):
+        assert lines.index(question[0]) < lines.index(answer[0])
+        assert later is None or lines.index(answer[1]) < lines.index(later[0])
+
+
 @pytest.mark.parametrize(
     "rows",
     [
