@@ -111,7 +111,7 @@ def _decode_wide(data: bytes) -> DecodedText:
 
 def _decode_declared(data: bytes, codec: str) -> DecodedText | None:
     """Decode with the declared encoding; return None if it is missing, UTF-8, or plainly wrong."""
-    if not codec or codec in ("utf-8", "utf-16", *_WIDE_CODECS) or not can_decode(data, codec):
+    if not codec or codec in ("utf-8", "utf-16", *_WIDE_CODECS) or is_binary(data) or not can_decode(data, codec):
         return None
     if _SINGLE_BYTE.fullmatch(codec) and can_decode(data, "utf-8"):
         return None

@@ -3,7 +3,7 @@
 import codecs
 import email
 import mimetypes
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from email.policy import compat32
 from pathlib import PurePosixPath
@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_gptoss.ingest.readers.base import ExtractedText, PageHeadings, UnreadableFileError
 from langchain_gptoss.ingest.readers.decoder import decode_text
-from langchain_gptoss.ingest.readers.email_headers import get_header, get_iso_date, is_forward, is_reply
+from langchain_gptoss.ingest.readers.email_headers import get_charset, get_header, get_iso_date, is_forward, is_reply
 from langchain_gptoss.ingest.readers.email_parts import Attachment, EmailBody, get_attached_message, get_payload
 from langchain_gptoss.ingest.readers.email_quotes import QuoteKind, split_quotes
 from langchain_gptoss.ingest.readers.registry import READERS, load_reader
@@ -21,6 +21,7 @@ _HEADERS = ("Subject", "From", "To", "Cc", "Date")
 _MAX_DEPTH = 5  # of messages in messages
 _MAX_ATTACHMENTS = 200  # of a message and the messages in it
 _TEXT_SUFFIXES = {".log", ".ics", ".vcs", ".vcf", ".text"}  # read as plain text
+_SUFFIXES_WITH_DECLARATION = {".html", ".htm"}  # their text may name another encoding than their headers
 _MEDIA_TYPES = ("image/", "audio/", "video/")  # without text; the names are in the message's own text
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -143,11 +144,16 @@ class _EmailReader:
                 raise UnreadableFileError("it is not an e-mail: it has no headers")
             self.add_message(message, attachment=name, depth=depth + 1)
             return
+        warnings: tuple[str, ...] = ()
+        metadata: dict[str, Any] = {}
+        if part.get_content_maintype() == "text" and get_charset(part) and suffix not in _SUFFIXES_WITH_DECLARATION:
+            decoded = decode_text(data, declared=get_charset(part))
+            data, metadata, warnings = decoded.text.encode(), decoded.metadata, decoded.warnings
         extracted = load_reader(".txt" if suffix in _TEXT_SUFFIXES else suffix)(data, self._remaining_bytes)
         if not any(map(str.strip, extracted.pages)):
             raise UnreadableFileError(extracted.empty_reason)
-        self.warnings += (f"its attachment {name}: {warning}" for warning in extracted.warnings)
-        self._add_pages(name, suffix, extracted)
+        self.warnings += (f"its attachment {name}: {warning}" for warning in (*warnings, *extracted.warnings))
+        self._add_pages(name, suffix, replace(extracted, metadata={**metadata, **extracted.metadata}))
 
     def _add_pages(self, name: str, suffix: str, extracted: ExtractedText) -> None:
         common = {**extracted.metadata, "attachment": name, "title": extracted.title or PurePosixPath(name).stem}

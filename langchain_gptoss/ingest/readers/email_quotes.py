@@ -1,4 +1,4 @@
-"""What an e-mail says itself, what it quotes and what it forwards.
+"""The own text of an e-mail, what it quotes and what it forwards.
 
 Mail programs mark the message that they answer in their own ways: ">" before each line, a sentence such as "On 3 June,
 Tom wrote:", a line such as "-----Original Message-----", or a block of the old message's headers. After the sentence
@@ -30,6 +30,7 @@ class EmailPart:
     origin: str = ""
 
 
+_DASH = "[-‐‑–—─=]"
 _FORWARD_NAMES = (
     r"forwarded message|(?:message|mail|courriel) (?:transféré|transmis|réexpédié|réacheminé)"
     r"|weitergeleitete nachricht|mensaje reenviado|messaggio inoltrato|doorgestuurd bericht|mensagem encaminhada"
@@ -41,12 +42,12 @@ _ORIGINAL_NAMES = (
     r"|messaggio originale|oorspronkelijk bericht|mensagem original"
 )
 _FORWARD_MARK = re.compile(
-    rf"[*_ ]*-{{2,}}\s*(?:{_FORWARD_NAMES})\s*-*[*_ ]*"
+    rf"[*_ ]*{_DASH}{{2,}}\s*(?:{_FORWARD_NAMES})\s*{_DASH}*[*_ ]*"
     r"|[*_]*(?:begin forwarded message|début d[ue]\s(?:message|mail|courriel) (?:transféré|réexpédié|transmis)"
     r"|anfang der weitergeleiteten nachricht)\s*:[*_]*",
     re.IGNORECASE,
 )
-_ORIGINAL_MARK = re.compile(rf"[*_ ]*-{{2,}}\s*(?:{_ORIGINAL_NAMES})\s*-*[*_ ]*", re.IGNORECASE)
+_ORIGINAL_MARK = re.compile(rf"[*_ ]*{_DASH}{{2,}}\s*(?:{_ORIGINAL_NAMES})\s*{_DASH}*[*_ ]*", re.IGNORECASE)
 _RULE = re.compile(r"\s*(?:[_=-]{5,}|[*] ?[*] ?[*]|---)\s*")
 
 _WROTE = (
@@ -77,7 +78,7 @@ _HEADER_NAMES = {
     "subject": "subject|objet|sujet|betreff|oggetto|asunto|onderwerp|assunto",
 }
 _HEADER = re.compile(
-    r"[\s*_]*(?:" + "|".join(f"(?P<{kind}>{names})" for kind, names in _HEADER_NAMES.items()) + r")[\s*_]*:[\s*_]*\S?",
+    r"[\s*_-]*(?:" + "|".join(f"(?P<{kind}>{names})" for kind, names in _HEADER_NAMES.items()) + r")[\s*_]*:[\s*_]*\S?",
     re.IGNORECASE,
 )
 _HEADERS_ON_ONE_LINE = re.compile(
@@ -139,12 +140,9 @@ class _Splitter:
         index = 0
         while index < len(self._lines):
             if index in self._quoted_lines:
-                self._begin("reply", self._origin if self._kind == "reply" else "")
-                end = self._find_quotation_end(index)
-                self._pending += (_QUOTE_MARKS.sub("", line, count=1) for line in self._lines[index:end])
-                index = end
+                index = self._add_quotation(index, is_nested=bool(rest))
                 continue
-            mark = self._find_mark(index)
+            mark = self.find_mark(index)
             if mark is None:
                 self._begin(rest, rest_origin)
                 self._pending.append(self._lines[index])
@@ -157,7 +155,7 @@ class _Splitter:
             self._begin(rest if mark.kind else "reply", mark.origin)
             self._pending += self._lines[index : mark.end]
             index = mark.end
-            if rest == "forward" and self._find_text(index) in self._quoted_lines:
+            if rest == "forward" and self.find_text(index) in self._quoted_lines:
                 index = self._add_forwarded_quotation(index)
                 rest, rest_origin = "", ""
         self._flush()
@@ -180,30 +178,52 @@ class _Splitter:
         end = index
         while end in self._quoted_lines:
             end += 1
-            following = self._find_text(end)
+            following = self.find_text(end)
             if following in self._quoted_lines:
                 end = following
         return end
 
+    def _add_quotation(self, index: int, *, is_nested: bool) -> int:
+        """Add the lines with ">" from an index on; return the next index."""
+        end = self._find_quotation_end(index)
+        lines = [_QUOTE_MARKS.sub("", line, count=1) for line in self._lines[index:end]]
+        inner = _Splitter(lines, is_reply=True, is_forward=self._is_forward)
+        mark = inner.find_mark(inner.find_text(0))
+        is_attributed = is_nested or (self._kind == "reply" and self._origin)
+        if mark is not None and mark.kind == "forward" and not is_attributed:
+            self._begin("forward", mark.origin)
+            return self._add_forwarded_quotation(index)
+        if not is_attributed:
+            self._begin("reply", "" if mark is None else mark.origin)
+        self._begin("reply", self._origin if self._kind == "reply" else "")
+        self._pending += lines
+        return end
+
     def _add_forwarded_quotation(self, index: int) -> int:
         """Add a forwarded message whose lines begin with ">", as some programs write it; return the next index."""
-        start = self._find_text(index)
+        start = self.find_text(index)
         end = self._find_quotation_end(start)
         lines = [_QUOTE_MARK.sub("", line, count=1).removeprefix(" ") for line in self._lines[start:end]]
-        first = next((i for i, line in enumerate(lines) if line.strip()), 0)
-        header_end = _find_header_block(lines, first, is_reply=True) or 0
-        self._origin = origin = _describe_headers(lines[first:header_end]) or self._origin
-        self._pending += lines[:header_end]
-        for part in _Splitter(lines[header_end:], is_reply=True, is_forward=False).split():
+        inner = _Splitter(lines, is_reply=True, is_forward=True)
+        mark = inner.find_mark(inner.find_text(0))
+        opening_end = mark.end if mark is not None and mark.kind == "forward" else 0
+        if mark is not None and opening_end:
+            self._origin = mark.origin
+        origin = self._origin
+        self._pending += lines[:opening_end]
+        for part in _Splitter(lines[opening_end:], is_reply=True, is_forward=False).split():
             self._begin(part.kind or "forward", part.origin if part.kind else origin)
             self._pending += ["", *part.text.split("\n")]
         return end
 
-    def _find_text(self, index: int) -> int:
+    def find_text(self, index: int) -> int:
         """Return the index of the next line that is not blank, or the number of lines."""
         return next((i for i in range(index, len(self._lines)) if self._lines[i].strip()), len(self._lines))
 
-    def _find_mark(self, index: int) -> _Mark | None:
+    def find_mark(self, index: int) -> _Mark | None:
+        """Return the lines from an index on that begin a quotation, None if these do not."""
+        if index >= len(self._lines):
+            return None
         line = self._lines[index].strip()
         if not line:
             return None
@@ -212,7 +232,7 @@ class _Splitter:
             return self._complete_mark(index + 1, "forward", line)
         if _ORIGINAL_MARK.fullmatch(line):
             return self._complete_mark(index + 1, kind, line)
-        start = self._find_text(index + 1) if _RULE.fullmatch(line) else index
+        start = self.find_text(index + 1) if _RULE.fullmatch(line) else index
         end = _find_header_block(self._lines, start, is_reply=self._is_reply)
         if end is not None:
             return _Mark(end, kind, _describe_headers(self._lines[start:end]))
@@ -220,11 +240,11 @@ class _Splitter:
 
     def _complete_mark(self, end: int, kind: QuoteKind, line: str) -> _Mark:
         """Return a mark together with the block of headers that follows it."""
-        start = self._find_text(end)
+        start = self.find_text(end)
         header_end = _find_header_block(self._lines, start, is_reply=True)
         if header_end is not None:
             return _Mark(header_end, kind, _describe_headers(self._lines[start:header_end]))
-        return _Mark(end, kind, " ".join(line.strip("-*_ ").split()))
+        return _Mark(end, kind, " ".join(re.sub(f"{_DASH}{{2,}}", "", line).strip("*_ ").split()))
 
     def _find_attribution(self, index: int) -> _Mark | None:
         first = self._lines[index].strip()
@@ -239,7 +259,7 @@ class _Splitter:
             if not _ATTRIBUTION.fullmatch(attribution):
                 continue
             origin = attribution.removesuffix(":").strip()
-            following = self._find_text(end)
+            following = self.find_text(end)
             if following in self._quoted_lines:
                 return _Mark(following, "", origin)
             is_sure = self._is_reply or _TIME_OR_ADDRESS.search(attribution)
@@ -262,13 +282,15 @@ def _describe_headers(lines: Sequence[str]) -> str:
     """Return the lines of a block of headers that say who wrote a message and when, as one line."""
     if len(lines) == 1:
         return " ".join(lines[0].replace("*", "").split())
-    named = [line.replace("*", "") for line in lines if _get_header_kind(line) in ("from", "date")]
+    named = [line.replace("*", "").removeprefix("- ") for line in lines if _get_header_kind(line) in ("from", "date")]
     return "; ".join(" ".join(line.split()) for line in named)
 
 
 def _get_header_kind(line: str) -> str | None:
     match = _HEADER.match(line)
-    return match.lastgroup if match else None
+    if match is None or (match.lastgroup == "from" and line[match.end() - 1].isdigit()):  # "From: 9 am", "De : 9 h"
+        return None
+    return match.lastgroup
 
 
 def _find_header_block(lines: Sequence[str], start: int, *, is_reply: bool) -> int | None:

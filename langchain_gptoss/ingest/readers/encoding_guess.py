@@ -37,6 +37,7 @@ _ALPHABETS = {
     "ėšžųįūčęą": "",  # Lithuanian
     "äõüöšž": "",  # Estonian
     "àéèíòóçúïü": "ca",  # Catalan
+    "éñïöüèçêáóíôâäîåøß": "en",  # words that English borrowed
     "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё": "",  # Russian, Bulgarian
     "оаинтевірслкудмпязьбгйчхжїюцшщєфґ": "",  # Ukrainian
     "аоеинртсвукдјпмлзгбшчцњжћљхђфџ": "",  # Serbian
@@ -90,14 +91,18 @@ _FREQUENT_BYTES = {
     "big5": ("big5", 0xA4, 0xC6),
     "cp949": ("euc_kr", 0xB0, 0xC8),
 }
+_EAST_ASIAN = "\u3000"  # the first character of East Asian punctuation, kana and ideographs
 _SAMPLE_BYTES = 100_000
 _MIN_BYTES = 4  # of a text without ASCII letters
 _MAX_ODDNESS = 3.2  # of a text that is believed
+_MAX_ODDNESS_OF_FEW = 5.0  # of a text in ASCII with a few other characters, such as a rare symbol
+_MANY_ASCII = 0.95
 _OTHER_LANGUAGE_COST = 1.0  # of a character in the alphabet of another language than the text's
 _CONTEXT = 7  # characters before and after one that are looked at
 
 _MAX_CONTROLS = 0.02  # of the characters of a text
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # without white space and ESC, which terminals print
+_UNCERTAIN_WORD = re.compile(rb"[^\s\x80-\xff]*+[\x80-\xff]\S*+")  # a word with a character that is not ASCII
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -105,8 +110,10 @@ def guess_encoding(data: bytes) -> str | None:
     """Return the codec that most likely wrote these bytes, None if no codec makes a text of them."""
     if is_binary(data) or (len(data) < _MIN_BYTES and not re.search(rb"[A-Za-z]", data)):
         return None
+    ascii_share = sum(byte < 0x80 for byte in data[:_SAMPLE_BYTES]) / len(data[:_SAMPLE_BYTES])
+    limit = _MAX_ODDNESS_OF_FEW if ascii_share >= _MANY_ASCII else _MAX_ODDNESS
     for oddness, codec in sorted(_judge_candidates(data)):
-        if oddness <= _MAX_ODDNESS and can_decode(data, codec):
+        if oddness <= limit and can_decode(data, codec):
             return codec
     return None
 
@@ -127,7 +134,7 @@ def can_decode(data: bytes, codec: str) -> bool:
 
 def _judge_candidates(data: bytes) -> Iterator[tuple[float, str]]:
     sample = data[:_SAMPLE_BYTES]
-    language = identify_language(sample.decode("ascii", "replace"))
+    language = identify_language(_UNCERTAIN_WORD.sub(b" ", sample).decode("ascii"))
     for codec, handicap in _CANDIDATES.items():
         try:
             # The sample may end in the middle of a character.
@@ -152,7 +159,7 @@ def compute_oddness(text: str, codec: str = "", language: str | None = None) -> 
     )
     if not places:
         return 0.0
-    cost = sum(count * _compute_place_cost(*place) for place, count in places.items())
+    cost = sum(count * _compute_place_cost(*place, language) for place, count in places.items())
     characters = Counter[str]()
     for (_, character, _), count in places.items():
         characters[character.lower()[:1]] += count
@@ -161,8 +168,10 @@ def compute_oddness(text: str, codec: str = "", language: str | None = None) -> 
         + _OTHER_LANGUAGE_COST * (language is not None and language not in languages) * sum(characters.values())
         for alphabet, languages in _ALPHABETS.items()
     )
-    # A single Cyrillic letter in a Latin text is rather another letter in another encoding.
-    foreign = sum(count for character, count in characters.items() if _is_foreign_letter(character))
+    # A single Cyrillic letter or Chinese full stop in a Latin text is rather another character in another encoding.
+    foreign = sum(
+        count for character, count in characters.items() if _is_foreign_letter(character) or character >= _EAST_ASIAN
+    )
     if foreign and sum(character.isascii() and character.isalpha() for character in text) > foreign:
         cost += 2.0 * foreign
     return cost / sum(places.values())
@@ -195,14 +204,16 @@ def _compute_east_asian_cost(character: str, codec: str) -> float:
     return 1.2 if is_frequent else 4.5
 
 
-def _compute_place_cost(before: str, character: str, after: str) -> float:
+def _compute_place_cost(before: str, character: str, after: str, language: str | None) -> float:
     left, right = before[-1:], after[:1]
     if character.isalpha():
         return _compute_letter_cost(left, character, right)
     if left.isalpha() and right.isalpha():
         if character == "’":
             return 0.0 if _ELISIONS.search(before) or _CONTRACTIONS.match(after) else 2.5
-        return 3.0 if character in "–—" else 0.0 if character in _BETWEEN_LETTERS else 5.0
+        if character in "–—":
+            return 0.5 if language == "en" else 3.0
+        return 0.0 if character in _BETWEEN_LETTERS else 5.0
     if character in _NOT_BESIDE_LETTERS and (left.isalpha() or right.isalpha()):
         return 4.0
     if character in "€£" and not any(map(str.isdigit, before + after)):

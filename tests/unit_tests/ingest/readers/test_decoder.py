@@ -90,6 +90,7 @@ def test_repairs_of_utf8_are_named(data, declared, text, warning):
         (b"a\0b", "", "it contains NUL bytes, so it is not UTF-8 text; save it as UTF-8"),
         (b"\0\1\2\3\4\5\6\7", "", "it contains NUL bytes"),
         (b"\xff\xfea", "", "it begins with the mark of utf-16 and is not utf-16; save it as UTF-8"),
+        (b"\x18\x16]\xd6,\xbd\xd0\xac\xdbOA\x9c\x07\xaf", "iso-8859-1", "it declares the encoding iso-8859-1 and is not (byte 4)"),
         (b"\xff\xff", "shift_jis", "it declares the encoding shift_jis and is not (byte 1), nor text in another known encoding"),
         (bytes(range(1, 256)), "", "it is not UTF-8 text (byte 128), nor text in another known encoding; save it as UTF-8"),
         ("é\x01\x02\x03\x04".encode("latin-1"), "", "it is not UTF-8 text (byte 1)"),

@@ -195,6 +195,24 @@ def test_file_type_is_enough_for_an_attachment_without_a_suffix(tmp_path):
     assert load(tmp_path, message)[1].page_content.strip() == "Two years."
 
 
+def test_declared_encoding_of_an_attached_text_is_used(tmp_path):
+    data = (
+        b"Subject: x\nContent-Type: multipart/mixed; boundary=XX\n\n--XX\n"
+        b'Content-Type: text/plain; charset=koi8-r; name="a.txt"\n\n' + "Да, нет".encode("koi8-r") + b"\n--XX--\n"
+    )
+    _, attached = load(tmp_path, data)
+    assert attached.page_content == "Да, нет"
+    assert attached.metadata["encoding"] == "koi8-r"
+
+
+def test_invitation_is_read_as_text(tmp_path):
+    message = create_message("The drill is on 12 June.")
+    message.add_alternative("BEGIN:VCALENDAR\nLOCATION:Deck B\nEND:VCALENDAR\n", subtype="calendar")
+    own, invitation = load(tmp_path, message)
+    assert own.page_content.endswith("The drill is on 12 June.")
+    assert "LOCATION:Deck B" in invitation.page_content
+
+
 def test_messages_in_messages_are_read_to_a_limit(tmp_path):
     message = create_message("level 8")
     for level in range(7, -1, -1):

@@ -39,6 +39,7 @@ QUOTED_WITHOUT_MARKS = [
     "-----Original Message-----",
     f"-----Message d'origine-----\n{HEADERS_FR}\n",
     "-------- Message original --------",
+    "‐‐‐‐‐‐‐ Original Message ‐‐‐‐‐‐‐",
     "----- Mail original -----",
     HEADERS_EN + "\n",
     HEADERS_FR + "\n",
@@ -98,6 +99,23 @@ def test_what_a_forwarded_message_answers_is_a_reply():
     assert (parts[1].text, parts[2].text) == ("older", "Bye")
 
 
+def test_quotation_that_begins_as_a_forward_is_one():
+    lines = f"Begin forwarded message:\n\n{HEADERS_EN}\n\n{OLD}\n> older".split("\n")
+    text = "FYI\n\n" + "\n".join(f"> {line}" for line in lines)
+    parts = split_quotes(text)
+    assert [part.kind for part in parts] == ["", "forward", "reply"]
+    assert parts[1].text.endswith(OLD)
+    assert parts[1].origin.startswith("From: Tom Small")
+    # Whoever answers a forward quotes it.
+    text = "Thanks\n\nOn 3 June, Ann wrote:\n" + "\n".join(f"> {line}" for line in lines)
+    assert [part.kind for part in split_quotes(text)] == ["", "reply"]
+
+
+def test_attribution_within_a_quotation_is_its_origin():
+    (_, quoted) = split_quotes("New.\n\n> On 1 June, Tom wrote:\n> Old.")
+    assert (quoted.origin, quoted.text) == ("On 1 June, Tom wrote", "On 1 June, Tom wrote:\nOld.")
+
+
 def test_answers_between_quoted_lines_are_own_text():
     text = "Le 2 juin, Tom a écrit :\n> Quand ?\nLe 12 juin.\n\n> Où ?\n>> Ici ?\n\nAu pont B.\n-- \nNora"
     assert split(text) == [
@@ -125,6 +143,7 @@ def test_each_quoted_message_names_its_origin():
         "Tarif :\n> 30 kg : 12 €\n> 50 kg : 20 €\nVoilà.",
         "Rule: >= 5 items",
         "De : Lyon\nÀ : Paris\nDate : 12 juin\nLe train part à 8 h.",
+        "Objet : Formation\nDate : 12 juin\nDe : 9 h à 12 h\nLieu : salle B12",
         "From: Lyon\nTo: Paris\nDate: 12 June\nThe train leaves at 8.",
         "On page 3, Smith wrote:\nA sentence that matters.\nMore of it.",
         "Le directeur a écrit :\nVenez tous.",

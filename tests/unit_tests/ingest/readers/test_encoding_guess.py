@@ -27,6 +27,10 @@ GERMAN = [
 ]
 OTHERS = [
     ("La atención al cliente está abierta mañana, ¿verdad?", ["cp1252", "iso8859-15", "mac-roman", "cp850"]),
+    ("He kept the title of King—an important status—and the right to sell it.", ["cp1252"]),
+    ("The temperature of the boiler must be around 30 °C for an hour.", ["cp1252", "iso8859-15"]),
+    ("Add ½ cup of the flour to it and stir.", ["cp1252"]),
+    ("The café’s naïve waiters said “no” – twice.", ["cp1252", "mac-roman"]),
     ("Wszyscy ludzie rodzą się wolni i równi pod względem swej godności.", ["cp1250", "iso8859-2"]),
     ("Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti.", ["cp1250", "iso8859-2"]),
     ("Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar.", ["cp1254"]),
