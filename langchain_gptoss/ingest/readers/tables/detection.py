@@ -17,10 +17,11 @@ from langchain_gptoss.ingest.readers.tables.headers import (
 from langchain_gptoss.ingest.readers.tables.records import is_record_sheet
 from langchain_gptoss.ingest.readers.tables.rows import create_rows
 from langchain_gptoss.ingest.readers.tables.table import Table
-from langchain_gptoss.ingest.readers.tables.values import is_note
+from langchain_gptoss.ingest.readers.tables.values import classify_value, is_note
 
 _MAX_TITLE_ROWS = 12
-_MAX_TITLE_SAMPLE = 200  # rows below a possible title line that are read
+_MAX_TITLE_SAMPLE = 200  # rows beside a possible title or note that are read
+_MIN_NOTE_WORDS = 4
 _MAX_DEPTH = 10  # of tables beside and below each other
 
 
@@ -91,13 +92,37 @@ def _read_part(grid: Grid, depth: int = 0) -> list[Table]:
                 lines += texts
         else:
             columns = band.find_used_columns()
-            tables.append(_read_table(band.select(range(len(band.rows)), columns), lines))
+            tables += _read_tables(band.select(range(len(band.rows)), columns), lines)
             lines = []
     if lines and tables:
         tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *lines))
     elif lines:
         tables.append(Table(notes=tuple(lines)))
     return tables
+
+
+def _read_tables(grid: Grid, lines: Sequence[str]) -> list[Table]:
+    """Return the tables of rows without blank rows and columns.
+
+    A line between the rows above a header that is printed again is the title of a table of its own.
+    """
+    starts = _find_repeated_starts(grid)
+    ends = [*starts[1:], len(grid.rows)]
+    return [
+        _read_table(grid.select_rows(range(start, end)), [] if start else lines)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _find_repeated_starts(grid: Grid) -> list[int]:
+    titles, top = _read_titles(grid)
+    body = grid.select_rows(range(top, len(grid.rows)))
+    header = body.rows[: count_header_rows(body)]
+    if not titles or not header:
+        return [0]
+    rows = range(top + len(header), len(grid.rows) - len(header))
+    repeated = [row for row in rows if grid.rows[row + 1 : row + 1 + len(header)] == header]
+    return [0, *(row for row in repeated if len(grid.list_cells(row)) == 1)]
 
 
 def _read_table(grid: Grid, lines: Sequence[str]) -> Table:
@@ -149,7 +174,9 @@ def _is_group_head(grid: Grid, row: int, column: int) -> bool:
     for _, left, _, right in grid.list_merges(row):
         if left == column:
             return left > 0 or right < grid.width - 1
-    return column > 0 and len(grid.get_text(row, column)) <= 30 and bool(grid.get_text(row + 1, column))
+    # Without merged cells a short text above the second column can be the title, a year or quarter cannot.
+    is_period = classify_value(grid.get_text(row, column)) in ("number", "date", "code")
+    return column > 0 and is_period and bool(grid.get_text(row + 1, column))
 
 
 def _find_notes(grid: Grid, top: int) -> int:
@@ -159,7 +186,14 @@ def _find_notes(grid: Grid, top: int) -> int:
         cells = grid.list_cells(bottom - 1)
         is_line = len(cells) == 1 and cells[0][0] == 0
         spans_table = len(grid.repeated_columns.get(bottom - 1, ())) == grid.width - 1
-        if not is_line or not (spans_table or is_note(cells[0][1])):
+        if not is_line or not (spans_table or is_note(cells[0][1]) or _is_longer(grid, top, bottom - 1)):
             break
         bottom -= 1
     return bottom
+
+
+def _is_longer(grid: Grid, top: int, row: int) -> bool:
+    """Return True if the first cell of a row has many more words than those above it have."""
+    above = [len(grid.get_text(other, 0).split()) for other in range(max(top, row - _MAX_TITLE_SAMPLE), row)]
+    words = len(grid.get_text(row, 0).split())
+    return words >= _MIN_NOTE_WORDS and words > 2 * max(above, default=0)

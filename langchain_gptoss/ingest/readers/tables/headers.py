@@ -55,10 +55,11 @@ def judge_header(grid: Grid, row: int = 0, *, first_below: int | None = None) ->
         return "certain"
     columns = {column: [grid.get_text(other, column) for other in below] for column, _ in cells}
     is_series = _is_series_of_names(grid, row, below)
-    score = sum(_compare(text, columns[column], is_series=is_series) for column, text in cells)
-    if score:
-        return "certain" if score > 0 else "no"
-    return _judge_texts(cells, columns, grid.width)
+    signs = [_compare(text, columns[column], is_series=is_series) for column, text in cells]
+    if sum(signs):
+        return "certain" if sum(signs) > 0 else "no"
+    verdict = _judge_texts(cells, columns, grid.width)
+    return "no" if any(signs) and verdict == "likely" else verdict
 
 
 def join_header_rows(grid: Grid, count: int) -> tuple[str, ...]:
@@ -136,9 +137,12 @@ def _is_series_of_names(grid: Grid, row: int, below: Sequence[int]) -> bool:
     if all(is_year(text) for text in numbers):
         values = [text for other in below for text in _list_numbers(grid, other)]
         return 2 * sum(map(is_year, values)) < len(values)
-    return _is_progression(numbers) and 5 * sum(_is_progression(_list_numbers(grid, other)) for other in below) < len(
-        below
-    )
+    if not _is_progression(numbers):
+        return False
+    first = grid.get_text(row, 0)
+    if not first or has_name_word(first):
+        return True
+    return 5 * sum(_is_progression(_list_numbers(grid, other)) for other in below) < len(below)
 
 
 def _list_numbers(grid: Grid, row: int) -> list[str]:

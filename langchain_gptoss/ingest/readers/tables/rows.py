@@ -30,9 +30,15 @@ def create_rows(grid: Grid, header_count: int) -> tuple[tuple[Row, ...], list[st
                 notes.append(text)
             else:
                 group = text
+        elif _is_note_line(values):
+            notes.append(values[0])
         elif any(values) and values not in header:
             rows.append(Row(values=values, group=group))
     return _fill_first_column(rows), notes
+
+
+def _is_note_line(values: Sequence[str]) -> bool:
+    return len(values) > 1 and bool(values[0]) and not any(values[1:]) and is_note(values[0])
 
 
 def _pad(row: Sequence[str], width: int) -> tuple[str, ...]:
