@@ -10,7 +10,9 @@ from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileEr
 from langchain_gptoss.ingest.readers.decoder import decode_text
 from langchain_gptoss.ingest.readers.tables.detection import find_tables
 from langchain_gptoss.ingest.readers.tables.grid import Grid
+from langchain_gptoss.ingest.readers.tables.headers import judge_header
 from langchain_gptoss.ingest.readers.tables.sheets import format_sheets
+from langchain_gptoss.ingest.readers.tables.table import Table
 
 _DELIMITERS = "\t;|,"  # in the order of preference, if they agree equally well
 # The first line of a file for Excel can state the delimiter: sep=;
@@ -26,10 +28,12 @@ def read_csv(data: bytes, max_bytes: int) -> ExtractedText:
     """Read the tables of a file as lists, one item per row."""
     decoded = decode_text(data)
     try:
-        rows = parse_rows(decoded.text)
+        rows, comments = parse_rows(decoded.text)
     except csv.Error as error:
         raise UnreadableFileError(f"it is not readable CSV ({error}); export it again") from None
     tables = find_tables(Grid(rows=rows))
+    if comments:
+        tables.append(Table(notes=tuple(comments)))
     text, headings = format_sheets([("", tables)])
     title = next((heading for _, heading in headings if heading), "")
     return ExtractedText(
@@ -41,21 +45,22 @@ def read_csv(data: bytes, max_bytes: int) -> ExtractedText:
     )
 
 
-def parse_rows(text: str) -> list[list[str]]:
-    """Return the cells of a text with delimiters, which all lines decide.
+def parse_rows(text: str) -> tuple[list[list[str]], list[str]]:
+    """Return the cells of a text with delimiters, which all lines decide, and its comments.
 
     Raises:
         csv.Error: The text cannot be parsed.
     """
     separator = _SEPARATOR_LINE.match(text)
     if separator:
-        text = text[separator.end() :]
-        rows = _parse(text, separator[1])
+        rows = _parse(text[separator.end() :], separator[1])
+        delimiter = separator[1]
     else:
         present = [delimiter for delimiter in _DELIMITERS if delimiter in text]
         parsed = {delimiter: _parse(text, delimiter) for delimiter in present or [","]}
-        rows = parsed[_choose_delimiter(text, parsed)]
-    return _remove_comment_marks(rows)
+        delimiter = _choose_delimiter(text, parsed)
+        rows = parsed[delimiter]
+    return _take_comments(rows, delimiter)
 
 
 def _parse(text: str, delimiter: str) -> _Rows:
@@ -100,9 +105,22 @@ def _score_agreement(rows: _Rows) -> tuple[float, int]:
     return counts_of_several[width] / counts.total(), width
 
 
-def _remove_comment_marks(rows: _Rows) -> _Rows:
-    """Remove the mark before comments, which are lines with one cell, and before the first name of a header."""
-    for row in rows:
-        if row and row[0].startswith("#") and (sum(map(bool, row)) == 1 or row is rows[0]):
+def _take_comments(rows: _Rows, delimiter: str) -> tuple[_Rows, list[str]]:
+    """Separate the comments, which begin with "#", from the rows. A header can begin with this mark, too."""
+    marked = [number for number, row in enumerate(rows) if row and _COMMENT.match(row[0])]
+    first_row = next((number for number, row in enumerate(rows) if any(row) and number not in marked), len(rows))
+    width = _score_agreement(rows)[1]
+    comments = []
+    for number in marked:
+        row = rows[number]
+        is_full = width > 1 and len(row) == width
+        if is_full and number > first_row:
+            continue  # a value such as "#1"
+        text = _COMMENT.sub("", f"{delimiter} ".join(filter(None, row)), count=1)
+        has_header_below = judge_header(Grid(rows=rows[first_row:])) == "certain" if first_row < len(rows) else True
+        if is_full and number == first_row - 1 and not has_header_below:
             row[0] = _COMMENT.sub("", row[0], count=1)
-    return rows
+        else:
+            comments.append(text)
+            rows[number] = []
+    return rows, comments

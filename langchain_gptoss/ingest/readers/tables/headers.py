@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,7 +11,9 @@ from typing import Literal
 from langchain_gptoss.ingest.readers.tables.grid import Grid
 from langchain_gptoss.ingest.readers.tables.values import (
     classify_value,
+    describe_shape,
     find_common_kind,
+    find_common_shape,
     has_name_word,
     is_unit,
     is_year,
@@ -23,6 +26,8 @@ Verdict = Literal["certain", "likely", "no"]
 _SAMPLE_ROWS = 200  # rows that are compared with a possible header, evenly spread
 _MAX_HEADER_ROWS = 3
 _MAX_NAME_CHARS = 60
+_VALUE = re.compile(r"\d(?:[\s.-]?\d){4}|, ")  # long numbers and lists are no names
+_PROPER = (2, False, False, True)  # two or three words with capital letters
 _MIN_SERIES = 3  # numbers that form a series, such as the sizes 36, 38, 40
 
 
@@ -51,7 +56,7 @@ def judge_header(grid: Grid, row: int = 0, *, first_below: int | None = None) ->
     cells = [(column, text) for column, text in enumerate(grid.rows[row]) if text]
     if not cells or not below:
         return "no"
-    if _is_marked(grid, row) and not all(_is_marked(grid, other) for other in below):
+    if is_marked(grid, row) and not all(is_marked(grid, other) for other in below):
         return "certain"
     columns = {column: [grid.get_text(other, column) for other in below] for column, _ in cells}
     is_series = _is_series_of_names(grid, row, below)
@@ -103,7 +108,7 @@ def _sample_rows(grid: Grid, first: int) -> Sequence[int]:
     return range(first, len(grid.rows), step)
 
 
-def _is_marked(grid: Grid, row: int) -> bool:
+def is_marked(grid: Grid, row: int) -> bool:
     """Return True if the file marks all cells with text in a row as headers."""
     marked = grid.headers.get(row, frozenset())
     return bool(marked) and all(column in marked for column, text in enumerate(grid.rows[row]) if text)
@@ -165,20 +170,22 @@ def _judge_texts(cells: Sequence[tuple[int, str]], columns: dict[int, list[str]]
         kind = classify_value(text)
         if text in columns[column] or len(text) > _MAX_NAME_CHARS or kind in ("address", "choice"):
             return "no"
-        if kind in ("number", "date", "time"):
+        if kind in ("number", "date", "time") or _VALUE.search(text):
             return "no"
     named = sum(has_name_word(text) for _, text in cells)
     if 2 * named >= len(cells):
         return "certain"
-    return "likely" if width > 1 else "no"
+    # The names of people and places, such as "Mara Lind", above others of this shape are values.
+    proper = [find_common_shape(columns[column]) == _PROPER == describe_shape(text) for column, text in cells]
+    return "no" if width == 1 or any(proper) else "likely"
 
 
 def _is_next_header_row(grid: Grid, row: int, count: int) -> bool:
     """Return True if a row belongs to the header that the row above it begins."""
     if _is_unit_row(grid, row):
         return row == count - 1
-    if _is_marked(grid, row) and _is_marked(grid, row - 1):
-        return True
+    if is_marked(grid, row) and is_marked(grid, row - 1):
+        return not all(is_marked(grid, below) for below in _sample_rows(grid, count))
     if any(top < row for top, _, _, _ in grid.list_merges(row)):
         return True
     if any(right > left and bottom == row - 1 for _, left, bottom, right in grid.list_merges(row - 1)):

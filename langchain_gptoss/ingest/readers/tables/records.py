@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from langchain_gptoss.ingest.readers.tables.grid import Grid
-from langchain_gptoss.ingest.readers.tables.headers import count_header_rows, judge_header
-from langchain_gptoss.ingest.readers.tables.values import classify_value, find_common_kind, has_name_word
+from langchain_gptoss.ingest.readers.tables.headers import count_header_rows, is_marked
+from langchain_gptoss.ingest.readers.tables.values import (
+    classify_value,
+    describe_shape,
+    find_common_kind,
+    find_common_shape,
+    has_name_word,
+)
 
 _MAX_NAME_CHARS = 60
+_MIN_ROWS = 2  # rows that can be a name and a value, or two fields
 
 
 def is_record_sheet(grid: Grid) -> bool:
@@ -23,7 +30,7 @@ def is_record_sheet(grid: Grid) -> bool:
     if 2 * sum(name.endswith(":") for name in names) >= len(names):
         return True
     if len(rows) == 1:
-        return has_name_word(names[0])
+        return has_name_word(names[0]) and not has_name_word(values[0])
     return _has_fields(grid, names, values)
 
 
@@ -34,9 +41,14 @@ def _has_fields(grid: Grid, names: list[str], values: list[str]) -> bool:
     common = find_common_kind(values[1:])
     if common not in ("text", "none"):
         return count_header_rows(grid) == 0
-    if judge_header(grid) == "certain" and all(map(has_name_word, header)):
+    # Without a sign of a header, "Port: Brest" misreads less than "Port: Phone" does.
+    if is_marked(grid, 0) or all(map(has_name_word, header)):
         return False
-    kinds = {classify_value(value) for value in values} - {"none"}
-    if len(kinds) > 1:
-        return judge_header(grid) != "certain" or any(map(has_name_word, names[1:]))
-    return sum(map(has_name_word, names[1:])) >= 2
+    is_named = any(map(has_name_word, header)) and not any(char.isdigit() for text in header for char in text)
+    if is_named and not any(map(has_name_word, names[1:])):
+        return False
+    # "Captain" above "Mara Lind" and "Pavel Novak" is a name; fields have values of many shapes.
+    shape = find_common_shape(values[1:])
+    return (
+        len(values) <= _MIN_ROWS or shape is None or shape == describe_shape(values[0]) or shape[1:3] != (False, False)
+    )

@@ -43,6 +43,8 @@ _NOTE_START = re.compile(
     re.IGNORECASE,
 )
 _MIN_NOTE_CHARS = 40
+_MAX_PHRASE_WORDS = 3
+_MIN_COMMON_SHAPE = 0.8
 
 
 @lru_cache(maxsize=1 << 16)
@@ -96,6 +98,22 @@ def is_note(text: str) -> bool:
     if _NOTE_START.match(text):
         return True
     return len(text) >= _MIN_NOTE_CHARS or (text.endswith((".", "!", ";")) and len(text.split()) >= 4)
+
+
+def describe_shape(text: str) -> tuple[int, bool, bool, bool]:
+    """Return the length class of a text, and whether it has digits, a comma, and capital letters in all its words."""
+    words = text.split()
+    length = 1 if len(words) == 1 else 2 if len(words) <= _MAX_PHRASE_WORDS else 3
+    return length, any(map(str.isdigit, text)), "," in text, all(word[:1].isupper() for word in words)
+
+
+def find_common_shape(values: Iterable[str]) -> tuple[int, bool, bool, bool] | None:
+    """Return the shape that almost all values have, None if they differ."""
+    counts = Counter(describe_shape(value) for value in values if value)
+    if not counts:
+        return None
+    shape, count = counts.most_common(1)[0]
+    return shape if count >= _MIN_COMMON_SHAPE * counts.total() else None
 
 
 def has_name_word(text: str) -> bool:
