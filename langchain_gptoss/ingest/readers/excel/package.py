@@ -10,11 +10,10 @@ from typing import IO
 from xml.etree import ElementTree
 
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.notation import format_subscript, format_superscript
 
 _DOCTYPE = b"<!DOCTYPE"
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")  # ECMA-376 part 1, 22.4.2.4: characters that XML cannot hold
-_SUPERSCRIPTS = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")
-_SUBSCRIPTS = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
 
 
 def get_local_name(tag: str) -> str:
@@ -38,12 +37,17 @@ def parse_part(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
 
 def iterate_elements(archive: zipfile.ZipFile, name: str) -> Iterator[ElementTree.Element]:
     """Yield each element of a part when it is complete. The caller clears the elements that it has used."""
-    _check_name(name)
-    with archive.open(name) as start:
-        if _DOCTYPE in start.read(4096):
-            raise UnreadableFileError("its XML has a document type, which no workbook needs; save it again")
+    if _DOCTYPE in read_beginning(archive, name, 4096):
+        raise UnreadableFileError("its XML has a document type, which no workbook needs; save it again")
     with archive.open(name) as part:
         yield from _iterate(part)
+
+
+def read_beginning(archive: zipfile.ZipFile, name: str, size_bytes: int) -> bytes:
+    """Return the first bytes of a part."""
+    _check_name(name)
+    with archive.open(name) as part:
+        return part.read(size_bytes)
 
 
 def _check_name(name: str) -> None:
@@ -72,18 +76,18 @@ def read_relationships(archive: zipfile.ZipFile, name: str) -> dict[str, tuple[s
 
 
 def read_rich_text(element: ElementTree.Element) -> str:
-    """Return the text of a string, which may have several runs. Raised digits stay raised: 10⁴ is not 104."""
-    parts = []
+    """Return the text of a string, which may have several runs. Raised digits are marked: 10⁴ is not 104."""
+    text = ""
     for child in element:
         name = get_local_name(child.tag)
         if name == "t":
-            parts.append(child.text or "")
+            text += child.text or ""
         elif name == "r":
-            parts.append(_read_run(child))
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), "".join(parts))
+            text = _append_run(text, child)
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-def _read_run(run: ElementTree.Element) -> str:
+def _append_run(before: str, run: ElementTree.Element) -> str:
     text, alignment = "", ""
     for element in run.iter():
         name = get_local_name(element.tag)
@@ -92,5 +96,5 @@ def _read_run(run: ElementTree.Element) -> str:
         elif name == "vertAlign":
             alignment = element.get("val", "")
     if alignment == "superscript":
-        return text.translate(_SUPERSCRIPTS) if not text.isalpha() else text
-    return text.translate(_SUBSCRIPTS) if alignment == "subscript" else text
+        return before + format_superscript(text, before)
+    return before + (format_subscript(text, before) if alignment == "subscript" else text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -12,12 +14,15 @@ from langchain_gptoss.ingest.readers.excel.package import (
     get_local_name,
     iterate_elements,
     parse_part,
+    read_beginning,
     read_relationships,
     read_rich_text,
 )
 from langchain_gptoss.text.language import identify_language
 
 _LANGUAGE_SAMPLE_CHARS = 20_000
+_LANGUAGE_SAMPLE_BYTES = 200_000
+_INLINE_TEXT = re.compile(r"<(?:\w+:)?t(?:\s[^>]*)?>([^<]+)</")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +72,16 @@ def read_workbook(archive: zipfile.ZipFile) -> Workbook:
     parts = read_relationships(archive, roots[0])
     by_kind = dict(parts.values())
     texts = _read_texts(archive, by_kind["sharedStrings"]) if "sharedStrings" in by_kind else ()
+    sheets = tuple(_list_sheets(root, parts))
     return Workbook(
         archive=archive,
-        sheets=tuple(_list_sheets(root, parts)),
+        sheets=sheets,
         texts=texts,
         styles=_read_styles(parse_part(archive, by_kind["styles"])) if "styles" in by_kind else (),
         is_1904=any(
             get_local_name(element.tag) == "workbookPr" and element.get("date1904") in ("1", "true") for element in root
         ),
-        language=identify_language(" ".join(texts)[:_LANGUAGE_SAMPLE_CHARS]) or "",
+        language=identify_language(" ".join(texts or _sample_texts(archive, sheets))[:_LANGUAGE_SAMPLE_CHARS]) or "",
     )
 
 
@@ -96,6 +102,14 @@ def _read_texts(archive: zipfile.ZipFile, name: str) -> tuple[str, ...]:
             texts.append(" ".join(read_rich_text(element).split()))
             element.clear()
     return tuple(texts)
+
+
+def _sample_texts(archive: zipfile.ZipFile, sheets: Sequence[tuple[str, str]]) -> list[str]:
+    """Return texts of the first sheet, which some programs write into the cells themselves."""
+    if not sheets:
+        return []
+    beginning = read_beginning(archive, sheets[0][1], _LANGUAGE_SAMPLE_BYTES)
+    return _INLINE_TEXT.findall(beginning.decode("utf-8", "ignore"))
 
 
 def _read_styles(root: ElementTree.Element) -> tuple[CellStyle, ...]:

@@ -64,3 +64,22 @@ def test_wrong_size_in_the_zip_directory_is_detected(tmp_path):
     size = zipfile.ZipFile(io.BytesIO(correct)).getinfo("word/document.xml").file_size
     altered = correct.replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little"))
     assert "it is not a readable Word document" in read_skip_reason(tmp_path, "a.docx", altered, max_bytes=1_000_000)
+
+
+def test_merged_cells_of_a_slide_are_said_in_every_row(tmp_path):
+    pptx = pytest.importorskip("pptx")
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[5])
+    slide.shapes.title.text = "Tarifs"
+    table = slide.shapes.add_table(4, 3, 0, 0, 9144, 9144).table
+    texts = [["Gamme", "Modèle", "Prix"], ["Éco", "E1", "30 €"], ["", "E2", "40 €"], ["Pro", "P1", "90 €"]]
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            table.cell(row, column).text = text
+    table.cell(1, 0).merge(table.cell(2, 0))
+    out = io.BytesIO()
+    deck.save(out)
+    assert load_text(tmp_path, "a.pptx", out.getvalue()).page_content == (
+        "# Tarifs\n\n| Gamme | Modèle | Prix |\n| --- | --- | --- |\n"
+        "| Éco | E1 | 30 € |\n| Éco | E2 | 40 € |\n| Pro | P1 | 90 € |"
+    )
