@@ -6,15 +6,9 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from langchain_gptoss.text.quantities.folding import FoldedSentence
+from langchain_gptoss.text.quantities.folding import FoldedSentence, Word, split_words
 from langchain_gptoss.text.quantities.model import Quantity, create_amount
-from langchain_gptoss.text.quantities.number_words import (
-    COLLECTIVES,
-    NumberPhrase,
-    Word,
-    parse_number_words,
-    split_words,
-)
+from langchain_gptoss.text.quantities.number_words import COLLECTIVES, FIRST_WORDS, NumberPhrase, parse_number_words
 from langchain_gptoss.text.quantities.numerals import NUMERAL, parse_numeral
 from langchain_gptoss.text.quantities.units import (
     CURRENCY_CODE,
@@ -78,16 +72,18 @@ _CURRENCY_BEFORE = re.compile(
 )
 _MINUS = re.compile(r"(?:(?<![\w)%°€$£\].])-|(?<=[ (])-|(?<!au )(?<!du )(?<!\w)(?:minus|moins|negative) )$")
 _DIGIT_BEFORE_DASH = re.compile(r"[\d%°€$£] ?-$")
-_PLUS = re.compile(r"(?<![\w)])[+±] ?$")
+PLUS_OR_MINUS = "plus or minus"
+"""Qualifier of a tolerance."""
+_PLUS = re.compile(r"(?<![\w)])(?:(?P<both>±|\+/-|\+-)|\+) ?$")
 _BELOW_ZERO = re.compile(r" (?:below (?:zero|freezing)|sous zero|au-dessous de zero|en dessous de zero)")
-_ORDINAL_SUFFIX = re.compile(r"(?:st|nd|rd|th|ers?|eres?|res?|emes?|nde?s?|e|es|°)(?![\w])")
+_ORDINAL_SUFFIX = re.compile(r"(?:st|nd|rd|th|nds?|es|°| ?(?:ers?|eres?|res?|emes?|ndes?|e))(?![\w])")
 _LIST_MARK = re.compile(r"(?:^|\n)[ ]*\(?\d{1,3}[.)][ ]+$")
 _LABEL_UNIT = re.compile(
     r"(?:[(\[](?:en |in )?(?P<unit>[^()\[\]:]{1,20})[)\]]|\b(?P<noun>(?:nombre |number )?(?:de |d'"
     r"|of )?[a-z]+)) ?[:=] ?$"
 )
 _WORD_AFTER = re.compile(
-    r" ?-?(?P<of>(?:de |d'|of )(?=[a-z]))?(?P<word>[a-z°%‰€$£¥₹µω][a-z°²³µω$]*)[.]?(?P<digit>[23](?!\w))?"
+    r" ?-?(?P<of>(?:de |d'|of )(?=[a-z]))?(?P<word>[a-z°%‰€$£¥₹µω][a-z°²³µω$]*)(?!')[.]?(?P<digit>[23](?!\w))?"
 )
 _NOUN = re.compile(r"(?:[ -]|(?<=d')|(?<=de ))(?P<word>[a-z][a-z'-]*)")
 _ADJECTIVES = frozenset(
@@ -114,7 +110,8 @@ _TAX_AFTER = re.compile(
 _COMPOUND_UNITS = {"mph": ("mile", "hour"), "kph": ("km", "hour"), "kmh": ("km", "hour"), "kmph": ("km", "hour")}
 _COMPOUND_UNITS |= {"rpm": ("revolution", "minute"), "bpm": ("beat", "minute")}
 _FRACTION_OF_UNIT = re.compile(
-    r"[ -](?:an |a |de |d'|of an |of a )?(?P<unit>hour|heure|day|day|mile|year|litre|kilo|million|journee"
+    r"[ -](?:an |a |de |d'|of an |of a )?(?P<unit>hour|heure|day|month|mois|week|semaine|minute|an|annee"
+    r"|jour|mile|year|litre|kilo|million|journee"
     r"|dozen|tablet|dose|pint|metre)s?(?!\w)"
 )
 _AND_A_HALF = re.compile(r" (?:and a half|et demie?)(?!\w)")
@@ -127,6 +124,12 @@ _ARTICLE_AND_TIME = re.compile(
     r"(?<![\w-])(?<!half )(?<!quarter of )an? (?P<unit>hour|day|week|month|year|minute|second|decade"
     r"|century|fortnight)(?!\w|-)"
 )
+_INCHES = re.compile(r"$|[^\w\s]| (?:tall|long|wide|high|deep|thick|by|x)\b")
+_REPEATED = re.compile(r"(?P<words>[a-z]+(?:[ -][a-z]+){0,5}) ?\((?P<digits>\d{1,9})\)")
+_DETERMINER = re.compile(
+    r"(?:\b(?:the|le|la|les|au|aux|du|des|de|un|une|his|her|its|their|my|our|your|son|sa|ses|leur|notre|votre|this|that"
+    r"|ce|cet|cette|in|on|came|finished|placed|ranked|termine|arrive) |'s |l')$"
+)
 _COLLECTIVE_LEAD = re.compile(r" (?:de |d'|of )")
 
 
@@ -137,16 +140,36 @@ def find_amounts(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
         sentence: The folded text.
         text: Its lower-case form in which what was found before is blank.
     """
-    for match in NUMERAL.finditer(text):
-        quantity = _read_numeral(sentence, text, match)
-        if quantity is not None:
-            yield quantity
+    if "(" in text and sentence.has_digit:
+        yield from _find_repeated_amounts(sentence, text)
+    if sentence.has_digit:
+        for match in NUMERAL.finditer(text):
+            quantity = _read_numeral(sentence, text, match)
+            if quantity is not None:
+                yield quantity
+    if sentence.vocabulary & FIRST_WORDS:
+        yield from _find_amounts_in_words(sentence, text)
+
+
+def _find_repeated_amounts(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
+    """Yield amounts of contracts: "two (2) years"."""
+    for match in _REPEATED.finditer(text):
+        words = split_words(match["words"])
+        for first in range(len(words)):
+            phrase = parse_number_words(match["words"], words, first)
+            if phrase is not None and phrase.last == len(words) - 1 and phrase.value == int(match["digits"]):
+                start = match.start() + words[first].start
+                yield _complete(sentence, text, create_amount(start, match.end(), phrase.value), is_fraction=False)
+                break
+
+
+def _find_amounts_in_words(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     for article in _ARTICLE_AND_TIME.finditer(text):
         unit = find_unit(article["unit"]) or article["unit"]
         is_implicit = not _ARTICLE_CONTEXT.search(text, max(0, article.start() - 12), article.start())
         amount = create_amount(article.start(), article.end(), Fraction(1), unit=unit, is_implicit=is_implicit)
         yield _add_half(text, amount)
-    words = split_words(text)
+    words = sentence.get_words(text)
     index = 0
     while index < len(words):
         phrase = parse_number_words(text, words, index)
@@ -164,6 +187,10 @@ def _read_numeral(sentence: FoldedSentence, text: str, match: re.Match[str]) -> 
     before = text[max(0, start - 12) : start]
     if before and (before[-1].isalpha() or before[-1] == "_") and not _CURRENCY_BEFORE.search(before):
         return None
+    if before.endswith("[") and text[end : end + 1] == "]":
+        return None  # the mark of a reference
+    if re.match(r" - [a-z]", text[end : end + 4]) and not text[:start].strip():
+        return None  # the number of a heading
     if text[end : end + 2] in (". ", ") ") and _LIST_MARK.search(
         f"{text[max(0, start - 8) : start]}{match[0]}{text[end : end + 2]}"
     ):
@@ -174,8 +201,12 @@ def _read_numeral(sentence: FoldedSentence, text: str, match: re.Match[str]) -> 
     numeral = parse_numeral(match, sentence)
     if numeral is None:
         return Quantity(start=start, end=end, kind="identifier", identifier=match[0])
-    attributes = {"written": numeral.written, "is_ambiguous": numeral.is_ambiguous}
-    quantity = _complete(sentence, text, create_amount(start, end, numeral.value, **attributes), numeral.is_fraction)
+    is_minimum = bool(re.match(r"\+(?! ?\d)", text[end : end + 3]))
+    amount = create_amount(start, end + is_minimum, numeral.value, written=numeral.written)
+    amount = amount.change(is_ambiguous=numeral.is_ambiguous) if numeral.is_ambiguous else amount
+    quantity = _complete(sentence, text, amount, numeral.is_fraction)
+    if is_minimum:
+        return quantity.change(high=None)
     if quantity.unit in MONEY and numeral.decimals == 3 and re.fullmatch(r"[1-9]\d{0,2}[.,]\d{3}", numeral.written):
         return quantity.change(is_ambiguous=True)  # prices hardly have three decimals
     return quantity
@@ -192,7 +223,7 @@ def _read_phrase(
     if _is_no_number(sentence, text, start, end, words[first].text, phrase):
         return None
     value = phrase.value
-    if words[phrase.last].text == "six" and re.match(r" cents?\b", text[end:]) and sentence.language == "fr":
+    if words[phrase.last].text == "six" and re.match(r" cents?\b", text[end:]) and sentence.main_language == "fr":
         value, end = value * 100, end + re.match(r" cents?", text[end:]).end()  # type: ignore[union-attr]
     if (lead := _COLLECTIVE_LEAD.match(text, end)) and (words[phrase.last].text in COLLECTIVES or phrase.scale > 1000):
         end = lead.end()
@@ -207,7 +238,7 @@ def _is_no_number(sentence: FoldedSentence, text: str, start: int, end: int, wor
     if re.match(r"-[A-Z]", sentence.cased[end : end + 2]) or text[start - 1 : start] == "-":
         return True
     if word in ("cent", "mille") and phrase.value in (100, 1000):
-        is_coin = word == "cent" and sentence.language != "fr"
+        is_coin = word == "cent" and sentence.main_language != "fr"
         if re.search(r"\b(?:per|pour|a|one|the) ?$" if is_coin else r"\bpour $", text[max(0, start - 6) : start]):
             return True
         return not re.match(r" [a-z]", text[end:])
@@ -230,6 +261,10 @@ def _is_no_number(sentence: FoldedSentence, text: str, start: int, end: int, wor
 def _read_article(sentence: FoldedSentence, text: str, amount: Quantity) -> Quantity | None:
     """Return "one day" and "un an" as amounts; "one" and "un" before other nouns are no numbers."""
     complete = _complete(sentence, text, amount, is_fraction=False)
+    if complete.unit == "second" and text[amount.start : amount.end] == "un":
+        return None  # "un second passeport"
+    if not PHRASE.match(text, amount.end + 1) and len(text[amount.end : complete.end].split()) > 1:
+        complete = amount  # "une deuxième année"
     word, before = text[amount.start : amount.end], text[max(0, amount.start - 12) : amount.start]
     is_emphatic = bool(re.match(r" (?:seule?|single|and only)\b", text[amount.end :])) or bool(
         re.search(r"\b(?:only|exactly|just|least|most)[ ]$", before)
@@ -246,20 +281,13 @@ def _read_article(sentence: FoldedSentence, text: str, amount: Quantity) -> Quan
 def _is_ordinal(text: str, start: int, end: int, word: str) -> bool:
     """Return True for "the second floor"; "First," begins a list and "a second" is a duration."""
     before, after = text[max(0, start - 12) : start], text[end : end + 12]
-    if text[start - 1 : start] == "-" or re.match(r"-?(?:ly\b|hand\b|aid\b|class)", after):
+    if text[start - 1 : start] == "-" or re.match(r"[ -]?(?:ly|hand|aid)\b", after):
         return False
     if word == "seconde":
         following = re.match(r" ([a-z]+)", after)
         return bool(re.search(r"\b(?:la|une|sa|cette|leur) $", before) and following and following[1] not in FUNCTION)
     if word in ("second", "first", "third", "premier", "premiere"):
-        has_determiner = bool(
-            re.search(
-                r"\b(?:the|le|la|les|au|aux|du|des|de|un|une|his|her|its|their|my|our|your|son|sa|ses|leur"
-                r"|notre|votre|in|on|for|of|as|en|to|from|was|is|at|est|was the|this|that|ce|cette|'s"
-                r"|l')[ ]?$",
-                before,
-            )
-        ) or before.endswith("'s ")
+        has_determiner = bool(_DETERMINER.search(before))
         if word == "second" and re.search(r"\b(?:a|per|each|every) $", before):
             return False
         return (
@@ -275,7 +303,7 @@ def _create_ordinal(sentence: FoldedSentence, text: str, start: int, end: int, v
     if noun and noun["word"] not in FUNCTION:
         unit = find_unit(noun["word"]) or get_singular(noun["word"])
     return create_amount(
-        start, end, value, kind="ordinal", unit=unit, noun=unit not in UNITS, language=sentence.language
+        start, end, value, kind="ordinal", unit=unit, noun=unit not in UNITS, language=sentence.main_language
     )
 
 
@@ -317,8 +345,10 @@ def _add_sign_and_currency(text: str, amount: Quantity) -> Quantity:
     if sign and not _DIGIT_BEFORE_DASH.search(before):
         start -= len(before) - sign.start()
         is_negative = True
-    elif _PLUS.search(before):
-        start -= 1
+    elif plus := _PLUS.search(before):
+        start -= len(before) - plus.start()
+        if plus["both"]:
+            amount = amount.change(qualifier=PLUS_OR_MINUS)
     if is_negative and amount.low is not None:
         return amount.change(start=start, low=-amount.low, high=-amount.low)
     return amount.change(start=start)
@@ -387,6 +417,8 @@ def _find_unit_beside(text: str, match: re.Match[str], written: str) -> str | No
     if lowered in ("a", "in", "to", "d", "s", "pt", "mad", "once", "as", "an"):
         if written == "A":
             return "A"
+        if lowered == "in" and _INCHES.match(text, match.end()):
+            return "in"
         is_attached = text[match.start("word") - 1].isdigit()
         if lowered == "an":
             return (
@@ -430,13 +462,13 @@ def _add_noun(sentence: FoldedSentence, text: str, amount: Quantity) -> Quantity
 
 
 def _choose_noun(sentence: FoldedSentence, amount: Quantity, candidates: list[tuple[str, int]]) -> Quantity:
-    nouns = [pair for pair in candidates if pair[0] not in _ADJECTIVES] or candidates
+    nouns = [pair for pair in candidates if pair[0] not in _ADJECTIVES]
     if not nouns:
         return amount
     is_counted = amount.low is not None and abs(amount.low) > 1
     plural = next((pair for pair in nouns if is_plural(pair[0])), None) if is_counted else None
     word, end = plural or nouns[0]
-    return amount.change(end=end, unit=get_singular(word), noun=True, language=sentence.language)
+    return amount.change(end=end, unit=get_singular(word), noun=True, language=sentence.main_language)
 
 
 def _add_label_unit(text: str, amount: Quantity) -> Quantity:

@@ -7,13 +7,15 @@ import re
 from langchain_gptoss.text.quantities.model import Quantity
 
 _BEFORE_LINES = {
-    "min": """at least|no less than|not less than|no fewer than|not fewer than|(?:a |an |the )?minimum(?: of)?
+    "min": """at least|au moins egale?s? a|no less than|not less than|no fewer than|not fewer than
+    |(?:an? |the )?minimum(?: of)?
     |min\\.?|au moins|(?:un |au )?minimum(?: de)?|mini
     |pas moins de|≥|>=|superieure?s? ou egale?s? a|greater than or equal to|equal to or greater than
     |a partir d[eu']|a partir de l'
     |start(?:s|ing)? (?:at|from)|commence(?:nt)? a|upwards of|from|dès(?: l[ea'])?|a compter d[eu']
     |minimum :""",
-    "max": """at (?:the )?most|no more than|not more than|no longer than|(?:not|n't) exceed(?:ing)?|cannot exceed
+    "max": """at (?:the )?most|dans la limite (?:totale )?d[e']|(?:la |une |the |a )limite? (?:de|of)
+    |au plus egale?s? a|no more than|not more than|no longer than|(?:not|n't) exceed(?:ing)?|cannot exceed
     |never exceeds?|without exceeding|up to|as much as|(?:a |the )?maximum(?: of)?|max\\.?|maxi|au plus
     |(?:un |au )?maximum(?: de)?|jusqu'a|jusqu'au|n(?:e |')(?:\\w+ )?(?:pas |jamais )?(?:depass\\w+
     |exced\\w+)(?: pas| jamais)?|sans (?:depasser|exceder)|pas plus de|≤|<=
@@ -62,19 +64,29 @@ def _compile_before(lines: dict[str, str]) -> re.Pattern[str]:
 _AMOUNT_BEFORE = _compile_before(_BEFORE_LINES)
 _DATE_BEFORE = _compile_before(_DATE_LINES)
 _LABEL = re.compile(
-    r"\b(?:(?P<min>minimum|minimale?s?|min\.?|lowest|smallest)|(?P<max>maximum|maximale?s?|max\.?|highest"
-    r"|largest|plafond|ceiling|cap|limite|limit))"
+    r"\b(?:(?P<min>minimum|minimale?s?|min\.?)|(?P<max>maximum|maximale?s?|max\.?"
+    r"|plafond|ceiling|limite|limit))"
     r"(?: (?!and\b|et\b|or\b|ou\b|is\b|of\b)[^\W\d]+){0,4}? ?(?:is|are|was|of|:|=|est|sont|est de|est d'"
     r"|de|d'|est fixee? a|is set at)(?: (?:the|a|de|d'))? ?$"
 )
 _AFTER = re.compile(
-    r"(?: old| d'age| of age)?[ ,(]{0,2}(?:(?P<min>\+(?![\w])|(?:or|and) (?:more|over|above|up|older|older"
+    r"(?: old| d'age| of age| (?:de|d'|of) ?[a-z]+(?= (?:ou|et|or"
+    r"|and) ))?[ ,(]{0,2}(?:(?P<min>\+(?! ?[\w])|(?:or|and) (?:more|over|above|up|older|older"
     r"|greater|longer|upwards?)|(?:ou|et) (?:plus|davantage|au-dela)(?! de)"
     r"|minimum|mini|min\.|at (?:the )?least|at (?:a )?minimum|au moins|au minimum|ou superieur|onwards?"
     r"|and later|et apres)"
     r"|(?P<max>(?:or|and) (?:less|fewer|under|below|younger|earlier|shorter)|(?:ou|et) moins(?! de)"
     r"|maximum|maxi|max\.?|at (?:the )?most|at (?:the )?latest|au plus(?: tard)?|au maximum|tout au plus)"
     r"|(?P<about>or so|environ|approximately|approx\.?|or thereabouts|a peu pres))(?![\w])\)?"
+)
+CHANGE = re.compile(
+    r"\b(?:increas|ris|rose|grow|grew|fall|fell|drop|decreas|reduc|chang|went|go(?:es|ing)?\b|augment|pass"
+    r"|baiss|diminu|rais|cut|up\b|down\b"
+    r"|move|climb|hausse|evolu|rédui|reduit|releve|abaiss|porte\b)\w*(?: [^\s.;]+){0,4} (?:from|de|du) ?$"
+)
+"""Words before "from" that tell a change, not a range: "rose from 2 to 3 %"."""
+_NEGATED = re.compile(
+    r"(?:\b(?:not|cannot|never|no)|n't)(?: [a-z]+){0,2} ?$|\bn(?:e |')[^.;:]{0,30}\b(?:pas|jamais)(?: [a-z]+){0,2} ?$"
 )
 _ON = re.compile(r" on(?:wards?)?(?![\w])(?! (?:the|a|request|demand|average|weekdays|[a-z]+days?)\b)")
 
@@ -92,6 +104,10 @@ def add_bound(text: str, quantity: Quantity) -> Quantity:
         return quantity
     match = pattern.search(before)
     name = match.lastgroup if match else None
+    if match and name in ("above", "below") and _NEGATED.search(before, 0, match.start()):
+        name = "max" if name == "above" else "min"
+    if match and name == "min" and CHANGE.search(before):
+        return quantity
     if match and name:
         quantity = _apply(quantity, name).change(start=quantity.start - (len(before) - match.start()))
         if name in ("min", "above") and quantity.kind == "date" and (on := _ON.match(text, quantity.end)):

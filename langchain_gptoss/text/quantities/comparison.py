@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from langchain_gptoss.text.quantities.amounts import PLUS_OR_MINUS
 from langchain_gptoss.text.quantities.dates import find_weekday
 from langchain_gptoss.text.quantities.extraction import extract_quantities
+from langchain_gptoss.text.quantities.identifiers import REFERENCE_KINDS
 from langchain_gptoss.text.quantities.model import CalendarDate, Quantity
 from langchain_gptoss.text.quantities.rates import calculate_period
 from langchain_gptoss.text.quantities.units import (
@@ -17,6 +19,7 @@ from langchain_gptoss.text.quantities.units import (
     convert_to_base,
 )
 
+_GENERAL_REFERENCES = frozenset({"number", "reference", "version", "model"})
 _SHORT_PERIODS = frozenset({"second", "minute", "hour"})
 _MINUTES_PER_HALF_DAY = 720
 _FIRST_YEAR, _LAST_YEAR = 1000, 2199
@@ -96,15 +99,9 @@ def _is_same_across_kinds(claim: Quantity, evidence: Quantity) -> bool:
         return _is_same_amount(claim, _read_as_duration(evidence))
     if claim.kind == "date" and evidence.kind == "amount":
         return _is_bare_year(claim) and evidence.is_single and evidence.low == _get_year(claim)
-    if claim.kind == "identifier" and evidence.kind == "amount" and not evidence.written:
-        return False
     if claim.kind == "identifier":
-        return (
-            bool(evidence.written)
-            and evidence.kind == "amount"
-            and claim.identifier == evidence.written
-            and not claim.unit
-        )
+        is_name = claim.unit not in REFERENCE_KINDS
+        return is_name and evidence.kind == "amount" and evidence.is_bare and claim.identifier == evidence.written
     if claim.kind != "amount" or not claim.is_bare or claim.low is None:
         return False
     if evidence.kind == "identifier":
@@ -143,12 +140,10 @@ def _is_hour(value: Fraction, time: Quantity) -> bool:
 
 
 def _is_same_identifier(claim: Quantity, evidence: Quantity) -> bool:
-    if claim.unit and evidence.unit and claim.unit != evidence.unit:
-        return _normalize_identifier(claim) == _normalize_identifier(evidence) and {"number", "reference"} >= {
-            claim.unit,
-            evidence.unit,
-        }
-    return _normalize_identifier(claim) == _normalize_identifier(evidence)
+    if _normalize_identifier(claim) != _normalize_identifier(evidence):
+        return False
+    units = {claim.unit, evidence.unit} - {""}
+    return len(units) < 2 or bool(units & _GENERAL_REFERENCES and not (units - _GENERAL_REFERENCES) & REFERENCE_KINDS)
 
 
 def _normalize_identifier(quantity: Quantity) -> str:
@@ -296,7 +291,8 @@ def _has_same_rate(claim: Quantity, evidence: Quantity) -> bool:
 
 
 def _has_same_qualifier(claim: Quantity, evidence: Quantity) -> bool:
-    return not claim.qualifier or claim.qualifier == evidence.qualifier
+    is_tolerance = PLUS_OR_MINUS in (claim.qualifier, evidence.qualifier)
+    return (not claim.qualifier and not is_tolerance) or claim.qualifier == evidence.qualifier
 
 
 def _is_interval_of(claim: Quantity, evidence: Quantity) -> bool:
@@ -318,7 +314,7 @@ def _find_factor(claim: Quantity, evidence: Quantity) -> Fraction | None:
     if claim.unit == evidence.unit == "time" and claim.rate and evidence.rate:
         claim_period, evidence_period = calculate_period(claim), calculate_period(evidence)
         return evidence_period[0] / claim_period[0] if claim_period[1] == evidence_period[1] else None
-    if not claim.unit or claim.unit == evidence.unit:
+    if not claim.unit or claim.unit.removesuffix("s") == evidence.unit.removesuffix("s"):
         return Fraction(1)
     one, other = UNITS.get(claim.unit), UNITS.get(evidence.unit)
     if one is not None and other is not None and one.dimension == other.dimension:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-from langchain_gptoss.text.quantities.folding import FoldedSentence
+from langchain_gptoss.text.quantities.folding import FoldedSentence, split_words
 from langchain_gptoss.text.quantities.model import CalendarDate, Quantity, create_date
-from langchain_gptoss.text.quantities.number_words import parse_number_words, split_words
+from langchain_gptoss.text.quantities.number_words import parse_number_words
 from langchain_gptoss.text.quantities.units import CURRENCY_CODE, CURRENCY_SIGN, MONEY, UNITS, find_unit
 
 _MONTH_LINES = (
@@ -48,12 +48,16 @@ _SHORT_WEEKDAYS = {
 _CALENDAR_WORDS = frozenset(
     {word for line in _MONTH_LINES for word in line.split()[:2]} | {"mai", "may"} | set(_WEEKDAYS)
 )
+_ALL_NAMES = frozenset({*_MONTHS, *_WEEKDAYS, *_SHORT_WEEKDAYS})
+_PERIOD_NAMES = frozenset(
+    {"quarter", "trimestre", "semestre", "half", "semester", "century", "siecle", "siecles", "centuries"}
+)
 CAPITALIZED_WORDS = frozenset({*_MONTHS, *_WEEKDAYS})
 _AMBIGUOUS_MONTHS = frozenset({"may", "march", "mars", "mar", "jan", "sept", "dec", "sep", "jun"})
 _M = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _W = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
 _DAY = r"(?:[12]\d|3[01]|0?[1-9])"
-_SUFFIX = r"(?:st|nd|rd|th|er|e)?"
+_SUFFIX = r"(?:st|nd|rd|th| ?er| ?e(?!t))?"
 _YEAR = r"(?:1\d{3}|2[01]\d{2})(?![\d]|[.,]\d)"
 _LEAD = rf"(?:(?P<weekday>{_W}),? (?:the |le )?)?"
 
@@ -63,7 +67,7 @@ _ISO = re.compile(
 )
 _DAY_MONTH = re.compile(
     rf"{_LEAD}(?<![\d.,:/])(?P<day>{_DAY}){_SUFFIX}(?: of| jour de"
-    rf"| du mois de)?[ -]?(?P<month>{_M})\b\.?(?:,? (?:of )?(?P<year>{_YEAR})|-(?P<year2>{_YEAR}))?"
+    rf"| du mois de)?[ -]?(?P<month>{_M})\b(?:\.(?=,? \d{{4}}))?(?:,? (?:of )?(?P<year>{_YEAR})|-(?P<year2>{_YEAR}))?"
 )
 _MONTH_DAY = re.compile(
     rf"{_LEAD}\b(?P<month>{_M})\.? (?:the )?(?P<day>{_DAY}){_SUFFIX}(?![\w:]|[.,]\d|h\d)(?:,? (?P<year>{_YEAR}))?"
@@ -127,7 +131,7 @@ _YEAR_PREPOSITION = re.compile(
     r"\b(?:in|since|until|till|en|depuis|annees?|years?|jusqu'en|l'an|ete|hiver|summer|winter|before) $"
 )
 _COUNTED = re.compile(r" (?:[a-z]+ )?(?:[a-z]{3,}(?<![uis])s|people)\b")
-_FOLLOWING = re.compile(r" ?(?:[^\W\d_]+[²³23]?|[%‰€$£°][^\W\d_]?)")
+_FOLLOWING = re.compile(r" ?(?:[^\W\d_]+(?!')[²³23]?|[%‰€$£°][^\W\d_]?)")
 _CURRENCY_BEFORE = re.compile(rf"(?:{CURRENCY_SIGN}|(?<!\w)(?:{CURRENCY_CODE})) ?$")
 _NO_UNITS = frozenset({"a", "an", "in", "to", "at", "s", "once", "as", "A", "mad", "or"})
 _FIRST_LIKELY_YEAR = 1500  # smaller numbers are years only after a word such as "in"
@@ -145,15 +149,19 @@ def find_dates(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
         sentence: The folded text.
         text: Its lower-case form in which what was found before is blank.
     """
+    has_name = bool(sentence.vocabulary & _ALL_NAMES)
+    has_period = sentence.has_digit or bool(sentence.vocabulary & _PERIOD_NAMES)
     blanked = text
-    for finder in (
-        _find_iso_dates,
-        _find_numeric_dates,
-        _find_named_dates,
-        _find_periods,
-        _find_months_and_weekdays,
-        _find_years,
+    for finder, is_needed in (
+        (_find_iso_dates, sentence.has_digit),
+        (_find_numeric_dates, sentence.has_digit),
+        (_find_named_dates, has_name),
+        (_find_periods, has_period),
+        (_find_months_and_weekdays, has_name),
+        (_find_years, sentence.has_digit),
     ):
+        if not is_needed:
+            continue
         found = list(finder(sentence, blanked))
         for quantity in found:
             blanked = blank_span(blanked, quantity.start, quantity.end)
@@ -181,7 +189,7 @@ def _find_numeric_dates(sentence: FoldedSentence, text: str) -> Iterator[Quantit
             continue  # a version or a code rather than a date
         year += 0 if year > 99 else (2000 if year < 70 else 1900)
         is_day_first = second <= 12 and (
-            first > 12 or match["mark"] == "." or first == second or sentence.language == "fr"
+            first > 12 or match["mark"] == "." or first == second or sentence.main_language == "fr"
         )
         is_ambiguous = not is_day_first and second <= 12
         day, month = (second, first) if second > 12 else (first, second)
@@ -196,8 +204,8 @@ def _find_numeric_dates(sentence: FoldedSentence, text: str) -> Iterator[Quantit
 def _find_named_dates(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     done = 0
     matches = [match for pattern in (_DAY_MONTH, _MONTH_DAY) for match in pattern.finditer(text)]
-    for match in sorted(matches, key=lambda match: (match.start("month") - match.start("day") > 20, match.start())):
-        if match.start() < done and any(match.start() < end and start < match.end() for start, end in [(0, done)]):
+    for match in sorted(matches, key=lambda match: match.start()):
+        if match.start() < done:
             continue
         if match["month"] in ("may", "march", "mars", "mar") and not _is_month_beside_day(sentence, match):
             continue
@@ -221,11 +229,10 @@ def _find_named_dates(sentence: FoldedSentence, text: str) -> Iterator[Quantity]
             yield create_date(later.start("day"), later.end(), second)
         yield create_date(start, end, parsed)
         done = later.end() if later else end
-    blanked = text[:0].rjust(done, "\0") + text[done:] if False else text
-    for match in _WORD_DAY.finditer(blanked):
-        yield from _read_word_day(blanked, match)
+    for match in _WORD_DAY.finditer(text):
+        yield from _read_word_day(text, match)
     for match in _MONTH_YEAR.finditer(text):
-        if not any(start <= match.start() < end for start, end in ((m.start(), m.end()) for m in matches)):
+        if not any(other.start() <= match.start() < other.end() for other in matches):
             yield create_date(
                 match.start(), match.end(), CalendarDate(year=int(match["year"]), month=_MONTHS[match["month"]])
             )
@@ -236,7 +243,7 @@ def _is_month_beside_day(sentence: FoldedSentence, match: re.Match[str]) -> bool
     if match["month"] == "mars" or match["year"]:
         return True
     return sentence.cased[match.start("month")].isupper() or (
-        match["month"] == "may" and sentence.language == "fr" and False
+        match["month"] == "may" and sentence.main_language == "fr" and False
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
@@ -10,7 +9,7 @@ from langchain_gptoss.text.quantities.amounts import find_amounts
 from langchain_gptoss.text.quantities.bounds import add_bound
 from langchain_gptoss.text.quantities.dates import CAPITALIZED_WORDS, blank_span, find_dates
 from langchain_gptoss.text.quantities.folding import FoldedSentence
-from langchain_gptoss.text.quantities.identifiers import find_identifiers, find_named_numbers
+from langchain_gptoss.text.quantities.identifiers import REFERENCE_KINDS, find_identifiers, find_named_numbers
 from langchain_gptoss.text.quantities.model import Quantity
 from langchain_gptoss.text.quantities.ranges import combine_quantities
 from langchain_gptoss.text.quantities.rates import add_adjective_rates, add_rate, find_frequencies
@@ -18,6 +17,7 @@ from langchain_gptoss.text.quantities.times import find_times
 from langchain_gptoss.text.quantities.units import FUNCTION
 
 _NO_NAMES = frozenset({*FUNCTION, *CAPITALIZED_WORDS, "the", "les", "le", "la", "noël", "noel"})
+_ADDRESSES = frozenset({"url", "email", "ip", "iban", "phone", "article", "section", "version", "norm"})
 _Finder = Callable[[FoldedSentence, str], Iterable[Quantity]]
 
 
@@ -70,9 +70,10 @@ def _find_all(sentence: FoldedSentence) -> list[Quantity]:
 
 def _find_addresses_first(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     """Yield addresses and phone numbers, which contain what looks like dates."""
-    if re.search(r"\d", text) or "@" in text or "www." in text or "://" in text:
+    if sentence.has_digit or "@" in text or "www." in text or "://" in text:
         for quantity in find_identifiers(sentence, text):
-            if quantity.unit in ("url", "email", "ip", "iban", "phone", "article", "section", "version", "norm"):
+            is_number = quantity.identifier.isdecimal() and sentence.text[quantity.start] not in "n#§"
+            if quantity.unit in _ADDRESSES or (quantity.unit in REFERENCE_KINDS and not is_number):
                 yield quantity
 
 

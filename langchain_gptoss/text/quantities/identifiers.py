@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from langchain_gptoss.text.quantities.folding import FoldedSentence
+from langchain_gptoss.text.quantities.folding import FoldedSentence, Word, split_words
 from langchain_gptoss.text.quantities.model import Quantity
-from langchain_gptoss.text.quantities.number_words import NUMBER_WORDS, parse_number_words, split_words
-from langchain_gptoss.text.quantities.units import find_unit
+from langchain_gptoss.text.quantities.number_words import NUMBER_WORDS, parse_number_words
+from langchain_gptoss.text.quantities.units import find_unit, is_plural
 
 _ADDRESS = re.compile(
     r"(?P<url>(?:https?://|www\.)[^\s<>\"]+)|(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
@@ -17,7 +17,7 @@ _ADDRESS = re.compile(
 )
 _IBAN = re.compile(r"\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?\b")
 _PHONE = re.compile(
-    r"(?<![\w+])(?:(?:\+|00)\d{1,3}[ .-]?(?:\(0\))?[ .-]?\d(?:[ .-]?\d){6,11}|0\d(?:[ .-]?\d{2}){4}"
+    r"(?<![\w+])(?:(?:\+|00 ?)\d{1,3}[ .-]?(?:\(0\))?[ .-]?\d(?:[ .-]?\d){6,11}|0\d(?:[ .-]?\d{2}){4}"
     r"|0\d{2,4}[ -]\d{3,4}[ -]?\d{3,4}|\(?\d{3}\)?[ .-]\d{3}[.-]\d{4})(?![\w]|[.-]\d)"
 )
 # Each line: canonical kind, and the words before the number.
@@ -51,6 +51,10 @@ _KEYWORDS = {
         "rule regle",
         "form formulaire cerfa",
         "zone",
+        "isbn",
+        "issn",
+        "ean",
+        "sector secteur",
         "version versions v ver release",
         "model modele",
         "type",
@@ -95,19 +99,14 @@ _KEYWORDS = {
     )
     for word in line.split()
 }
-_PLAIN_WORDS = "|".join(
-    re.escape(word).replace(r"\.", "")
-    for word in sorted(_KEYWORDS, key=len, reverse=True)
-    if word not in ("§", "#", "n°")
-)
 _REFERENCE = (
     r"(?:[a-z]{1,3}(?:\. ?|-)?|[lrda] )?\d+(?:[.,/-]\d+)*(?:[ -]?\d+(?:-\d+)*(?=-))?(?:[a-z](?![a-z]))?(?:-[a-z0-9]+)*"
 )
-_KEYWORD = re.compile(
-    rf"(?:(?<![\w-])(?P<word>{_PLAIN_WORDS})(?:\.|\b)|(?P<sign>§{{1,2}}|#|(?<!\w)n°s?))"
-    rf"(?: ?(?:no\.?|n°|number|numero|nr\.?|:))?[ ]?(?P<text>{_REFERENCE}|[a-z]{{1,4}}-?\d[\w./-]*\w"
-    rf"|[a-z]{{1,4}}\d)(?![\w])(?!['%°€$£]|[.,]\d)"
+_AFTER_KEYWORD = re.compile(
+    r"\.?(?: ?(?:no\.?|n°|number|numero|nr\.?|:))?[ ]?"
+    rf"(?P<text>{_REFERENCE}|[a-z]{{1,4}}-?\d[\w./-]*\w|[a-z]{{1,4}}\d)(?![\w])(?!['%°€$£]|[.,:]\d| \d{{3}}(?!\d))"
 )
+_SIGN = re.compile(r"§{1,2}|#|(?<!\w)n°s?")
 _NUMBER_FIRST = frozenset(
     """step etape phase level niveau platform quai line ligne gate chapter chapitre section article room page group
     groupe zone category categorie class classe question rule regle stage floor part partie""".split()  # noqa: SIM905
@@ -122,6 +121,10 @@ _CODE = re.compile(
     r"|7)(?:[ ]?(?:and|et)?[ ]?7[ ]?[jd]/7)?(?!\w)|(?<!\w)7j/7"
 )
 _SPACED_CODE = re.compile(r"(?<![\w-])(?P<letters>[A-Z]{2,5}) (?P<digits>\d{3,}(?:-\d+)*)(?![\w]|[.,]\d)")
+_CODE_IN_CAPITALS = re.compile(r"(?<![\w.,-])(?:\d+-[A-Z]{1,4}|\d[DEGPQRSXYZ])(?![\w])")
+_POSTCODE = re.compile(r"(?<![\w.,-])\d{5}(?= [A-Z][A-Za-z]{2})")
+_HYPHENATED = re.compile(r"(?<![\w.,-])\d+(?:-\d+){2,}(?![\w]|[-.,]\d)")
+_RATIO = re.compile(r"(?<![\w.,:/-])(?P<first>\d{1,3})(?P<mark>[:-])(?P<second>\d{1,3})(?![\w:/-]|[.,]\d| ?[%°€$£])")
 _CURRENCY_LETTERS = frozenset(
     """eur usd chf gbp jpy inr cad aud cny xof sek nok dkk us fcfa pln mad hkd nzd sfr rs ht ttc
     an""".split()  # noqa: SIM905
@@ -151,12 +154,14 @@ def find_identifiers(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
                 yield quantity
 
 
-def _find_addresses(_: FoldedSentence, text: str) -> Iterator[Quantity]:
+def _find_addresses(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     if "@" in text or "://" in text or "www." in text or text.count(".") >= 3:
         for match in _ADDRESS.finditer(text):
             address = match[0].rstrip(".,;:!?)'»")
             plain = re.sub(r"^https?://|^www\.", "", address.removeprefix("mailto:")).removeprefix("www.").rstrip("/")
             yield _create(match.start(), match.start() + len(address), plain, match.lastgroup or "")
+    if not sentence.has_digit:
+        return
     for match in _IBAN.finditer(text):
         if sum(map(str.isdigit, match[0])) >= 10:
             yield _create(match.start(), match.end(), match[0].replace(" ", ""), "iban")
@@ -170,10 +175,27 @@ def _find_addresses(_: FoldedSentence, text: str) -> Iterator[Quantity]:
 
 
 def _find_references(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
-    for match in _KEYWORD.finditer(text):
-        word = match["word"] or {"§": "section", "#": "number"}.get(match["sign"][:1], "number")
-        if _is_reference(sentence, match, word):
-            yield _create(match.start(), match.end(), match["text"], _KEYWORDS.get(word, word))
+    if not sentence.has_digit:
+        yield from _find_references_in_words(sentence, text)
+        return
+    for word in sentence.get_words(text):
+        if word.text in _KEYWORDS and text[word.start - 1 : word.start] not in ("-", "_"):
+            match = _AFTER_KEYWORD.match(text, word.end)
+            is_word = match and match["text"][1:2] == " " and sentence.cased[match.start("text")].islower()
+            if match and not is_word and _is_reference(sentence, word, match):
+                yield _create(word.start, match.end(), match["text"], _KEYWORDS[word.text])
+    for sign in _SIGN.finditer(text):
+        match = _AFTER_KEYWORD.match(text, sign.end())
+        if match:
+            yield _create(sign.start(), match.end(), match["text"], "section" if sign[0][0] == "§" else "number")
+    yield from _find_references_in_words(sentence, text)
+    yield from _find_versions(sentence, text)
+
+
+def _find_references_in_words(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
+    """Yield "article twelve"."""
+    if not (sentence.vocabulary & _NUMBER_FIRST and sentence.vocabulary & NUMBER_WORDS):
+        return
     for match in _KEYWORD_THEN_WORD.finditer(text):
         words = split_words(text[match.end() : match.end() + 40])
         if words and words[0].text in NUMBER_WORDS:
@@ -183,6 +205,10 @@ def _find_references(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
                 following = re.match(r" ?([a-z%]+)", text[end : end + 15])
                 if not following or find_unit(following[1]) is None:
                     yield _create(match.start(), end, str(phrase.value), _KEYWORDS[match["word"]])
+
+
+def _find_versions(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
+    """Yield articles without the word, versions with a "v", and numbers with several points."""
     for match in _LEGAL.finditer(text):
         if sentence.cased[match.start()].isupper():
             yield _create(match.start(), match.end(), match["letter"] + match["text"], "article")
@@ -194,29 +220,33 @@ def _find_references(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
             yield _create(match.start(), match.end(), match[0], "version")
 
 
-def _is_reference(sentence: FoldedSentence, match: re.Match[str], word: str) -> bool:
+def _is_reference(sentence: FoldedSentence, word: Word, match: re.Match[str]) -> bool:
     """Return True if a word before a number makes it a reference: "no. 5", but not "no 5" and "en 2024"."""
-    written = sentence.cased[match.start() : match.end()]
-    if word in ("no", "nr", "num", "vol") and "." not in written[: len(word) + 1]:
+    after, following = sentence.text[match.end() : match.end() + 20], sentence.text[word.end : word.end + 1]
+    if word.text in ("no", "nr", "num", "vol") and following != ".":
+        return word.text == "no" and sentence.main_language == "fr"
+    if word.text in ("en", "iec", "din", "iso"):
+        return sentence.cased[word.start : word.end].isupper()
+    if word.text in ("v", "p", "ch", "pp", "chap", "sect") and following == " ":
         return False
-    if word in ("en", "iec", "din", "iso"):
-        return written[: len(word)].isupper()
-    if word in ("v", "p", "ch", "pp", "chap", "art", "sect", "fig"):
-        return "." in written[: len(word) + 1] or written[len(word)] != " " or word in ("art", "fig")
-    has_only_digits = match["text"].isdigit()
-    if word in _WEAK_KEYWORDS and has_only_digits:
-        after = sentence.text[match.end() : match.end() + 12]
-        return not re.match(r" ?(?:€|\$|£|%|euros?|days?|jours?|francs?|km|kg|m\b|h\b|ans?\b)", after)
-    after = sentence.text[match.end() : match.end() + 12]
-    return not re.match(r" ?(?:€|\$|£|%|‰|euros?\b|jours?\b|days?\b|personnes?\b|people\b|k€)", after)
+    if word.text in _WEAK_KEYWORDS and match["text"].isdigit():
+        noun = _NOUN.match(after)
+        is_counted = noun is not None and (is_plural(noun[1]) or find_unit(noun[1]) is not None)
+        return not _MEASURE.match(after) and not is_counted
+    return not _STRONG_MEASURE.match(after)
 
 
+_NOUN = re.compile(r" ([a-z]+)")
+_MEASURE = re.compile(r" ?(?:€|\$|£|%|euros?|days?|jours?|francs?|km|kg|m\b|h\b|ans?\b)")
+_STRONG_MEASURE = re.compile(r" ?(?:€|\$|£|%|‰|euros?\b|jours?\b|days?\b|personnes?\b|people\b|k€)")
 _WEAK_KEYWORDS = frozenset(
-    "order commande account compte file ticket unit unite part partie code port type key".split()  # noqa: SIM905
+    "order commande account compte file ticket unit unite part partie code port type key porte".split()  # noqa: SIM905
 )
 
 
 def _find_codes(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
+    if not sentence.has_digit:
+        return
     for match in _CODE.finditer(text):
         code = match[0]
         if " " in code:
@@ -226,6 +256,18 @@ def _find_codes(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     for match in _SPACED_CODE.finditer(sentence.cased):
         if match["letters"].lower() not in _CURRENCY_LETTERS and not text[match.start() : match.end()].count("\0"):
             yield _create(match.start(), match.end(), match[0].lower(), "")
+
+    for match in _CODE_IN_CAPITALS.finditer(sentence.cased):
+        if "\0" not in text[match.start() : match.end()]:
+            yield _create(match.start(), match.end(), match[0].lower(), "")
+    for match in _HYPHENATED.finditer(text):
+        yield _create(match.start(), match.end(), match[0], "")
+    for match in _POSTCODE.finditer(sentence.cased):
+        if "\0" not in text[match.start() : match.end()]:
+            yield _create(match.start(), match.end(), match[0], "")
+    for match in _RATIO.finditer(text):
+        if match["mark"] == ":" or int(match["first"]) >= int(match["second"]):
+            yield _create(match.start(), match.end(), f"{match['first']}{match['mark']}{match['second']}", "ratio")
 
 
 def _is_word_with_power(code: str) -> bool:
@@ -240,7 +282,7 @@ def find_named_numbers(sentence: FoldedSentence, text: str, is_name: frozenset[s
         text: Its lower-case form in which what was found before is blank.
         is_name: Capitalized words in lower case that are no names.
     """
-    for match in _NAMED_NUMBER.finditer(sentence.cased):
+    for match in _NAMED_NUMBER.finditer(sentence.cased) if sentence.has_digit else ():
         name = match["name"].lower()
         is_blank = "\0" in text[match.start() : match.end()]
         is_word = name in is_name or name in _CURRENCY_LETTERS
@@ -255,9 +297,13 @@ def _is_sentence_start(text: str, position: int) -> bool:
 
 
 def _create(start: int, end: int, text: str, unit: str) -> Quantity:
-    canonical = canonicalize_identifier(text)
+    canonical = text if unit in ("url", "email", "ip") else canonicalize_identifier(text)
     value = Fraction(int(canonical)) if canonical.isdecimal() and len(canonical) < 20 else None
     return Quantity(start=start, end=end, kind="identifier", low=value, high=value, unit=unit, identifier=canonical)
+
+
+REFERENCE_KINDS = frozenset(_KEYWORDS.values())
+"""Kinds of references that have their own words; any other unit of an identifier is a name."""
 
 
 def canonicalize_identifier(text: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from langchain_gptoss.text.quantities.folding import Word
+
 _SMALL_LINES = {
     "en": """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen""",
@@ -158,17 +160,10 @@ COLLECTIVES = {
     "millier": (1000, True),
 }
 """Nouns that count: their value, and whether they mean "about"."""
-WORD = re.compile(r"[^\W\d_]+")
+_SPECIAL = frozenset({"a", "an", "half", "un", "une", "moitie"})
+FIRST_WORDS = _STARTS | ORDINAL_WORDS | _SPECIAL
+"""Words with which a number in words begins."""
 _JOINED = re.compile(r"[ ]?-[ ]?|[ ]")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A word of a folded text in lower case."""
-
-    text: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,11 +189,6 @@ class NumberPhrase:
     scale: Fraction = Fraction(1)
 
 
-def split_words(text: str) -> list[Word]:
-    """Return the words of a folded text."""
-    return [Word(text=match[0], start=match.start(), end=match.end()) for match in WORD.finditer(text)]
-
-
 def parse_number_words(text: str, words: Sequence[Word], first: int) -> NumberPhrase | None:
     """Return the number in words that begins at a word, or None.
 
@@ -208,7 +198,9 @@ def parse_number_words(text: str, words: Sequence[Word], first: int) -> NumberPh
         first: Index of the word.
     """
     word = words[first].text
-    if word in ("a", "an", "half", "la", "un", "une", "moitie", "quart"):
+    if word not in FIRST_WORDS:
+        return None
+    if word in _SPECIAL:
         phrase = _parse_special(text, words, first)
         if phrase is not None:
             return phrase
@@ -318,7 +310,8 @@ def _add_suffix(
 ) -> NumberPhrase:
     """Return a number with a following denominator, collective or "and a half"."""
     following = words[last + 1].text if _is_joined(text, words, last + 1) else ""
-    is_ordinal = following in ORDINAL_WORDS and not (value == 1 and words[first].text == "one")
+    is_share = (value == 1 and words[first].text == "one") or (value > 1 and following.endswith("s"))
+    is_ordinal = following in ORDINAL_WORDS and not is_share
     if following in _DENOMINATORS and 1 <= value < 10 and not is_ordinal:
         return NumberPhrase(value=value / _DENOMINATORS[following], last=last + 1, is_fraction=True)
     if following in COLLECTIVES:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from langchain_gptoss.text.quantities.bounds import CHANGE
 from langchain_gptoss.text.quantities.model import CalendarDate, Quantity
 from langchain_gptoss.text.quantities.units import MONEY, UNITS
 
@@ -16,13 +17,7 @@ _AND = re.compile(r" (?:and|et)(?: (?:the|le|la|d'))? ?")
 _BETWEEN = re.compile(r"\b(?:between|entre)(?: (?:the|le|la|les))? ?$")
 _FROM = re.compile(r"\b(?:from|de|du|d'|depuis)(?: (?:the|le|la|between|environ))? ?$")
 _OR = re.compile(r" (?:or|ou) ")
-_LIST = re.compile(r"(?:,| ?/| (?:and|et|or|ou|&)|, (?:and|or))? ?")
-_CHANGE = re.compile(
-    r"\b(?:increas|ris|rose|grow|grew|fall|fell|drop|decreas|reduc|chang|went|go(?:es|ing)?\b|augment|pass"
-    r"|baiss|diminu|rais|cut|up\b|down\b"
-    r"|move|climb|hausse|evolu|rédui|reduit|releve|abaiss|porte\b)\w*(?: [^\s.;]+){0,4} (?:from|de|du) ?$"
-)
-_PLUS_MINUS = re.compile(r" ?(?:±|\+/-|\+-) ?")
+_LIST = re.compile(r"(?:,| ?/| (?:and|et|or|ou|&|to|a)|, (?:and|or))? ?")
 _COMPOUND = re.compile(r",? ?(?:and |et )?")
 _COMPOUND_PARTS = (
     ("hour", "minute"),
@@ -96,7 +91,7 @@ def _join_range(text: str, first: Quantity, second: Quantity) -> Quantity | None
         return None
     if is_or and not _is_next_number(first, second):
         return None
-    if not is_between and not is_or and _CHANGE.search(before):
+    if not is_between and not is_or and CHANGE.search(before):
         return None
     pair = _align(first, second, is_hyphen="-" in between)
     if pair is None:

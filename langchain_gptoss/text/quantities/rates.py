@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from langchain_gptoss.text.quantities.folding import FoldedSentence
-from langchain_gptoss.text.quantities.model import Quantity
-from langchain_gptoss.text.quantities.number_words import NUMBER_WORDS, parse_number_words, split_words
+from langchain_gptoss.text.quantities.folding import FoldedSentence, split_words
+from langchain_gptoss.text.quantities.model import Quantity, create_amount
+from langchain_gptoss.text.quantities.number_words import NUMBER_WORDS, parse_number_words
 from langchain_gptoss.text.quantities.units import FUNCTION, MONEY, UNITS, find_unit, get_singular
 
 _TIME_NOUN = (
@@ -19,7 +19,7 @@ _COUNTED_NOUN = (
     "person|head|piece|child|adult|visit|pupil|student|kilo|kilometre|kilometer|mile|litre|liter|kg|metre|meter"
     "|ticket|pop|unit|square metre|square meter|tonne|gallon|pound|copy|page|box|bottle|pack|user|seat|room|share"
 )
-_FRENCH_NOUN = f"{_TIME_NOUN}|kilo|kg|litre|metre|unite|piece|personne|tonne|boite|bouteille|entree|seance|page|place"
+_FRENCH_NOUN = f"{_TIME_NOUN}|kilo|kg|litre|metre|unite|piece|personne|tonne|boite|bouteille|seance"
 _UNIT_WORD = r"[a-z°%][a-z°²³%-]*\d?"
 _PER = re.compile(
     rf" ?(?:,? ?(?:et |and |, )?(?:per|par)[ ](?P<per>(?:square |cubic )?{_UNIT_WORD}(?: carre| cube)?)"
@@ -77,12 +77,18 @@ _ADJECTIVE_WORD = re.compile(
     r"|hebdomadaires?|mensuel(?:le)?s?|trimestriel(?:le)?s?|semestriel(?:le)?s?|annuel(?:le)?s?"
     r"|quotidiennement|mensuellement|annuellement)(?![\w-])"
 )
+_FREQUENCY_WORDS = frozenset("once twice thrice times fois every each tous toutes chaque".split())  # noqa: SIM905
 _TIMES = {"once": 1, "twice": 2, "thrice": 3}
 _EVERY = re.compile(
     rf"(?<![\w-])(?:(?P<count>once|twice|thrice|(?P<number>\d{{1,3}}|[a-z]+(?:-[a-z]+)?) ?(?:times|fois|x))(?:,)? ?)?"
     rf"(?:(?P<every>every|each|tous les|toutes les|chaque|per|par|an?)[ ](?P<other>other "
     rf"|second )?(?:(?P<size>\d{{1,4}}|[a-z]+(?:-[a-z]+)?) )?(?P<unit>{_TIME_NOUN})s?(?!\w|-))"
 )
+_TIMES_ADVERB = re.compile(
+    r"(?<![\w-])(?P<count>once|twice|thrice|(?P<number>\d{1,3}|[a-z]+(?:-[a-z]+)?) times) "
+    r"(?P<adverb>hourly|daily|weekly|monthly|quarterly|yearly|annually)(?![\w-])"
+)
+_TWICE = re.compile(r"(?<![\w-])(?P<count>twice|thrice)(?! (?:as|the|that|this|over))(?![\w-])")
 
 
 def add_rate(text: str, quantity: Quantity) -> Quantity:
@@ -117,7 +123,7 @@ def _read_rate(text: str, quantity: Quantity, match: re.Match[str]) -> str | Non
     """Return the canonical unit of a rate, or None if the words are no rate."""
     word = match["per"] or match["slash"] or match["each"] or match["the"] or match["tous"]
     if match["adjective"]:
-        if quantity.unit not in MONEY:
+        if not quantity.unit or quantity.unit == "time":
             return None
         unit, size = _FREQUENCY_UNITS[_get_adjective(match["adjective"])]
         return unit if size == 1 else "quarter"
@@ -142,7 +148,7 @@ def add_adjective_rates(text: str, quantities: list[Quantity]) -> list[Quantity]
         is_adjective = quantity.unit == "time" and bool(_ADJECTIVE_WORD.fullmatch(text, quantity.start, quantity.end))
         if (
             is_adjective
-            and following.unit in MONEY
+            and following.unit in (*MONEY, "%")
             and len(between.split()) <= 8
             and not re.search(r"[.;,(]\s", between)
         ):
@@ -162,12 +168,22 @@ def _get_adjective(word: str) -> str:
     return word
 
 
-def find_frequencies(_: FoldedSentence, text: str) -> Iterator[Quantity]:
+def find_frequencies(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     """Yield how often something happens: "every 18 months", "twice a week", "weekly"."""
+    if not (sentence.has_digit or sentence.vocabulary & _FREQUENCY_WORDS or _ADJECTIVE_WORD.search(text)):
+        return
+    for match in _TIMES_ADVERB.finditer(text):
+        unit, size = _FREQUENCY_UNITS[match["adverb"]]
+        count = _read_times(match)
+        if count is not None:
+            yield _create(match.start(), match.end(), count, unit, Fraction(size))
     for match in _EVERY.finditer(text):
         quantity = _read_frequency(match)
         if quantity is not None:
             yield quantity
+    for match in _TWICE.finditer(text):
+        count = Fraction(_TIMES[match["count"]])
+        yield create_amount(match.start(), match.end(), count, unit="time")
     for match in _ADJECTIVE_WORD.finditer(text):
         unit, size = _FREQUENCY_UNITS[_get_adjective(match["word"])]
         yield _create(match.start(), match.end(), Fraction(1), unit, Fraction(size))
@@ -178,16 +194,16 @@ def _read_frequency(match: re.Match[str]) -> Quantity | None:
     if not match["count"] and word in ("per", "par", "a", "an"):
         return None
     size = _read_count(match["size"]) if match["size"] else Fraction(2 if match["other"] else 1)
-    count = Fraction(1)
-    if match["count"]:
-        read = Fraction(_TIMES[match["count"]]) if match["count"] in _TIMES else _read_count(match["number"] or "")
-        if read is None:
-            return None
-        count = read
-    if size is None or not size:
+    count = _read_times(match) if match["count"] else Fraction(1)
+    if count is None or not size:
         return None
     unit = find_unit(match["unit"]) or match["unit"]
     return _create(match.start(), match.end(), count, unit, size)
+
+
+def _read_times(match: re.Match[str]) -> Fraction | None:
+    """Return the number of "twice" and "three times"."""
+    return Fraction(_TIMES[match["count"]]) if match["count"] in _TIMES else _read_count(match["number"] or "")
 
 
 def _read_count(word: str) -> Fraction | None:

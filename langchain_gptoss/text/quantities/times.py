@@ -28,6 +28,9 @@ _ZONES = {
     "pdt": -420,
     "jst": 540,
 }
+_TIME_WORDS = frozenset(
+    "noon midday midi midnight minuit clock am pm past heure heures morning evening night".split()  # noqa: SIM905
+)
 _ZONE = re.compile(
     r" ?\(?(?:(?P<offset>(?:utc|gmt) ?[+-] ?\d{1,2}(?::?\d{2})?)|(?P<name>utc|gmt|wet|west|cet|cest|eet"
     r"|eest|est|edt|cst|cdt|mst|mdt"
@@ -80,6 +83,11 @@ _DURATION_CONTEXT = re.compile(
     r"|plus de|moins de|total|totale|toutes les|every|les)"
     r"(?: (?:de|d'environ|environ|est de|about|est d'|:))?[ ]?$"
 )
+_DURATION_AFTER = re.compile(
+    r" ?(?:/|\+|(?:par|per|an?|de|of|avant|apres|before|after|minimum|maximum|min|max|au moins|au plus"
+    r"|hebdo\w*|mensuel\w*|consecutive\w*"
+    r"|ou plus|ou moins|et plus|plus tard|later|par jour) ?\b|d')"
+)
 _RANGE_AFTER = re.compile(
     r" ?(?:-|to|until|till) ?(?P<hour>\d{1,2})(?:[:.](?P<minute>[0-5]\d))? ?(?P<half>a\.?m\.?|p\.?m\.?)(?!\w)"
 )
@@ -95,6 +103,8 @@ def find_times(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
         sentence: The folded text.
         text: Its lower-case form in which what was found before is blank.
     """
+    if not (sentence.has_digit or sentence.vocabulary & _TIME_WORDS):
+        return
     taken: list[tuple[int, int]] = []
     for finder in (_find_clock_times, _find_h_forms, _find_named_times):
         for quantity in finder(sentence, text):
@@ -152,7 +162,12 @@ def _find_h_forms(_: FoldedSentence, text: str) -> Iterator[Quantity]:
         before, start, end = text[max(0, match.start() - 20) : match.start()], match.start(), match.end()
         is_time = bool(half or _TIME_CONTEXT.search(before) or _TIME_AFTER.match(text, end))
         duration = Fraction(hour * 60 + minute)
-        if hour > 24 or (_DURATION_CONTEXT.search(before) and not _TIME_AFTER.match(text, end) and not half):
+        is_counted = not is_time and bool(_DURATION_AFTER.match(text, end))
+        if (
+            hour > 24
+            or is_counted
+            or (_DURATION_CONTEXT.search(before) and not _TIME_AFTER.match(text, end) and not half)
+        ):
             yield create_amount(start, end, duration / 60, unit="hour", written=match["hour"] if not minute else "")
             continue
         value = duration if not half else Fraction(_convert_to_24h(hour, half) * 60 + minute)

@@ -75,6 +75,7 @@ mile length 1609.344 | mile miles mi
 ft length 0.3048 | ft foot feet pied pieds
 in length 0.0254 | inch inches pouce pouces
 yd length 0.9144 | yd yard yards
+ly ly 1 | light-year light-years annee-lumiere annees-lumiere
 nmi length 1852 | nautical-mile nautical-miles mille-nautique milles-nautiques milles-marins mille-marin
 kt speed 1852/3600 | knot knots noeud noeuds kt kts
 m length 1 | metre metres meter meters
@@ -260,7 +261,17 @@ def _fill_tables() -> None:
         {"ko": "kB", "Ko": "kB", "KB": "kB", "KG": "kg", "Kg": "kg", "KM": "km", "Km": "km", "s": "second"}
     )
     _BY_SYMBOL.update(
-        {"K": "K", "F": "franc", "hL": "hl", "ug": "µg", "Kw": "kW", "KW": "kW", "KWh": "kWh", "kwh": "kWh"}
+        {
+            "K": "K",
+            "H": "hour",
+            "F": "franc",
+            "hL": "hl",
+            "ug": "µg",
+            "Kw": "kW",
+            "KW": "kW",
+            "KWh": "kWh",
+            "kwh": "kWh",
+        }
     )
     _BY_SYMBOL.update({"kw": "kW", "Mbit": "Mbit", "khz": "kHz", "mhz": "MHz", "ghz": "GHz", "kv": "kV", "kpa": "kPa"})
     _BY_SYMBOL.update({"t": "t", "d": "day", "ms": "millisecond", "gwh": "GWh", "mwh": "MWh", "Hz": "Hz", "hz": "Hz"})
@@ -308,7 +319,7 @@ FUNCTION = (
     below under over above against because also only just ago later earlier old then et ou est sont a ont fut etait
     sera seront doit doivent coute coutent dure durent avant apres pendant jusque jusqu selon contre chaque tous
     toutes inclus incluses chacun chacune environ minimum maximum min max or and net brut ht ttc hors moins plus
-    via upon both either neither all any some across among through throughout""".split()  # noqa: SIM905
+    via x out upon both either neither all any some across among through throughout""".split()  # noqa: SIM905
     )
 )
 """Words that end the noun after a number."""
@@ -318,6 +329,8 @@ def find_unit(word: str) -> str | None:
     """Return the canonical name of a unit as written with its capital letters, or None if it is in no table."""
     if word in _BY_SYMBOL:
         return _BY_SYMBOL[word]
+    if len(word) == 1 and word.isupper():
+        return None  # "2D" are no two days
     return _BY_SPELLING.get(re.sub(r"[\s-]+", "-", word.lower()))
 
 

@@ -409,6 +409,134 @@ SAME = {
         Ils sont six. | Il y a 6 personnes.
         That is it. |
     """,
+    "sentences of documents": """
+        The credit is limited to 500 euros. | The credit is capped at 500 €.
+        The tolerance is ±5 mm. | The tolerance is +/- 5 mm.
+        La peine ne peut pas être supérieure à 30 ans. | La peine est de 30 ans au plus.
+        It must not be less than 5 m. | It must be at least 5 m.
+        The fee is two hundred and fifty euros. | The fee is €250.
+        Le montant s'élève à mille deux cents euros. | Le montant s'élève à 1 200 €.
+        The building has three floors. | The building has 3 storeys.
+        La facture est de 1.234,50 €. | La facture est de 1 234,50 €.
+        The price is 1.234.567,89 EUR. | The price is 1,234,567.89 EUR.
+        The file weighs 1500 MB. | The file weighs 1.5 GB.
+        Le débit est de 100 Mbit/s. | Le débit est de 100 Mb/s.
+        The engine has 150 hp. | The engine has 150 horsepower.
+        The noise is 60 dB. | The noise is 60 decibels.
+        Rates rose from 2 % to 3 %. | Rates went up from 2 % to 3 %.
+        The rate rose to 3 %. | The rate rose from 2 % to 3 %.
+        The price fell from 20 € to 15 €. | The price dropped from 20 to 15 euros.
+        You must be 18 or older. | You must be at least 18.
+        You must be 18 years or older. | You must be at least 18 years old.
+        Réservé aux plus de 18 ans. | Reserved for people over 18 years.
+        Interdit aux moins de 18 ans. | Forbidden for people under 18 years.
+        The shop is open until 6 pm. | Opening hours: until 18:00.
+        Le magasin ferme à 19 h. | Le magasin est ouvert jusqu'à 19 h.
+        The train leaves at 14:05. | Le train part à 14h05.
+        The meeting is on Tuesday at 10 am. | The meeting takes place on Tuesday at 10:00.
+        Due by 31 March 2025. | Due no later than March 31, 2025.
+        Le délai expire le 31/03/2025. | The period expires on 31 March 2025.
+        Valable 2 ans. | Valid for 24 months.
+        Valid for one and a half years. | Valid for 18 months.
+        La garantie est de deux ans et demi. | La garantie est de 30 mois.
+        Payable in 3 instalments. | Payable in three instalments.
+        Il faut 250 g de farine. | Il faut 0,25 kg de farine.
+        Add a pinch of salt and 2 eggs. | Add two eggs.
+        Ligne 4, arrêt 12. | Prenez la ligne 4 jusqu'à l'arrêt 12.
+        Call 112. | In an emergency call 112.
+        Chapter 2 applies. | See chapter two.
+        Règlement (UE) 2016/679 | Le règlement (UE) 2016/679 s'applique.
+        Décret n° 2020-87. | Le décret n°2020-87 du 5 février 2020.
+        Your order number is 4711. | The order number is 4711.
+        The score was 3-1. | They won 3–1.
+        A ratio of 2:1. | The ratio is 2:1.
+        The file is 2,5 Mo. | The file is 2.5 MB.
+        In 2024, 1,250 people came. | 1250 people came in 2024.
+        There were 1.2 million visitors. | There were 1,200,000 visitors.
+        Environ un tiers des élèves. | Environ 1/3 des élèves.
+        One in three pupils. | One in three pupils fails.
+        Un élève sur trois. | Un élève sur 3 échoue.
+        The interest is 3.5 % p.a. | The interest is 3.5 % per year.
+        L'intérêt est de 3,5 % par an. | L'intérêt annuel est de 3,5 %.
+        The cost is $2.50/hour. | The cost is $2.50 an hour.
+        35 heures par semaine. | 35 heures hebdomadaires.
+        Un forfait à 20 €/mois. | Un forfait à 20 € mensuels.
+        The bus runs every ten minutes. | The bus runs every 10 minutes.
+        Un bus toutes les 10 minutes. | The bus runs every 10 minutes.
+        It is the 21st century. | C'est le XXIe siècle.
+        The second edition appeared in 2005. | La deuxième édition est parue en 2005.
+        Né le 3 mars 1998. | Born on March 3rd, 1998.
+        La séance du 12 septembre 2024 à 14 h 30. | The session is on 12 September 2024 at 2:30 pm.
+        Between 1990 and 1995. | From 1990 to 1995.
+        In the mid-1990s. | It happened in the mid-1990s.
+        The 2008 crisis. | The crisis of 2008.
+        Les années 60. | Les années 1960.
+        The 60s. | The 1960s.
+        The temperature is 37.5°C. | La température est de 37,5 °C.
+        -10 to -5 °C. | From minus 10 to minus 5 degrees Celsius.
+        A delay of 48 h. | A delay of two days.
+        Cela coûte 12 euros et 50 centimes. | Cela coûte 12,50 €.
+        1 m 75 | He is 1.75 m tall.
+        He is 5 ft 10 in tall. | He is 70 inches tall.
+        Il mesure 1,75 m. | Il mesure 175 cm.
+        Chaque colis pèse 30 kg au maximum. | Parcels weigh at most 30 kg each.
+        Between 3 and 5 working days. | 3 to 5 business days.
+        You have until midnight. | You have until midnight on Sunday.
+        From 9 to 12. | Open from 9 to 12.
+        De 9 h à 12 h et de 14 h à 18 h. | Ouvert de 9h à 12h et de 14h à 18h.
+        Open Monday to Friday, 9 am–5 pm. | Open Mon–Fri 9:00–17:00.
+        Le prix passe de 10 € à 12 €. | Le prix passe de 10 à 12 euros.
+        15 % de remise. | A discount of 15 percent.
+        The warranty is 2 years. | The warranty period is two (2) years.
+        Two (2) years. | 2 years.
+        Thirty (30) days. | The period is 30 days.
+        The A4 sheet. | Use A4 paper.
+        Le TGV 6607. | Le TGV 6607 part à l'heure.
+        Flight AF123. | Flight AF 123 is late.
+        The ISBN is 978-3-16-148410-0. | ISBN 978-3-16-148410-0
+        Version 10.0.1 | Update to 10.0.1 now.
+        Firmware 3.10 | Install firmware 3.10.
+        Use Java 17. | Java 17 is needed.
+        No refunds after 30 days. | There are no refunds after 30 days.
+        Deux enfants sur trois. | Deux enfants sur trois partent.
+        3 fois par jour. | Three times daily.
+        3 x par jour | Trois fois par jour
+        Take it three times a day. | Trois fois par jour.
+        The area is 2 ha. | The area is 20,000 m².
+        1 200 € nets par mois. | 1 200 € net par mois.
+        It takes a week. | It takes 7 days.
+        Il faut compter une semaine. | Il faut compter 7 jours.
+        Une heure de cours. | 1 heure de cours.
+        Il reste un euro. | Il reste 1 €.
+        Only one child is admitted. | Only 1 child is admitted.
+        It happened twice. | It happened twice last year.
+        Cela s'est produit deux fois. | Cela s'est produit 2 fois.
+        The room is 25 sq m. | The room is 25 m².
+        The sum of 1,000,000 dollars. | One million dollars.
+        It costs 99 ct. | It costs 99 ct.
+        Une amende de 1500 euros. | Une amende de 1 500 euros.
+        Up to 80% off. | Save up to 80 %.
+        Less than half of them. | Fewer than half of them.
+        5.000 euros | 5.000 euros
+        10 million | Ten million
+        7 € l'entrée. | L'entrée coûte 7 €.
+        Room 12 is free. | Room 12 is free today.
+        The 3 rooms cost 90 €. | The three rooms cost 90 euros.
+        Every 2 years. | Tous les deux ans.
+        Bi-monthly. | Bi-monthly.
+        On average 3 hours. | 3 hours on average.
+        Le 1er et le 15 de chaque mois. | Le 1er et le 15 de chaque mois.
+        On the 1st of each month. | On the first of each month.
+        2.5 stars | 2.5 stars out of 5
+        Tel. 01 23 45 67 89 | Tél. : 01.23.45.67.89
+        (555) 123-4567 | 555-123-4567
+        69003 Lyon | 12 rue de la Paix, 69003 Lyon
+        The year 2025 | In 2025
+        It weighs 2000 g. | It weighs 2 kg.
+        L'an 2000. | En 2000.
+        20 à 25 personnes. | Entre 20 et 25 personnes.
+        jusqu'à 25 personnes | 25 personnes au maximum
+    """,
 }
 
 DIFFERENT = {
@@ -735,13 +863,97 @@ DIFFERENT = {
         Il y a 5 chambres et 2 cuisines. | Il y a 5 chambres.
         Twelve people came on Monday. | Twelve people came.
     """,
+    "sentences of documents": """
+        The credit is 500 euros. | The credit is limited to 500 euros.
+        The tolerance is 5 mm. | The tolerance is ±5 mm.
+        La peine est supérieure à 30 ans. | La peine ne peut pas être supérieure à 30 ans.
+        It is less than 5 m. | It must not be less than 5 m.
+        Le montant s'élève à deux cents euros. | Le montant s'élève à mille deux cents euros.
+        La facture est de 1,23 €. | La facture est de 1.234,50 €.
+        The file weighs 1.5 MB. | The file weighs 1.5 GB.
+        The internet runs at 100 Mb/s. | The internet runs at 100 MB/s.
+        The engine has 150 hp. | The engine has 150 kW.
+        The rate rose to 2.5 %. | The rate rose from 2 % to 3 %.
+        You must be 18. | You must be over 18.
+        You must be over 18. | You must be 18 or older.
+        Interdit aux moins de 18 ans. | Interdit aux moins de 16 ans.
+        Interdit aux moins de 18 ans. | Interdit aux plus de 18 ans.
+        Le magasin ouvre à 19 h. | Le magasin est ouvert jusqu'à 19 h.
+        The shop closes at 6 pm. | The shop opens at 6 pm.
+        The train leaves at 14:05. | Le train part à 14h50.
+        The train leaves at 2 pm. | The train leaves at 2 am.
+        The meeting is on Tuesday at 10 am. | The meeting takes place on Thursday at 10:00.
+        Due after 31 March 2025. | Due by 31 March 2025.
+        Due by 31 March 2025. | Due by 30 March 2025.
+        Valid for one and a half years. | Valid for 15 months.
+        Payable in 3 instalments. | Payable in 4 instalments.
+        Add 3 eggs. | Add two eggs.
+        Ligne 4. | Prenez la ligne 14.
+        Call 112. | In an emergency call 115.
+        Règlement (UE) 2016/679 | Le règlement (UE) 2016/697 s'applique.
+        Décret n° 2020-87. | Le décret n°2020-78 du 5 février 2020.
+        Your order number is 4711. | The order number is 4712.
+        The score was 3-1. | They won 3-2.
+        The score was 1-3. | They won 3-1.
+        A ratio of 2:1. | The ratio is 1:2.
+        In 2023, 1,250 people came. | 1250 people came in 2024.
+        In 2024, 1,520 people came. | 1250 people came in 2024.
+        Un tiers des élèves. | Environ un tiers des élèves.
+        One in three pupils. | One in four pupils fails.
+        Un élève sur trois. | Un élève sur quatre échoue.
+        L'intérêt est de 3,5 % par mois. | L'intérêt est de 3,5 % par an.
+        The bus runs every ten minutes. | The bus runs every 20 minutes.
+        Né le 3 mars 1998. | Born on May 3rd, 1998.
+        La séance du 12 septembre 2024 à 14 h 30. | The session is on 12 September 2024 at 2:30 am.
+        In 1990. | Between 1990 and 1995.
+        Since 1990. | In 1990.
+        The temperature is 37.5°C. | La température est de 35,7 °C.
+        5 to 10 °C. | From minus 10 to minus 5 degrees Celsius.
+        A delay of 48 h. | A delay of 48 days.
+        Cela coûte 12 euros. | Cela coûte 12 euros et 50 centimes.
+        Il mesure 1,75 m. | Il mesure 1,57 m.
+        Between 3 and 5 days. | 3 to 5 weeks.
+        3 to 5 working days. | 3 to 5 days.
+        De 9 h à 12 h et de 14 h à 19 h. | Ouvert de 9h à 12h et de 14h à 18h.
+        Open Monday to Saturday, 9 am–5 pm. | Open Mon–Fri 9:00–17:00.
+        15 % de remise. | A discount of 50 percent.
+        Thirty (30) days. | The period is 40 days.
+        The A4 sheet. | Use A3 paper.
+        Le TGV 6607. | Le TGV 6670 part à l'heure.
+        Flight AF123. | Flight AF132 is late.
+        The ISBN is 978-3-16-148410-0. | ISBN 978-3-16-148401-0
+        Version 10.0.1 | Update to 10.0.10 now.
+        Firmware 3.1 | Install firmware 3.10.
+        Section 2.1 | See section 2.10.
+        Use Java 8. | Java 17 is needed.
+        No refunds after 30 days. | There are no refunds after 60 days.
+        Take it three times a day. | Deux fois par jour.
+        1 200 € nets par mois. | 1 200 € brut par mois.
+        It takes a week. | It takes 7 weeks.
+        Une heure de cours. | Deux heures de cours.
+        Il reste un euro. | Il reste deux euros.
+        Only one child is admitted. | Only 2 children are admitted.
+        It happened twice. | It happened three times last year.
+        80% off. | Save up to 80 %.
+        Half of them. | More than half of them.
+        5 euros | 5.000 euros
+        Room 12 is free. | Room 21 is free today.
+        The 3 rooms cost 90 €. | The three rooms cost 80 euros.
+        Every 2 years. | Tous les trois ans.
+        Le 1er de chaque mois. | Le 15 de chaque mois.
+        On the 1st of each month. | On the 15th of each month.
+        Tel. 01 23 45 67 89 | Tél. : 01.23.45.67.98
+        69003 Lyon | 12 rue de la Paix, 69004 Lyon
+        14 rue de la Paix | 12 rue de la Paix, 69003 Lyon
+        It costs 2025 euros. | In 2025 it was free.
+        It costs 2000 euros. | In 2000 it was free.
+        20 personnes. | De 20 à 25 personnes.
+        25 personnes. | De 20 à 25 personnes.
+    """,
 }
 
 
-def list_pairs(sections: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Return kind, claim and evidence of each line."""
-    return [
-        (kind, *(part.strip() for part in line.split("|", 1)))
-        for kind, lines in sections.items()
-        for line in lines.strip().splitlines()
-    ]
+def list_pairs(lines: str) -> list[tuple[str, str]]:
+    """Return claim and evidence of each line."""
+    pairs = (line.split("|", 1) for line in lines.strip().splitlines())
+    return [(claim.strip(), evidence.strip()) for claim, evidence in pairs]
