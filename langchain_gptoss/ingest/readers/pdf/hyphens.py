@@ -15,6 +15,8 @@ _BREAK = re.compile(rf"(?:(?<=[^\s-])([-{_SOFT_HYPHEN}{_TYPESET_HYPHEN}])|{LINE_
 _MAX_WORD_CHARS = 100
 _WORD = re.compile(r"[^\W\d_]+")
 _COMPOUND = re.compile(rf"(?<![^\W\d_])[^\W\d_]+(?:[-{_TYPESET_HYPHEN}][^\W\d_]+)+")
+_PAGE_END = re.compile(rf"[^\W_][-{_SOFT_HYPHEN}{_TYPESET_HYPHEN}{LINE_HYPHEN}]\s*$")
+_PAGE_START = re.compile(rf"\s*([^\W_]\S{{0,{_MAX_WORD_CHARS}}})\s+")
 _AFTER = re.compile(rf"\S{{0,{_MAX_WORD_CHARS}}}")
 _LETTERS_BEFORE, _LETTERS_AFTER = re.compile(r"[^\W\d_]*$"), re.compile(r"[^\W\d_]*")
 # Addresses, paths, numbers of parts: a hyphen in them is always one that the author wrote.
@@ -57,11 +59,22 @@ def join_broken_words(pages: Iterable[str]) -> list[str]:
     Args:
         pages: The texts of the pages, in which `LINE_HYPHEN` and a line break stand for a hyphen at a line's end.
     """
-    texts = list(pages)
+    texts = _move_broken_words(list(pages))
     if not any(_BREAK.search(text) for text in texts):
         return [text.replace(LINE_HYPHEN, "-") for text in texts]
     document = _Vocabulary(texts)
     return ["".join(_join_lines(text, document)).replace(LINE_HYPHEN, "-") for text in texts]
+
+
+def _move_broken_words(texts: list[str]) -> list[str]:
+    """Return texts of pages with the rest of a word that a page's end breaks on the page of its beginning."""
+    for page in range(1, len(texts)):
+        before, text = texts[page - 1 : page + 1]
+        rest = _PAGE_START.match(text)
+        if rest and _PAGE_END.search(before, max(len(before) - _MAX_WORD_CHARS, 0)):
+            texts[page - 1] = f"{before.rstrip()}\n{rest[1]}"
+            texts[page] = text[rest.end() :]
+    return texts
 
 
 def _join_lines(text: str, document: "_Vocabulary") -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from math import inf
 from statistics import median
 
 from langchain_gptoss.ingest.readers.pdf.lines import Line, PageLines
@@ -14,6 +15,9 @@ _MAX_LINES = 4  # in one margin
 _SAME_PLACE_POINTS = 4.0
 _MAX_SIZE = 1.15  # times the size of the text; a larger line is a title
 _MIN_SHARE = 0.6  # of the pages, or of the even or the odd ones
+_MIN_TITLE_PAGES = 3  # with a title that is a running head
+_MIN_CERTAIN_PAGES = 4  # with the same line, which is a running head even if it stands close to the text
+_MIN_GAP = 0.5  # heights of a line between a running head and the text
 _MIN_CHAPTER_PAGES = 3  # neighbouring pages whose head names their chapter
 _MIN_COUNTING_PAGES, _MIN_COUNTING_SHARE = 3, 0.5  # pages whose number stands in a margin
 _NUMBER_MARKS = " -–—|·•.[]()/"
@@ -40,7 +44,7 @@ _PART_NUMBER = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Candidate:
     """A line in a margin.
 
@@ -52,6 +56,9 @@ class _Candidate:
         numbers: The numbers in it.
         pattern: Its text with each number replaced, in lower case.
         text: Its text in lower case.
+        gap: Distance to the next line towards the middle of the page, in heights of the line.
+        is_title: True if it is larger than text.
+        is_bold: True if it is bold.
     """
 
     page: int
@@ -61,21 +68,30 @@ class _Candidate:
     numbers: tuple[int, ...]
     pattern: str
     text: str
+    gap: float
+    is_title: bool
+    is_bold: bool
+
+    @property
+    def is_page_number(self) -> bool:
+        """True if the line says nothing but the number of its page."""
+        return _PAGE_NUMBER.fullmatch(self.text) is not None
 
 
 def remove_running_heads(pages: Sequence[PageLines]) -> list[PageLines]:
     """Return pages without the lines that repeat in their margins and without page numbers.
 
-    A line goes if the pages have it at the same place, apart from a number that counts pages. Titles, which are larger
-    than the text, and headers of tables, which stand close above their rows, stay.
+    A line goes if the pages have it at the same place, apart from a number that counts pages. The first page keeps a
+    line that is larger than the text, which is the title. Headers of tables, which stand close above their rows, stay.
     """
     heights = [line.box.height for page in pages for line in page.lines if line.box.height > 0]
     max_height = _MAX_SIZE * median(heights) if heights else 0.0
     candidates = [item for number, page in enumerate(pages) for item in _find_candidates(number, page, max_height)]
     running = set(_find_running(candidates, len(pages)))
+    repeats = Counter(item.text for item in running)
     removed: dict[int, set[int]] = defaultdict(set)
     for _, margin in groupby(candidates, key=lambda item: (item.page, item.is_top)):
-        for item in _find_outermost(list(margin), running):
+        for item in _drop_close(list(_find_outermost(list(margin), running)), repeats):
             removed[item.page].add(item.index)
     return [_remove_lines(page, removed[number]) for number, page in enumerate(pages)]
 
@@ -100,16 +116,30 @@ def _find_candidates(number: int, page: PageLines, max_height: float) -> Iterato
             depth = page.height - line.box.top if is_top else line.box.bottom
             if depth > _MARGIN_SHARE * page.height:
                 break
-            is_page_number = bool(_EXPLICIT_PAGE_NUMBER.fullmatch(line.text))
-            is_small = line.box.height <= max_height and not (is_top and _is_table_header(line, page.lines))
-            if is_small or is_page_number:
-                yield _create_candidate(number, index, line, is_top=is_top)
+            if not (is_top and _is_table_header(line, page.lines)):
+                yield _create_candidate(number, index, page.lines, is_top=is_top, max_height=max_height)
 
 
-def _create_candidate(page: int, index: int, line: Line, *, is_top: bool) -> _Candidate:
+def _create_candidate(page: int, index: int, lines: Sequence[Line], *, is_top: bool, max_height: float) -> _Candidate:
+    line = lines[index]
     text = " ".join(line.text.casefold().split())
-    numbers = tuple(value for match in _NUMBER.finditer(text) if (value := _read_number(match[0])) is not None)
-    return _Candidate(page, index, is_top, line.box.bottom, numbers, _NUMBER.sub("#", text), text)
+    box = line.box
+    if is_top:
+        distances = [box.bottom - other.box.top for other in lines if other.box.bottom < box.bottom]
+    else:
+        distances = [other.box.bottom - box.top for other in lines if other.box.top > box.top]
+    return _Candidate(
+        page=page,
+        index=index,
+        is_top=is_top,
+        edge=box.bottom,
+        numbers=tuple(value for match in _NUMBER.finditer(text) if (value := _read_number(match[0])) is not None),
+        pattern=_NUMBER.sub("#", text),
+        text=text,
+        gap=min(distances, default=inf) / box.height,
+        is_title=box.height > max_height,
+        is_bold=line.is_bold,
+    )
 
 
 def _is_table_header(line: Line, lines: Sequence[Line]) -> bool:
@@ -131,20 +161,33 @@ def _is_table_header(line: Line, lines: Sequence[Line]) -> bool:
 
 
 def _find_running(candidates: Sequence[_Candidate], page_count: int) -> Iterator[_Candidate]:
-    yield from _find_counting(candidates, page_count)
+    yield from (item for item in candidates if _EXPLICIT_PAGE_NUMBER.fullmatch(item.text))
+    small = [item for item in candidates if not item.is_title]
+    yield from _find_counting(small, page_count)
     groups: dict[tuple[bool, str], list[_Candidate]] = defaultdict(list)
     for item in candidates:
         groups[item.is_top, item.pattern].append(item)
-    numbers = [item for item in candidates if _PAGE_NUMBER.fullmatch(item.text) and item.numbers]
-    yield from (item for item in candidates if _EXPLICIT_PAGE_NUMBER.fullmatch(item.text))
-    for items in _group_by_offset(numbers):
+    for items in _group_by_offset([item for item in small if item.is_page_number and item.numbers]):
         if _is_repeated(items, page_count):
             yield from items
     for same_pattern in groups.values():
         for items in _group_by_place(same_pattern):
             for same in (*_group_by_text(items), *([items] if _has_page_count(items) else [])):
-                if _is_repeated(same, page_count):
+                if same[0].is_title:
+                    if len(same) >= _MIN_TITLE_PAGES and len(same) >= _MIN_SHARE * page_count:
+                        yield from sorted(same, key=lambda item: item.page)[1:]
+                elif _is_repeated(same, page_count):
                     yield from same
+
+
+def _drop_close(outermost: list[_Candidate], repeats: Counter[str]) -> list[_Candidate]:
+    """Return the running lines of a margin without those close to the text, which are headings, unless many repeat."""
+    while outermost:
+        inner = outermost[-1]
+        if inner.is_page_number or inner.gap >= _MIN_GAP or repeats[inner.text] >= _MIN_CERTAIN_PAGES:
+            break
+        outermost = outermost[:-1]
+    return outermost
 
 
 def _find_counting(candidates: Sequence[_Candidate], page_count: int) -> Iterator[_Candidate]:
@@ -158,16 +201,22 @@ def _find_counting(candidates: Sequence[_Candidate], page_count: int) -> Iterato
         if count < max(_MIN_COUNTING_PAGES, _MIN_COUNTING_SHARE * page_count):
             continue
         counting = [item for item in candidates if offset in offsets[item]]
+        patterns = Counter(item.pattern for item in counting)
         for is_top in (True, False):
             for items in _group_by_place([item for item in counting if item.is_top == is_top]):
                 if len(items) > 1:
-                    yield from items
-        yield from (item for item in counting if _PAGE_NUMBER.fullmatch(item.text))
+                    # "2 Pumps" on the second page of many may be a heading, and one on several pages is none.
+                    yield from (
+                        item for item in items if patterns[item.pattern] > 1 or not item.pattern.startswith("#")
+                    )
+        yield from (item for item in counting if item.is_page_number)
 
 
 def _list_outer_numbers(item: _Candidate) -> Iterator[int]:
     """Yield the numbers at the beginning and at the end of a line that may be page numbers."""
     parts = item.pattern.split("#")
+    if item.is_bold and not item.is_page_number:
+        return
     if len(parts) == 1 or len(item.numbers) != len(parts) - 1:
         return
     if not parts[0].strip(_NUMBER_MARKS):
@@ -216,7 +265,7 @@ def _has_page_count(items: Sequence[_Candidate]) -> bool:
     """Return True if one number in the lines counts the pages and the others do not change."""
     columns = list(zip(*(item.numbers for item in items), strict=False))
     changing = [place for place, column in enumerate(columns) if len(set(column)) > 1]
-    if len(changing) != 1:
+    if len(changing) != 1 or items[0].is_bold:
         return False
     before = items[0].pattern.split("#")[changing[0]]
     offsets = {item.numbers[changing[0]] - item.page for item in items}

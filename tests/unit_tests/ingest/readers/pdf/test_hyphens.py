@@ -95,3 +95,17 @@ def test_hyphens_of_a_file():
     ]
     (text,) = read_pdf(create_placed_pdf(place_lines(50, 700, *lines)), 0).pages
     assert text == "The spare filter has the number FX-2207. Read example.org/deck-guide. The operation takes an hour."
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        (["It takes the oper-", "ation of a pump."], ["It takes the operation", "of a pump."]),
+        (["The filter FX-", "2207 is new."], ["The filter FX-2207", "is new."]),
+        (["He went -", "and came."], ["He went -", "and came."]),
+        (["one -\ntwo", "three"], ["one -\ntwo", "three"]),
+        (["a main-", "tenance of the oper-", "ation today"], ["a maintenance", "of the operation", "today"]),
+    ],
+)
+def test_words_broken_by_the_end_of_a_page(pages, expected):
+    assert join_broken_words(pages) == expected

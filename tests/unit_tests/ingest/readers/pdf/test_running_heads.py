@@ -85,6 +85,36 @@ def test_titles_stay():
     assert pages[0].startswith("Engine manual\n")
 
 
+@pytest.mark.parametrize(
+    "heads", [["Warranty", "Warranty"], ["Plan 1", "Plan 2", "Plan 3"], ["1 Pumps", "2 Filters", "3 Tools", "4 Oil"]]
+)
+def test_headings_close_to_their_text_stay(heads):
+    pages = [place_lines(50, 780, head, f"Text {'xyzu'[number]}.", "More.") for number, head in enumerate(heads)]
+    assert [page.split("\n")[0] for page in read_pages(*pages)] == heads
+
+
+def test_headings_with_numbers_stay_if_they_are_bold():
+    bodies = create_pages([""] * 3, [""] * 3)
+    pages = [[Text(50, TOP, f"Plan {number}", is_bold=True), *body] for number, body in enumerate(bodies, 1)]
+    assert [page.split("\n")[0] for page in read_pages(*pages)] == ["Plan 1", "Plan 2", "Plan 3"]
+
+
+def test_large_running_head_is_the_title_of_the_first_page():
+    bodies = create_pages([""] * 4, [""] * 4)
+    first, *others = read_pages(*([Text(50, TOP - 10, "Larkspur", 16), *body] for body in bodies))
+    assert first == f"Larkspur\n{expect_bodies(4)[0]}"
+    assert others == expect_bodies(4)[1:]
+
+
+def test_heads_that_name_the_chapter_and_the_page():
+    heads = ["Pumps 1", "Pumps 2", "3 Filters", "4 Filters", "Index 5"]
+    assert read_pages(*create_pages(heads, [""] * 5)) == expect_bodies(5)
+
+
+def test_page_number_may_be_large():
+    assert read_pages([*create_pages([""], [""])[0], Text(270, BOTTOM, "Page 1 of 1", 18)]) == expect_bodies(1)
+
+
 def test_header_of_a_table_stays_on_every_page():
     def create_page(*rows: tuple[str, str]) -> list[Text]:
         return [
