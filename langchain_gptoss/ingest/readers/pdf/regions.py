@@ -18,7 +18,9 @@ _MAX_PITCH = 1.1  # times the usual distance of lines, at which a line on one si
 _MIN_LINE_PITCH_EMS, _MAX_LINE_PITCH_EMS = 0.8, 1.4  # within a paragraph or a cell
 _MAX_BLOCK_PITCH = 1.25  # times the distance of lines, at which another paragraph or row begins
 _MAX_DISTANCE = 2.5  # times the usual distance of lines, at which another region begins
+_MIN_DIVIDER_PITCH = 1.15  # times the usual distance, above and below a line between two tables
 _MIN_ROWS = 3  # with words on both sides of a gutter
+_MIN_ROWS_SHARE = 0.6  # of the rows of a small table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,7 @@ def _find_in_bands(bands: Sequence[Band], min_gap: float) -> Iterator[Region]:
             first += 1
             continue
         start, end = _find_run(bands, first, min_gap)
-        gaps = _share_gaps(bands[start:end], min_gap)
-        gutters = [gap for gap in gaps if _count_rows_around(bands[start:end], gap) >= _MIN_ROWS]
+        gutters = _choose_gutters(bands[start:end], min_gap)
         if not gutters:
             first += 1
             continue
@@ -118,19 +119,50 @@ def _find_run(bands: Sequence[Band], first: int, min_gap: float) -> tuple[int, i
     """Return the bands from the first on that share a gutter, up to the last one with words on both sides."""
     gaps: Sequence[Gap] = bands[first].gaps
     end = first + 1
+    steps: list[float] = []
     for number in range(first + 1, len(bands)):
-        common = intersect_gaps(gaps, bands[number].gaps, min_gap)
+        band = bands[number]
+        common = intersect_gaps(gaps, band.gaps, min_gap)
         gutters = _find_gutters(bands[first : first + 1], common)
-        distance = bands[number - 1].top - bands[number].top
-        steps = [above.top - below.top for above, below in pairwise(bands[first:number])]
-        # Text in the middle of a cell of several lines stands half a line below their first one.
-        usual = median([step for step in steps if step > min_gap] or [inf])
-        if not gutters or distance > _MAX_DISTANCE * usual:
+        step = bands[number - 1].top - band.top
+        usual = median(steps) if steps else inf
+        if not gutters or step > _MAX_DISTANCE * usual:
             break
+        has_both_sides = _has_both_sides(band, gutters)
+        if has_both_sides and _has_lost_gutter(bands[first:end], gaps, common):
+            break
+        following = bands[number + 1].top if number + 1 < len(bands) else -inf
+        if not has_both_sides and min(step, band.top - following) > _MIN_DIVIDER_PITCH * usual:
+            break
+        # Text in the middle of a cell of several lines stands half a line below their first one.
+        if step > min_gap:
+            steps.append(step)
         gaps = common
-        if _has_both_sides(bands[number], gutters):
+        if has_both_sides:
             end = number + 1
     return first, end
+
+
+def _has_lost_gutter(bands: Sequence[Band], gaps: Sequence[Gap], common: Sequence[Gap]) -> bool:
+    """Return True if a gutter of a table is none in the gaps that it shares with the next row.
+
+    A row of totals often has a cell that covers several columns.
+    """
+    lost = [
+        gap
+        for gap in _find_gutters(bands, gaps)
+        if not any(left < gap[1] and gap[0] < right for left, right in common[1:-1])
+    ]
+    return any(sum(_has_both_sides(band, [gap]) for band in bands) >= _MIN_ROWS for gap in lost)
+
+
+def _choose_gutters(bands: Sequence[Band], min_gap: float) -> list[Gap]:
+    """Return the gutters of bands, if one of them has enough rows on both sides."""
+    rows = [(gap, _count_rows_around(bands, gap)) for gap in _share_gaps(bands, min_gap)]
+    if max((count for _, count in rows), default=0) < _MIN_ROWS:
+        return []
+    # The names of a table often begin with an empty cell.
+    return [gap for gap, count in rows if count >= min(_MIN_ROWS, _MIN_ROWS_SHARE * len(bands))]
 
 
 def _share_gaps(bands: Sequence[Band], min_gap: float) -> list[Gap]:

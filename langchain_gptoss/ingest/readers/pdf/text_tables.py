@@ -12,6 +12,7 @@ from langchain_gptoss.ingest.readers.tables.detection import create_table
 from langchain_gptoss.ingest.readers.tables.grid import Grid
 from langchain_gptoss.ingest.readers.tables.headers import judge_header
 from langchain_gptoss.ingest.readers.tables.table import format_as_list
+from langchain_gptoss.ingest.readers.tables.values import classify_value
 
 _MIN_ROWS = 3
 _MIN_LIKELY_COLUMNS = 3  # two columns of texts are often terms and their explanations
@@ -60,7 +61,19 @@ def _create_grid(text: str, rows: Sequence[_Row], bold: frozenset[int]) -> Grid:
         )
         for number, row in enumerate(rows)
     }
-    return Grid(rows=[[_format_cell(text, cell) for cell in row.cells] for row in rows], headers=headers)
+    return Grid(rows=_move_labels([[_format_cell(text, cell) for cell in row.cells] for row in rows]), headers=headers)
+
+
+def _move_labels(rows: list[list[str]]) -> list[list[str]]:
+    """Return rows with a text above no text in the first column, such as a "Total" that stands beside its sum."""
+    moved = []
+    for row in rows:
+        column = next((number for number, cell in enumerate(row) if cell), 0)
+        values = [classify_value(other[column]) for other in rows if other is not row and other[0] and other[column]]
+        if column and classify_value(row[column]) == "text" and 2 * values.count("number") > len(values):
+            row = [row[column], *row[1:column], "", *row[column + 1 :]]
+        moved.append(row)
+    return moved
 
 
 def _has_sure_names(grid: Grid, header_row: int) -> bool:
@@ -91,9 +104,9 @@ def _join_rows(text: str, region: Region) -> Iterator[_Row]:
 
 
 def _create_rows(region: Region, bands: Sequence[Band]) -> list[_Row]:
-    """Return the rows of lines that are close to each other: one if a single line has a first cell."""
+    """Return the rows of lines that are close: one row if a single line has a first cell, or several cells."""
     rows = [_Row(cells=region.split_words(band.words), top=band.top) for band in bands]
-    if sum(bool(row.cells[0]) for row in rows) > 1:
+    if min(sum(bool(row.cells[0]) for row in rows), sum(sum(map(bool, row.cells)) > 1 for row in rows)) > 1:
         return rows
     return [_Row(cells=region.split_words(word for band in bands for word in band.words), top=bands[0].top)]
 
@@ -103,8 +116,8 @@ def _is_continuation(text: str, above: _Row, row: _Row, last_top: float, pitch: 
         return False
     if last_top - row.top < _CLOSE_SHARE * pitch:
         return True
-    first = next(cell for cell in row.cells if cell)
-    return not row.cells[0] and text[min(word.start for word in first)].islower()
+    filled = [cell for cell in row.cells if cell]
+    return len(filled) == 1 and not row.cells[0] and text[min(word.start for word in filled[0])].islower()
 
 
 def _format_cell(text: str, words: Sequence[Word]) -> str:

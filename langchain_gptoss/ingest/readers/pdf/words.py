@@ -113,7 +113,7 @@ class CharBoxes:
             right = rect.right
         return Word(start, end, Box(left, bottom, right, top), True)
 
-    def have_one_height(self, start: int, end: int) -> bool:
+    def has_one_height(self, start: int, end: int) -> bool:
         """Return True if some characters have the same lower and upper edge."""
         edges = set()
         for index in range(start, end):
@@ -170,25 +170,29 @@ def mark_scripts(text: str, words: list[Word], boxes: CharBoxes) -> str:
     Every character keeps its offset. `format_scripts` writes them.
     """
     changed: dict[int, str] = {}
-    before = None
-    for word in words:
+    for number, word in enumerate(words):
         part = text[word.start : word.end]
-        if word.is_upright and _DIGIT_INSIDE.search(part):
+        if not word.is_upright:
+            continue
+        if _DIGIT_INSIDE.search(part):
             changed.update(_find_scripts(part, word, boxes))
-        elif (
-            part.isdecimal()
-            and before is not None
-            and -before.height < 2 * (word.box.left - before.right) < before.height
-        ):
-            changed.update(zip(range(word.start, word.end), convert_script(part, word.box, before), strict=True))
-        before = word.box
+        elif part.isdecimal():
+            neighbours = (words[place].box for place in (number - 1, number + 1) if 0 <= place < len(words))
+            base = next((box for box in neighbours if _is_beside(word.box, box)), word.box)
+            changed.update(zip(range(word.start, word.end), convert_script(part, word.box, base), strict=True))
     if not changed:
         return text
     return "".join(changed.get(index, char) for index, char in enumerate(text))
 
 
+def _is_beside(box: Box, other: Box) -> bool:
+    """Return True if there is at most half a height between two boxes of a line."""
+    gap = max(box.left - other.right, other.left - box.right)
+    return abs(2 * gap) < other.height and box.bottom < other.top and other.bottom < box.top
+
+
 def _find_scripts(part: str, word: Word, boxes: CharBoxes) -> dict[int, str]:
-    if boxes.have_one_height(word.start, word.end):
+    if boxes.has_one_height(word.start, word.end):
         return {}
     places = [boxes[index] for index in range(word.start, word.end)]
     base = max(places, key=lambda place: place.height)

@@ -139,6 +139,51 @@ def test_cells_in_the_middle_of_a_row_of_several_lines():
     ]
 
 
+def test_totals_that_stand_beside_their_sum():
+    rows = place_rows(
+        ("Item", "Pieces", "Price"), ("Blade", "2", "49,00 €"), ("Travel", "1", "25,00 €"), ("Visit", "1", "80,00 €")
+    )
+    totals = place_rows(("", "", "154,00 €"), ("", "", "186,34 €"), y=636)
+    labels = [Text(200, 636, "Total"), Text(200, 620, "with tax")]
+    assert read_lines(*rows, *labels, *totals)[-3:] == [
+        "- Item: Visit; Pieces: 1; Price: 80,00 €",
+        "- Item: Total; Price: 154,00 €",
+        "- Item: with tax; Price: 186,34 €",
+    ]
+
+
+def test_names_may_begin_with_an_empty_cell():
+    rows = place_rows(
+        ("", "Monday", "Tuesday", "Friday"),
+        ("Morning", "8 to 12", "8 to 12", "closed"),
+        ("Evening", "14 to 18", "closed", "14 to 17"),
+    )
+    assert read_lines(*rows) == [
+        "- Morning; Monday: 8 to 12; Tuesday: 8 to 12; Friday: closed",
+        "- Evening; Monday: 14 to 18; Tuesday: closed; Friday: 14 to 17",
+    ]
+
+
+def test_tables_below_each_other_are_apart():
+    first = place_rows(("Model", "Price"), ("E2", "30 €"), ("E3", "35 €"), ("E4", "50 €"))
+    second = [
+        Text(x, 590 - 16 * number, text)
+        for number, row in enumerate(
+            (("Town", "Shops", "Staff"), ("Namur", "2", "12"), ("Mons", "1", "7"), ("Huy", "3", "9"))
+        )
+        for x, text in zip((50, 160, 260), row, strict=True)
+    ]
+    assert read_lines(*first, Text(50, 622, "Shops of the firm"), *second) == [
+        "- Model: E2; Price: 30 €",
+        "- Model: E3; Price: 35 €",
+        "- Model: E4; Price: 50 €",
+        "Shops of the firm",
+        "- Town: Namur; Shops: 2; Staff: 12",
+        "- Town: Mons; Shops: 1; Staff: 7",
+        "- Town: Huy; Shops: 3; Staff: 9",
+    ]
+
+
 def test_rows_of_long_texts_are_no_columns_of_text():
     questions = [
         ("When is the pump drained and who", "is told about it beforehand?"),

@@ -41,8 +41,10 @@ def test_digits_of_one_size_are_one_number():
     assert read_line(Text(50, 700, "104"), Text(50, 680, "E2 and 12th")) == "104\nE2 and 12th"
 
 
-def test_a_note_begins_with_its_mark():
-    assert read_line(Text(50, 704, "1", 7), Text(54.2, 700, "without tax")) == "[1] without tax"
+@pytest.mark.parametrize("x", [54.2, 57])
+def test_a_note_begins_with_its_mark(x):
+    texts = [Text(50, 720, "Two years."), Text(50, 704, "1", 7), Text(x, 700, "without tax")]
+    assert read_line(*texts) == "Two years.\n[1] without tax"
 
 
 @pytest.mark.parametrize(
