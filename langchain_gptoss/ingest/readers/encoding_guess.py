@@ -9,7 +9,7 @@ charset-normalizer, need paragraphs: of short French and German texts they recog
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cache
 
 from langchain_gptoss.text.language import identify_language
@@ -92,7 +92,8 @@ _FREQUENT_BYTES = {
     "cp949": ("euc_kr", 0xB0, 0xC8),
 }
 _EAST_ASIAN = "\u3000"  # the first character of East Asian punctuation, kana and ideographs
-_SAMPLE_BYTES = 100_000
+_SAMPLE_BYTES, _SMALL_SAMPLE_BYTES = 16_000, 2000
+_NEAR_ODDNESS = 1.0  # more than the best: codecs that are judged by a large sample after a small one
 _MIN_BYTES = 4  # of a text without ASCII letters
 _MAX_ODDNESS = 3.2  # of a text that is believed
 _MAX_ODDNESS_OF_FEW = 5.0  # of a text in ASCII with a few other characters, such as a rare symbol
@@ -112,7 +113,12 @@ def guess_encoding(data: bytes) -> str | None:
         return None
     ascii_share = sum(byte < 0x80 for byte in data[:_SAMPLE_BYTES]) / len(data[:_SAMPLE_BYTES])
     limit = _MAX_ODDNESS_OF_FEW if ascii_share >= _MANY_ASCII else _MAX_ODDNESS
-    for oddness, codec in sorted(_judge_candidates(data)):
+    judged = _judge_candidates(data, _CANDIDATES, _SMALL_SAMPLE_BYTES)
+    if len(data) > _SMALL_SAMPLE_BYTES and judged:
+        best = judged[0][0]
+        near = [codec for oddness, codec in judged if oddness <= best + _NEAR_ODDNESS]
+        judged = _judge_candidates(data, near, _SAMPLE_BYTES) or judged
+    for oddness, codec in judged:
         if oddness <= limit and can_decode(data, codec):
             return codec
     return None
@@ -132,17 +138,29 @@ def can_decode(data: bytes, codec: str) -> bool:
     return True
 
 
-def _judge_candidates(data: bytes) -> Iterator[tuple[float, str]]:
-    sample = data[:_SAMPLE_BYTES]
+def _choose_sample(data: bytes, size: int) -> bytes:
+    """Return lines from all over a text that have characters beyond ASCII, about as many as have this size."""
+    if len(data) <= size:
+        return data
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    sample = b"\n".join(lines[:: max(1, sum(map(len, lines)) // size)])
+    return sample if len(sample) <= 2 * size else sample[:size]
+
+
+def _judge_candidates(data: bytes, codecs_to_judge: Iterable[str], size: int) -> list[tuple[float, str]]:
+    """Return the codecs that can decode a sample of a text, the most likely one first, each with its oddness."""
+    sample = _choose_sample(data, size)
     language = identify_language(_UNCERTAIN_WORD.sub(b" ", sample).decode("ascii"))
-    for codec, handicap in _CANDIDATES.items():
+    judged = []
+    for codec in codecs_to_judge:
         try:
             # The sample may end in the middle of a character.
             text = codecs.getincrementaldecoder(codec)().decode(sample, final=len(sample) == len(data))
         except UnicodeError:
             continue
         count = len(_NOT_ASCII.findall(text))
-        yield compute_oddness(text, codec, language) + handicap / max(count, 1), codec
+        judged.append((compute_oddness(text, codec, language) + _CANDIDATES[codec] / max(count, 1), codec))
+    return sorted(judged)
 
 
 def compute_oddness(text: str, codec: str = "", language: str | None = None) -> float:
