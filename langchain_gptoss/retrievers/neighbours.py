@@ -36,10 +36,15 @@ def find_place(document: Document) -> Place | None:
     return str(source), start, start + len(document.page_content)
 
 
+def _get_part(chunk: Document) -> tuple[Any, ...]:
+    """Return what tells the parts of an e-mail apart: what it says must not be joined with what it quotes."""
+    return tuple(chunk.metadata.get(name) for name in ("quoted", "quoted_from", "attachment"))
+
+
 def select_window(
     hit: Document, chunks: Sequence[Document], *, before: int, after: int, section: bool, max_chars: int
 ) -> list[Document]:
-    """Return a hit and the chunks around it, in reading order.
+    """Return a hit and the chunks around it in the same part of an e-mail or file, in reading order.
 
     Args:
         hit: The chunk that was found.
@@ -56,6 +61,8 @@ def select_window(
 
     def fits(index: int, low: int, high: int) -> bool:
         if not 0 <= index < len(ordered):
+            return False
+        if _get_part(ordered[index]) != _get_part(hit):
             return False
         is_selected = hit_index - before <= index <= hit_index + after
         if section:

@@ -78,10 +78,17 @@ class Span:
 
 
 def collect_passages(documents: Sequence[Document], *, limit: int) -> list[Passage]:
-    """Return the first `limit` documents with different, non-empty texts as passages."""
-    first = {document.page_content: document for document in reversed(documents) if document.page_content.strip()}
-    distinct = [document for document in documents if first.get(document.page_content) is document][:limit]
+    """Return the first `limit` documents with different, non-empty texts as passages.
+
+    A text that an e-mail says itself and one that it quotes are different: only the first one supports claims.
+    """
+    first = {_identify_text(document): document for document in reversed(documents) if document.page_content.strip()}
+    distinct = [document for document in documents if first.get(_identify_text(document)) is document][:limit]
     return [_create_passage(number, document) for number, document in enumerate(distinct, 1)]
+
+
+def _identify_text(document: Document) -> tuple[str, str]:
+    return document.page_content, str(document.metadata.get("quoted") or "")
 
 
 def _create_passage(number: int, document: Document) -> Passage:

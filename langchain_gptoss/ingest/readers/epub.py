@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -33,18 +34,24 @@ def read_epub(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a book, its chapters in reading order. A chapter without headings has its title in the table of contents."""
     with explain_errors("EPUB book (.epub)", data, max_bytes), zipfile.ZipFile(io.BytesIO(data)) as file:
         book = _open_book(file)
-        chapters = [_read_chapter(file, name) for name in book.chapter_names]
-        texts = [
-            _add_title(convert_html_to_markdown(_clean_markup(chapter.text)).strip(), book.chapter_titles.get(name, ""))
-            for name, chapter in zip(book.chapter_names, chapters, strict=True)
-        ]
-    metadata = {name: value for chapter in chapters for name, value in chapter.metadata.items()}
-    warnings = [
-        f"its chapter {posixpath.basename(name)}: {warning}"
-        for name, chapter in zip(book.chapter_names, chapters, strict=True)
-        for warning in chapter.warnings
-    ]
-    return ExtractedText([PAGE_BREAK.join(filter(None, texts))], book.title, metadata=metadata, warnings=warnings)
+        texts: list[str] = []
+        metadata: dict[str, Any] = {}
+        warnings: list[str] = []
+        for name in book.chapter_names:
+            place = f"its chapter {posixpath.basename(name)}"
+            try:
+                chapter = _read_chapter(file, name)
+                text = convert_html_to_markdown(_clean_markup(chapter.text)).strip()
+            except (UnreadableFileError, KeyError) as error:
+                reason = "it is missing" if isinstance(error, KeyError) else str(error)
+                warnings.append(f"{place} is left out: {reason}")
+                continue
+            texts.append(_add_title(text, book.chapter_titles.get(name, "")))
+            metadata.update(chapter.metadata)
+            warnings += (f"{place}: {warning}" for warning in chapter.warnings)
+    text = PAGE_BREAK.join(filter(None, texts))
+    empty_reason = warnings[0] if warnings else "it is empty"
+    return ExtractedText([text], book.title, empty_reason=empty_reason, metadata=metadata, warnings=warnings)
 
 
 @dataclass(frozen=True, kw_only=True)

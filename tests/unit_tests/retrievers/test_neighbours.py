@@ -56,6 +56,18 @@ def test_a_hit_comes_with_its_neighbours_or_its_section():
     assert len(retrieve_passage("takes a day", before=9, after=9, max_chars=40).page_content) <= 40
 
 
+def test_what_an_email_says_is_not_joined_with_what_it_quotes():
+    parts = [("The drill is on 12 June.", None), ("The drill is on 6 June.", "reply"), ("It is on deck B.", None)]
+    chunks, start = [], 0
+    for text, quoted in parts:
+        metadata = {"source": "a.eml", "start": start, **({"quoted": quoted} if quoted else {})}
+        chunks.append(Document(page_content=text, metadata=metadata))
+        start += len(text) + 2
+    for hit in chunks:
+        (passage,) = NeighbourRetriever(retriever=FixedRetriever(documents=[hit]), chunks=chunks).invoke("x")
+        assert passage.page_content == hit.page_content
+
+
 @settings(max_examples=scale(300))
 @given(st.integers(0, 3), st.integers(0, 5), st.integers(0, 5), st.booleans(), st.integers(10, 200))
 def test_offsets_stay_those_of_the_source(at, before, after, section, max_chars):

@@ -52,3 +52,7 @@ def test_spans_are_ranked_by_words_without_embeddings():
 def test_passages_know_if_they_are_quoted_in_an_email():
     documents = [Document(page_content="own"), Document(page_content="old", metadata={"quoted": "reply"})]
     assert [passage.quoted for passage in collect_passages(documents, limit=5)] == ["", "reply"]
+    same = [Document(page_content="own", metadata={"quoted": "reply"}), *documents]
+    assert [(passage.text, passage.quoted) for passage in collect_passages(same, limit=5)] == [
+        ("own", "reply"), ("own", ""), ("old", "reply"),
+    ]  # fmt: skip

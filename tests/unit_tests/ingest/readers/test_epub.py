@@ -95,3 +95,9 @@ def test_chapters_without_headings_have_their_title_in_the_table_of_contents(tmp
 )  # fmt: skip
 def test_unusable_books_are_skipped_with_a_remedy(tmp_path, data, part):
     assert part in read_skip_reason(tmp_path, "a.epub", data)
+
+
+def test_chapter_that_cannot_be_read_costs_that_chapter_only(tmp_path):
+    data = create_epub("<p>one</p>", b"\x00\x01\x02\x03", "<p>three</p>")
+    with pytest.warns(DocumentWarning, match=r"its chapter c1\.xhtml is left out: it contains NUL bytes"):
+        assert load_text(tmp_path, "a.epub", data).page_content == "one\n\nthree"
