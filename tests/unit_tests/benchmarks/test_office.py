@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 from langchain_gptoss.chatbot import ChatbotOutput, Citation
+from langchain_gptoss.ingest import load_documents
 from tests import ROOT
 
 pytest.importorskip("openpyxl")
@@ -46,6 +47,19 @@ def test_there_are_sixty_questions_about_twenty_files(office, tmp_path):
     assert {(question.language, question.file) for question in questions} == files
     assert len({question.question for question in questions}) == len(questions) == 60
     assert all(question.facts and question.row for question in questions)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::langchain_gptoss.errors.DocumentWarning"
+)  # of the files that are faulty on purpose
+def test_every_file_is_read(office, tmp_path):
+    pytest.importorskip("mammoth")
+    pytest.importorskip("pypdfium2")
+    office.write_files(tmp_path)
+    skipped = []
+    documents = load_documents(tmp_path, on_skip=skipped.append)
+    assert skipped == []
+    assert len({document.metadata["source"] for document in documents}) == 20
 
 
 def test_no_wrong_value_is_among_the_facts(office):
