@@ -124,6 +124,9 @@ _ARTICLE_AND_TIME = re.compile(
     r"(?<![\w-])(?<!half )(?<!quarter of )an? (?P<unit>hour|day|week|month|year|minute|second|decade"
     r"|century|fortnight)(?!\w|-)"
 )
+_LEADING_POINT = re.compile(r"(?:^|[ (])\.$")  # ".75"
+_MAX_SYMBOL_CHARS = 3
+_PAIR = re.compile(r"\b(?:the|les|des|ces|these|those) $")  # "the larger of the two"
 _INCHES = re.compile(r"$|[^\w\s]| (?:tall|long|wide|high|deep|thick|by|x)\b")
 _REPEATED = re.compile(r"(?P<words>[a-z]+(?:[ -][a-z]+){0,5}) ?\((?P<digits>\d{1,9})\)")
 _DETERMINER = re.compile(
@@ -199,6 +202,8 @@ def _read_numeral(sentence: FoldedSentence, text: str, match: re.Match[str]) -> 
     if ordinal and match["digits"] == match[0] and match[0].isdigit():
         return _create_ordinal(sentence, text, start, ordinal.end(), Fraction(int(match[0])))
     numeral = parse_numeral(match, sentence)
+    if numeral is not None and match[0].isdigit() and _LEADING_POINT.search(before):
+        return _complete(sentence, text, create_amount(start - 1, end, numeral.value / 10 ** len(match[0])), False)
     if numeral is None:
         return Quantity(start=start, end=end, kind="identifier", identifier=match[0])
     is_minimum = bool(re.match(r"\+(?! ?\d)", text[end : end + 3]))
@@ -230,7 +235,9 @@ def _read_phrase(
     amount = create_amount(start, end, value, is_approximate=phrase.is_approximate, scale=phrase.scale)
     if phrase.is_article:
         return _read_article(sentence, text, amount)
-    return _complete(sentence, text, amount, phrase.is_fraction)
+    complete = _complete(sentence, text, amount, phrase.is_fraction)
+    is_pair = complete.is_bare and complete.low == 2 and bool(_PAIR.search(text, max(0, start - 8), start))
+    return complete.change(is_implicit=True) if is_pair else complete
 
 
 def _is_no_number(sentence: FoldedSentence, text: str, start: int, end: int, word: str, phrase: NumberPhrase) -> bool:
@@ -468,6 +475,9 @@ def _choose_noun(sentence: FoldedSentence, amount: Quantity, candidates: list[tu
     is_counted = amount.low is not None and abs(amount.low) > 1
     plural = next((pair for pair in nouns if is_plural(pair[0])), None) if is_counted else None
     word, end = plural or nouns[0]
+    is_verb = is_counted and plural is None and len(word) > _MAX_SYMBOL_CHARS and len(candidates) > 1
+    if is_verb:
+        return amount  # "children under six travel free"
     return amount.change(end=end, unit=get_singular(word), noun=True, language=sentence.main_language)
 
 
@@ -478,13 +488,16 @@ def _add_label_unit(text: str, amount: Quantity) -> Quantity:
         return amount
     written = (label["unit"] or re.sub(r"^(?:nombre |number )?(?:de |d'|of )?", "", label["noun"])).strip()
     unit = find_unit(written)
-    if unit is None or (
-        label["noun"]
-        and UNITS[unit].dimension not in TIME_DIMENSIONS
-        and not label["noun"].startswith(("nombre", "number", "de ", "d'", "of "))
-    ):
+    if unit is None or (label["noun"] and not _is_counting_label(label["noun"], written, unit)):
         return amount
     return amount.change(unit=unit)
+
+
+def _is_counting_label(label: str, noun: str, unit: str) -> bool:
+    """Return True for "Number of days: 5", "Days: 5" and "Seats: 4"."""
+    if label.startswith(("nombre", "number", "de ", "d'", "of ")) or UNITS[unit].dimension in TIME_DIMENSIONS:
+        return True
+    return UNITS[unit].dimension == unit and is_plural(noun)
 
 
 def _add_qualifier(text: str, amount: Quantity) -> Quantity:

@@ -7,7 +7,8 @@ import re
 from langchain_gptoss.text.quantities.model import Quantity
 
 _BEFORE_LINES = {
-    "min": """at least|au moins egale?s? a|no less than|not less than|no fewer than|not fewer than
+    "min": """at least|no earlier than|not earlier than|not before|pas avant|au moins egale?s? a|no less than
+    |not less than|no fewer than|not fewer than
     |(?:an? |the )?minimum(?: of)?
     |min\\.?|au moins|(?:un |au )?minimum(?: de)?|mini
     |pas moins de|≥|>=|superieure?s? ou egale?s? a|greater than or equal to|equal to or greater than
@@ -15,7 +16,8 @@ _BEFORE_LINES = {
     |start(?:s|ing)? (?:at|from)|commence(?:nt)? a|upwards of|from|dès(?: l[ea'])?|a compter d[eu']
     |minimum :""",
     "max": """at (?:the )?most|dans la limite (?:totale )?d[e']|(?:la |une |the |a )limite? (?:de|of)
-    |au plus egale?s? a|no more than|not more than|no longer than|(?:not|n't) exceed(?:ing)?|cannot exceed
+    |no later than|not later than|au plus tard(?: dans les| sous)?|au plus egale?s? a|no more than|not more than
+    |no longer than|(?:not|n't) exceed(?:ing)?|cannot exceed
     |never exceeds?|without exceeding|up to|as much as|(?:a |the )?maximum(?: of)?|max\\.?|maxi|au plus
     |(?:un |au )?maximum(?: de)?|jusqu'a|jusqu'au|n(?:e |')(?:\\w+ )?(?:pas |jamais )?(?:depass\\w+
     |exced\\w+)(?: pas| jamais)?|sans (?:depasser|exceder)|pas plus de|≤|<=
@@ -79,6 +81,11 @@ _AFTER = re.compile(
     r"|maximum|maxi|max\.?|at (?:the )?most|at (?:the )?latest|au plus(?: tard)?|au maximum|tout au plus)"
     r"|(?P<about>or so|environ|approximately|approx\.?|or thereabouts|a peu pres))(?![\w])\)?"
 )
+_AGE = re.compile(
+    r"\b(?:aged?|ages|agee?s?)(?: (?:of|de|between|from|entre|under|over))? ?$"
+    r"|\b(?:children|kids|infants|people|persons|adults|anyone|those|teenagers) (?:aged |who are )?"
+    r"(?:under|over|below|above|younger than|older than)(?: the age of)? $"
+)
 CHANGE = re.compile(
     r"\b(?:increas|ris|rose|grow|grew|fall|fell|drop|decreas|reduc|chang|went|go(?:es|ing)?\b|augment|pass"
     r"|baiss|diminu|rais|cut|up\b|down\b"
@@ -99,6 +106,8 @@ def add_bound(text: str, quantity: Quantity) -> Quantity:
         quantity: A single value or a range; a range can only be approximate.
     """
     before = text[max(0, quantity.start - 60) : quantity.start]
+    if quantity.kind == "amount" and not quantity.unit and _AGE.search(before):
+        quantity = quantity.change(unit="year")
     pattern = _DATE_BEFORE if quantity.kind in ("date", "time") else _AMOUNT_BEFORE
     if quantity.kind in ("ordinal", "identifier"):
         return quantity

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from langchain_gptoss.text.quantities.amounts import PLUS_OR_MINUS
 from langchain_gptoss.text.quantities.dates import find_weekday
 from langchain_gptoss.text.quantities.extraction import extract_quantities
 from langchain_gptoss.text.quantities.identifiers import REFERENCE_KINDS
-from langchain_gptoss.text.quantities.model import CalendarDate, Quantity
+from langchain_gptoss.text.quantities.model import CalendarDate, Quantity, create_amount
 from langchain_gptoss.text.quantities.rates import calculate_period
 from langchain_gptoss.text.quantities.units import (
     GENERAL_UNITS,
@@ -29,9 +30,21 @@ def has_same_quantities(claim: str, evidence: str) -> bool:
     """Return True if evidence states every quantity of a claim."""
     available = extract_quantities(evidence)
     return all(
-        quantity.is_implicit or any(is_same_quantity(quantity, other) for other in available)
+        quantity.is_implicit
+        or any(is_same_quantity(quantity, other) for other in available)
+        or _is_stated_in_parts(quantity, available)
         for quantity in extract_quantities(claim)
     )
+
+
+def _is_stated_in_parts(claim: Quantity, available: Sequence[Quantity]) -> bool:
+    """Return True if evidence has the amount and its rate apart: "each year she trains four apprentices"."""
+    if not claim.rate or "/" in claim.rate or claim.unit == "time":
+        return False
+    amount = claim.change(rate="", period=Fraction(1))
+    period = create_amount(0, 0, Fraction(1), unit="time", rate=claim.rate, period=claim.period)
+    has_period = any(other.unit == "time" and other.rate and is_same_quantity(period, other) for other in available)
+    return has_period and any(not other.rate and is_same_quantity(amount, other) for other in available)
 
 
 def is_same_quantity(claim: Quantity, evidence: Quantity) -> bool:
@@ -244,7 +257,7 @@ def _is_same_clock(claim: Quantity, one: Fraction | None, evidence: Quantity, ot
 
 
 def _is_same_amount(claim: Quantity, evidence: Quantity) -> bool:
-    if _is_interval_of(claim, evidence):
+    if _is_interval_of(claim, evidence) or _is_period_of(claim, evidence):
         return True
     if not _has_same_rate(claim, evidence) or not _has_same_qualifier(claim, evidence):
         return False
@@ -307,6 +320,12 @@ def _is_interval_of(claim: Quantity, evidence: Quantity) -> bool:
     ):
         return False
     return convert_to_base(claim.low, claim.unit) == calculate_period(evidence)
+
+
+def _is_period_of(claim: Quantity, evidence: Quantity) -> bool:
+    """Return True if a claim says "every year" of an amount per year."""
+    is_frequency = claim.unit == "time" and claim.low == 1 and claim.is_single and bool(claim.rate)
+    return is_frequency and evidence.unit != "time" and calculate_period(claim) == calculate_period(evidence)
 
 
 def _find_factor(claim: Quantity, evidence: Quantity) -> Fraction | None:

@@ -12,7 +12,7 @@ from langchain_gptoss.text.quantities.folding import FoldedSentence
 from langchain_gptoss.text.quantities.identifiers import REFERENCE_KINDS, find_identifiers, find_named_numbers
 from langchain_gptoss.text.quantities.model import Quantity
 from langchain_gptoss.text.quantities.ranges import combine_quantities
-from langchain_gptoss.text.quantities.rates import add_adjective_rates, add_rate, find_frequencies
+from langchain_gptoss.text.quantities.rates import add_adjective_rates, add_label_rate, add_rate, find_frequencies
 from langchain_gptoss.text.quantities.times import find_times
 from langchain_gptoss.text.quantities.units import FUNCTION
 
@@ -33,6 +33,7 @@ def extract_quantities(text: str) -> tuple[Quantity, ...]:
     if not found:
         return ()
     combined = [add_rate(sentence.text, quantity) for quantity in combine_quantities(sentence.text, found)]
+    combined = [add_label_rate(sentence.text, quantity) for quantity in combined]
     combined = _drop_consumed(combined)
     complete = [add_bound(sentence.text, quantity) for quantity in add_adjective_rates(sentence.text, combined)]
     return tuple(_restore_span(sentence, quantity) for quantity in complete)

@@ -229,6 +229,8 @@ def _is_reference(sentence: FoldedSentence, word: Word, match: re.Match[str]) ->
         return sentence.cased[word.start : word.end].isupper()
     if word.text in ("v", "p", "ch", "pp", "chap", "sect") and following == " ":
         return False
+    if word.text in _VERBS and not re.search(r"n°|no|num|[:#]", sentence.text[word.end : match.start("text")]):
+        return False
     if word.text in _WEAK_KEYWORDS and match["text"].isdigit():
         noun = _NOUN.match(after)
         is_counted = noun is not None and (is_plural(noun[1]) or find_unit(noun[1]) is not None)
@@ -239,6 +241,7 @@ def _is_reference(sentence: FoldedSentence, word: Word, match: re.Match[str]) ->
 _NOUN = re.compile(r" ([a-z]+)")
 _MEASURE = re.compile(r" ?(?:€|\$|£|%|euros?|days?|jours?|francs?|km|kg|m\b|h\b|ans?\b)")
 _STRONG_MEASURE = re.compile(r" ?(?:€|\$|£|%|‰|euros?\b|jours?\b|days?\b|personnes?\b|people\b|k€)")
+_VERBS = frozenset({"compte", "commande", "porte", "part", "local", "order", "forme"})  # "compte 23 élus"
 _WEAK_KEYWORDS = frozenset(
     "order commande account compte file ticket unit unite part partie code port type key porte".split()  # noqa: SIM905
 )

@@ -43,6 +43,7 @@ _NO_RATES = frozenset(
     cent mille ici se hasard ordre application decision arrete decret loi l' ce cette ces contre voiture bateau nature
     ordinateur t""".split()  # noqa: SIM905
 )
+_LABEL_RATE = re.compile(r"(?:\b(?:per|par)|/) ?(?P<unit>[a-z]+)\)? ?[:=] ?$")
 _FILLER = re.compile(
     r" (?:ttc|ht|net|nets|brut|bruts|gross|each|chacun|chacune|maximum|minimum|max|min|au plus|au moins"
     r"|au maximum|on average|en moyenne|d'eau|of water|d'alcool)(?= (?:per|par|a|an|/))"
@@ -136,6 +137,13 @@ def _read_rate(text: str, quantity: Quantity, match: re.Match[str]) -> str | Non
     return find_unit(word) or get_singular(word)
 
 
+def add_label_rate(text: str, quantity: Quantity) -> Quantity:
+    """Return an amount with the rate of its label: "Price per day: 22 €"."""
+    label = None if quantity.rate else _LABEL_RATE.search(text, max(0, quantity.start - 24), quantity.start)
+    unit = find_unit(label["unit"]) if label else None
+    return quantity.change(rate=unit) if unit and quantity.kind == "amount" else quantity
+
+
 def add_adjective_rates(text: str, quantities: list[Quantity]) -> list[Quantity]:
     """Return amounts of money with the rate of an adjective before them: "the monthly rent is 500 €".
 
@@ -146,7 +154,11 @@ def add_adjective_rates(text: str, quantities: list[Quantity]) -> list[Quantity]
         following = result[index + 1]
         between = text[quantity.end : following.start]
         is_adjective = quantity.unit == "time" and bool(_ADJECTIVE_WORD.fullmatch(text, quantity.start, quantity.end))
-        if (
+        is_frequency = quantity.unit == "time" and quantity.low == 1 and quantity.is_single and bool(quantity.rate)
+        if is_frequency and between in (" ", ", ") and following.kind == "amount" and not following.rate:
+            result[index + 1] = following.change(rate=quantity.rate, period=quantity.period)
+            result[index] = quantity.change(is_implicit=True)
+        elif (
             is_adjective
             and following.unit in (*MONEY, "%")
             and len(between.split()) <= 8

@@ -66,7 +66,7 @@ _H_FORM = re.compile(
     rf"| ?[a-z€]))?| ?h ?(?P<minute>{_MINUTES})(?:min|mn)?(?!\w)"
     rf"| heures?(?: (?P<minute3>{_MINUTES})(?![\d]|[.,]\d| ?(?:min|[a-z]{{4,}}|€))|(?P<demi> et demie))?(?!\w))" + _PART
 )
-_NAMED = re.compile(r"\b(?P<noon>noon|midday|midi)\b|\b(?P<midnight>midnight|minuit)\b")
+_NAMED = re.compile(r"\b(?:12(?::00)? )?(?:(?P<noon>noon|midday|midi)|(?P<midnight>midnight|minuit))\b")
 _HALF_PAST = re.compile(
     rf"\b(?P<what>half|quarter) (?P<past>past|to) (?P<hour>{_WORDS}|\d{{1,2}})(?!\w)(?: ?(?P<half>{_HALF_DAY}))?"
     + _PART

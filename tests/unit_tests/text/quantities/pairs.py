@@ -409,6 +409,21 @@ SAME = {
         Ils sont six. | Il y a 6 personnes.
         That is it. |
     """,
+    "parts that stand apart": """
+        Each tablet contains .75 mg. | The tablet contains 0.75 mg.
+        Children between 7 and 12 years of age can come. | The camp takes children aged 7 to 12.
+        Children under six years old travel free. | Children under six travel free.
+        It closes at 12 noon. | It closes at noon.
+        Le conseil compte 23 élus. | Le conseil compte vingt-trois élus.
+        Elle forme quatre apprentis chaque année. | Elle forme chaque année quatre apprentis.
+        Chaque année, elle forme quatre apprentis. | Elle forme quatre apprentis par an.
+        She trains four apprentices every year. | Every year, in spring, she trains four apprentices.
+        The pedalo has 4 seats. | Boat: Pedalo; Seats: 4; Price per day: 48 €
+        The pedalo costs 48 € per day. | Boat: Pedalo; Seats: 4; Price per day: 48 €
+        Le forfait est à 15 € par mois. | Forfait : Grand ; Prix mensuel : 15 €
+        It arrives no later than 14 days after the order. | It arrives at most 14 days after the order.
+        The larger of the two is red. | The larger one is red.
+    """,
     "sentences of documents": """
         The credit is limited to 500 euros. | The credit is capped at 500 €.
         The tolerance is ±5 mm. | The tolerance is +/- 5 mm.
@@ -862,6 +877,17 @@ DIFFERENT = {
         5 of 10 rooms are free. | 5 rooms are free.
         Il y a 5 chambres et 2 cuisines. | Il y a 5 chambres.
         Twelve people came on Monday. | Twelve people came.
+    """,
+    "parts that stand apart": """
+        Each tablet contains 75 mg. | The tablet contains .75 mg.
+        Children under six travel free. | Children over six travel free.
+        Children aged 7 to 12. | The camp takes children aged 7 to 14.
+        Elle forme quatre apprentis chaque mois. | Elle forme chaque année quatre apprentis.
+        The pedalo has 4 seats. | Boat: Pedalo; Seats: 3; Price per day: 48 €
+        The pedalo costs 48 € per week. | Boat: Pedalo; Seats: 4; Price per day: 48 €
+        Le forfait est à 15 € par an. | Forfait : Grand ; Prix mensuel : 15 €
+        It arrives no earlier than 14 days after the order. | It arrives no later than 14 days after the order.
+        Both arrive within the two weeks. | Both arrive within three weeks.
     """,
     "sentences of documents": """
         The credit is 500 euros. | The credit is limited to 500 euros.
