@@ -8,7 +8,13 @@ from fractions import Fraction
 
 from langchain_gptoss.text.quantities.folding import FoldedSentence, Word, split_words
 from langchain_gptoss.text.quantities.model import Quantity, create_amount
-from langchain_gptoss.text.quantities.number_words import COLLECTIVES, FIRST_WORDS, NumberPhrase, parse_number_words
+from langchain_gptoss.text.quantities.number_words import (
+    COLLECTIVES,
+    FIRST_WORDS,
+    NUMBER_WORDS,
+    NumberPhrase,
+    parse_number_words,
+)
 from langchain_gptoss.text.quantities.numerals import NUMERAL, parse_numeral
 from langchain_gptoss.text.quantities.units import (
     CURRENCY_CODE,
@@ -121,9 +127,11 @@ _ARTICLE_CONTEXT = re.compile(
     r"|over)[ ]$"
 )
 _ARTICLE_AND_TIME = re.compile(
-    r"(?<![\w-])(?<!half )(?<!quarter of )an? (?P<unit>hour|day|week|month|year|minute|second|decade"
+    r"(?<![\w-])(?<!half )(?<!quarter of )(?<!quarters of )(?<!third of )an? (?P<unit>hour|day"
+    r"|week|month|year|minute|second|decade"
     r"|century|fortnight)(?!\w|-)"
 )
+_FIRST_OF_TWO = re.compile(rf" (?:or|ou|to|a|and|et) (?:\d|(?:{'|'.join(sorted(NUMBER_WORDS))})\b)")
 _LEADING_POINT = re.compile(r"(?:^|[ (])\.$")  # ".75"
 _MAX_SYMBOL_CHARS = 3
 _PAIR = re.compile(r"\b(?:the|les|des|ces|these|those) $")  # "the larger of the two"
@@ -270,7 +278,10 @@ def _read_article(sentence: FoldedSentence, text: str, amount: Quantity) -> Quan
     complete = _complete(sentence, text, amount, is_fraction=False)
     if complete.unit == "second" and text[amount.start : amount.end] == "un":
         return None  # "un second passeport"
-    if not PHRASE.match(text, amount.end + 1) and len(text[amount.end : complete.end].split()) > 1:
+    if _FIRST_OF_TWO.match(text, amount.end):
+        return amount  # "one or two days"
+    words_after = [word for word in text[amount.end : complete.end].split() if word not in ("et", "and", "a", "half")]
+    if not PHRASE.match(text, amount.end + 1) and len([w for w in words_after if not w.startswith("demi")]) > 1:
         complete = amount  # "une deuxième année"
     word, before = text[amount.start : amount.end], text[max(0, amount.start - 12) : amount.start]
     is_emphatic = bool(re.match(r" (?:seule?|single|and only)\b", text[amount.end :])) or bool(

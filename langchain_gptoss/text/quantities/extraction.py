@@ -17,7 +17,7 @@ from langchain_gptoss.text.quantities.times import find_times
 from langchain_gptoss.text.quantities.units import FUNCTION
 
 _NO_NAMES = frozenset({*FUNCTION, *CAPITALIZED_WORDS, "the", "les", "le", "la", "noël", "noel"})
-_ADDRESSES = frozenset({"url", "email", "ip", "iban", "phone", "article", "section", "version", "norm"})
+_ADDRESSES = frozenset({"url", "email", "ip", "iban", "phone", "article", "section", "version", "norm", "siret"})
 _Finder = Callable[[FoldedSentence, str], Iterable[Quantity]]
 
 

@@ -36,7 +36,7 @@ _DES = re.compile(r"\bd[èÈ]s\b", re.IGNORECASE)  # "dès" (from) and "des" (ar
 
 _WORD = re.compile(r"[^\W\d_]+")
 # A line that begins with a small letter or a number continues the sentence; other lines are list items or sentences.
-_SPACES = re.compile(r" {2,}|(?<=[\w,(]) *\r?\n *(?=[a-zà-öø-ÿ€$£]|\d+(?![\d.)]| ?-))")
+_SPACES = re.compile(r"\*{2,}|_{2,}| {2,}|(?<=[\w,(]) *\r?\n *(?=[a-zà-öø-ÿ€$£]|\d+(?![\d.)]| ?-))")
 _DIGIT = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞]")
 
 
@@ -101,14 +101,15 @@ class FoldedSentence:
         return "".join(pieces)
 
     def _join_spaces(self) -> None:
-        """Replace runs of spaces, and line breaks within a sentence, by one space."""
+        """Replace runs of spaces, and line breaks within a sentence, by one space; remove marks of bold text."""
         pieces: list[str] = []
         offsets: list[int] = []
         old_offsets = self._offsets or range(len(self.cased))
         done = 0
         for match in _SPACES.finditer(self.cased):
-            pieces += (self.cased[done : match.start()], " ")
-            offsets += [*old_offsets[done : match.start()], old_offsets[match.start()]]
+            space = " " if match[0].isspace() else ""
+            pieces += (self.cased[done : match.start()], space)
+            offsets += [*old_offsets[done : match.start()], *([old_offsets[match.start()]] if space else [])]
             done = match.end()
         self.cased = "".join((*pieces, self.cased[done:]))
         self._offsets = [*offsets, *old_offsets[done:]]

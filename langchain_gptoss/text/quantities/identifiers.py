@@ -12,10 +12,11 @@ from langchain_gptoss.text.quantities.number_words import NUMBER_WORDS, parse_nu
 from langchain_gptoss.text.quantities.units import find_unit, is_plural
 
 _ADDRESS = re.compile(
-    r"(?P<url>(?:https?://|www\.)[^\s<>\"]+)|(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
+    r"(?P<url>(?:https?://|www\.)[^\s<>\"]+)|(?P<email>(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)"
     r"|(?P<ip>(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d+)?(?![\d.]*\d))"
 )
 _IBAN = re.compile(r"\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?\b")
+_SIRET = re.compile(r"\b(?:siret|siren)\b[ :n°]*(?P<text>\d{3} ?\d{3} ?\d{3}(?: ?\d{5})?)(?!\d)")
 _PHONE = re.compile(
     r"(?<![\w+])(?:(?:\+|00 ?)\d{1,3}[ .-]?(?:\(0\))?[ .-]?\d(?:[ .-]?\d){6,11}|0\d(?:[ .-]?\d{2}){4}"
     r"|0\d{2,4}[ -]\d{3,4}[ -]?\d{3,4}|\(?\d{3}\)?[ .-]\d{3}[.-]\d{4})(?![\w]|[.-]\d)"
@@ -100,7 +101,8 @@ _KEYWORDS = {
     for word in line.split()
 }
 _REFERENCE = (
-    r"(?:[a-z]{1,3}(?:\. ?|-)?|[lrda] )?\d+(?:[.,/-]\d+)*(?:[ -]?\d+(?:-\d+)*(?=-))?(?:[a-z](?![a-z]))?(?:-[a-z0-9]+)*"
+    r"(?:[a-z]{1,3}(?:\. ?|-)?|[lrda] )?\d+(?:[.,/-]\d+)*(?:[ -]?\d+(?:-\d+)*(?=-))?"
+    r"(?:[a-z](?![a-z])| (?:bis|ter|quater)\b)?(?:-[a-z0-9]+)*"
 )
 _AFTER_KEYWORD = re.compile(
     r"\.?(?: ?(?:no\.?|n°|number|numero|nr\.?|:))?[ ]?"
@@ -165,6 +167,8 @@ def _find_addresses(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     for match in _IBAN.finditer(text):
         if sum(map(str.isdigit, match[0])) >= 10:
             yield _create(match.start(), match.end(), match[0].replace(" ", ""), "iban")
+    for match in _SIRET.finditer(text):
+        yield _create(match.start(), match.end(), match["text"].replace(" ", ""), "siret")
     for match in _PHONE.finditer(text):
         digits = re.sub(r"\D", "", match[0].replace("(0)", ""))
         if match[0].startswith("+"):

@@ -60,11 +60,12 @@ _TIME = re.compile(
     rf"|(?P<hour2>\d{{1,2}}|{_WORDS})(?: ?(?P<half2>{_HALF_DAY})(?!\w)| ?o'clock|(?= (?:in the (?:morning"
     rf"|afternoon|evening)|at night)(?!\w))))" + _PART
 )
+_NO_MINUTES = r"(?!\w|[.,]\d| ?[%€]| (?:personnes|euros|jours|km|kg|m)\b)"  # what follows another number
 _H_FORM = re.compile(
-    rf"(?<![\w.,:/'$€£])(?<![^\dmh. ]-)(?P<hour>\d{{1,2}}"
-    rf"|(?:{_WORDS})(?= heures?))(?: ?h(?:rs?)?(?![\w])(?: ?(?P<minute2>{_MINUTES})(?![\d%]|[.,]\d"
-    rf"| ?[a-z€]))?| ?h ?(?P<minute>{_MINUTES})(?:min|mn)?(?!\w)"
-    rf"| heures?(?: (?P<minute3>{_MINUTES})(?![\d]|[.,]\d| ?(?:min|[a-z]{{4,}}|€))|(?P<demi> et demie))?(?!\w))" + _PART
+    rf"(?<![\w.,:/'$€£])(?<![^\dmh. ]-)(?P<hour>\d{{1,2}}|(?:{_WORDS})(?= heures?))"
+    rf"(?: ?h ?(?P<minute>{_MINUTES})(?: ?(?:min|mn|minutes?)\b)?{_NO_MINUTES}| ?h(?:rs?)?(?!\w)"
+    rf"| heures?(?: (?P<minute2>{_MINUTES})(?: ?(?:min|mn|minutes?)\b)?{_NO_MINUTES}|(?P<demi> et demie))?(?!\w))"
+    + _PART
 )
 _NAMED = re.compile(r"\b(?:12(?::00)? )?(?:(?P<noon>noon|midday|midi)|(?P<midnight>midnight|minuit))\b")
 _HALF_PAST = re.compile(
@@ -157,7 +158,7 @@ def _read_colon_time(match: re.Match[str]) -> Quantity | None:
 def _find_h_forms(_: FoldedSentence, text: str) -> Iterator[Quantity]:
     for match in _H_FORM.finditer(text):
         hour = _read_hour(match["hour"])
-        minute = int(match["minute"] or match["minute2"] or match["minute3"] or (30 if match["demi"] else 0))
+        minute = int(match["minute"] or match["minute2"] or (30 if match["demi"] else 0))
         half = "pm" if match["evening"] else "am" if match["morning"] else ""
         before, start, end = text[max(0, match.start() - 20) : match.start()], match.start(), match.end()
         is_time = bool(half or _TIME_CONTEXT.search(before) or _TIME_AFTER.match(text, end))

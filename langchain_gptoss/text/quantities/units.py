@@ -319,7 +319,7 @@ FUNCTION = (
     below under over above against because also only just ago later earlier old then et ou est sont a ont fut etait
     sera seront doit doivent coute coutent dure durent avant apres pendant jusque jusqu selon contre chaque tous
     toutes inclus incluses chacun chacune environ minimum maximum min max or and net brut ht ttc hors moins plus
-    via x out upon both either neither all any some across among through throughout""".split()  # noqa: SIM905
+    via x out due upon both either neither all any some across among through throughout""".split()  # noqa: SIM905
     )
 )
 """Words that end the noun after a number."""

@@ -552,6 +552,76 @@ SAME = {
         20 à 25 personnes. | Entre 20 et 25 personnes.
         jusqu'à 25 personnes | 25 personnes au maximum
     """,
+    "short answers and notices": """
+        It aired from September 17, 1972 to February 28, 1983. | It aired from **September 17, 1972** to **February 28, 1983**.
+        The fee is **20 euros**. | The fee is 20 €.
+        He died at age 57. | He died at 57 years.
+        La TVA est de 20 %. | Le taux de TVA est de 20 %.
+        Le délai est de 2 mois à compter de la notification. | Un délai de deux mois à compter de la notification.
+        The deadline is 15 January. | The deadline is January 15th.
+        Le seuil est fixé à 85 800 euros. | Le seuil est de 85 800 €.
+        The deposit is one month's rent. | The deposit is 1 month's rent.
+        Deux mois de loyer. | 2 mois de loyer
+        The pool is 25 m long. | The pool is 25 metres long.
+        La prime est de 1 000 € bruts. | La prime est de 1000 euros brut.
+        The speed is 5.5 Gbit/s. | The speed is 5.5 Gb/s.
+        80 dB(A) | 80 dB(A)
+        Un préavis de huit jours. | Un préavis de 8 jours.
+        between one and three months | 1 to 3 months
+        entre un et trois mois | de 1 à 3 mois
+        one or two days | 1 or 2 days
+        un ou deux jours | 1 ou 2 jours
+        at 7:30 in the evening | at 19:30
+        à 7 h 30 du matin | at 7:30 am
+        at 12 pm | at noon
+        at 12 am | at midnight
+        00:30 | 12:30 am
+        L'école ferme à 16 h 30. | School ends at 4:30 pm.
+        The lesson lasts 45 min. | The lesson lasts three quarters of an hour.
+        Trois quarts d'heure. | 45 minutes
+        1 h 15 min | 75 minutes
+        2 h 30 min de route | Two and a half hours' drive
+        Le 11/11/1918 | On 11 November 1918
+        spring 2024 | in spring 2024
+        fin mai 2024 | at the end of May 2024
+        week 12 | week 12
+        4th quarter 2023 | Q4 2023
+        au 2e trimestre 2023 | in the second quarter of 2023
+        44 av. J.-C. | 44 av. J.-C.
+        the 18th and 19th centuries | the 18th and 19th centuries
+        over 2 million | more than 2,000,000
+        €1.2m | 1.2 million euros
+        1,2 Md€ | 1,2 milliard d'euros
+        3,5 tonnes | 3500 kg
+        PTAC inférieur à 3,5 t | PTAC de moins de 3,5 tonnes
+        pH 7.4 | a pH of 7.4
+        a 5-year-old child | a child of 5 years
+        a 10-page document | a document of 10 pages
+        un studio de 20 m² à 450 €/mois | 450 € par mois pour un studio de 20 m²
+        Le ticket coûte 1,90 €. | Ticket : 1,90 € (plein tarif)
+        0 800 123 456 | 0 800 123 456
+        N° SIRET : 123 456 789 00012 | SIRET 12345678900012
+        art. L.145-1 | article L 145-1
+        Articles 12 and 13 | Articles 12 and 13
+        alinéa 2 | alinéa 2
+        Loi n° 89-462 | la loi n°89-462 du 6 juillet 1989
+        zone 3 | Zone 3
+        grade B2 | level: grade B2
+        le niveau B2 | niveau B2 requis
+        -5 % | a decrease: −5 %
+        temperatures down to -15 °C | temperatures down to minus 15 °C
+        below -15 °C | under −15 °C
+        not more than three times a week | at most three times per week
+        au plus trois fois par semaine | pas plus de trois fois par semaine
+        up to twice a year | at most twice a year
+        une fois tous les cinq ans | every five years
+        tous les 5 ans | once every five years
+        12 months' warranty | a warranty of one year
+        demi-tarif | à demi-tarif
+        3/4 de tasse | trois quarts de tasse
+        1,5 fois le salaire | une fois et demie le salaire
+        deux fois plus | deux fois plus
+    """,
 }
 
 DIFFERENT = {
@@ -975,6 +1045,38 @@ DIFFERENT = {
         It costs 2000 euros. | In 2000 it was free.
         20 personnes. | De 20 à 25 personnes.
         25 personnes. | De 20 à 25 personnes.
+    """,
+    "short answers and notices": """
+        Le délai est de 2 mois. | Le délai est de 2 semaines.
+        The deadline is 15 January. | The deadline is 15 February.
+        Le seuil est fixé à 85 800 euros. | Le seuil est de 58 800 €.
+        The deposit is one month's rent. | The deposit is two months' rent.
+        The pool is 25 m long. | The pool is 25 yards long.
+        80 dB | 70 dB
+        entre un et trois mois | entre deux et trois mois
+        trois jours | deux ou trois jours
+        à 7 h 30 du matin | at 7:30 pm
+        at 12 am | at noon
+        Le 11/11/1918 | On 11 November 1919
+        spring 2024 | in spring 2023
+        au 2e trimestre 2023 | in the third quarter of 2023
+        en 44 av. J.-C. | en 44 apr. J.-C.
+        over 2 million | 2 million
+        €1.2m | 1.2 billion euros
+        PTAC inférieur à 3,5 t | PTAC supérieur à 3,5 t
+        pH 7.4 | a pH of 7.8
+        un studio de 20 m² à 450 €/mois | 540 € par mois pour un studio de 20 m²
+        0 800 123 456 | 0 800 123 465
+        N° SIRET : 123 456 789 00012 | SIRET 12345678900021
+        Article 13 bis | Article 13 ter
+        Loi n° 89-462 | la loi n°89-426 du 6 juillet 1989
+        zone 3 | zones 1 and 2
+        niveau B2 | niveau B1
+        5 % | −5 %
+        below -15 °C | below 15 °C
+        at least three times a week | at most three times per week
+        tous les 5 ans | five times a year
+        trois fois plus | deux fois plus
     """,
 }
 

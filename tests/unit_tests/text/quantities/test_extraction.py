@@ -91,3 +91,9 @@ def test_any_text_has_quantities_with_valid_spans_that_agree_with_themselves(tex
         ends.append(quantity.end)
     assert [quantity.start for quantity in quantities] == sorted(quantity.start for quantity in quantities)
     assert has_same_quantities(text, text)
+
+
+@pytest.mark.parametrize("piece", ["1.", "a.", "1 ", "5 € ", "vingt et un ", "maximum a ", "A1-", "FR76 ", "\n", "("])
+def test_long_repetitions_are_read(piece):
+    text = piece * (2000 // len(piece))
+    assert all(0 <= quantity.start < quantity.end <= len(text) for quantity in extract_quantities(text))
