@@ -1,12 +1,13 @@
 """Reader of PowerPoint presentations, as Markdown: what the slides show, and the speaker's notes."""
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from langchain_gptoss._optional import require
 from langchain_gptoss.ingest.readers.base import PAGE_BREAK, ExtractedText
-from langchain_gptoss.ingest.readers.notation import format_subscript, format_superscript
+from langchain_gptoss.ingest.readers.notation import format_subscript, format_superscript, separate_columns
 from langchain_gptoss.ingest.readers.tables.detection import create_table
 from langchain_gptoss.ingest.readers.tables.grid import Cell, Grid, create_grid
 from langchain_gptoss.ingest.readers.tables.table import format_as_pipes
@@ -14,6 +15,7 @@ from langchain_gptoss.ingest.readers.zip_files import explain_errors
 from langchain_gptoss.ingest.structure import find_first_heading
 
 _MAIN = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_SPACES = re.compile(r"[ \n\r\f\v]+")
 _SLIDE_NUMBER = "sldNum"
 _FRAME_PLACEHOLDERS = ("ftr", "dt", "hdr")  # footer, date and header, which stand on every slide
 
@@ -119,7 +121,7 @@ def _read_paragraph(paragraph: Any) -> str:
             text += format_superscript(content, text, _get_text_after(child))
         else:
             text += content
-    return " ".join(text.split())
+    return separate_columns(_SPACES.sub(" ", text)).strip()
 
 
 def _get_text_after(run: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from langchain_gptoss.ingest.readers.html.visibility import remove_element
@@ -44,6 +44,7 @@ _CONSENT = re.compile(
     re.IGNORECASE,
 )
 _MAX_BANNER_CHARS = 1500
+_MAX_MENU_CHARS = 20_000
 _MAX_CONTROL_CHARS = 45
 _MAX_MENU_LINK_CHARS = 45
 _MIN_MENU_LINKS = 3
@@ -84,26 +85,45 @@ def _get_text(element: Any) -> str:
     return " ".join(element.text_content().split())
 
 
+def _get_short_text(element: Any, limit: int) -> str | None:
+    """Return the text of an element, None if it is longer than a limit; a long text is not read to its end."""
+    parts: list[str] = []
+    length = 0
+    for text in element.itertext():
+        words = text[: 4 * limit].split()
+        parts += words
+        length += sum(map(len, words)) + len(words)
+        if length > limit:
+            return None
+    return " ".join(parts)
+
+
 def _is_menu_link(link: Any) -> bool:
     return not _CONTACT_OR_FILE.match(link.get("href") or "") and len(_get_text(link)) <= _MAX_MENU_LINK_CHARS
 
 
 def _measure_links(element: Any) -> tuple[int, float, str]:
     """Return the number of menu links in an element, their share of its text, and the rest of its text."""
-    links = [link for link in element.iter("a") if _is_menu_link(link)]
-    text = _get_text(element)
-    rest = text
-    length = 0
-    for link in links:
-        link_text = _get_text(link)
-        length += len(link_text)
-        rest = rest.replace(link_text, " ", 1)
-    return len(links), length / max(len(text), 1), rest
+    links = {link for link in element.iter("a") if _is_menu_link(link)}
+    rest = " ".join(" ".join(_iterate_texts(element, links)).split())
+    length = sum(len(_get_text(link)) for link in links)
+    return len(links), length / max(length + len(rest), 1), rest
+
+
+def _iterate_texts(element: Any, left_out: Set[Any]) -> Iterator[str]:
+    """Yield the texts of an element, without those of some elements in it."""
+    if element not in left_out:
+        yield element.text or ""
+        for child in element:
+            yield from _iterate_texts(child, left_out)
+            yield child.tail or ""
 
 
 def _is_named_menu(element: Any) -> bool:
     names = f"{element.get('class') or ''} {element.get('id') or ''} {element.get('aria-label') or ''}"
-    if not _MENU_NAME.search(names) or any(True for _ in element.iter("main", "article", "h1")):
+    if not _MENU_NAME.search(names) or _get_short_text(element, _MAX_MENU_CHARS) is None:
+        return False
+    if any(True for _ in element.iter("main", "article", "h1")):
         return False
     count, share, rest = _measure_links(element)
     is_path = bool(_PATH_NAME.search(names)) and len(rest) <= _MAX_PATH_CHARS
@@ -114,7 +134,7 @@ def _is_empty_frame(element: Any) -> bool:
     """Return True for the header or footer of a page that has nothing but links and a copyright notice."""
     if not _is_frame(element) or any(ancestor.tag in _CONTENT_TAGS for ancestor in element.iterancestors()):
         return False
-    if any(True for _ in element.iter(*_CONTENT_TAGS, "h1")):
+    if _get_short_text(element, _MAX_MENU_CHARS) is None or any(True for _ in element.iter(*_CONTENT_TAGS, "h1")):
         return False
     _, share, rest = _measure_links(element)
     words = _WORD.findall(_COPYRIGHT.sub(" ", rest))
@@ -140,12 +160,12 @@ def _remove_consent_banners(body: Any) -> None:
         for ancestor in control.iterancestors():
             if ancestor is body or ancestor.tag in ("body", "html", *_CONTENT_TAGS):
                 break
-            text = _get_text(ancestor)
-            if len(text) > _MAX_BANNER_CHARS or any(True for _ in ancestor.iter("h1", *_CONTENT_TAGS)):
+            text = _get_short_text(ancestor, _MAX_BANNER_CHARS)
+            if text is None or any(True for _ in ancestor.iter("h1", *_CONTENT_TAGS)):
                 break
             if _COOKIE_NOTICE.search(text):
                 # A wrapper with the same text belongs to the banner.
-                if banner is None or text == _get_text(banner):
+                if banner is None or text == _get_short_text(banner, _MAX_BANNER_CHARS):
                     banner = ancestor
                 else:
                     break
@@ -166,8 +186,10 @@ def _remove_link_bars(body: Any) -> None:
     content = [order[element] for element in order if isinstance(element.tag, str) and _has_content(element)]
     if not content:
         return
+    first = next(element for element, number in order.items() if number == content[0])
+    around = set(first.iterancestors())
     for element in list(order):
-        if element.tag not in _CONTAINERS or not _is_attached(element, body):
+        if element.tag not in _CONTAINERS or element in around or not _is_attached(element, body):
             continue
         if content[0] <= order[element] <= content[-1] or _is_introduced(element):
             continue
@@ -208,7 +230,7 @@ def _remove_repetitions(body: Any) -> None:
     for element in list(body.iter("header", "footer", "div", "p")):
         if not _is_frame(element) or not _is_attached(element, body):
             continue
-        key = re.sub(r"\d+", "", _get_text(element)).lower()
+        key = re.sub(r"\d+", "", _get_short_text(element, _MAX_BANNER_CHARS) or "").lower()
         if key in seen:
             remove_element(element)
         elif key:

@@ -18,7 +18,7 @@ _DECLARATION_BYTES = 4096  # browsers look at 1,024 bytes, but saved pages often
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _IS_XHTML = re.compile(r"\s*<\?xml\b|<html\b[^>]*\bxmlns\s*=", re.IGNORECASE)
 _XHTML_CHARS = 2000
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_CDATA_START, _CDATA_END = "<![CDATA[", "]]>"
 _EMPTY_ELEMENT = re.compile(r"<([a-zA-Z][\w:-]*)((?:\s[^<>]*?)?)/>")
 _VOID_ELEMENTS = {
     *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr")
@@ -119,7 +119,17 @@ def _separate_definitions(page: Any) -> None:
 def _expand_xhtml(text: str) -> str:
     """Write XHTML as HTML: `<title/>` would otherwise begin a title that ends nowhere."""
     text = _XML_DECLARATION.sub("", text, count=1)
-    text = _CDATA.sub(lambda match: match[1].replace("&", "&amp;").replace("<", "&lt;"), text)
+    text = _escape_character_data(text)
     return _EMPTY_ELEMENT.sub(
         lambda match: match[0] if match[1].lower() in _VOID_ELEMENTS else f"<{match[1]}{match[2]}></{match[1]}>", text
     )
+
+
+def _escape_character_data(text: str) -> str:
+    """Replace CDATA sections by their text; a regular expression takes quadratic time on sections without an end."""
+    parts = text.split(_CDATA_START)
+    for number, part in enumerate(parts[1:], 1):
+        content, end, rest = part.partition(_CDATA_END)
+        escaped = content.replace("&", "&amp;").replace("<", "&lt;")
+        parts[number] = escaped + rest if end else _CDATA_START + part
+    return "".join(parts)

@@ -37,6 +37,7 @@ _FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|svg|webp|bmp|avif)", re.IGNORECA
 _LOCAL_MARK = re.compile(r"[↩↑^⏎⤴¶#§🔗\ufe0e\ufe0f\s]+")  # back to a note's reference, or the address of a heading
 _NOTE_REFERENCE = re.compile(r"noteref|footnote-ref|endnote-ref|reference\b", re.IGNORECASE)
 _NOTE_TEXT = re.compile(r"[(\[]?(?:\d{1,3}|[a-z]|[ivx]{1,5}|[*†‡§]+|note \d+)[)\]]?", re.IGNORECASE)
+_BACKTICKS = re.compile(r"`+")
 _CONTEXT_CHARS = 60
 _MAX_JOINED_CHARS = 120  # shorter definitions of one term stand in one line, so that each stands beside its term
 
@@ -224,9 +225,7 @@ def _render_code(element: Any, flow: _Flow) -> None:
     for line_break in element.iter("br"):
         line_break.tail = "\n" + (line_break.tail or "")
     code = element.text_content().strip("\n").rstrip()
-    fence = "```"
-    while fence in code:
-        fence += "`"
+    fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(code)), default=0))
     flow.add(Block(text=f"{fence}\n{code}\n{fence}" if code.strip() else ""))
 
 

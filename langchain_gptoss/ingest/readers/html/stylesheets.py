@@ -19,6 +19,7 @@ _DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;]+)")
 _COMPOUND = re.compile(r"(?P<tag>\*|[a-zA-Z][\w-]*)?(?P<rest>(?:[.#][\w-]+|\[[\w-]+(?:=[\"']?[\w-]+[\"']?)?\])*)")
 _PART = re.compile(r"([.#])([\w-]+)|\[([\w-]+)(?:=[\"']?([\w-]+)[\"']?)?\]")
 _NO_SCRIPT = re.compile(r"\bno-?js\b", re.IGNORECASE)  # such rules hold until the page's script has run
+_MAX_RULES_PER_KEY = 200  # for one class, id or tag; each is compared with every such element
 _MAX_STYLE_CHARS = 5_000_000
 
 
@@ -83,7 +84,9 @@ class Stylesheet:
                 for part in selector.split(",") if values else ():
                     number += 1
                     if rule := _parse_rule(part, values, number):
-                        self._rules.setdefault(_get_key(rule.compounds[-1]), []).append(rule)
+                        rules = self._rules.setdefault(_get_key(rule.compounds[-1]), [])
+                        if len(rules) < _MAX_RULES_PER_KEY:
+                            rules.append(rule)
 
     def compute(self, element: Any) -> dict[str, str]:
         """Return the properties that decide what an element shows, in lower case."""

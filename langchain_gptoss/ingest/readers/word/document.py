@@ -18,6 +18,7 @@ from langchain_gptoss.ingest.readers.markdown_blocks import (
     join_blocks,
     join_in_line,
 )
+from langchain_gptoss.ingest.readers.notation import separate_columns
 from langchain_gptoss.ingest.readers.word.inline import (
     PAGE_NUMBER,
     FieldStack,
@@ -249,5 +250,5 @@ def _clean_text(text: str) -> str:
     """Return a paragraph without page numbers, blank lines, and white space that is not shown."""
     if PAGE_NUMBER in text:
         text = _PAGE_WORDS.sub(" ", text)
-    lines = (_SPACES.sub(" ", line).strip(" \t") for line in text.split("\n"))
+    lines = (separate_columns(_SPACES.sub(" ", line)).strip(" \t") for line in text.split("\n"))
     return "\n".join(line for line in lines if line.strip())

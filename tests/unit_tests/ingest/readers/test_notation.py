@@ -2,7 +2,13 @@
 
 import pytest
 
-from langchain_gptoss.ingest.readers.notation import format_note_mark, format_subscript, format_superscript
+from langchain_gptoss.ingest.readers.notation import (
+    format_note_mark,
+    format_subscript,
+    format_superscript,
+    separate_columns,
+)
+from langchain_gptoss.text.quantities import extract_quantities
 
 
 @pytest.mark.parametrize(
@@ -74,3 +80,15 @@ def test_a_subscript_never_becomes_the_next_digit(before, subscript, text):
 )
 def test_a_note_mark_stands_in_brackets(before, mark, text):
     assert before + format_note_mark(mark, before) == text
+
+
+def test_figures_of_two_columns_are_two_numbers():
+    text = separate_columns("Adult\t1\t200 €")
+    assert text == "Adult\t1 \t200 €"
+    assert [text[quantity.start : quantity.end] for quantity in extract_quantities(text)] == ["1", "200 €"]
+
+
+@pytest.mark.parametrize(("base", "power", "value"), [("10", "4", 10_000), ("2 m", "3", 2), ("10", "-2", 0.01)])
+def test_powers_have_their_value(base, power, value):
+    (quantity,) = extract_quantities(f"It holds {base}{format_superscript(power, base)}.")
+    assert quantity.low == pytest.approx(value)

@@ -77,6 +77,12 @@ def test_empty_elements_of_xhtml_do_not_swallow_the_page():
     assert convert_html_to_markdown(page) == "one\ntwo\n\na < b & c"
 
 
+def test_character_data_without_an_end_and_in_pieces():
+    page = '<?xml version="1.0"?><p><![CDATA[a]]> <![CDATA[<b>]]></p><p>c</p>'
+    assert convert_html_to_markdown(page) == "a <b>\n\nc"
+    assert convert_html_to_markdown('<?xml version="1.0"?><p>a</p><![CDATA[b') == "a"
+
+
 def test_messages_and_books_keep_what_would_be_a_menu_on_a_page():
     links = "<div><a href=1>One</a> <a href=2>Two</a> <a href=3>Three</a></div>"
     page = f"{links}<p>A sentence that is long enough to be the content of this page.</p><nav>gone</nav>"

@@ -68,6 +68,10 @@ def test_text_of_elements(html, text):
     assert read_page(html) == text
 
 
+def test_code_with_fences_has_a_longer_fence():
+    assert read_page("<pre>a\n````\nb</pre>") == "`````\na\n````\nb\n`````"
+
+
 def test_deep_lists_are_rendered_in_linear_time():
     depth = 60
     text = read_page("<ul><li>x" * depth)
