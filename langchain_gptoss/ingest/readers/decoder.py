@@ -27,7 +27,7 @@ _REPLACE_INVALID = "langchain_gptoss.windows-1252"  # an error handler of `decod
 # Single-byte encodings in which valid UTF-8 with accents is never meant. Two-byte ones can look like UTF-8 by chance.
 _SINGLE_BYTE = re.compile(r"cp125\d|iso8859-\d+|mac-\w+|koi8-\w|cp(?:437|8\d\d)")
 _ESCAPE_SEQUENCES = ((b"\x1b$B", "iso2022_jp_ext"), (b"\x1b$@", "iso2022_jp_ext"), (b"\x1b$)C", "iso2022_kr"))
-_C1_CONTROLS = re.compile(r"[\x80-\x9f]")
+_C1_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")  # in UTF-8
 _UNASSIGNED = re.compile(r"[\x80-\x9f\ue000-\uf8ff]")  # C1 controls and private use, which no text has
 # windows-1252 for the control characters C1; the five bytes without a meaning stay.
 _WINDOWS_CHARACTERS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
@@ -139,8 +139,8 @@ def _decode_utf8(data: bytes, codec: str, declared: str) -> DecodedText | None:
     warnings = []
     if codec and codec != "utf-8":
         warnings.append(f"it declares the encoding {declared} and is UTF-8")
-    controls = set(_C1_CONTROLS.findall(text))
-    if controls - {"\x85"}:  # alone it is a line break of mainframes
+    controls = set(_C1_CONTROLS.findall(data))
+    if controls - {b"\xc2\x85"}:  # alone it is a line break of mainframes
         text = text.translate(_WINDOWS_CHARACTERS)
         warnings.append("its control characters are read as the characters of windows-1252 with the same numbers")
     return DecodedText(text=text, encoding="utf-8", warnings=tuple(warnings))
