@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from langchain_gptoss.text.function_words import FUNCTION_WORDS
-from langchain_gptoss.text.normalization import fold_accents
+from langchain_gptoss.text.normalization import fold_for_search
 
 DETECTED_LANGUAGES = ("en", "fr")
 """Languages that are detected with special care and have their own texts in a chatbot."""
@@ -21,16 +21,21 @@ _FRENCH_LETTERS = re.compile("[àâæçèéêëîïôœùûÿ]", re.IGNORECASE)
 _FOREIGN_LETTERS = re.compile("[äöüßåøñãõáíóúąćęłńśźżčďěňřšťůžőűășțğş¿¡]", re.IGNORECASE)
 # Endings that one of the two languages has often and the other hardly ever.
 _ENGLISH_ENDINGS = re.compile(r"(?:ing|ness|ship|ght|th|wn|ly|ck)$")
-_FRENCH_ENDINGS = re.compile(r"(?:eurs?|euses?|aux|eaux|oirs?|aires?|iques?|ements?|er|ez|ois|ais|ites?)$")
+_FRENCH_ENDINGS = re.compile(r"(?:eurs?|euses?|aux|eaux|aires?|iques?|ez|ois)$")
 _SAMPLE_CHARS = 2000  # characters of a document that decide its language
 _FOREIGN_LEAD = 2  # function words by which another language must lead; one more may be a name in a question
 # Minimum share of function words. They are a third of English and French prose; a tenth is a table with some prose in
 # it. Related languages, such as Slovak beside Czech, share many function words, so other languages need more.
 _MIN_SHARE, _MIN_SHARE_FOREIGN = 0.1, 0.2
 _MIN_LEAD = 1.2  # times the function words of the second language
-_SHORT_TEXT_WORDS, _MIN_DISTINCT = 20, 3  # a text of so many words needs so many distinct function words
+_MIN_DISTINCT = 3  # distinct function words
+_BEFORE_NAME = re.compile(r"[^\W\d_]+\s+(?=[A-ZÀ-ÖØ-Þ])")  # "de la" in "Marie de la Tour" is part of the name
+# A text of fewer words is a title or a cell, and needs a larger share of function words.
+_SHORT_TEXT_WORDS, _MIN_SHARE_SHORT = 20, 0.25
+# Function words of another language that the first one has not, as a share of those that only the first one has. More
+# than this is a text in two languages.
+_MAX_MIXTURE = 0.4
 _FIRST_NON_LATIN = "\u0250"
-_UNDECOMPOSED = str.maketrans("øłđıð", "oldid")  # Unicode does not separate these into a letter and an accent
 
 
 def detect_language(text: str) -> str | None:
@@ -68,7 +73,8 @@ def choose_language(text: str) -> str:
 def identify_language(text: str) -> str | None:
     """Return the language of a document as an ISO 639-1 code, or None if it is not certain.
 
-    Enough of the words must be function words of one language, clearly more than of any other. If the beginning does
+    Enough of the words must be function words of one language, clearly more than of any other: a title, a table, a list
+    of names or a text in two languages has no certain language. If the beginning does
     not decide, as with a table of contents, the middle is read.
 
     Args:
@@ -88,17 +94,26 @@ def _identify_sample(text: str) -> str | None:
     words = _split_words(text)
     counts = _count_function_words(words)
     first, second = sorted(counts, key=counts.__getitem__, reverse=True)[:2]
-    is_detected = first in DETECTED_LANGUAGES
-    required = len(words) * (_MIN_SHARE if is_detected else _MIN_SHARE_FOREIGN)
+    min_share = _MIN_SHARE if first in DETECTED_LANGUAGES else _MIN_SHARE_FOREIGN
+    required = len(words) * (max(min_share, _MIN_SHARE_SHORT) if len(words) < _SHORT_TEXT_WORDS else min_share)
     if counts[first] < max(1, required, counts[second] * _MIN_LEAD) or counts[first] == counts[second]:
         return None
-    distinct = len(FUNCTION_WORDS[first].intersection(words))
-    is_enough = distinct >= _MIN_DISTINCT or (is_detected and len(words) < _SHORT_TEXT_WORDS)
-    return first if is_enough else None
+    decisive = _split_words(_BEFORE_NAME.sub(" ", text)) if len(words) < _SHORT_TEXT_WORDS else words
+    if len(FUNCTION_WORDS[first].intersection(decisive)) < _MIN_DISTINCT:
+        return None
+    return None if any(_is_mixed(words, first, other) for other in (second, *DETECTED_LANGUAGES)) else first
+
+
+def _is_mixed(words: list[str], first: str, other: str) -> bool:
+    """Return True if a text has many words that are function words of the other language only."""
+    if other == first:
+        return False
+    only_first, only_other = (FUNCTION_WORDS[a] - FUNCTION_WORDS[b] for a, b in ((first, other), (other, first)))
+    return sum(word in only_other for word in words) > _MAX_MIXTURE * sum(word in only_first for word in words)
 
 
 def _split_words(text: str) -> list[str]:
-    return _WORD.findall(fold_accents(text.lower()).translate(_UNDECOMPOSED))
+    return _WORD.findall(fold_for_search(text))
 
 
 def _count_function_words(words: list[str]) -> dict[str, int]:

@@ -18,6 +18,10 @@ from langchain_gptoss.errors import InvalidInputError
 Filter = Mapping[str, Any] | Callable[[Mapping[str, Any]], bool]
 """Conditions on the metadata, or a function that takes the metadata and returns True for documents to keep."""
 
+LANGUAGE = "language"
+"""The field with a document's language, which is missing where it is in doubt."""
+UNKNOWN_LANGUAGES = frozenset({None, "", "und"})
+"""Values that say that the language is unknown; "und" is the code of ISO 639-2."""
 MISSING = object()
 """The value of a field that a document does not have."""
 ORDERINGS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -118,9 +122,30 @@ def list_fields(node: Node) -> Iterator[str]:
 def parse_filter(filter: Mapping[str, Any]) -> Node:
     """Return the tree of a filter.
 
+    A condition on the field "language" keeps the documents whose language is unknown: it is missing where it is in
+    doubt, and a document must not be lost for that.
+
     Raises:
         InvalidInputError: An operator is unknown, is in the wrong place, or has an operand of the wrong type.
     """
+    return _keep_unknown_language(_parse(filter))
+
+
+def _keep_unknown_language(node: Node, *, is_negated: bool = False) -> Node:
+    match node:
+        case Condition(field=field, operator=name) if field == LANGUAGE and name != "$exists":
+            if is_negated:
+                return And((node, Condition(LANGUAGE, "$nin", UNKNOWN_LANGUAGES)))
+            return Or((node, Condition(LANGUAGE, "$exists", False), Condition(LANGUAGE, "$in", UNKNOWN_LANGUAGES)))
+        case Condition():
+            return node
+        case Not():
+            return Not(_keep_unknown_language(node.part, is_negated=not is_negated))
+        case And() | Or():
+            return type(node)(tuple(_keep_unknown_language(part, is_negated=is_negated) for part in node.parts))
+
+
+def _parse(filter: Mapping[str, Any]) -> Node:
     parts: list[Node] = []
     for name, operand in filter.items():
         if not isinstance(name, str):
@@ -146,7 +171,7 @@ def _parse_group(name: str, operand: Any) -> Node:
 def _parse_subfilter(name: str, operand: Any) -> Node:
     if not isinstance(operand, Mapping):
         raise InvalidInputError(f"{name} takes filters such as {{'lang': 'fr'}}, and its operand is {operand!r}.")
-    return parse_filter(operand)
+    return _parse(operand)
 
 
 def _parse_field(field: str, operand: Any) -> Node:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from langchain_gptoss.chatbot.grounding.calibration import load_calibration, weigh_word
 from langchain_gptoss.chatbot.grounding.passages import Passage, QuestionTerms, collect_spans
-from langchain_gptoss.text.language import choose_language
+from langchain_gptoss.text.language import detect_language, identify_language
 from langchain_gptoss.text.names import extract_names
 from langchain_gptoss.text.words import build_lexicon, extract_words_with_spelling
 
@@ -69,7 +69,8 @@ def _calculate_confidence(
     if all(passage.relevance is None for passage in passages):
         return calculate_probability(coefficients["unscored"], signals)
     confidence = calculate_probability(coefficients["scored"], signals)
-    if (language or choose_language(question)) != choose_language(passages[0].text):
+    question_language, passage_language = language or detect_language(question), identify_language(passages[0].text)
+    if question_language and passage_language and question_language != passage_language:
         # Words of different languages cannot match, so the retriever's scores decide.
         confidence = max(confidence, calculate_probability(coefficients["translated"], signals))
     return confidence

@@ -235,11 +235,17 @@ class BM25Index:
     def load(cls, folder: str | Path) -> Self:
         """Return a saved index.
 
+        The documents of an index that an earlier version saved are analysed again, because this version may split their
+        words differently; saving the index makes later loads fast again.
+
         Raises:
             IndexStoreError: There is no index, it is damaged, or a newer version wrote it.
         """
         saved = read_index(Path(folder).resolve())
         index = cls(saved.language, k1=saved.postings.k1, b=saved.postings.b)
+        if not saved.has_current_terms:
+            index.add(saved.documents)
+            return index
         index._postings = saved.postings
         index._documents = list(saved.documents)
         index._terms = {term: number for number, term in enumerate(saved.terms)}

@@ -26,7 +26,9 @@ from langchain_gptoss.retrievers.bm25.postings import Postings, Segment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 1
+# Raised whenever the analysis of texts changes: the terms of a query must be those of the index.
+FORMAT = 2
+_READABLE_FORMATS = (1, FORMAT)
 ARCHIVE = "bm25.zip"
 _MANIFEST, _DOCUMENTS, _TERMS, _LENGTHS = "manifest.json", "documents.jsonl", "terms.json", "lengths.npy"
 _SEGMENT_ARRAYS = ("terms", "starts", "rows", "counts")
@@ -42,12 +44,14 @@ class SavedIndex:
         documents: By row; each has an id.
         terms: By term id.
         postings: One segment at most, without removed rows.
+        has_current_terms: False if an earlier version made the terms, which queries of this version do not match.
     """
 
     language: str | None
     documents: list[Document]
     terms: list[str]
     postings: Postings
+    has_current_terms: bool = True
 
 
 def write_index(folder: Path, saved: SavedIndex) -> None:
@@ -146,7 +150,7 @@ def read_index(folder: Path) -> SavedIndex:
 def _check_format(folder: Path, manifest: Any) -> None:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
         raise ValueError(f"{_MANIFEST} is not a manifest")
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in _READABLE_FORMATS:
         raise IndexStoreError(
             f"The index in {folder} has format {manifest.get('format')} and this version reads format {FORMAT}.",
             hint="Upgrade langchain-gptoss, or build the index again.",
@@ -166,7 +170,13 @@ def _decode_members(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -
     if not len(documents) == len(postings.lengths) == manifest["count"] == len({d.id for d in documents}):
         raise ValueError("the numbers of documents, ids and lengths differ")
     _check_segment(segment, row_count=len(documents), term_count=len(terms))
-    return SavedIndex(language=manifest["language"], documents=documents, terms=terms, postings=postings)
+    return SavedIndex(
+        language=manifest["language"],
+        documents=documents,
+        terms=terms,
+        postings=postings,
+        has_current_terms=manifest["format"] == FORMAT,
+    )
 
 
 def _decode_array(data: bytes) -> Any:

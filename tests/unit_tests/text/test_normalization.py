@@ -10,7 +10,9 @@ from langchain_gptoss.text.normalization import (
     FoldedText,
     fold_accents,
     fold_for_rules,
+    fold_for_search,
     fold_pattern,
+    normalize_characters,
     normalize_number,
     normalize_prose,
     remove_invisible,
@@ -24,13 +26,55 @@ from tests import scale
         ("ascii", "ascii"),
         ("Élève, cœur, Œuvre, Straße, ÆSOP", "Eleve, coeur, OEuvre, Strasse, AESOP"),
         ("e\u0301te\u0301", "ete"),
-        ("\ufb01rst x² ½ ™", "first x2 ½ ™"),
+        ("\ufb01rst x² ½ ™", "first x² ½ ™"),
         ("l’école", "l'ecole"),
         ("йод 한글 ά", "йод 한글 ά"),
     ],
 )
 def test_fold_accents_changes_latin_letters_only(text, folded):
     assert fold_accents(text) == folded
+
+
+@pytest.mark.parametrize(
+    ("text", "normalized"),
+    [
+        ("ascii ` stays", "ascii ` stays"),
+        ("10⁴, 10⁻⁴, 10¹²", "10^4, 10^-4, 10^12"),
+        ("120 m², 3 km³, price², ²Prices", "120 m2, 3 km3, price^2, ^2 Prices"),
+        ("2½, 2 ½, ½ kg, 1¹⁄₂", "2 1/2, 2 1/2, 1/2 kg, 1 1/2"),
+        ("H₂O, 10₂", "H2O, 10_2"),
+        ("re\u00adturned re\u00ad\nturned re\u00ad turned", "returned returned returned"),
+        ("o\ufb03ce in\u200bvoice ｆｕｌｌ", "office invoice full"),
+        ("l’école l´école l`école", "l'école l'école l'école"),
+        ("« oui » “yes”", '" oui " "yes"'),
+        ("5–10 −5 non\u2011stop — dash", "5-10 -5 non-stop — dash"),
+        ("1\u00a0500\u202f€", "1 500 €"),
+        ("１２：３０ ٣٤", "12:30 34"),
+        ("20 ºC ℃ №5 1ᵉʳ nº", "20 °C °C No 5 1er no"),
+        ("Step①", "Step 1 "),
+        ("e\u0301 Élève œ ß", "é Élève œ ß"),
+        ("¨ a", "¨ a"),
+        ("👩\u200d👧", "👩\u200d👧"),
+    ],
+)
+def test_normalize_characters(text, normalized):
+    assert normalize_characters(text) == normalized
+    assert normalize_characters(normalized) == normalized
+
+
+@settings(max_examples=scale(300))
+@given(st.text(max_size=30))
+def test_every_text_is_normalized_once(text):
+    once = normalize_characters(text)
+    assert normalize_characters(once) == once
+    assert fold_for_search(once) == fold_for_search(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["²" * 50_000, "1" * 50_000 + "é", "a" * 50_000 + "é\n", "\u00ad " * 25_000, "1 " * 25_000]
+)
+def test_long_runs_are_normalized(text):
+    assert isinstance(normalize_prose(text), str)
 
 
 def test_remove_invisible():

@@ -1,5 +1,7 @@
 """Content words: function words, synonyms, endings, and lookup in a text."""
 
+import pytest
+
 from langchain_gptoss.text.words import (
     build_lexicon,
     calculate_coverage,
@@ -51,3 +53,22 @@ def test_lexicon_finds_words_with_other_endings_and_their_positions():
     assert "coeur" in lexicon
     assert lexicon.find_positions("returns") == [0, 2]
     assert lexicon.find_positions("absent") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "typed"),
+    [
+        ("The goods can be re\u00adturned to the o\ufb03ce.", "The goods can be returned to the office."),
+        ("Le re\u0301sultat de l\u2019e\u0301cole", "Le résultat de l'école"),
+        ("Il co\u00fbte 1\u202f500\u00a0\u20ac", "Il coûte 1 500 €"),
+        ("\uff11\uff12 \uff44\uff41\uff59\uff53", "12 days"),
+        ("non\u2011payment", "non-payment"),
+    ],
+)
+def test_claims_and_documents_have_the_same_words(written, typed):
+    assert extract_content_words(written) == extract_content_words(typed)
+
+
+def test_superscripts_are_no_digits_of_the_number():
+    assert "104" not in extract_content_words("There are 10\u2074 of them")
+    assert "212" not in extract_content_words("It takes 2\u00bd hours")

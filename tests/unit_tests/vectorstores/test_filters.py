@@ -219,3 +219,38 @@ def test_function_as_filter_sees_documents_that_it_adds():
         return True
 
     assert {d.id for d in store.similarity_search("q", 9, filter=add_document)} == {"d0", "d1", "d2", "late"}
+
+
+LANGUAGES = {
+    "fr": {"language": "fr"},
+    "en": {"language": "en", "year": 2024},
+    "missing": {"year": 2024},
+    "null": {"language": None},
+    "empty": {"language": ""},
+    "undetermined": {"language": "und"},
+}
+UNKNOWN = {"missing", "null", "empty", "undetermined"}
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        ({"language": "fr"}, {"fr"} | UNKNOWN),
+        ({"language": {"$eq": "en"}}, {"en"} | UNKNOWN),
+        ({"language": {"$in": ["fr", "de"]}}, {"fr"} | UNKNOWN),
+        ({"language": {"$ne": "fr"}}, {"en"} | UNKNOWN),
+        ({"language": {"$nin": ["fr"]}}, {"en"} | UNKNOWN),
+        ({"language": {"$not": {"$eq": "fr"}}}, {"en"} | UNKNOWN),
+        ({"$not": {"language": "fr"}}, {"en"} | UNKNOWN),
+        ({"$not": {"$not": {"language": "fr"}}}, {"fr"} | UNKNOWN),
+        ({"language": "fr", "year": 2024}, {"missing"}),
+        ({"$or": [{"language": "fr"}, {"year": 2024}]}, {"fr", "en"} | UNKNOWN),
+        ({"language": {"$exists": True, "$eq": "fr"}}, {"fr", "null", "empty", "undetermined"}),
+        ({"language": {"$exists": False}}, {"missing"}),
+    ],
+)
+def test_a_language_filter_keeps_documents_of_unknown_language(filter, expected):
+    store = FaissStore.from_texts(list(LANGUAGES), EMBEDDING, list(LANGUAGES.values()), ids=list(LANGUAGES))
+    assert {each.page_content for each in store.similarity_search("x", k=99, filter=filter)} == expected
+    tree = parse_filter(filter)
+    assert {name for name, metadata in LANGUAGES.items() if matches(tree, metadata)} == expected

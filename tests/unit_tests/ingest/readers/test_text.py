@@ -19,7 +19,6 @@ def test_text_is_left_as_it_is(tmp_path):
         "title": "The Title",
         "start": 0,
         "content_hash": hashlib.sha256(text.encode()).hexdigest(),
-        "language": "en",
     }
 
 

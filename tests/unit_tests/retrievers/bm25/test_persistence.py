@@ -70,7 +70,7 @@ def update_hashes(files: dict[str, bytes], **changed) -> dict[str, bytes]:
         (lambda files: files | {"documents.jsonl": b"{}\n"}, "SHA-256 differs"),
         (lambda files: {name: data for name, data in files.items() if name != "rows.npy"}, "is not an index archive"),
         (lambda files: files | {"manifest.json": b"[]"}, "not a manifest"),
-        (lambda files: update_hashes(files, format=2), "has format 2 and this version reads format 1"),
+        (lambda files: update_hashes(files, format=3), "has format 3 and this version reads format 2"),
         (lambda files: update_hashes(files, count=9), "numbers of documents, ids and lengths differ"),
         (lambda files: update_hashes(files | {"terms.json": b"[]"}), "do not exist"),
         (lambda files: update_hashes(files | {"rows.npy": encode_array(99)}), "not in order"),
@@ -111,3 +111,15 @@ def test_a_failed_save_leaves_the_old_index(tmp_path, monkeypatch):
     with pytest.raises(InvalidInputError, match="cannot be saved as JSON"):
         BM25Retriever.from_documents([Document(page_content="x", metadata={"x": object})]).save(tmp_path)
     assert len(BM25Retriever.load(tmp_path).index) == 4
+
+
+def test_an_index_of_an_earlier_version_is_analysed_again(tmp_path):
+    create_retriever().save(tmp_path)
+    old = {"terms.json": b'["' + b'", "'.join(b"x%d" % number for number in range(500)) + b'"]'}
+    write_members(tmp_path, update_hashes(read_members(tmp_path) | old, format=1))
+    loaded = BM25Retriever.load(tmp_path)
+    fresh = create_retriever()
+    query = "returned goods and the price of delivery"
+    assert [d.page_content for d in loaded.invoke(query)] == [d.page_content for d in fresh.invoke(query)]
+    loaded.save(tmp_path)
+    assert b'"format": 2' in read_members(tmp_path)["manifest.json"]

@@ -27,7 +27,6 @@ def test_word_headings_paragraphs_and_tables_become_markdown(tmp_path):
     )
     document = load_text(tmp_path, "a.docx", data)
     assert document.metadata["title"] == "Returns"
-    assert document.metadata["language"] == "en"
     first, second = split_documents([document])
     assert (first.metadata["heading"], first.page_content) == ("Returns", "You may return_it within 30 days.")
     assert second.metadata["heading"] == "Returns > Costs"
