@@ -86,7 +86,8 @@ def _is_continuation(question: str, tokens: Sequence[Token], rules: ModuleType) 
     if has_verb or not words or len(words) > _MAX_FRAGMENT_WORDS:
         return False
     if any(word in _QUESTION_WORDS for word in words):
-        return question.endswith("?") and len(extract_content_words(question)) < 2
+        topics = [word for word in extract_content_words(question) if word not in rules.FRAGMENT_OPENINGS]
+        return question.endswith("?") and len(topics) < 2
     return question.endswith("?") and (len(words) == 1 or words[0] in rules.FRAGMENT_OPENINGS)
 
 

@@ -36,14 +36,14 @@ ENDING = re.compile(
 )
 """Endings that compare with something said before."""
 FRAGMENT_OPENINGS = parse_words(
-    """for in on at to from by with without during after before until since between under over abroad only even also
-    except including unless not the a an my our your per like as about within outside"""
+    """any some no for in on at to from by with without during after before until since between under over abroad
+    only even also except including unless not the a an my our your per like as about within outside"""
 )
 """First words of a question without a verb, such as "For children?"."""
 QUESTION_WORDS = parse_words("what which who whom whose when where why how")
 AUXILIARIES = parse_words(
     """am is are was were be been being do does did done have has had can could may might must shall should will
-    would isn aren wasn weren don doesn didn haven hasn hadn won wouldn shouldn couldn cannot 's 're"""
+    would isn aren wasn weren don doesn didn haven hasn hadn wouldn shouldn couldn cannot 's 're"""
 )
 GENERIC_WORDS = parse_words(
     """explain explains explained explanation further detail details detailed elaborate example examples clarify
@@ -114,6 +114,9 @@ _PEOPLE = parse_words("someone somebody anyone anybody everyone everybody nobody
 _MEASURES = parse_words(
     """year years date day days month months century centuries decade time times age percentage percent number
     amount type types kind kinds sort part way color colour size price reason length height"""
+)
+_VERBS_AFTER_WHAT = parse_words(
+    "happens happened happen costs matters works means meant changes changed applies counts"
 )
 _DEICTIC = parse_words(
     """year month week morning afternoon evening weekend summer winter spring autumn fall season quarter day days
@@ -265,7 +268,7 @@ def _is_noun(tokens: Sequence[Token], index: int, *, with_question_phrase: bool 
     if word in _FUNCTION_WORDS:
         return False
     if before in ("which", "what", "whose", "many"):
-        return with_question_phrase and word not in _MEASURES
+        return with_question_phrase and word not in _MEASURES | _VERBS_AFTER_WHAT
     if before in _DETERMINERS:
         return word not in _MEASURES or get_word(tokens, index + 1) == "of"
     if before in AUXILIARIES:

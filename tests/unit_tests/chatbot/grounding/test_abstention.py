@@ -1,8 +1,11 @@
 """Abstention: signals, confidence, and the reason of a decision."""
 
 import pytest
+from langchain_core.documents import Document
 
-from langchain_gptoss.chatbot.grounding.abstention import compute_signals, judge
+from langchain_gptoss.chatbot.grounding.abstention import calculate_probability, compute_signals, judge
+from langchain_gptoss.chatbot.grounding.calibration import load_calibration
+from langchain_gptoss.chatbot.grounding.passages import collect_passages
 from tests.unit_tests.chatbot.grounding.helpers import EXPRESS, create_passages
 
 
@@ -51,3 +54,22 @@ def test_scores_decide_about_passages_in_another_language():
     near, far = judge(question, create_passages(0.9, 0.3, 0.2)), judge(question, create_passages(0.2, 0.19, 0.18))
     assert near.is_answerable
     assert not far.is_answerable
+
+
+@pytest.mark.parametrize("text", ["SKU 4711 4712", "Horaires : 9 h - 18 h", "Open 9-18", "Le Bistro"])
+def test_a_short_passage_does_not_count_as_translated(text):
+    passages = collect_passages([Document(text, metadata={"source": "a.md", "relevance_score": 0.9})], limit=1)
+    for question in ("Quel est le prix de la livraison express ?", EXPRESS):
+        signals = compute_signals(question, passages)
+        expected = calculate_probability(load_calibration().judge["scored"], signals)
+        assert judge(question, passages).confidence == expected
+
+
+def test_a_passage_in_another_language_counts_as_translated():
+    text = "La livraison express est de douze euros, et elle prend un jour dans toutes les villes de ce pays."
+    passages = collect_passages([Document(text, metadata={"source": "a.md", "relevance_score": 0.95})], limit=1)
+    signals = compute_signals(EXPRESS, passages)
+    translated = calculate_probability(load_calibration().judge["translated"], signals)
+    scored = calculate_probability(load_calibration().judge["scored"], signals)
+    assert judge(EXPRESS, passages).confidence == max(translated, scored)
+    assert translated != scored
