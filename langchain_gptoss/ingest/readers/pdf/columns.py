@@ -1,11 +1,12 @@
 """Columns of text in reading order."""
 
+import re
 from collections.abc import Sequence
 from statistics import median
 
 from langchain_gptoss.ingest.readers.pdf.lines import Line, PageLines, rebuild_line
 from langchain_gptoss.ingest.readers.pdf.regions import Band, Region, find_regions, group_bands, split_lines
-from langchain_gptoss.ingest.readers.pdf.text_tables import find_table_lines
+from langchain_gptoss.ingest.readers.pdf.text_tables import find_row_lines, find_table_lines
 from langchain_gptoss.ingest.readers.pdf.words import Word
 
 _MIN_COLUMN_LINES = 4
@@ -15,6 +16,7 @@ _FULL_SHARE = 0.7  # of the column's width that a full line has
 _MIN_FULL_LINES = 0.5  # share of full lines in a column of text
 _MIN_ALIGNED = 0.6  # share of a column's lines that begin at its left edge
 _ALIGNED_POINTS = 2.0
+_LIST_MARK = re.compile(r"[^\w\s]{1,2}|\(?(?:\d{1,3}|[a-zA-Z])[.):]")
 
 
 def arrange_regions(page: PageLines) -> PageLines:
@@ -31,10 +33,15 @@ def arrange_regions(page: PageLines) -> PageLines:
 
 def _arrange_region(text: str, lines: list[Line], region: Region, bold: frozenset[int]) -> list[Line]:
     columns = region.split_words(word for band in region.bands for word in band.words)
+    if all(_LIST_MARK.fullmatch(text, word.start, word.end) for word in columns[0]):
+        return lines
     if _is_prose(columns) and not _has_rows(region):
         return lines if _is_in_order(columns) else _replace_words(lines, region.bands, _list_lines(text, columns), text)
-    table = find_table_lines(text, region, bold)
-    return lines if table is None else _replace_words(lines, region.bands, table, text)
+    rows = find_table_lines(text, region, bold)
+    if rows is None:
+        # Blocks beside each other, such as two addresses, are drawn one after the other; rows are not.
+        rows = None if _is_in_order(columns) else find_row_lines(text, region)
+    return lines if rows is None else _replace_words(lines, region.bands, rows, text)
 
 
 def _is_prose(columns: Sequence[Sequence[Word]]) -> bool:

@@ -148,7 +148,9 @@ class _Vocabulary:
         if self.dictionary.has_word(joined):
             return True
         has_left, has_right = (part in self.words or self.dictionary.has_word(part) for part in (left, right))
-        if is_typeset or not self.dictionary:
+        if is_typeset:
+            return True
+        if not self.dictionary:
             return not (has_left and has_right)
         if has_left and has_right:
             return False

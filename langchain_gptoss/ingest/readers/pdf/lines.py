@@ -9,6 +9,7 @@ from langchain_gptoss.ingest.readers.pdf.words import LINE_HYPHEN, Box, Word, fo
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SAME_LINE_OVERLAP = 0.5  # of the lower one of two boxes
+_OTHER_LINE_OVERLAP = 0.3
 _MAX_GAP_EMS = 0.6  # between two parts of a line that PDFium has divided
 _OVERLAP_EMS = 0.3  # by which italic and kerned text may reach into the next part
 _SPACE_EMS = 0.12  # a smaller gap is no space between words
@@ -124,12 +125,22 @@ def find_lines(text: str, words: Sequence[Word]) -> Iterator[Line]:
 def _is_line_end(text: str, before: Word, word: Word) -> bool:
     if text[before.end - 1] == LINE_HYPHEN:
         return True
-    return "\n" in text[before.end : word.start] and not _can_share_line(before, word)
+    if "\n" in text[before.end : word.start]:
+        return not _can_share_line(before, word)
+    if before.box.bottom == word.box.bottom:  # the usual case
+        return False
+    # PDFium has no line break in some places, such as after a hyphen that is no U+002D.
+    return before.is_upright and word.is_upright and _get_overlap(before.box, word.box) < _OTHER_LINE_OVERLAP
+
+
+def _get_overlap(box: Box, other: Box) -> float:
+    """Return the height that two boxes share, as a share of the lower one."""
+    height = min(box.height, other.height)
+    return (min(box.top, other.top) - max(box.bottom, other.bottom)) / height if height > 0 else 0.0
 
 
 def _can_share_line(before: Word, word: Word) -> bool:
-    low, high = sorted((before.box.height, word.box.height))
-    overlap = min(before.box.top, word.box.top) - max(before.box.bottom, word.box.bottom)
-    gap = word.box.left - before.box.right
-    has_overlap = low > 0 and overlap >= _SAME_LINE_OVERLAP * low
-    return before.is_upright and word.is_upright and has_overlap and -_OVERLAP_EMS * high < gap < _MAX_GAP_EMS * high
+    if not (before.is_upright and word.is_upright) or _get_overlap(before.box, word.box) < _SAME_LINE_OVERLAP:
+        return False
+    height = max(before.box.height, word.box.height)
+    return -_OVERLAP_EMS * height < word.box.left - before.box.right < _MAX_GAP_EMS * height

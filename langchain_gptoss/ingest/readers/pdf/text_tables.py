@@ -12,11 +12,12 @@ from langchain_gptoss.ingest.readers.tables.detection import create_table
 from langchain_gptoss.ingest.readers.tables.grid import Grid
 from langchain_gptoss.ingest.readers.tables.headers import judge_header
 from langchain_gptoss.ingest.readers.tables.table import format_as_list
-from langchain_gptoss.ingest.readers.tables.values import classify_value
+from langchain_gptoss.ingest.readers.tables.values import classify_value, has_name_word
 
 _MIN_ROWS = 3
 _MIN_LIKELY_COLUMNS = 3  # two columns of texts are often terms and their explanations
 _MIN_FULL_ROWS = 0.6  # share of rows with two cells at least
+_MIN_SINGLE_LINES = 0.8  # rows of one line in a table without names
 _MAX_CELL_CHARS = 100  # of the usual cell; text in columns has more
 _MIN_ALIGNED = 0.7  # share of a column's cells that share an edge or their middle
 _ALIGNED_POINTS = 3.0
@@ -47,11 +48,31 @@ def find_table_lines(text: str, region: Region, bold: frozenset[int] = frozenset
     if median(len(cell) for row in grid.rows for cell in row if cell) > _MAX_CELL_CHARS:
         return None
     table = create_table(grid)
-    if not table.is_record and not (table.columns and _has_sure_names(grid, len(table.titles))):
+    is_sure = _has_sure_fields(grid, rows, bold) if table.is_record else bool(table.columns)
+    if not is_sure or not (table.is_record or _has_sure_names(grid, len(table.titles))):
         return None
     formatted = [*table.titles, *format_as_list(table).split("\n"), *table.notes]
     box = get_enclosing_box(word.box for band in region.bands for word in band.words)
     return [Line(line, box, region.bands[0].words[:1]) for line in formatted]
+
+
+def find_row_lines(text: str, region: Region) -> list[Line] | None:
+    """Return the rows of a region as lines without names, None if cells have several lines.
+
+    Args:
+        text: The text of the page.
+        region: Bands with common gutters.
+    """
+    rows = list(_join_rows(text, region))
+    blocks = len(group_bands(region.bands))
+    if len(rows) < len(region.bands) or 1 < blocks < _MIN_SINGLE_LINES * len(region.bands):
+        return None
+    lines = []
+    for row in rows:
+        words = [word for cell in row.cells for word in cell]
+        cells = (_format_cell(text, cell) for cell in row.cells if cell)
+        lines.append(Line(" ".join(cells), get_enclosing_box(word.box for word in words), words))
+    return lines
 
 
 def _create_grid(text: str, rows: Sequence[_Row], bold: frozenset[int]) -> Grid:
@@ -74,6 +95,14 @@ def _move_labels(rows: list[list[str]]) -> list[list[str]]:
             row = [row[column], *row[1:column], "", *row[column + 1 :]]
         moved.append(row)
     return moved
+
+
+def _has_sure_fields(grid: Grid, rows: Sequence[_Row], bold: frozenset[int]) -> bool:
+    """Return True if the first column surely names the values beside it: options of a program or code look alike."""
+    if all(word.start in bold for row in rows for word in row.cells[0]):
+        return True
+    names = [row[0] for row in grid.rows if row[0]]
+    return 2 * sum(name.endswith(":") or has_name_word(name) for name in names) >= len(names)
 
 
 def _has_sure_names(grid: Grid, header_row: int) -> bool:

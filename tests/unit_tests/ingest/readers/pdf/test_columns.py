@@ -94,3 +94,14 @@ def test_pages_that_are_turned(rotation):
 def test_text_that_runs_upwards_comes_last():
     texts = [Text(20, 300, "Printed in Namur", angle="0 1 -1 0"), *place_lines(50, 700, *LEFT)]
     assert read_page(texts) == [*LEFT, "Printed in Namur"]
+
+
+@pytest.mark.parametrize("mark", ["•", "-", "1.", "(a)"])
+def test_marks_of_a_list_are_no_column(mark):
+    rows = zip(LEFT[::2], LEFT[1::2], strict=True)
+    texts = [
+        text
+        for number, (first, second) in enumerate(rows)
+        for text in (Text(50, 700 - 28 * number, mark), *place_lines(75, 700 - 28 * number, first, second))
+    ]
+    assert " ".join(read_page(texts)).replace(f"{mark} ", "") == " ".join(LEFT)

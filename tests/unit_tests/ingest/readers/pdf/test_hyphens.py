@@ -65,7 +65,10 @@ def test_the_rest_of_the_document_decides(rest, broken, expected):
 def test_marks_of_other_kinds():
     assert join_broken_words(["oper\u00ad\nation zzq\u00ad\nxxw"]) == ["operation zzqxxw"]
     assert join_broken_words([f"{ENGLISH}zimbol\u2010\nation"]) == [f"{ENGLISH}zimbolation"]
-    assert join_broken_words([f"{ENGLISH}long\u2010\nterm"]) == [f"{ENGLISH}long\u2010term"]
+    assert join_broken_words([f"{ENGLISH}for\u2010\ntune"]) == [f"{ENGLISH}fortune"]
+    assert join_broken_words([f"{ENGLISH}long\u2010term, long\u2010\nterm"]) == [
+        f"{ENGLISH}long\u2010term, long\u2010term"
+    ]
     assert join_broken_words([f"oper{LINE_HYPHEN}\nation, B{LINE_HYPHEN}\n12, x{LINE_HYPHEN}"]) == [
         "operation, B-12, x-"
     ]
