@@ -26,8 +26,9 @@ Verdict = Literal["certain", "likely", "no"]
 _SAMPLE_ROWS = 200  # rows that are compared with a possible header, evenly spread
 _MAX_HEADER_ROWS = 3
 _MAX_NAME_CHARS = 60
-_VALUE = re.compile(r"\d(?:[\s.-]?\d){4}|, ")  # long numbers and lists are no names
+_VALUE = re.compile(r"\d(?:[\s.-]?\d){4}|, |[?!]$|(?:\S+\s){3}.*\.$")  # long numbers, lists and sentences are no names
 _PROPER = (2, False, False, True)  # two or three words with capital letters
+_NUMBER_CHARS = re.compile(r"[\d.,\s+()-]+")
 _MIN_SERIES = 3  # numbers that form a series, such as the sizes 36, 38, 40
 
 
@@ -61,6 +62,7 @@ def judge_header(grid: Grid, row: int = 0, *, first_below: int | None = None) ->
     columns = {column: [grid.get_text(other, column) for other in below] for column, _ in cells}
     is_series = _is_series_of_names(grid, row, below)
     signs = [_compare(text, columns[column], is_series=is_series) for column, text in cells]
+    signs += _compare_with_texts(cells, columns)
     if sum(signs):
         return "certain" if sum(signs) > 0 else "no"
     verdict = _judge_texts(cells, columns, grid.width)
@@ -121,10 +123,30 @@ def _compare(name: str, values: Sequence[str], *, is_series: bool) -> int:
         return -1 if _has_common_beginning(name, values) else 0
     if kind == "none" or common == "none":
         return 0
-    if kind == common or {kind, common} == {"number", "code"}:
-        is_name = (kind == "number" and is_series) or (kind == "code" and common == "number")
+    if kind == "code" and common == "number":
+        return 1  # such as "Q1"
+    if kind == common or (kind, common) == ("number", "code"):
+        is_name = kind == "number" and (is_series or _has_own_unit(name, values))
         return 1 if is_name else -1
     return 1
+
+
+def _has_own_unit(name: str, values: Sequence[str]) -> bool:
+    """Return True if a number has a unit that no value has, such as the discount "5 %" above prices."""
+    unit = _NUMBER_CHARS.sub("", name)
+    return bool(unit) and all(_NUMBER_CHARS.sub("", value) != unit for value in values)
+
+
+def _compare_with_texts(cells: Sequence[tuple[int, str]], columns: dict[int, list[str]]) -> list[int]:
+    """Return signs of numbers and times that stand above texts only, as rooms and hours do in a schedule."""
+    found = [
+        column
+        for column, text in cells
+        if classify_value(text) in ("number", "date", "time")
+        and find_common_kind(columns[column], share=1.0) == "text"
+        and all(classify_value(value) in ("text", "none") for value in columns[column])
+    ]
+    return [1] * len(found) if len(found) > 1 else []
 
 
 def _has_common_beginning(name: str, values: Sequence[str]) -> bool:

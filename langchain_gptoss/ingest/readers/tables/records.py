@@ -10,9 +10,13 @@ from langchain_gptoss.ingest.readers.tables.values import (
     find_common_kind,
     find_common_shape,
     has_name_word,
+    is_total,
+    is_year,
 )
 
 _MAX_NAME_CHARS = 60
+_MAX_NAME_WORDS = 5
+_MIN_FIELDS = 2  # names of fields in the first column that leave no doubt
 _MIN_ROWS = 2  # rows that can be a name and a value, or two fields
 
 
@@ -38,12 +42,17 @@ def _has_fields(grid: Grid, names: list[str], values: list[str]) -> bool:
     header = grid.rows[0]
     if all(grid.headers.get(row) == frozenset({0}) for row in range(len(grid.rows))):
         return True  # the file marks the names of the fields
+    fields = [name for name in names if has_name_word(name) and not is_total(name)]
+    if len(fields) >= _MIN_FIELDS and not has_name_word(header[1]) and not is_year(header[1]):
+        return not is_marked(grid, 0)
     common = find_common_kind(values[1:])
     if common not in ("text", "none"):
         return count_header_rows(grid) == 0
     # Without a sign of a header, "Port: Brest" misreads less than "Port: Phone" does.
     if is_marked(grid, 0) or all(map(has_name_word, header)):
         return False
+    if any(len(name.split()) > _MAX_NAME_WORDS or name.endswith((".", "?", "!", ",")) for name in names):
+        return False  # columns of text
     is_named = any(map(has_name_word, header)) and not any(char.isdigit() for text in header for char in text)
     if is_named and not any(map(has_name_word, names[1:])):
         return False

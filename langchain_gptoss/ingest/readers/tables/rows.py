@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from langchain_gptoss.ingest.readers.tables.grid import Grid
 from langchain_gptoss.ingest.readers.tables.table import Row
-from langchain_gptoss.ingest.readers.tables.values import classify_value, is_note
+from langchain_gptoss.ingest.readers.tables.values import classify_value, is_note, is_total
 
 _MIN_GROUPS = 2
 
@@ -73,16 +73,16 @@ def _fill_first_column(rows: list[Row]) -> tuple[Row, ...]:
     and every label stands above an empty cell.
     """
     labels = [(number, row.values[0]) for number, row in enumerate(rows) if row.values[0]]
-    names = [name for _, name in labels if not _is_total(name)]
+    names = [name for _, name in labels if not is_total(name)]
     has_pattern = (
         len(names) >= _MIN_GROUPS
         and bool(rows[0].values[0])
         and len(set(names)) == len(names)
         and all(classify_value(name) in ("text", "code", "date") for name in names)
         and all(
-            _is_total(name) or (number + 1 < len(rows) and not rows[number + 1].values[0]) for number, name in labels
+            is_total(name) or (number + 1 < len(rows) and not rows[number + 1].values[0]) for number, name in labels
         )
-        and all(len(row.values) > 2 and row.values[1] for row in rows if not _is_total(row.values[0]))
+        and all(len(row.values) > 2 and row.values[1] for row in rows if not is_total(row.values[0]))
     )
     if not has_pattern:
         return tuple(rows)
@@ -91,7 +91,3 @@ def _fill_first_column(rows: list[Row]) -> tuple[Row, ...]:
         label = row.values[0] or label
         filled.append(Row(values=(label, *row.values[1:]), group=row.group))
     return tuple(filled)
-
-
-def _is_total(name: str) -> bool:
-    return name.casefold().startswith(("total", "sum", "somme", "sous-total", "subtotal", "grand total"))

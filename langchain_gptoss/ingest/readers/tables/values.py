@@ -93,6 +93,11 @@ def is_unit(text: str) -> bool:
     return bare.removeprefix("in ").removeprefix("en ") in UNITS
 
 
+def is_total(name: str) -> bool:
+    """Return True for the first cell of a row with totals."""
+    return name.casefold().startswith(("total", "sum", "somme", "sous-total", "subtotal", "grand total"))
+
+
 def is_note(text: str) -> bool:
     """Return True for a text that comments a table: a sentence, or a text after a footnote mark or "Note:"."""
     if _NOTE_START.match(text):
@@ -120,5 +125,5 @@ def has_name_word(text: str) -> bool:
     """Return True if one of the first words of a text names columns or fields: "Unit price", "Nom du client"."""
     if any(char.isdigit() for char in text):
         return False  # "4 Quay Street" is an address
-    words = re.findall(r"n°|[^\W_]+(?:-[^\W_]+)?|#", text.casefold())
+    words = re.findall(r"n°|[^\W_]+(?:-[^\W_]+)?", text.casefold()) or [text]
     return any(word in NAMES or (word.endswith("s") and word[:-1] in NAMES) for word in words[:4])

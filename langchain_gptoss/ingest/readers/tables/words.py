@@ -21,7 +21,11 @@ NAMES = _read_words(
     hauteur colour color couleur model modèle modele brand marque version level niveau grade score rank rang
     question answer réponse reponse subject sujet topic field champ key clé property propriété parameter paramètre
     option setting language langue currency devise vat tva tax taxe discount remise stock route line ligne station
-    train departure départ arrival arrivée
+    train departure départ arrival arrivée meaning définition definition term terme clause task tâche owner
+    responsable author auteur capacity capacité deadline échéance delivery livraison warranty garantie balance solde
+    salary salaire wage nationality nationalité profession occupation gender organisation organization manufacturer
+    fabricant origin origine destination frequency fréquence period période population surface area speed vitesse
+    power puissance temperature température
     """
 )
 """Words that name columns or fields."""

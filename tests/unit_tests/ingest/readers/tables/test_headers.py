@@ -20,6 +20,7 @@ def read_names(text, **options):
         ("Ship|Captain|Pilot\nAurora|Mara|Yann\nBorealis|Pavel|Loïc", "Ship|Captain|Pilot"),
         ("Navire|Capitaine|Port\nAurore|Zoé Martin|Brest\nBorée|Léo Petit|Lorient", "Navire|Capitaine|Port"),
         ("Name|Age\nAnna|3", "Name|Age"),
+        ("Désign.|Comm.|Prix unit.\nVis|plate|sur devis\nÉcrou|borgne|offert", "Désign.|Comm.|Prix unit."),
         ("Route|2022|2023|2024\nHolm|8400|8120|9015\nSkerry|1|2|3", "Route|2022|2023|2024"),
         ("|2022|2023\nHolm|8400|8120\nSkerry|1|2", "|2022|2023"),
         ("2022|2023\n12040|15310\n8400|8120", "2022|2023"),
@@ -35,6 +36,10 @@ def read_names(text, **options):
         ("Date|Event|Place\n12/05/2025|Fair|Brest\n13/05/2025|Market|Lyon", "Date|Event|Place"),
         ("Question|Answer\nIs it free?|No.\nCan I return it?|Yes, within 30 days.", "Question|Answer"),
         ("Hourly Wage|First Name\n41.5|Mara\n35|Pavel", "Hourly Wage|First Name"),
+        ("Room|101|102|103\nMonday|free|taken|free\nTuesday|taken|taken|free", "Room|101|102|103"),
+        ("Jour|8h|9h|10h\nLundi|Zoé|Léo|Max\nMardi|Léo|Max|Zoé", "Jour|8h|9h|10h"),
+        ("Produit|5 %|10 %|20 %\nA|3,50|3,20|3,00\nB|6,50|6,20|6,00", "Produit|5 %|10 %|20 %"),
+        ("Poste|2023/24|2024/25\nLoyer|1200|1250\nEau|300|310", "Poste|2023/24|2024/25"),
     ],
 )  # fmt: skip
 def test_names_are_found(sheet, names):
@@ -55,6 +60,7 @@ def test_names_are_found(sheet, names):
         "Mara Lind|Hull City|Harbour Master\nPavel Novak|Port Ellen|Deck Hand\nAna Ruiz|Saint Malo|Ship Cook",
         "1999|2004\n2001|2010",
         "only one row|here",
+        "Is it free?|No.\nCan I return it?|Yes, within 30 days.\nIs it red?|No.",
         "Tea\nMilk\nJam",
     ],
 )

@@ -19,6 +19,8 @@ from tests.unit_tests.ingest.readers.tables.helpers import parse_grid, show_shee
         "Plan A|sur devis\nPlan B|30\nPlan C|40",
         "Wi-Fi|libre\nParking|gratuit\nAnimaux|interdits",
         "Address|4 Quay Street",
+        "Address|4 Quay Street\nPhone|02 98",
+        "Number|2025-01\nDate|12 May 2025",
     ],
 )
 def test_fields_are_recognised(sheet):
@@ -38,6 +40,10 @@ def test_fields_are_recognised(sheet):
         "a|b|c\nd|e|f",
         "Name|City",
         "Name|City\nAnna|Paris\nAnna|Lyon",
+        "Item|2024\nTotal|5\nPrice|3",
+        "Name|Age\nAnna|3",
+        "Is it free?|No.\nCan I return it?|Yes, within 30 days.",
+        "When is the pump drained and who|It is drained every five hundred\nis told beforehand?|hours, at sea.",
     ],
 )
 def test_tables_are_no_fields(sheet):
