@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.text.sentences import find_sentences
 
 TokenCounter = Callable[[str], int]
 """Returns the number of tokens of a text, special tokens included."""
@@ -122,8 +123,8 @@ def find_overlap_start(
     def fits(start: int) -> bool:
         return measure.measure(start, previous[1]) <= overlap and measure.measure(start, required_end) <= limit
 
-    for boundary in (_SENTENCE_OR_LINE_END, _WORD_END):
-        starts = [end for end in _iterate_ends(boundary, text, window_start, previous[1]) if end > previous[0]]
+    for find_starts in (_find_sentence_starts, _find_word_starts):
+        starts = [start for start in find_starts(text, window_start, previous[1]) if previous[0] < start < previous[1]]
         low, high = 0, len(starts)
         while low < high:
             middle = (low + high) // 2
@@ -133,12 +134,18 @@ def find_overlap_start(
     return None
 
 
-_SENTENCE_OR_LINE_END = re.compile(r"(?<![.!?…])[.!?…]++(?:[\"'”’)\]]|\s?»)*+\s++|[。！？]++\s*+|(?:\r\n|\n|\r)\s*+")
-_WORD_END = re.compile(r"\s++")
+def _find_sentence_starts(text: str, start: int, end: int) -> Iterator[int]:
+    """Yield where the sentences and lines after the first one begin, list marks included."""
+    for _, sentence_end in find_sentences(text[start:end]):
+        white_space = _WHITE_SPACE.match(text, start + sentence_end, end)
+        yield white_space.end() if white_space else start + sentence_end
 
 
-def _iterate_ends(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[int]:
-    return (match.end() for match in pattern.finditer(text, start, end) if match.end() < end)
+def _find_word_starts(text: str, start: int, end: int) -> Iterator[int]:
+    return (match.end() for match in _WHITE_SPACE.finditer(text, start, end))
+
+
+_WHITE_SPACE = re.compile(r"\s++")
 
 
 def create_token_counter(embeddings: Embeddings) -> TokenCounter:

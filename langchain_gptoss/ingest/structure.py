@@ -17,6 +17,9 @@ HEADINGS = "headings"
 MARKDOWN = "markdown"
 """Value of `metadata["format"]` for a document whose text is Markdown, whatever the suffix of its file is."""
 
+LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•◦▪–]|\d{1,9}[.)]|\(?[a-z]\))[ \t]")
+"""The start of a list item, its mark included."""
+
 Span = tuple[int, int]
 """Start and end of a part of a text."""
 
@@ -32,7 +35,6 @@ _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t].*)?")
 _CLOSING_HASHES = re.compile(r"(?:^|[ \t]+)#+$")
 # CommonMark 0.31, "Fenced code blocks", at any indentation because list items indent them further.
 _FENCE = re.compile(r"[ \t]*(?:(`{3,})[^`]*|(~{3,}).*)")
-_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
 _TABLE_ROW = re.compile(r"[ \t]*\|")
 # CommonMark 0.31, "Setext headings": one line of text that "===" or "---" underlines.
 # Fewer than three hyphens are more often the start of a signature.
@@ -205,7 +207,7 @@ def _classify_lines(text: str, *, with_headings: bool) -> Iterator[_Line]:
         elif _TABLE_ROW.match(line):
             kind = "row"
         else:
-            kind = "item" if _LIST_ITEM.match(line) else "text"
+            kind = "item" if LIST_ITEM.match(line) else "text"
         yield _Line(match.start(), match.end(), kind)
 
 

@@ -94,6 +94,11 @@ def join_chunks(hit: Document, chunks: Sequence[Document]) -> Document:
         text += "\n" * (at - len(text))
         text += chunk.page_content[len(text) - at :]
     metadata = {**hit.metadata, "start": start, "end": start + len(text)}
+    # The lead-in of a hit within a list is part of the passage, or is that of the first chunk.
+    metadata.pop("lead_in", None)
+    first = min(chunks, key=lambda chunk: chunk.metadata["start"])
+    if "lead_in" in first.metadata:
+        metadata["lead_in"] = first.metadata["lead_in"]
     return Document(id=hit.id, page_content=text, metadata=metadata)
 
 

@@ -271,9 +271,12 @@ def _iterate_best_rows(scores: Floats, first: int) -> Iterator[int]:
 
 
 def _get_searched_text(document: Document) -> str:
-    """Return heading and text: a sentence such as "It costs 5 euros" is found by the words of its heading."""
+    """Return heading, lead-in and text.
+
+    A sentence such as "It costs 5 euros" is found by the words of its heading, a list item by those of its lead-in.
+    """
     heading = document.metadata.get("heading") or document.metadata.get("title")
-    return f"{heading}\n{document.page_content}" if heading else document.page_content
+    return "\n".join(str(part) for part in (heading, document.metadata.get("lead_in"), document.page_content) if part)
 
 
 def _get_source(document: Document) -> str:

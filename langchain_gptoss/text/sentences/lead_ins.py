@@ -21,6 +21,8 @@ _CAPTION = re.compile(r"\W*(?:table|tableau|tab\.)\s*[\dIVX]", re.IGNORECASE)
 _RECORD = re.compile(r"[^:;]{1,60}:[^;]*;")
 _MAX_TITLE_CHARS = 150  # a longer line without punctuation at its end introduces nothing
 
+_MAX_DEPTH = 6
+
 _LeadKind = Literal["text", "item", "heading", "row"]
 
 
@@ -80,6 +82,28 @@ def find_lead_ins(
         spans = tracker.read_block(index)
         lead_ins[block.first : block.last + 1] = [spans] * (block.last + 1 - block.first)
     return lead_ins
+
+
+def can_introduce(paragraph: str, *, is_before_list: bool) -> bool:
+    """Return True if the last words of a paragraph introduce what follows.
+
+    Args:
+        paragraph: The paragraph.
+        is_before_list: True if a list or table follows it.
+    """
+    end = paragraph.rstrip()[-_MAX_TITLE_CHARS:]
+    if _COLON.search(end):
+        return True
+    if not is_before_list:
+        return False
+    if _TERMINATED.search(end):
+        return _CAPTION.match(paragraph) is not None or _ANNOUNCING.search(end) is not None
+    return len(paragraph) <= _MAX_TITLE_CHARS
+
+
+def is_continued_list(text: str, block: Span, following: Span) -> bool:
+    """Return True if a paragraph without a list mark is an item that follows another one: "theft; / fire"."""
+    return text[following[0]].islower() or _CONTINUED.search(text[block[0] : block[1]]) is not None
 
 
 def join_lead_ins(lead_ins: Iterable[str]) -> str:
@@ -195,15 +219,20 @@ class _Tracker:
                 self.stack.pop()
             spans = self._get_spans()
             if _COLON.search(block.text):
-                self.stack.append(_LeadIn(block.span, "item", index, self.item.indent, self.item.mark))
+                self._add_lead_in(_LeadIn(block.span, "item", index, self.item.indent, self.item.mark))
             return spans
         self.item = None
         if not self._is_unmarked_item(index, block, line):
             self.stack.clear()
         spans = self._get_spans()
         if self._is_lead_in(index, block):
-            self.stack.append(_LeadIn(block.span, "text", index))
+            self._add_lead_in(_LeadIn(block.span, "text", index))
         return spans
+
+    def _add_lead_in(self, lead_in: _LeadIn) -> None:
+        if len(self.stack) >= _MAX_DEPTH:  # lines such as "Name:", each of which seems to introduce the next
+            self.stack.clear()
+        self.stack.append(lead_in)
 
     def _is_unmarked_item(self, index: int, block: _Block, line: Line) -> bool:
         """Return True for a paragraph or line that a lead-in above introduces."""
@@ -222,13 +251,6 @@ class _Tracker:
         return is_same_paragraph and block.sentence_count == 1
 
     def _is_lead_in(self, index: int, block: _Block) -> bool:
-        if _COLON.search(block.text):
-            return True
         following = self.lines[self.blocks[index + 1].first] if index + 1 < len(self.blocks) else None
-        if following is None or following.kind not in ("item", "row") or following.gap > 1:
-            return False
-        if following.kind == "row" and _CAPTION.match(block.text):
-            return True
-        if _TERMINATED.search(block.text):
-            return block.text.rstrip(" *_")[-1] in ".…" and _ANNOUNCING.search(block.text) is not None
-        return len(block.text) <= _MAX_TITLE_CHARS
+        is_before_list = following is not None and following.kind in ("item", "row") and following.gap <= 1
+        return can_introduce(block.text, is_before_list=is_before_list)

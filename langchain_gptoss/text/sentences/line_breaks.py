@@ -11,8 +11,8 @@ from langchain_gptoss.text.sentences.lines import Line
 from langchain_gptoss.text.sentences.punctuation import CANDIDATE, Following, TextEndsError, is_sentence_end
 
 _OPEN_WORDS = frozenset(
-    """a an the of by with between for from at and or nor that which whose every each to in on into upon after before
-    until during since under within without than as is are was were be been has have had will shall must may can not
+    """a an the of by with between for from at and or nor that which who whom whose every each to in on into upon after
+    before until during since under within without than as is are was were be been has have had will shall must may can not
     least most its their this these no if per mr mrs dr le la les un une des du de au aux à et ou ni par pour après
     avant depuis pendant contre selon dans sur sous avec sans entre chez vers que qui dont où ce cet cette ces son sa
     ses leur leurs est sont être été ont sera seront doit doivent peut peuvent ne pas plus moins tous toutes chaque en
@@ -37,6 +37,11 @@ _MIN_WRAPPED_SHARE = 0.8  # of the longest line of the paragraph
 _MAX_LIST_LINE_CHARS = 45  # a line under "You need:" that is not longer is an item
 _MAX_TAIL_CHARS = 400  # of a sentence that are looked at
 _MAX_TAIL_LINES = 40  # of a paragraph that are looked at
+
+
+def is_page_number(line: str) -> bool:
+    """Return True for a line such as "12", "- 12 -", "Page 3 of 12" or "3/12"."""
+    return _PAGE_NUMBER.fullmatch(line) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ class LineBreak:
     def _is_page_number(self, index: int) -> bool:
         """Return True if a line is a page number that was left between two pages."""
         line = self.lines[index]
-        if index == 0 or line.kind != "text" or not _PAGE_NUMBER.fullmatch(self.text, line.start, line.end):
+        if index == 0 or line.kind != "text" or not is_page_number(self.text[line.start : line.end]):
             return False
         if index + 1 == len(self.lines):
             return self._report_end() and line.gap > 0

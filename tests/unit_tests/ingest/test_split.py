@@ -106,10 +106,10 @@ def test_spans_are_exact_with_tokens_and_overlap(text, limit, share, count, base
 
 
 def test_token_limit_includes_headings():
-    text = "# One two\n\na b c d. e f g.\n\nh i"
+    text = "# One two\n\nRed tea is hot. Ice is not.\n\nh i"
     split_text = partial(split_documents, [Document(page_content=text)], count_tokens=count_words)
-    assert [chunk.page_content for chunk in split_text(max_tokens=10)] == ["a b c d.", "e f g.\n\nh i"]
-    assert [chunk.page_content for chunk in split_text(max_tokens=100)] == ["a b c d. e f g.\n\nh i"]
+    assert [chunk.page_content for chunk in split_text(max_tokens=10)] == ["Red tea is hot.", "Ice is not.\n\nh i"]
+    assert [chunk.page_content for chunk in split_text(max_tokens=100)] == ["Red tea is hot. Ice is not.\n\nh i"]
 
 
 def test_overlap_repeats_sentences_or_words():
@@ -197,3 +197,33 @@ def test_repetitive_text_takes_linear_time(text):
     started = time.process_time()
     split_text(text)
     assert time.process_time() - started < 60  # quadratic time takes many minutes
+
+
+@pytest.mark.parametrize(
+    ("own", "text", "headings"),
+    [
+        ("Fees", "# Late\none\n## More\ntwo", ["Fees > Late", "Fees > Late > More"]),
+        ("Fees", "one", ["Fees"]),
+        ("Fees > Late", "one", ["Fees > Late"]),
+        ("Fees", "# Fees\none", ["Fees"]),
+        ("", "# Late\none", ["Late"]),
+        (None, "one", [""]),
+        (["Fees"], "one", [""]),
+    ],
+)
+def test_own_heading_of_a_document_is_above_its_headings(own, text, headings):
+    chunks = split_text(text, heading=own)
+    assert [chunk.metadata["heading"] for chunk in chunks] == headings
+
+
+def test_chunks_can_be_split_again():
+    chunks = split_documents(split_text("# Fees\n\n## Late\n\nOne is paid. Two is free.", source="a.md"), max_chars=14)
+    assert [(chunk.page_content, chunk.metadata["heading"]) for chunk in chunks] == [
+        ("One is paid.", "Fees > Late"),
+        ("Two is free.", "Fees > Late"),
+    ]
+
+
+def test_abbreviations_do_not_end_a_piece():
+    assert split_texts("Ask Dr. Amara Osei. Ask J. R. Lee.", 20) == ["Ask Dr. Amara Osei.", "Ask J. R. Lee."]
+    assert split_texts("Voir l'art. L. 145-1. Et la p. 3.", 22) == ["Voir l'art. L. 145-1.", "Et la p. 3."]
