@@ -12,8 +12,8 @@ from langchain_gptoss.text.sentences.punctuation import CANDIDATE, Following, Te
 
 _OPEN_WORDS = frozenset(
     """a an the of by with between for from at and or nor that which who whom whose every each to in on into upon after
-    before until during since under within without than as is are was were be been has have had will shall must may can not
-    least most its their this these no if per mr mrs dr le la les un une des du de au aux à et ou ni par pour après
+    before until during since under within without than as is are was were be been has have had will shall must may can
+    not least most its their this these no if per mr mrs dr le la les un une des du de au aux à et ou ni par pour après
     avant depuis pendant contre selon dans sur sous avec sans entre chez vers que qui dont où ce cet cette ces son sa
     ses leur leurs est sont être été ont sera seront doit doivent peut peuvent ne pas plus moins tous toutes chaque en
     m mme art article section page n° no""".split()  # noqa: SIM905 (a list of strings would be a page long)
