@@ -56,6 +56,9 @@ OTHERS: Final = _split_words(
 )
 """Other abbreviations: the point ends a sentence only if the words after it begin one."""
 
+ALL: Final = TITLES | INTRODUCERS | REFERENCES | FINAL | OTHERS
+"""All abbreviations."""
+
 BEFORE_NAMES: Final = _split_words(
     "u.s u.k u.n e.u u.s.a s.a s.a.s s.a.r.l sarl soc av st rd ave sgt lt gen col rev rep sen gov pres hon"
 )

@@ -26,6 +26,7 @@ _MAX_WORD_CHARS = 30
 _PAGE_NUMBER = re.compile(
     r"\s*(?:(?:page|p\.|seite)\s*)?[-–—]?\s*\d{1,4}\s*[-–—]?(?:\s*(?:/|of|sur|de)\s*\d{1,4})?\s*", re.IGNORECASE
 )
+_MARK = re.compile(r"[.!?…。！？؟।]")
 _END = re.compile(r"[.!?…:;。！？][\"'”’»)\]*_\s]*$")
 _OPENING = "\"'“‘«([ \u00a0\u202f*_"
 _MARKS = "-–—*•>#| "
@@ -110,6 +111,8 @@ class LineBreak:
     def _find_mark(self) -> re.Match[str] | None:
         """Return the punctuation mark at the end of the line, or None."""
         end = self._before.end
+        if not _MARK.search(self.text, max(self.start, end - 20), end):
+            return None
         for match in CANDIDATE.finditer(self.text, max(self.start, end - 20), end):
             if not self.text[match.end() : end].strip():
                 return match
@@ -124,7 +127,9 @@ class LineBreak:
     def _is_page_number(self, index: int) -> bool:
         """Return True if a line is a page number that was left between two pages."""
         line = self.lines[index]
-        if index == 0 or line.kind != "text" or not is_page_number(self.text[line.start : line.end]):
+        if index == 0 or line.kind != "text" or line.end - line.start > _MAX_WORD_CHARS:
+            return False
+        if not is_page_number(self.text[line.start : line.end]):
             return False
         if index + 1 == len(self.lines):
             return self._report_end() and line.gap > 0
@@ -141,7 +146,7 @@ class LineBreak:
             return not self._report_end()
         line, tail = self.lines[index], self._tail
         self._require_first_token(line)
-        if line.kind != "text" or _END.search(tail) or len(tail.split()) < _MIN_OPEN_WORDS:
+        if line.kind != "text" or _END.search(tail[-_MAX_WORD_CHARS:]) or len(tail.split()) < _MIN_OPEN_WORDS:
             return False
         first = self._read_first_character(line)
         if _is_open(tail):
@@ -154,7 +159,7 @@ class LineBreak:
 
     def _is_end_of_paragraph_line(self) -> bool:
         tail = self._tail
-        if _END.search(tail):  # a colon or a semicolon
+        if _END.search(tail[-_MAX_WORD_CHARS:]):  # a colon or a semicolon
             return True
         is_open = _is_open(tail)
         if self._read_first_character(self._after).islower():

@@ -102,6 +102,8 @@ def is_sentence_end(text: str, sentence_start: int, match: re.Match[str], follow
     """
     if match["wide"]:
         return True
+    if _is_plain_end(text, sentence_start, match, following.start):
+        return True
     before = text[max(sentence_start, match.start() - _MAX_CONTEXT_CHARS) : match.start()]
     marks, close = match["marks"], match["close"]
     next_character = following.read_after_openings()
@@ -116,6 +118,18 @@ def is_sentence_end(text: str, sentence_start: int, match: re.Match[str], follow
     if _is_in_brackets(before) and ")" not in close:
         return False
     return _is_end_at_point(before, close, following, next_character, is_small=is_small)
+
+
+def _is_plain_end(text: str, sentence_start: int, match: re.Match[str], next_start: int) -> bool:
+    """Return True for an ordinary word before the point and a capital letter after it, which needs no further look."""
+    if match["marks"] != "." or match["close"] or not text[next_start : next_start + 1].isupper():
+        return False
+    end = match.start()
+    word = text[max(sentence_start, end - _MAX_TOKEN_CHARS) : end].rpartition(" ")[2]
+    is_ordinary = len(word) >= _MIN_WORD_LETTERS and word.isalpha() and word.islower()
+    if not is_ordinary or word in abbreviations.ALL or not _VOWEL.search(word):
+        return False
+    return text.find("(", max(sentence_start, end - _MAX_BRACKET_CHARS), end) < 0
 
 
 def _is_bracketed(text: str, match: re.Match[str]) -> bool:
