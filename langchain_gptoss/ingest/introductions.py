@@ -14,6 +14,7 @@ from langchain_gptoss.text.sentences.lead_ins import can_introduce, is_continued
 
 _LAST_CHARS = 500  # of a paragraph in which its last sentence is searched first
 _NESTED_LEAD_IN = re.compile(r":[*_\s]*[\r\n]")
+_COLON_CHARS = 8  # at the end of a paragraph in which a colon is searched
 _HEAD_LINES = 3  # of a table: its head, the line below it, a row
 
 
@@ -97,6 +98,8 @@ class Introductions:
 
     def find(self, offset: int) -> Introduction | None:
         """Return the introduction that has the character at an offset, or None."""
+        if not self._starts:
+            return None
         index = bisect_right(self._starts, offset) - 1
         return self._items[index] if index >= 0 and offset < self._items[index].end else None
 
@@ -118,13 +121,21 @@ def find_introductions(text: str, blocks: Sequence[Span], line_block_starts: Set
             while last < len(blocks) and is_listed[last]:
                 last += 1
             yield Introduction(text, blocks[first][0], blocks[first:last], line_block_starts, has_lead_in=False)
-        elif last < len(blocks) and can_introduce(text[slice(*blocks[first])], is_before_list=is_listed[last]):
+        elif _has_lead_in(text, blocks, first, is_listed):
             last += 1
             while last < len(blocks) and (is_listed[last] or is_continued_list(text, blocks[last - 1], blocks[last])):
                 last += 1
             lead_in_start = _find_last_sentence(text, *blocks[first])
             yield Introduction(text, lead_in_start, blocks[first:last], line_block_starts, has_lead_in=True)
         first = last
+
+
+def _has_lead_in(text: str, blocks: Sequence[Span], index: int, is_listed: Sequence[bool]) -> bool:
+    start, end = blocks[index]
+    is_last = index + 1 == len(blocks)
+    if is_last or not (is_listed[index + 1] or ":" in text[max(start, end - _COLON_CHARS) : end]):
+        return False
+    return can_introduce(text[start:end], is_before_list=is_listed[index + 1])
 
 
 def _find_last_sentence(text: str, start: int, end: int) -> int:

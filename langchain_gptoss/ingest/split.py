@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
 
@@ -52,8 +52,7 @@ class ChunkLimits:
     overlap: int
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """A span that goes into one chunk.
 
     Attributes:
@@ -303,7 +302,7 @@ def _pack_pieces(text: str, pieces: Iterable[_Piece], limit: int, overlap: int, 
         span = piece.span
         piece_length = measure.measure(*span)
         joined = measure.estimate_length(length, group[0][0], span[1], piece_length) if group else piece_length
-        wanted_end = _choose_wanted_end(piece, limit, measure)
+        wanted_end = _choose_wanted_end(piece, limit, measure) if piece.wanted_ends else span[1]
         if group and (joined > limit or (wanted_end > span[1] and measure.measure(group[0][0], wanted_end) > limit)):
             chunks = list(_verify_group(group, limit, measure))
             yield from chunks
