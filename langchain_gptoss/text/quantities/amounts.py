@@ -16,6 +16,7 @@ from langchain_gptoss.text.quantities.number_words import (
     parse_number_words,
 )
 from langchain_gptoss.text.quantities.numerals import NUMERAL, parse_numeral
+from langchain_gptoss.text.quantities.ordinals import create_ordinal, is_ordinal
 from langchain_gptoss.text.quantities.units import (
     CURRENCY_CODE,
     CURRENCY_SIGN,
@@ -137,10 +138,6 @@ _MAX_SYMBOL_CHARS = 3
 _PAIR = re.compile(r"\b(?:the|les|des|ces|these|those) $")  # "the larger of the two"
 _INCHES = re.compile(r"$|[^\w\s]| (?:tall|long|wide|high|deep|thick|by|x)\b")
 _REPEATED = re.compile(r"(?P<words>[a-z]+(?:[ -][a-z]+){0,5}) ?\((?P<digits>\d{1,9})\)")
-_DETERMINER = re.compile(
-    r"(?:\b(?:the|le|la|les|au|aux|du|des|de|un|une|his|her|its|their|my|our|your|son|sa|ses|leur|notre|votre|this|that"
-    r"|ce|cet|cette|in|on|came|finished|placed|ranked|termine|arrive) |'s |l')$"
-)
 _COLLECTIVE_LEAD = re.compile(r" (?:de |d'|of )")
 
 
@@ -208,7 +205,7 @@ def _read_numeral(sentence: FoldedSentence, text: str, match: re.Match[str]) -> 
         return None
     ordinal = _ORDINAL_SUFFIX.match(text, end)
     if ordinal and match["digits"] == match[0] and match[0].isdigit():
-        return _create_ordinal(sentence, text, start, ordinal.end(), Fraction(int(match[0])))
+        return create_ordinal(sentence, text, start, ordinal.end(), Fraction(int(match[0])))
     numeral = parse_numeral(match, sentence)
     if numeral is not None and match[0].isdigit() and _LEADING_POINT.search(before):
         return _complete(sentence, text, create_amount(start - 1, end, numeral.value / 10 ** len(match[0])), False)
@@ -230,9 +227,9 @@ def _read_phrase(
 ) -> Quantity | None:
     start, end = words[first].start, words[phrase.last].end
     if phrase.is_ordinal:
-        if not _is_ordinal(text, start, end, words[first].text):
+        if not is_ordinal(text, start, end, words[first].text):
             return None
-        return _create_ordinal(sentence, text, start, end, phrase.value)
+        return create_ordinal(sentence, text, start, end, phrase.value)
     if _is_no_number(sentence, text, start, end, words[first].text, phrase):
         return None
     value = phrase.value
@@ -294,35 +291,6 @@ def _read_article(sentence: FoldedSentence, text: str, amount: Quantity) -> Quan
         is_vague = word != "one" and complete.unit in ("day", "time") and not _ARTICLE_CONTEXT.search(before)
         return complete.change(is_implicit=is_vague or complete.unit in ("semester",))
     return None
-
-
-def _is_ordinal(text: str, start: int, end: int, word: str) -> bool:
-    """Return True for "the second floor"; "First," begins a list and "a second" is a duration."""
-    before, after = text[max(0, start - 12) : start], text[end : end + 12]
-    if text[start - 1 : start] == "-" or re.match(r"[ -]?(?:ly|hand|aid)\b", after):
-        return False
-    if word == "seconde":
-        following = re.match(r" ([a-z]+)", after)
-        return bool(re.search(r"\b(?:la|une|sa|cette|leur) $", before) and following and following[1] not in FUNCTION)
-    if word in ("second", "first", "third", "premier", "premiere"):
-        has_determiner = bool(_DETERMINER.search(before))
-        if word == "second" and re.search(r"\b(?:a|per|each|every) $", before):
-            return False
-        return (
-            (has_determiner or word.startswith("premier"))
-            and not re.match(r"\s*(?:,|-ministre| ministre| of all|ly)", after)
-        ) or bool(re.match(r" (?:floor|place|edition|class|time|year|day|etage|fois|edition|rang)", after))
-    return True
-
-
-def _create_ordinal(sentence: FoldedSentence, text: str, start: int, end: int, value: Fraction) -> Quantity:
-    noun = _NOUN.match(text, end)
-    unit = ""
-    if noun and noun["word"] not in FUNCTION:
-        unit = find_unit(noun["word"]) or get_singular(noun["word"])
-    return create_amount(
-        start, end, value, kind="ordinal", unit=unit, noun=unit not in UNITS, language=sentence.main_language
-    )
 
 
 def _complete(sentence: FoldedSentence, text: str, amount: Quantity, is_fraction: bool) -> Quantity:
