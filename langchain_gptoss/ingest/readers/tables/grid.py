@@ -61,6 +61,10 @@ class Grid:
         return {row: frozenset(repeated) for row, repeated in columns.items()}
 
     @cached_property
+    def _is_rectangular(self) -> bool:
+        return all(len(row) == self.width for row in self.rows)
+
+    @cached_property
     def _merges_by_row(self) -> dict[int, list[Merge]]:
         merges: dict[int, list[Merge]] = {}
         for merge in self.merges:
@@ -92,6 +96,8 @@ class Grid:
 
     def select(self, rows: Sequence[int], columns: Sequence[int]) -> Grid:
         """Return some rows and columns of the grid, in order. The parts of merged cells in them stay merged."""
+        if len(rows) == len(self.rows) and len(columns) == self.width and self._is_rectangular:
+            return self
         row_places = {row: number for number, row in enumerate(rows)}
         column_places = {column: number for number, column in enumerate(columns)}
         merges = []
@@ -101,7 +107,7 @@ class Grid:
             if left >= 0 and (bottom > top or right > left):
                 merges.append((top, left, bottom, right))
         return Grid(
-            rows=[[self.get_text(row, column) for column in columns] for row in rows],
+            rows=[_select_columns(self.rows[row], columns) for row in rows],
             merges=tuple(merges),
             headers={
                 row_places[row]: frozenset(column_places[c] for c in self.headers[row] if c in column_places)
@@ -118,6 +124,16 @@ class Grid:
     def find_filled_rows(self) -> list[int]:
         """Return the rows that have text."""
         return [number for number, row in enumerate(self.rows) if any(row)]
+
+
+def _select_columns(cells: list[str], columns: Sequence[int]) -> list[str]:
+    if not columns:
+        return []
+    first, last = columns[0], columns[-1]
+    if last - first + 1 == len(columns):  # without a gap
+        selected = cells[first : last + 1]
+        return selected + [""] * (len(columns) - len(selected))
+    return [cells[column] if column < len(cells) else "" for column in columns]
 
 
 def _find_places(first: int, last: int, places: Mapping[int, int]) -> tuple[int, int]:
