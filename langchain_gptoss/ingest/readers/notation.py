@@ -33,13 +33,13 @@ _UNIT = re.compile(
 _PRICE_BEFORE = re.compile(r"[$€£]\s?\d{1,6}$")
 _CURRENCY_BEFORE = re.compile(r"\d\s?[$€£]$")
 _CENTS = re.compile(r"\d\d")
-_COLUMN = re.compile(r"(?<=\d)\t+(?=\d)")
+_COLUMN = re.compile(r"(?<=\d)[ \t]*\t[ \t]*(?=\d)")
 _CURRENCY_AFTER = re.compile(r"\s*(?:[$€£]|EUR\b|USD\b|CHF\b)")
 
 
 def separate_columns(text: str) -> str:
-    """Return text in which a tab between two figures does not read as the space of one number, such as 1 200."""
-    return _COLUMN.sub(" \t", text)
+    """Return text with ";" for a tab between two figures, which would read as the space within one number."""
+    return _COLUMN.sub("; ", text)
 
 
 def format_superscript(text: str, before: str, after: str = "") -> str:

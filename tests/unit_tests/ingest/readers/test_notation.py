@@ -84,7 +84,7 @@ def test_a_note_mark_stands_in_brackets(before, mark, text):
 
 def test_figures_of_two_columns_are_two_numbers():
     text = separate_columns("Adult\t1\t200 €")
-    assert text == "Adult\t1 \t200 €"
+    assert text == "Adult\t1; 200 €"
     assert [text[quantity.start : quantity.end] for quantity in extract_quantities(text)] == ["1", "200 €"]
 
 

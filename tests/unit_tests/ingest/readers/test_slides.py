@@ -70,7 +70,7 @@ def test_hidden_slides_have_no_text_and_keep_their_number(tmp_path):
         ([("19", {}), ("99", {"baseline": "30000"}), (" €", {})], "19,99 €"),
         ([("5 €", {"strike": "sngStrike"}), ("4 €", {"strike": "noStrike"})], "4 €"),
         ([("inter", {}), ("national", {"b": "1"})], "international"),
-        ([("Adult 1\t200 €", {})], "Adult 1 \t200 €"),
+        ([("Adult 1\t200 €", {})], "Adult 1; 200 €"),
     ],
 )
 def test_raised_lowered_and_struck_text(runs, text):

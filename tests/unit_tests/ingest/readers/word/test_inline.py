@@ -58,7 +58,7 @@ TEN_TO_FOUR = f"<m:sSup><m:e>{write_math('10')}</m:e><m:sup>{write_math('4')}</m
         (["inter", write_run("nation", "<w:b/>"), "al"], "international"),
         (["4 Quay Street", "<w:r><w:br/></w:r>", "Larkspur"], "4 Quay Street\nLarkspur"),
         (["Total", "<w:r><w:tab/></w:r>", "12 €"], "Total\t12 €"),
-        (["Adult", "<w:r><w:tab/></w:r>", "1", "<w:r><w:tab/></w:r>", "200 €"], "Adult\t1 \t200 €"),
+        (["Adult", "<w:r><w:tab/></w:r>", "1", "<w:r><w:tab/></w:r>", "200 €"], "Adult\t1; 200 €"),
         (["A", "<w:r><w:noBreakHyphen/></w:r>", "12"], "A-12"),
         (["inter", "<w:r><w:softHyphen/></w:r>", "national  law"], "international law"),
         (["5 ", '<w:r><w:sym w:font="Symbol" w:char="F0B3"/></w:r>', " 4"], "5 ≥ 4"),
