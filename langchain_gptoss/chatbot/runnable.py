@@ -23,6 +23,7 @@ from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.caller import read_caller
 from langchain_gptoss.chatbot.graph import ChatbotGraph, build_graph
+from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
 from langchain_gptoss.chatbot.guard.pipeline import build_policies
 from langchain_gptoss.chatbot.inputs import parse_input
 from langchain_gptoss.chatbot.localization import load_texts
@@ -286,6 +287,7 @@ def create_chatbot(
     access: str | None = None,
     history_tokens: int = _DEFAULT_HISTORY_TOKENS,
     guard_model: BaseChatModel | None = None,
+    verifier: Any = None,
     audit: str | Path | AuditLog | None = None,
 ) -> Chatbot:
     """Return a chatbot that answers from documents, cites verified spans, and declines what they do not answer.
@@ -314,6 +316,8 @@ def create_chatbot(
             came before.
         guard_model: A model that judges questions and answers by the domain's written policy, such as
             `ChatGptOss(model="gpt-oss-safeguard-20b")`. Answers are then shown as a whole, after they were judged.
+        verifier: A model that judges each supported sentence again and may take its support away: an object with
+            `verify(claim, evidence, question)`, which returns a probability, or a detector such as lettucedetect's.
         audit: The log that records every answer: a file, or an `AuditLog` with its own settings.
 
     Raises:
@@ -345,6 +349,7 @@ def create_chatbot(
         history_tokens=history_tokens,
         policies=policies,
         audit=audit_log,
+        verifier=create_verifier(verifier),
     )
     owned: list[Sessions | AuditLog] = []
     if opened_sessions is not None and isinstance(sessions, str | Path):

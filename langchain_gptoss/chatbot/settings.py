@@ -10,6 +10,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss.audit import AuditLog
 from langchain_gptoss.chatbot.access import Access
+from langchain_gptoss.chatbot.grounding.verifiers import ClaimVerifier
 from langchain_gptoss.chatbot.guard.pipeline import Policies
 from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
@@ -33,6 +34,7 @@ class ChatbotSettings:
         history_tokens: Maximum length of a conversation that is kept word by word, in tokens.
         policies: The policies for questions and answers.
         audit: The audit log, or None.
+        verifier: A model that judges supported sentences again, or None.
     """
 
     llm: BaseChatModel
@@ -47,6 +49,7 @@ class ChatbotSettings:
     history_tokens: int
     policies: Policies
     audit: AuditLog | None
+    verifier: ClaimVerifier | None = None
 
     def select_texts(self, question: str) -> LocalizedTexts:
         """Return the chatbot's texts in the language of a question."""

@@ -71,23 +71,45 @@ class Citation(_Value):
         number: The number in brackets in the answer.
         claim: The answer's sentence.
         verdict: `"supported"` for a sentence of the model that the span supports, `"quoted"` for the span itself.
+        score: Calibrated probability that the span supports the claim, from 0 to 1; 1 for a quotation.
         source: The file, or the origin that the retriever names.
         heading: The headings above the span, or empty.
         page: The page, or None.
         start: Offset of the quote in the source's extracted text, in characters.
         end: End offset.
         quote: The quoted text, `source_text[start:end]`.
+        context: What introduces the quoted list item or table row, or empty: "The warranty does not cover:".
     """
 
     number: int
     claim: str
     verdict: Literal["supported", "quoted"]
+    score: float = 1.0
     source: str
     heading: str = ""
     page: int | None = None
     start: int
     end: int
     quote: str
+    context: str = ""
+
+
+class CheckedClaim(_Value):
+    """The verdict on a sentence of the model, shown or not.
+
+    Attributes:
+        claim: The sentence.
+        verdict: `"supported"`, `"partly"` (a condition or a part is not stated), `"contradicted"`, or `"not found"`.
+        score: Calibrated probability that the documents support it, from 0 to 1.
+        reason: The reason, as a clause for people.
+        number: The number of its citation, None without one.
+    """
+
+    claim: str
+    verdict: Literal["supported", "partly", "contradicted", "not found"]
+    score: float
+    reason: str
+    number: int | None = None
 
 
 class ChatbotOutput(_Value):
@@ -99,6 +121,7 @@ class ChatbotOutput(_Value):
         reasoning: The model's reasoning, if it gives any.
         citations: The spans that support the answer.
         unsupported: Sentences of the answer that no passage supports, marked with [?]; empty under `strict=True`.
+        claims: The verdict on each sentence of the model, those that were left out included.
         abstained: True if the chatbot declined.
         reason: The reason why it answered or declined, in words.
         standalone_question: The question that was searched for, completed from the conversation.
@@ -114,6 +137,7 @@ class ChatbotOutput(_Value):
     reasoning: str = ""
     citations: list[Citation] = Field(default_factory=list)
     unsupported: list[str] = Field(default_factory=list)
+    claims: list[CheckedClaim] = Field(default_factory=list)
     abstained: bool = False
     reason: str = ""
     standalone_question: str = ""

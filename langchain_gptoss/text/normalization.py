@@ -286,3 +286,13 @@ def normalize_number(number: str) -> str:
     """Return a number with a decimal point, without thousands separators and trailing zeros: "12,90" becomes "12.9"."""
     text = re.sub(r",(?=\d{3}(?:\D|$))", "", number).replace(",", ".")
     return text.rstrip("0").rstrip(".") if re.fullmatch(r"\d+\.\d+", text) else text
+
+
+def normalize_for_checks(text: str) -> str:
+    """Return a text without invisible characters and with words joined that a line end broke.
+
+    Numbers stay as written.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", remove_invisible(text))
+    return _BROKEN_WORD.sub("", text) if "\n" in text else text

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from langchain_gptoss.chatbot.grounding.cannot_find import is_cannot_find
 from langchain_gptoss.chatbot.grounding.citations import cite, select_quotable_spans
-from langchain_gptoss.chatbot.grounding.claim_support import find_supporting_span
+from langchain_gptoss.chatbot.grounding.claim_support import ClaimJudgement, judge_claim
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span
+from langchain_gptoss.chatbot.grounding.verifiers import ClaimVerifier
 from langchain_gptoss.chatbot.prompts import QUOTE
-from langchain_gptoss.chatbot.types import Citation
+from langchain_gptoss.chatbot.types import CheckedClaim, Citation
 from langchain_gptoss.text.sentences import find_sentences
 from langchain_gptoss.text.words import extract_content_words
 
@@ -38,8 +40,11 @@ class AnswerStream:
         strict: True leaves out unsupported sentences, False marks them.
         brief: True stops after the first supported sentence, or after two sentences.
         is_refused: Returns True for a sentence that must not be shown, supported or not.
+        verifier: A model that judges supported sentences again, or None.
         citations: Citations so far, ordered by number.
         unsupported: Sentences that were shown and marked as unsupported.
+        claims: The verdict on each sentence so far.
+        cannot_find: True if the model said that the passages have no answer.
         is_done: True if the rest of the model's text is not needed.
         has_output: True if something was shown.
     """
@@ -50,8 +55,11 @@ class AnswerStream:
     strict: bool
     brief: bool = False
     is_refused: Callable[[str], bool] = lambda _: False
+    verifier: ClaimVerifier | None = None
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
+    claims: list[CheckedClaim] = field(default_factory=list)
+    cannot_find: bool = False
     is_done: bool = False
     has_output: bool = False
     _buffer: str = ""  # text that is not processed yet; its first `_shown` characters were shown
@@ -70,10 +78,13 @@ class AnswerStream:
             yield from self._show_open_sentence()
 
     def finish(self) -> Iterator[str]:
-        """Yield the rest of the answer, and quotations if no sentence of the model is supported."""
+        """Yield the rest of the answer, and quotations if no sentence of the model is supported.
+
+        Nothing is quoted if the model said that it cannot find the answer.
+        """
         if not self.is_done and self._buffer.strip():
             yield from self._process_sentence(len(self._buffer))
-        if self.brief or not self.citations:
+        if not self.cannot_find and (self.brief or not self.citations):
             yield from self._quote_spans()
 
     def _quote_spans(self) -> Iterator[str]:
@@ -88,7 +99,8 @@ class AnswerStream:
                 continue
             number = len(self.citations) + 1
             self.citations.append(cite(span, span.text, number=number, verdict="quoted"))
-            quotation = QUOTE[self.language].format(quote=" ".join(span.text.split()))
+            # A list item or table row is nothing without the line that introduces it.
+            quotation = QUOTE[self.language].format(quote=" ".join(f"{span.lead_in} {span.text}".split()))
             yield self._prepend_separator(f"{quotation} [{number}]")
 
     def _take_separator(self) -> None:
@@ -128,15 +140,39 @@ class AnswerStream:
             return
         self._sentences.append(sentence)
         is_refused = self.is_refused(sentence)
-        span = None if is_refused else find_supporting_span(sentence, self.question, self.spans)
-        self.is_done = self.brief and (span is not None or len(self._sentences) == _MAX_BRIEF_SENTENCES)
-        if span is not None:
-            yield self._format_rest(text, shown, f"[{self._number_citation(span, sentence)}]")
+        if is_cannot_find(sentence):
+            self.cannot_find = self.is_done = True
+            is_refused |= self.strict
+        number = None if is_refused or self.cannot_find else self._check(sentence)
+        self.is_done |= self.brief and (number is not None or len(self._sentences) == _MAX_BRIEF_SENTENCES)
+        if number is not None:
+            yield self._format_rest(text, shown, f"[{number}]")
         elif not self.strict and (shown or not is_refused):
             text = text[:shown] if is_refused else text
             has_content = bool(extract_content_words(sentence))
             self.unsupported += [sentence] if has_content else []
             yield self._format_rest(text, shown, UNSUPPORTED if has_content else "")
+
+    def _check(self, sentence: str) -> int | None:
+        """Judge a sentence, and return the number of its citation if it is supported."""
+        # A detail after the answer need not answer the question again.
+        judgement = judge_claim(
+            sentence, self.question, self.spans, must_answer=not self.citations, verifier=self.verifier
+        )
+        number = None
+        if judgement.verdict == "supported" and judgement.span is not None:
+            number = self._number_citation(judgement, judgement.span)
+        if extract_content_words(sentence):
+            self.claims.append(
+                CheckedClaim(
+                    claim=sentence,
+                    verdict=judgement.verdict,
+                    score=round(judgement.score, 3),
+                    reason=judgement.reason,
+                    number=number,
+                )
+            )
+        return number
 
     def _format_rest(self, text: str, shown: int, marker: str) -> str:
         """Return the part of a sentence that was not shown yet, with a marker."""
@@ -151,9 +187,10 @@ class AnswerStream:
         self.has_output, self._separator = True, ""
         return text
 
-    def _number_citation(self, span: Span, claim: str) -> int:
+    def _number_citation(self, judgement: ClaimJudgement, span: Span) -> int:
         """Return the number of the citation of a span; the same span keeps its number."""
-        citation = cite(span, claim, number=len(self.citations) + 1, verdict="supported")
+        number = len(self.citations) + 1
+        citation = cite(span, judgement.sentence, number=number, verdict="supported", score=judgement.score)
         for known in self.citations:
             if (known.source, known.start, known.end) == (citation.source, citation.start, citation.end):
                 return known.number

@@ -49,17 +49,21 @@ def select_quotable_spans(question: str, spans: Sequence[Span]) -> list[Span]:
     return selected
 
 
-def cite(span: Span, claim: str, *, number: int, verdict: Literal["supported", "quoted"]) -> Citation:
+def cite(
+    span: Span, claim: str, *, number: int, verdict: Literal["supported", "quoted"], score: float = 1.0
+) -> Citation:
     """Return the citation of a span, with offsets in the source."""
     passage = span.passage
     return Citation(
         number=number,
         claim=claim,
         verdict=verdict,
+        score=round(score, 3),
         source=passage.source,
         heading=passage.heading,
         page=passage.page,
         start=passage.start + span.start,
         end=passage.start + span.end,
         quote=span.text,
+        context=span.lead_in,
     )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.chatbot.grounding.calibration import load_calibration, weigh_word
-from langchain_gptoss.text.sentences import find_sentences
+from langchain_gptoss.text.sentences import find_statements
 from langchain_gptoss.text.words import build_lexicon, extract_content_words
 
 _LONG_SENTENCE_WORDS = 30  # content words from which the length of a sentence counts as 1
@@ -21,6 +21,7 @@ _FIGURE_QUESTION = re.compile(
     r")\b",
     re.IGNORECASE,
 )
+_HEADING_MARK = re.compile(r" {0,3}(#{1,6})[ \t]+")
 _MAX_EMBEDDED = 8  # sentences per question that are embedded: the best ones by words
 _SIMILARITY_WEIGHT = 6.0  # of the cosine between sentence and question, beside the calibrated weights of words
 _PHRASE_DISTANCE = 2  # maximum distance in content words of two words that form a phrase
@@ -38,6 +39,7 @@ class Passage:
         page: Page number, if the document has pages.
         start: Offset of `text` in the source's extracted text, in characters; 0 if the retriever does not give it.
         relevance: The retriever's relevance score, about 0 to 1; None if it gives none.
+        lead_in: The line that introduces the list with which the passage begins, "" if there is none.
         quoted: What the passage is in an e-mail: "" its own text, "reply" a message that it answers and that may no
             longer be true, "forward" one that it passes on.
     """
@@ -49,6 +51,7 @@ class Passage:
     page: int | None
     start: int
     relevance: float | None
+    lead_in: str = ""
     quoted: str = ""
 
 
@@ -60,11 +63,13 @@ class Span:
         passage: The passage.
         start: Offset of the first character.
         end: Offset after the last character.
+        lead_in: The text that introduces the list item or table row, "" if there is none.
     """
 
     passage: Passage
     start: int
     end: int
+    lead_in: str = ""
 
     @property
     def text(self) -> str:
@@ -72,9 +77,19 @@ class Span:
         return self.passage.text[self.start : self.end]
 
     @property
+    def context(self) -> str:
+        """The headings and the lead-in, which belong to what the sentence says."""
+        return ". ".join(filter(None, [self.passage.heading, self.lead_in]))
+
+    @property
     def text_with_heading(self) -> str:
-        """The sentence after the headings of its passage."""
-        return f"{self.passage.heading} {self.text}"
+        """The sentence after its context."""
+        return f"{self.context} {self.text}"
+
+    @property
+    def text_with_context(self) -> str:
+        """The sentence after its context, as sentences."""
+        return f"{self.context}. {self.text}" if self.context else self.text
 
 
 def collect_passages(documents: Sequence[Document], *, limit: int) -> list[Passage]:
@@ -102,13 +117,30 @@ def _create_passage(number: int, document: Document) -> Passage:
         page=metadata.get("page"),
         start=int(metadata.get("start") or 0),
         relevance=None if score is None else float(score),
+        lead_in=str(metadata.get("lead_in") or ""),
         quoted=str(metadata.get("quoted") or ""),
     )
 
 
 def collect_spans(passages: Sequence[Passage]) -> list[Span]:
-    """Return all sentences of the passages, in order."""
-    return [Span(passage=p, start=start, end=end) for p in passages for start, end in find_sentences(p.text)]
+    """Return all sentences of the passages with their lead-ins, in order; Markdown headings are part of lead-ins."""
+    return [span for passage in passages for span in _collect_passage_spans(passage)]
+
+
+def _collect_passage_spans(passage: Passage) -> Iterator[Span]:
+    path: dict[int, str] = {}
+    for statement in find_statements(passage.text):
+        line_start = passage.text.rfind("\n", 0, statement.start) + 1
+        if heading := _HEADING_MARK.fullmatch(passage.text[line_start : statement.start]):
+            level = len(heading[1])
+            path = {other: name for other, name in path.items() if other < level}
+            path[level] = passage.text[statement.start : statement.end]
+            continue
+        lead_in = statement.get_lead_in_text(passage.text)
+        if not statement.lead_ins or statement.lead_ins[0][0] == 0:
+            lead_in = " ".join(filter(None, [passage.lead_in, lead_in]))
+        lead_in = ". ".join(filter(None, [*path.values(), lead_in]))
+        yield Span(passage=passage, start=statement.start, end=statement.end, lead_in=lead_in)
 
 
 @dataclass(frozen=True)

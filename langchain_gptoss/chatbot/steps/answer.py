@@ -109,6 +109,8 @@ def _finish(answer: AnswerState, context: StepContext) -> AnswerState:
         return _show(answer, answer.withheld, writer) if answer.withheld else answer
     if answer_stream is not None:
         reason = "Declined: no passage supports the model's answer, and none answers the question by itself."
+        if answer_stream.cannot_find:
+            reason = "Declined: the model found no answer in the passages."
         answer = replace(answer, reason=reason)
     text = answer.refusal or answer.texts.decline
     return _show(answer, f" {text}" if answer.answer else text, writer)

@@ -31,6 +31,7 @@ def _record(answer: AnswerState, context: StepContext) -> ChatbotChunk:
     chunk = ChatbotChunk(
         citations=citations,
         unsupported=list(answer_stream.unsupported) if answer_stream is not None else [],
+        claims=list(answer_stream.claims) if answer_stream is not None else [],
         abstained=not citations,
         reason=answer.reason,
         disclaimer=answer.texts.disclaimer,

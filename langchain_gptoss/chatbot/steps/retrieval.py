@@ -80,6 +80,7 @@ def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
         strict=settings.strict,
         brief=bool(settings.focus),
         is_refused=lambda sentence: bool(output_check.find_violations(sentence)),
+        verifier=settings.verifier,
     )
     return replace(answer, passages=passages, answer_stream=answer_stream)
 
@@ -91,8 +92,14 @@ def _list_queries(answer: AnswerState) -> list[str]:
 
 
 def _select_statements(ranked: Sequence[tuple[Span, float]]) -> list[Span]:
-    """Return the spans that are no questions: a question supports nothing, and an attacker may have planted it."""
-    return [span for span, _ in ranked if not span.text.rstrip(" \"'”»)").endswith("?")]
+    """Return the spans that can support a claim.
+
+    A question supports nothing, and an attacker may have planted it. What a mail quotes of the message that it answers
+    may no longer be true.
+    """
+    return [
+        span for span, _ in ranked if not span.text.rstrip(" \"'”»)").endswith("?") and span.passage.quoted != "reply"
+    ]
 
 
 def _find_embeddings(retriever: BaseRetriever) -> Any:

@@ -80,7 +80,7 @@ def test_a_quotation_replaces_an_unsupported_answer():
     assert answer["answer"] == "The documents say: “Express delivery costs 12.90 euros and takes one working day.” [1]"
     assert answer["citations"][0]["verdict"] == "quoted"
     french = [Document("La livraison express coûte 12,90 euros.", metadata={"source": "fr.md"})]
-    answer = build_chatbot("Je ne sais pas.", documents=french).invoke("Combien coûte la livraison express ?")
+    answer = build_chatbot("Elle coûte 99 euros.", documents=french).invoke("Combien coûte la livraison express ?")
     assert answer["answer"] == "Les documents disent : « La livraison express coûte 12,90 euros. » [1]"
 
 

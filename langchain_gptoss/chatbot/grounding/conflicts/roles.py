@@ -1,0 +1,184 @@
+"""Check of roles: who does what to whom, from where to where, which is larger, and which comes first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from langchain_gptoss.chatbot.grounding.alignment import Alignment
+from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
+from langchain_gptoss.text.analysis import Analysis, Token
+from langchain_gptoss.text.verbs import find_infinitive
+from langchain_gptoss.text.word_lists import parse_words
+
+_PARTICLE_VERB = re.compile(r"\b(?:look\w*|ask\w*|nam\w*|tak\w*) $", re.IGNORECASE)  # "look after" is no order
+
+
+_BE = parse_words("is are was were be been being est sont etait etaient ete etre sera seront fut furent")
+
+
+# Relations whose two sides cannot be exchanged, and their converse.
+COMPARATIVES = {
+    "more": "less", "less": "more", "fewer": "more", "plus": "moins", "moins": "plus", "larger": "smaller",
+    "smaller": "larger", "bigger": "smaller", "older": "younger", "younger": "older", "higher": "lower",
+    "lower": "higher", "longer": "shorter", "shorter": "longer", "taller": "shorter", "faster": "slower",
+    "slower": "faster", "heavier": "lighter", "lighter": "heavier", "cheaper": "dearer", "dearer": "cheaper",
+    "better": "worse", "worse": "better", "before": "after", "after": "before", "avant": "apres", "apres": "avant",
+    "above": "below", "below": "above", "superieur": "inferieur", "inferieur": "superieur", "earlier": "later",
+    "later": "earlier", "north": "south", "south": "north", "west": "east", "nord": "sud", "sud": "nord",
+    "wider": "narrower", "narrower": "wider", "warmer": "colder", "colder": "warmer", "deeper": "shallower",
+    "newer": "older", "closer": "farther", "stronger": "weaker", "weaker": "stronger",
+}  # fmt: skip
+
+
+_FROM_TO = re.compile(
+    r"\b(?:(?:from|de|du|des|depuis)\s+|d['’])(?P<source>(?:\w|[-'’])+(?:\s(?:\w|[-'’])+){0,3}?)\s+"
+    r"(?:to|into|towards|à|a|au|aux|vers|pour|jusqu['’](?:à|au|aux))\s+(?P<goal>(?:\w|[-'’])+(?:\s(?:\w|[-'’])+){0,2})",
+    re.IGNORECASE,
+)
+
+
+_FROM_TO_LABELS = re.compile(
+    r"\b(?:départ|departure|from|origine?|arrivée|arrival|to|destination)\s*:\s*(?P<value>[^;|\n]+)", re.IGNORECASE
+)
+
+
+_GOAL = parse_words("to into towards a au aux vers")
+
+
+_SOURCE = parse_words("from depuis")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Relation:
+    """Two groups of words around a word that puts them in an order."""
+
+    pivot: str
+    first: tuple[Token, ...]
+    second: tuple[Token, ...]
+
+
+@lru_cache(maxsize=8192)
+def _find_relations(analysis: Analysis) -> tuple[_Relation, ...]:
+    return (*_find_directions(analysis), *_find_comparisons(analysis))
+
+
+def _find_directions(analysis: Analysis) -> Iterator[_Relation]:
+    for match in _FROM_TO.finditer(analysis.text):
+        source, goal = (
+            tuple(t for t in analysis.content if match.start(name) <= t.start < match.end(name))
+            for name in ("source", "goal")
+        )
+        if source and goal:
+            yield _Relation(pivot="from", first=source, second=goal)
+    labelled = {match[0].lower()[0]: match for match in _FROM_TO_LABELS.finditer(analysis.text)}
+    sides = [
+        tuple(t for name in names if name in labelled for t in analysis.content
+              if labelled[name].start("value") <= t.start < labelled[name].end())
+        for names in ("dfo", "at")
+    ]  # fmt: skip
+    if all(sides):
+        yield _Relation(pivot="from", first=sides[0], second=sides[1])
+
+
+def _find_comparisons(analysis: Analysis) -> Iterator[_Relation]:
+    for token in analysis.tokens:
+        if token.word in COMPARATIVES and not token.is_unit and not _PARTICLE_VERB.search(analysis.text[: token.start]):
+            near = [t for t in analysis.content if not t.clauses.isdisjoint(token.clauses)]
+            yield _create_relation(token, near)
+
+
+def _create_relation(pivot: Token, near: Iterable[Token], *, is_passive: bool = False) -> _Relation:
+    """Return a relation without the words that stand on both sides; the sides of a passive are exchanged."""
+    before = [t for t in near if t.start < pivot.start]
+    after = [t for t in near if t.start > pivot.start]
+    first = tuple(t for t in before if not any(t.matches(other) for other in after))
+    second = tuple(t for t in after if not any(t.matches(other) for other in before))
+    return _Relation(pivot=pivot.word, first=second if is_passive else first, second=first if is_passive else second)
+
+
+def check_roles(alignment: Alignment) -> Iterator[Conflict]:
+    """Check that the two sides of a relation are not exchanged."""
+    pairs = [
+        (ours, theirs)
+        for ours in _find_relations(alignment.claim.analysis)
+        for theirs in _find_relations(alignment.evidence.analysis)
+    ]
+    results: dict[_Relation, set[str]] = {}
+    for ours, theirs in (*pairs, *_list_action_pairs(alignment)):
+        results.setdefault(ours, set()).add(_compare_roles(ours, theirs))
+    if any("exchanged" in found and "kept" not in found for found in results.values()):
+        yield Conflict(kind="role", reason="the document has the roles the other way round", contradicts=True)
+    elif token := _find_other_direction(alignment):
+        reason = f"the document has another direction for “{token.spelling}”"
+        yield Conflict(kind="role", reason=reason, contradicts=True)
+
+
+def _list_action_pairs(alignment: Alignment) -> Iterator[tuple[_Relation, _Relation]]:
+    """Yield the verbs of the claim with the same verbs of the evidence, each with the words around it."""
+    for token, found in alignment.tokens.items():
+        ours = _describe_action(alignment.claim.analysis, token, is_verb=False)
+        for other in found if ours else ():
+            theirs = _describe_action(alignment.evidence.analysis, other, is_verb=True)
+            if ours and theirs:
+                same = _Relation(pivot=ours.pivot, first=theirs.first, second=theirs.second)
+                yield ours, same
+
+
+def _describe_action(analysis: Analysis, token: Token, *, is_verb: bool) -> _Relation | None:
+    """Return a verb with the words before and after it in its clause, None if the word is no verb there."""
+    index = next(i for i, other in enumerate(analysis.tokens) if other.start == token.start)
+    earlier, later = analysis.tokens[max(0, index - 3) : index], analysis.tokens[index + 1 : index + 6]
+    is_participle = any(t.word in _BE for t in earlier) and token.word != find_infinitive(token.word)
+    is_passive = is_participle and any(
+        t.word in ("by", "par") and not any(q.start <= t.start < q.end for q in analysis.quantities) for t in later
+    )
+    if is_participle and not is_passive:
+        return None  # "are accepted" without an agent
+    if not (is_verb or is_passive or find_infinitive(token.word)):
+        return None
+    group = next((g for g in analysis.groups if not g.isdisjoint(token.clauses)), token.clauses)
+    near = [t for t in analysis.content if not t.clauses.isdisjoint(group)]
+    return _create_relation(token, near, is_passive=is_passive)
+
+
+def _compare_roles(ours: _Relation, theirs: _Relation) -> Literal["kept", "exchanged", ""]:
+    """Compare two relations; an empty string if they are of different kinds or share too little."""
+    if COMPARATIVES.get(ours.pivot) == theirs.pivot or COMPARATIVES.get(theirs.pivot) == ours.pivot:
+        first, second = theirs.second, theirs.first
+    elif ours.pivot == theirs.pivot:
+        first, second = theirs.first, theirs.second
+    else:
+        return ""
+    kept = min(_count_shared(ours.first, first), _count_shared(ours.second, second))
+    exchanged = min(_count_shared(ours.first, second), _count_shared(ours.second, first))
+    return "kept" if kept else "exchanged" if exchanged else ""
+
+
+def _count_shared(ours: Iterable[Token], theirs: Sequence[Token]) -> int:
+    return sum(any(token.matches(other) for other in theirs) for token in ours)
+
+
+def _find_other_direction(alignment: Alignment) -> Token | None:
+    """Return a word that the claim has as the goal and the evidence as the source, or the other way round."""
+    evidence = alignment.evidence.analysis
+    directions = [r for r in _find_relations(evidence) if r.pivot == "from"]
+    own = [r for r in _find_relations(alignment.claim.analysis) if r.pivot == "from"]
+    if not directions or own:
+        return None
+    for token, found in alignment.tokens.items():
+        marker = _find_marker(alignment.claim.analysis, token)
+        for other in found:
+            for relation in directions:
+                if (marker in _GOAL and other in relation.first) or (marker in _SOURCE and other in relation.second):
+                    return token
+    return None
+
+
+def _find_marker(analysis: Analysis, token: Token) -> str:
+    """Return the preposition of direction at most two words before a word, "" if there is none."""
+    before = [t.word for t in analysis.tokens if t.start < token.start][-2:]
+    return next((word for word in reversed(before) if word in _GOAL or word in _SOURCE), "")
