@@ -15,6 +15,7 @@ from langchain_gptoss.text.sentences.lead_ins import can_introduce, is_continued
 _LAST_CHARS = 500  # of a paragraph in which its last sentence is searched first
 _NESTED_LEAD_IN = re.compile(r":[*_\s]*[\r\n]")
 _COLON_CHARS = 8  # at the end of a paragraph in which a colon is searched
+_MAX_INDENT = 40
 _HEAD_LINES = 3  # of a table: its head, the line below it, a row
 
 
@@ -53,16 +54,18 @@ class Introduction:
         index = bisect_right(self.blocks, offset, key=lambda block: block[0]) - 1
         start, end = self.blocks[index]
         if start in self.table_starts:
-            spans = self._find_spans_in_table(start, end)
+            spans = self._find_spans_in_table(start, end, offset)
         elif self.has_lead_in or _NESTED_LEAD_IN.search(self.text, self.lead_in_start, offset):
             spans = self._find_spans_in_list(offset)
         else:
             spans = []
         return join_lead_ins(self.text[start:end] for start, end in spans if end <= offset)
 
-    def _find_spans_in_table(self, start: int, end: int) -> list[Span]:
+    def _find_spans_in_table(self, start: int, end: int, offset: int) -> list[Span]:
         """Return the sentence before the list or table, and the head of the table."""
         spans = [(self.lead_in_start, self.blocks[0][1])] if self.has_lead_in else []
+        if offset == start or "|" not in self.text[start : start + _MAX_INDENT]:
+            return spans  # the head of a table follows, and code has none
         head_end = start
         for _ in range(_HEAD_LINES):
             line_end = self.text.find("\n", head_end + 1, end)

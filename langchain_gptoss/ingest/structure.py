@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from langchain_core.documents import Document
 
@@ -50,8 +50,7 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _LineKind = Literal["heading", "blank", "fence", "code", "comment", "row", "item", "text"]
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     start: int
     end: int
     kind: _LineKind
@@ -187,6 +186,7 @@ def _is_underlined(text: str, line: _Line, underline: _Line) -> bool:
 
 def _classify_lines(text: str, *, with_headings: bool) -> Iterator[_Line]:
     fence, is_comment = "", False
+    has_comments = "<!--" in text
     for match in _LINE.finditer(text):
         line = match.group().rstrip("\r\n")
         kind: _LineKind
@@ -195,7 +195,7 @@ def _classify_lines(text: str, *, with_headings: bool) -> Iterator[_Line]:
             mark = line.strip()
             if len(mark) >= len(fence) and not mark.strip(fence[0]):
                 fence = ""
-        elif is_comment or line.lstrip().startswith("<!--"):
+        elif is_comment or (has_comments and line.lstrip().startswith("<!--")):
             kind = "comment"
             is_comment = "-->" not in line
         elif opening := _FENCE.fullmatch(line):
