@@ -115,8 +115,8 @@ def states_facts(text: str, question: OfficeQuestion) -> bool:
 
 
 def format_quote(citation: Citation) -> str:
-    """Return a quote as it is shown: with its headings and, if there is one, its lead-in."""
-    return "\n".join([citation.heading, citation.get("lead_in", None) or "", citation.quote])
+    """Return a quote as it is shown: with its headings, and with its lead-in or the names of its columns."""
+    return "\n".join([citation.heading, citation.context, citation.quote])
 
 
 def is_right(citation: Citation, question: OfficeQuestion) -> bool:

@@ -32,7 +32,7 @@ def format_value(value: float, code: str, *, is_1904: bool = False, language: st
         value: The stored number; dates are days.
         code: The format.
         is_1904: True if dates count from 1904.
-        language: Language of month names if the format names none.
+        language: Language of separators and month names if the format names none, "" if it is in doubt.
     """
     code = _SYSTEM_DATES.get(code, code)
     if code == _TIMESTAMP and value == int(value):
@@ -45,7 +45,8 @@ def format_value(value: float, code: str, *, is_1904: bool = False, language: st
     section, is_negated = _choose_section(sections, value)
     if section is None:
         return format_general(value)
-    locale = find_locale(section.locale, language)
+    has_fraction = any(token.kind == "point" for token in section.tokens)
+    locale = find_locale(section.locale, language, has_fraction=has_fraction)
     if section.is_date:
         shown = format_date(value, section, locale, is_1904=is_1904)
         return format_general(value) if shown is None else shown

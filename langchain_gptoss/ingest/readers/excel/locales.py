@@ -66,22 +66,24 @@ _LANGUAGES = {
     0x0C: (",", " ", *_FRENCH),
     0x10: (",", ".", *_ITALIAN),
 }
+_LANGUAGE_CODES = {"de": 0x07, "en": 0x09, "es": 0x0A, "fr": 0x0C, "it": 0x10}
 _SWISS = {0x0807, 0x100C, 0x0810}
 
 
-def find_locale(code: int, language: str) -> Locale:
+def find_locale(code: int, language: str, *, has_fraction: bool = False) -> Locale:
     """Return the conventions of a Windows language code.
 
     Args:
-        code: The code, 0 for none. Without one, numbers have a decimal point and no groups: a reader elsewhere could
-            take "1,234" for a fraction.
-        language: ISO 639-1 code of the workbook's language, which names the months if the code does not.
+        code: The code, 0 for none. Without one, the conventions are those of the workbook's language.
+        language: ISO 639-1 code of the workbook's language, "" if it is in doubt. Then numbers have a decimal point.
+        has_fraction: True if the number has decimal places. In a workbook whose language is in doubt, other numbers
+            have no groups: a reader could take "1,234" for a fraction, but not "1,234.00".
     """
-    primary = code & 0x3FF
+    primary = code & 0x3FF or _LANGUAGE_CODES.get(language, 0)
     if primary in _LANGUAGES:
         decimal, group, months, days = _LANGUAGES[primary]
         if code in _SWISS:
             decimal, group = ".", "’"
         return Locale(decimal=decimal, group=group, months=months, days=days)
-    months, days = _FRENCH if language == "fr" else _ENGLISH
-    return Locale(decimal=".", group="", months=months, days=days)
+    months, days = _ENGLISH
+    return Locale(decimal=".", group="," if has_fraction else "", months=months, days=days)

@@ -28,6 +28,17 @@ _WORD = re.compile(r"\w{2,}")
 _COPYRIGHT = re.compile(
     r"(?:©|\(c\)|copyright)[^.|•·\n]{0,80}|all rights reserved|tous droits réservés|powered by \w+", re.IGNORECASE
 )
+# Pages that every site has; their names say nothing, whether they are links or not.
+_STANDARD_PAGE = re.compile(
+    r"\b(?:imprint|impressum|legal(?: notices?| information)?|privacy(?: (?:policy|notice|statement))?"
+    r"|cookies?(?: policy)?|terms(?: (?:and|&) conditions| of (?:use|service))?|accessibility(?: statement)?|site ?map"
+    r"|contact(?: us)?"
+    r"|mentions légales|(?:informations|données) (?:légales|personnelles)|(?:politique de )?confidentialité"
+    r"|plan du site|accessibilité(?: ?: (?:non|partiellement|totalement) conforme)?"
+    r"|(?:conditions générales(?: d['’]utilisation| de vente)?|cg[uv])|crédits|gestion des cookies"
+    r"|contactez-nous)(?!\w)",
+    re.IGNORECASE,
+)
 _COOKIE_NOTICE = re.compile(
     r"(?:uses?|using|utilis\w+|dépos\w+|stor(?:e|ing|es)|accept\w*|refus\w+|plac(?:e|ing)|set|recours à|gestion des"
     r"|about|à propos des)\b[^.]{0,60}\b(?:cookies?|traceurs?)\b"
@@ -131,13 +142,13 @@ def _is_named_menu(element: Any) -> bool:
 
 
 def _is_empty_frame(element: Any) -> bool:
-    """Return True for the header or footer of a page that has nothing but links and a copyright notice."""
+    """Return True for the header or footer of a page without anything but links, page names and a copyright notice."""
     if not _is_frame(element) or any(ancestor.tag in _CONTENT_TAGS for ancestor in element.iterancestors()):
         return False
     if _get_short_text(element, _MAX_MENU_CHARS) is None or any(True for _ in element.iter(*_CONTENT_TAGS, "h1")):
         return False
     _, share, rest = _measure_links(element)
-    words = _WORD.findall(_COPYRIGHT.sub(" ", rest))
+    words = _WORD.findall(_COPYRIGHT.sub(" ", _STANDARD_PAGE.sub(" ", rest)))
     return not words or (share >= _MIN_LINK_SHARE and len(words) <= _MAX_NAME_WORDS and not re.search(r"\d", rest))
 
 

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
 from statistics import median
 
 from langchain_gptoss.ingest.readers.pdf.lines import Line, PageLines, rebuild_line
@@ -16,6 +18,7 @@ _FULL_SHARE = 0.7  # of the column's width that a full line has
 _MIN_FULL_LINES = 0.5  # share of full lines in a column of text
 _MIN_ALIGNED = 0.6  # share of a column's lines that begin at its left edge
 _ALIGNED_POINTS = 2.0
+_MIN_WIDTH_SHARE = 0.75  # of the width of the column beside it
 _LIST_MARK = re.compile(r"[^\w\s]{1,2}|\(?(?:\d{1,3}|[a-zA-Z])[.):]")
 
 
@@ -35,7 +38,7 @@ def _arrange_region(text: str, lines: list[Line], region: Region, bold: frozense
     columns = region.split_words(word for band in region.bands for word in band.words)
     if all(_LIST_MARK.fullmatch(text, word.start, word.end) for word in columns[0]):
         return lines
-    if _is_prose(columns) and not _has_rows(region):
+    if _is_prose(text, columns) and not _has_rows(region):
         return lines if _is_in_order(columns) else _replace_words(lines, region.bands, _list_lines(text, columns), text)
     rows = find_table_lines(text, region, bold)
     if rows is None:
@@ -44,9 +47,26 @@ def _arrange_region(text: str, lines: list[Line], region: Region, bold: frozense
     return lines if rows is None else _replace_words(lines, region.bands, rows, text)
 
 
-def _is_prose(columns: Sequence[Sequence[Word]]) -> bool:
-    """Return True if columns hold lines of text that begin below each other and fill the width of their column."""
-    return all(_is_text_column(split_lines(words)) for words in columns)
+def _is_prose(text: str, columns: Sequence[Sequence[Word]]) -> bool:
+    """Return True if columns hold lines of text that begin below each other and fill the width of their column.
+
+    A column beside such a one may have more short lines, such as headings and items of a list, if it is as wide and
+    one of its sentences runs over its full width into the next line.
+    """
+    split = [split_lines(words) for words in columns]
+    full = [lines for lines in split if _is_text_column(lines)]
+    width = max((_measure_width(lines) for lines in full), default=inf)
+    return all(lines in full or _is_running_column(text, lines, width) for lines in split)
+
+
+def _is_running_column(text: str, lines: Sequence[Sequence[Word]], width: float) -> bool:
+    if not _is_aligned(lines) or _measure_width(lines) < _MIN_WIDTH_SHARE * width:
+        return False
+    left = _find_left(lines)
+    return any(
+        line[-1].box.right - left >= _FULL_SHARE * width and text[following[0].start].islower()
+        for line, following in pairwise(lines)
+    )
 
 
 def _has_rows(region: Region) -> bool:
@@ -58,13 +78,28 @@ def _has_rows(region: Region) -> bool:
 
 
 def _is_text_column(lines: Sequence[Sequence[Word]]) -> bool:
+    if not _is_aligned(lines):
+        return False
+    left, width = _find_left(lines), _measure_width(lines)
+    full = sum(line[-1].box.right - left >= _FULL_SHARE * width for line in lines)
+    return full >= _MIN_FULL_LINES * len(lines)
+
+
+def _is_aligned(lines: Sequence[Sequence[Word]]) -> bool:
+    """Return True for lines of some words each that begin below each other."""
     if len(lines) < _MIN_COLUMN_LINES or sum(map(len, lines)) < _MIN_WORDS_PER_LINE * len(lines):
         return False
-    left = median(line[0].box.left for line in lines)
-    width = max(line[-1].box.right for line in lines) - left
+    left = _find_left(lines)
     aligned = sum(abs(line[0].box.left - left) <= _ALIGNED_POINTS for line in lines)
-    full = sum(line[-1].box.right - left >= _FULL_SHARE * width for line in lines)
-    return aligned >= _MIN_ALIGNED * len(lines) and full >= _MIN_FULL_LINES * len(lines)
+    return aligned >= _MIN_ALIGNED * len(lines)
+
+
+def _find_left(lines: Sequence[Sequence[Word]]) -> float:
+    return median(line[0].box.left for line in lines)
+
+
+def _measure_width(lines: Sequence[Sequence[Word]]) -> float:
+    return max(line[-1].box.right for line in lines) - _find_left(lines)
 
 
 def _is_in_order(columns: Sequence[Sequence[Word]]) -> bool:

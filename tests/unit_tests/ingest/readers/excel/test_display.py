@@ -23,13 +23,17 @@ ACCOUNTING = '_-* #,##0.00\\ "€"_-;\\-* #,##0.00\\ "€"_-;_-* "-"??\\ "€"_-
         (0.735, "0.0%", "73.5%"),
         (0.015, "0.0 %", "1.5 %"),
         (-0.08, "0.0%", "-8.0%"),
-        # amounts: without a language there are no groups
-        (1234.5, '#,##0.00 "€"', "1234.50 €"),
+        # amounts: without a language there are groups only if decimal places show what they are
+        (1234.5, '#,##0.00 "€"', "1,234.50 €"),
+        (88400, '#,##0.00 "€"', "88,400.00 €"),
+        (88400, "#,##0", "88400"),
+        (-88400, "#,##0", "-88400"),
+        (1234.5, "0.00", "1234.50"),
         (1234.5, "#,##0.00\\ [$€-40C]", "1 234,50 €"),
         (1234567.891, "#,##0.00 [$€-407]", "1.234.567,89 €"),
         (1234.5, "[$$-409]#,##0.00", "$1,234.50"),
         (1234.5, "[$CHF-807] #,##0.00", "CHF 1’234.50"),
-        (1234.5, ACCOUNTING, "1234.50 €"),
+        (1234.5, ACCOUNTING, "1,234.50 €"),
         (-3, ACCOUNTING, "-3.00 €"),
         (0, ACCOUNTING, "- €"),
         # negative numbers
@@ -96,6 +100,22 @@ ACCOUNTING = '_-* #,##0.00\\ "€"_-;\\-* #,##0.00\\ "€"_-;_-* "-"??\\ "€"_-
 )  # fmt: skip
 def test_numbers_are_shown_by_their_format(value, code, shown):
     assert format_value(value, code) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "language", "shown"),
+    [
+        (88400, '#,##0.00 "€"', "fr", "88 400,00 €"),
+        (88400, "#,##0", "fr", "88 400"),
+        (2.5, "0.0%", "fr", "250,0%"),
+        (88400, "#,##0", "en", "88,400"),
+        (88400, '#,##0.00 "€"', "en", "88,400.00 €"),
+        (88400, "#,##0.00 [$€-407]", "en", "88.400,00 €"),
+        (88400, "0", "en", "88400"),
+    ],
+)
+def test_numbers_have_the_separators_of_the_workbook(value, code, language, shown):
+    assert format_value(value, code, language=language) == shown
 
 
 def test_months_have_the_language_of_the_workbook():

@@ -110,7 +110,7 @@ def test_formats_are_kept():
         book.active.cell(row, 1, name)
         book.active.cell(row, 2, value).number_format = code
     assert [line.removeprefix("- Measure: ") for line in read_lines(book)] == [
-        "Punctuality; Value: 94%", "Occupancy; Value: 73.5%", "Price; Value: 1234.50 €", "Prix; Value: 1 234,50 €",
+        "Punctuality; Value: 94%", "Occupancy; Value: 73.5%", "Price; Value: 1,234.50 €", "Prix; Value: 1 234,50 €",
         "Voyage; Value: 30:15", "Start; Value: 12 May 2025", "Opening; Value: 8:30", "Code; Value: 00123",
         "Weight; Value: 12 kg", "Balance; Value: (5.50)", "Account; Value: 00123", "Sum; Value: 0.3",
     ]  # fmt: skip
@@ -260,7 +260,7 @@ def test_shared_texts_styles_and_sheets_in_any_folder():
     assert text.pages[0].splitlines() == [
         "Tarifs",
         "",
-        "- Jour: 12 mai 2025; Le prix de la journée pour les habitants de la ville: 12.50; en hiver, la piscine est ouverte à tous",
+        "- Jour: 12 mai 2025; Le prix de la journée pour les habitants de la ville: 12,50; en hiver, la piscine est ouverte à tous",
     ]
 
 

@@ -23,6 +23,9 @@ LIST = "<ul><li><a href=/>Accueil</a></li><li><a href=/p>Produits</a></li><li><a
         f"<header><a href=/><img alt=Larkspur src=logo.png></a>{LIST}</header>",
         f"<footer>{LIST}<p>© 2025 Larkspur Ferries. All rights reserved.</p></footer>",
         f"<div id=footer>{LINKS}<br>Tous droits réservés</div>",
+        "<div class=footer>Mentions légales - Plan du site - © Ville de Larkspur</div>",
+        "<footer><p>Imprint. Privacy policy. Terms of use. © 2025 Larkspur Ferries</p></footer>",
+        "<footer>Données personnelles | Accessibilité : partiellement conforme | Gestion des cookies</footer>",
         "<a href='#main'>Skip to content</a>",
         "<a href='#contenu'>Aller au contenu</a>",
         "<div id=banner-9><p>We use cookies to improve your visit.</p><button>Accept all</button></div>",
@@ -41,6 +44,8 @@ def test_what_surrounds_the_content_is_left_out(around):
     ("content", "shown"),
     [
         ("<footer><p>Registered office: 4 Quay Street</p><a href=/map>Map</a></footer>", "4 Quay Street"),
+        ("<footer>Larkspur Ferries, 5 Quay Road. Imprint. Privacy.</footer>", "5 Quay Road"),
+        ("<footer><p>Contact: Nadia Ferran</p></footer>", "Contact: Nadia Ferran"),
         ("<footer><p>Ouvert tous les jours sauf le dimanche.</p></footer>", "sauf le dimanche"),
         ("<header><p>Edition of 1 May 2025</p></header>", "Edition of 1 May 2025"),
         ("<article><header><h2>Winter</h2><p>By Anna</p></header></article>", "By Anna"),

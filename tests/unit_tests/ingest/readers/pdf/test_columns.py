@@ -63,6 +63,26 @@ def test_columns_of_different_length(left, right):
     assert read_page(columns) == [*left, *right]
 
 
+SHORT = [
+    "a year.",
+    "6 Warranty",
+    "The warranty lasts three years",
+    "from the date of purchase. It",
+    "does not cover:",
+    "- damage by frost",
+    "- seals that are worn",
+]
+COURT = ["tous les ans.", "Garantie", "La garantie dure trois ans à", "compter de l'achat. Exclus :", "- le gel"]
+
+
+@pytest.mark.parametrize("short", [SHORT, COURT])
+@pytest.mark.parametrize("is_left", [True, False])
+def test_a_column_of_headings_and_list_items_beside_a_column_of_text(short, is_left):
+    columns = (short, THIRD) if is_left else (THIRD, short)
+    places = (place_lines(x, 700, *lines) for x, lines in zip((50, 310), columns, strict=True))
+    assert read_page(interleave(*places)) == [*columns[0], *columns[1]]
+
+
 def test_words_broken_at_the_end_of_a_column_line_are_joined():
     left = [*LEFT[:4], "is started again after main-", "tenance of the pump."]
     columns = interleave(place_lines(50, 700, *left), place_lines(310, 700, *RIGHT))
