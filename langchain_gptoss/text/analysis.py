@@ -28,7 +28,7 @@ _OTHER_FUNCTION_WORDS = parse_words(
     whether within without yes yet aucun aucune ainsi alors aussi autre autres certain certaine certains certaines
     chacun chaque deja encore jamais lorsque ni non oui personne plusieurs pourtant quelque quelques rien sauf
     selon sinon tel telle toujours trop uniquement seulement votre vos you your we our us my i one ones there here
-    also within toutefois after before well among back apres avant once total today currently now nowadays aujourd
+    also within toutefois after before well among back latest earliest out up off away down apres avant once total today currently now nowadays partie part aujourd
     hui actuellement maintenant even though bien possible possibilite possibly optional optionally compulsory
     mandatory obligatory obligatoire obligatoires facultatif facultative lieu aside itself itselves themselves eux
     celle celui celles ceux again altogether actually namely respectively disponible disponibles available long
@@ -55,6 +55,7 @@ _BOUNDARY_WORDS = parse_words(
     whose where provided when et ou ni mais cependant toutefois tandis alors sauf excepte hormis hors si car parce
     qui dont lorsque quand after before until since when avant apres depuis pendant"""
 )
+_TEMPORAL_WORDS = parse_words("after before until since when avant apres depuis pendant")
 _COORDINATIONS = parse_words("and but while whereas or et mais tandis alors ou")
 _RELATIVE = parse_words("who which whose where qui dont que")
 _SENTENCE_MARKS = frozenset(".!?\n")
@@ -69,12 +70,13 @@ _CONJUNCTION_PHRASES = {
     ),
     "unless": re.compile(r"\b(?:à moins (?:qu|d)|sauf si)", re.IGNORECASE),
     "if": re.compile(
-        r"\b(?:à (?:la seule )?condition (?:qu|d)|sous réserve|pourvu qu|en cas d|as long as|on condition"
+        r"\b(?:à (?:la (?:seule )?)?condition (?:qu|d)|sous réserve|pourvu qu|en cas d|as long as|on condition"
         r"|in case|subject to)",
         re.IGNORECASE,
     ),
 }
 _BEFORE_SUMMER = re.compile(r"\b(?:en|cet|chaque|un|d['’]|l['’]|d['’]un)\s*$", re.IGNORECASE)  # "été" is "been", too
+_BEFORE_DOORS = re.compile(r"\b(?:its|their|ses|leurs)\s$", re.IGNORECASE)
 _CONTEXT_CHARS = 8
 _MAX_LABEL_WORDS = 3  # before a colon: "Price per day: 22 €" is one statement
 
@@ -227,6 +229,8 @@ def _tokenize(text: str, language: str, quantities: Sequence[Quantity]) -> list[
             or (is_inside and _can_be_name(spelling) and not is_calendar_word(word))
             or not _is_function_word(word, language)
         )
+        is_idiom = word in ("doors", "portes") and bool(_BEFORE_DOORS.search(before))  # "opened its doors"
+        has_topic = has_topic and not is_idiom
         is_content = has_topic and not in_quantity
         is_capital = is_content and spelling[0].isupper() and not is_calendar_word(word)
         is_acronym = is_capital and len(spelling) > 1 and spelling.isupper()
@@ -355,7 +359,7 @@ def _split_segments(text: str, tokens: Sequence[Token], quantities: Sequence[Qua
                 cuts[token.start] = ("", token.word)
             elif not cuts[last][1]:  # directly after a punctuation mark
                 cuts[last] = (cuts[last][0], token.word)
-    starts = sorted(cut for cut in cuts if cut < len(text)) or [0]
+    starts = _drop_phrases(cuts, tokens, len(text))
     segments: list[_Segment] = []
     sentence = 0
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
@@ -379,6 +383,18 @@ def _split_segments(text: str, tokens: Sequence[Token], quantities: Sequence[Qua
     segments = _mark_elliptic(segments, tokens)
     first = _Segment(start=0, end=len(text), opener="", verb=None, sentence=0, is_separate=False, is_complete=False)
     return [replace(segments[0], start=0), *segments[1:]] if segments else [first]
+
+
+def _drop_phrases(cuts: dict[int, tuple[str, str]], tokens: Sequence[Token], length: int) -> list[int]:
+    """Return the cuts without those before "after lunch" and the like: only a part with a verb is a clause."""
+    starts = sorted(cut for cut in cuts if cut < length) or [0]
+    ends = [*starts[1:], length]
+    return [
+        start
+        for start, end in zip(starts, ends, strict=True)
+        if not (start and cuts[start][0] == "" and cuts[start][1] in _TEMPORAL_WORDS)
+        or _find_verb(tokens, start, end) is not None
+    ]
 
 
 def _mark_elliptic(segments: Sequence[_Segment], tokens: Sequence[Token]) -> list[_Segment]:
@@ -429,14 +445,20 @@ def _is_verb_place(token: Token, infinitive: str, previous: Token | None, follow
     if token.word.endswith("ing") or (token.word.endswith("ed") and next_word in ("by", "in", "at", "on")):
         return False  # "the tickets bought by members" has its verb later
     if previous is None:
-        return token.word == infinitive and next_word in _DETERMINERS  # an imperative
+        is_polite = token.word.endswith("ez")  # "Comptez dix jours"
+        return is_polite or (token.word == infinitive and next_word in _DETERMINERS)  # an imperative
     return previous.word not in _DETERMINERS
 
 
 def _is_likely_verb(token: Token, previous: Token | None, following: Sequence[Token]) -> bool:
     """Return True for a word between a noun and "the" or a pronoun that has the ending of a verb."""
     next_word = following[0].word if following else ""
-    if token.word.endswith("ed") and previous is not None and previous.is_name and next_word != "by":
+    is_past = token.word.endswith("ed") and previous is not None and next_word != "by"
+    if (
+        is_past
+        and previous is not None
+        and (previous.is_name or (previous.is_content and following[:1] and following[0].is_name))
+    ):
         return True
     return (
         token.is_content

@@ -43,7 +43,7 @@ _CONDITIONS = frozenset(("if", "unless", "provided", "si", "providing"))
 _STRONG_CONDITIONS = re.compile(
     r"\b(?:only (?:if|when|with|for|on|after|by|in|during)|unless|provided (?:that)?|as long as|on condition"
     r"|subject to|"
-    r"à condition|sous réserve|à moins|sauf si|(?:seulement|uniquement) (?:si|en cas|avec|sur)|dès lors que|pourvu)",
+    r"à condition|sous réserve|à moins (?:qu|de |d['’])|sauf si|(?:seulement|uniquement) (?:si|en cas|avec|sur)|dès lors que|pourvu)",
     re.IGNORECASE,
 )
 _NOW = re.compile(r"\b(?:today|now|currently|nowadays|aujourd['’]hui|actuellement|désormais)\b", re.IGNORECASE)

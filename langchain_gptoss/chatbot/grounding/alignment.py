@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -22,6 +23,7 @@ _COST_GROUP_WORDS = parse_words("cost costs price fee coute coutent cout prix ta
 _QUANTITY_WEIGHT = 1.5
 _CURRENCY_LETTERS = 3  # ISO 4217
 _NAME_WEIGHT = 1.2
+_ENDS_VALUE = re.compile(r"\s*(?:[.;,|\n)]|$)")
 # Beginnings of the words by which a label names a rate.
 _RATE_WORDS = {
     "month": parse_words("month mensuel moi"),
@@ -45,7 +47,8 @@ class TokenIndex:
     def __init__(self, analysis: Analysis) -> None:
         self._by_key: dict[str | int, list[Token]] = {}
         for token in analysis.tokens:
-            if token.is_content or token.is_unit:
+            # A function word with a capital letter may be a name: "the Plus plan".
+            if token.is_content or token.is_unit or token.spelling[0].isupper():
                 for key in _list_keys(token):
                     self._by_key.setdefault(key, []).append(token)
         self._by_shape = {
@@ -182,12 +185,28 @@ def align(claim: Claim, evidence: Evidence) -> Alignment:
     in_context |= _resolve_subjects(claim, evidence, {t for t, found in tokens.items() if not found} - in_context)
     stated = [*evidence.analysis.quantities, *evidence.context.quantities]
     quantities = {
-        quantity: [o for o in stated if is_same_quantity(quantity, o) or _is_labelled(quantity, o, evidence)]
+        quantity: [
+            other
+            for other in stated
+            if (is_same_quantity(quantity, other) and not _has_other_noun(claim, quantity, other, evidence))
+            or _is_labelled(quantity, other, evidence)
+        ]
         for quantity in claim.analysis.quantities
     }
     return Alignment(
         claim=claim, evidence=evidence, tokens=tokens, in_context=frozenset(in_context), quantities=quantities
     )
+
+
+def _has_other_noun(claim: Claim, quantity: Quantity, other: Quantity, evidence: Evidence) -> bool:
+    """Return True if a bare number counts something else than the evidence: "4 members" and "four deputies"."""
+    if quantity.unit or not other.noun or other not in evidence.analysis.quantities:
+        return False
+    counted = next((t for t in claim.analysis.tokens if t.start >= quantity.end), None)
+    if counted is None or not counted.is_content or claim.analysis.text[quantity.end : counted.start].strip():
+        return False
+    units = [t for t in evidence.analysis.tokens if t.is_unit and other.start <= t.start < other.end]
+    return bool(units) and not any(counted.matches(unit) for unit in units)
 
 
 def _is_labelled(quantity: Quantity, other: Quantity, evidence: Evidence) -> bool:
@@ -196,6 +215,8 @@ def _is_labelled(quantity: Quantity, other: Quantity, evidence: Evidence) -> boo
     "Seats: 4" states "4 seats", and "15 €" in the column "Monthly price" states "15 euros per month".
     """
     analysis = evidence.analysis
+    if not other.unit and not _ENDS_VALUE.match(analysis.text, other.end):
+        return False  # "four members": the noun is the unit
     if other not in analysis.quantities or (other.unit and other.rate):
         return False
     bare = quantity if other.unit else replace(quantity, unit="", noun=False)

@@ -10,6 +10,7 @@ from langchain_gptoss.text.analysis import PRONOUNS, Analysis, Token, analyse
 from langchain_gptoss.text.language import choose_language, detect_language
 from langchain_gptoss.text.polarity import find_polarities
 from langchain_gptoss.text.word_lists import parse_words
+from langchain_gptoss.text.words import is_stop_word
 
 _YES_OR_NO = re.compile(r"^\W*(yes|no|oui|non|si)\b(?![-’'])[\s,.:;!–—-]*", re.IGNORECASE)
 _NO = frozenset(("no", "non"))
@@ -32,7 +33,7 @@ _MIN_CONTENT = 2  # content words and quantities from which a claim with a verb 
 _HOW_MANY = re.compile(r"\b(?:how many|combien d(?:e\s|['’]))\s*([^\W\d_]+)", re.IGNORECASE)
 _NOUN_PHRASE_WORDS = parse_words("of the a an de d du des la le les l")
 QUESTION_TYPE_WORDS = parse_words(
-    """time date number name kind type hour moment year day nombre nom heure annee jour sorte genre long far much
+    """time date number limit limite maximum minimum money sum argent somme mois name kind type hour moment year day nombre nom heure annee jour sorte genre long far much
     often old big tall many longtemps cost price cout prix coute coutent costs combien quantity amount quantite
     montant place lieu endroit way maniere facon reason raison person personne address"""
 )
@@ -129,6 +130,8 @@ def parse_claim(sentence: str, question: str) -> Claim | None:
             is_denied=False, own=own.content, borrowed=(),
         ) if not (is_denial and not own_denies and _is_repetition(own, analysed_question)) else None  # fmt: skip
     counted = _find_counted_noun(question) if len(own.quantities) == 1 and not own.content else ""
+    if answer.split(maxsplit=1)[:1] and is_stop_word(answer.split(maxsplit=1)[0].strip("'’")):
+        answer = answer[0].lower() + answer[1:]  # "She" is no name behind the question
     whole = analyse(f"{analysed_question.text} – {answer.rstrip(' .')} {counted}".rstrip(), language)
     boundary = len(analysed_question.text)
     borrowed = tuple(

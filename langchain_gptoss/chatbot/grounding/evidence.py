@@ -39,7 +39,10 @@ def find_candidates(claim: Claim, spans: Sequence[Span]) -> list[Evidence]:
     languages = {number: _choose_language(claim, group[0].passage) for number, group in by_passage.items()}
     for number, group in by_passage.items():
         language = languages[number]
-        ordered = sorted(group, key=lambda span: span.start)
+        # A line such as "It does not cover:" states nothing; its items carry it.
+        ordered = sorted((span for span in group if not span.text.endswith(":")), key=lambda span: span.start)
+        if not ordered:
+            continue
         topics[number] = _describe_topic(ordered, language)
         shared = [
             _find_shared(claim, analyse(span.text_with_context, language))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
@@ -11,16 +12,21 @@ from langchain_gptoss.chatbot.grounding.conflicts.lookup import is_claimed, is_i
 from langchain_gptoss.chatbot.grounding.conflicts.roles import COMPARATIVES
 from langchain_gptoss.text.analysis import PRONOUNS, Analysis, Token
 from langchain_gptoss.text.polarity import find_opposites
-from langchain_gptoss.text.quantities import is_rival_quantity
+from langchain_gptoss.text.quantities import Quantity, is_rival_quantity
 from langchain_gptoss.text.verbs import find_infinitive, is_light_verb
 from langchain_gptoss.text.word_lists import parse_words
 
+_PLAIN_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _MAX_MISSING_SHARE = 0.15  # of a claim's words, light verbs aside
 
 
 def check_quantities(alignment: Alignment) -> Iterator[Conflict]:
     """Check that every quantity of the claim is stated as a whole."""
     evidence = alignment.evidence.analysis
+    for quantity, stated in alignment.quantities.items():
+        if stated and all(_has_other_order(alignment, quantity, other) for other in stated):
+            reason = f"the document says “{show_quantity(evidence, stated[0])}”, the other way round"
+            yield Conflict(kind="quantity", reason=reason, contradicts=True)
     for quantity in alignment.missing_quantities:
         if quantity.is_implicit:
             continue
@@ -31,6 +37,17 @@ def check_quantities(alignment: Alignment) -> Iterator[Conflict]:
             yield Conflict(kind="quantity", reason=reason, contradicts=True)
         else:
             yield Conflict(kind="quantity", reason=f"the document does not state “{ours}” here", contradicts=False)
+
+
+def _has_other_order(alignment: Alignment, quantity: Quantity, other: Quantity) -> bool:
+    """Return True if two equal ranges go in opposite directions: "from 12 to 19" and "from 19 to 12"."""
+    if quantity.low == quantity.high or other not in alignment.evidence.analysis.quantities:
+        return False
+    ours, theirs = (
+        [float(number.replace(",", ".")) for number in _PLAIN_NUMBER.findall(show_quantity(analysis, each))[:2]]
+        for analysis, each in ((alignment.claim.analysis, quantity), (alignment.evidence.analysis, other))
+    )
+    return len(ours) == 2 and sorted(ours) == sorted(theirs) and (ours[0] < ours[1]) != (theirs[0] < theirs[1])
 
 
 def check_names(alignment: Alignment) -> Iterator[Conflict]:
@@ -70,7 +87,9 @@ def _has_pronoun_subject(analysis: Analysis) -> bool:
 def check_subject(alignment: Alignment) -> Iterator[Conflict]:
     """Check that the claim's subject stands in the evidence, or is what its pronoun or heading refers to."""
     missing = [
-        token for token in alignment.claim.subject if token in alignment.missing and token.word not in _GENERIC_SUBJECTS
+        token
+        for token in alignment.claim.subject
+        if token in alignment.missing and token.word not in (_GENERIC_SUBJECTS | QUESTION_TYPE_WORDS)
     ]
     if missing:
         words = " ".join(token.spelling for token in missing)
@@ -90,7 +109,7 @@ def check_words(alignment: Alignment) -> Iterator[Conflict]:
         for token in alignment.tokens
         if not token.is_name
         and not is_light_verb(token.word)
-        and token.word not in QUESTION_TYPE_WORDS
+        and token.word not in (QUESTION_TYPE_WORDS | _GENERIC_SUBJECTS)
         and not _has_converse(token, alignment.evidence.analysis)
     ]
     missing = [t for t in alignment.missing if t in essential]

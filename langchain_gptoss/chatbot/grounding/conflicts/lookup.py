@@ -66,7 +66,11 @@ def choose_home(places: Mapping[Token | Quantity, frozenset[int]], count: int) -
         )
         for index in range(count)
     ]
-    return scores.index(max(scores))
+    verbs = [
+        clauses for element, clauses in places.items() if isinstance(element, Token) and find_infinitive(element.word)
+    ]
+    # Of two equal clauses the one with the claim's verb is home, not the one with its subject.
+    return max(range(count), key=lambda index: (scores[index], {index} in verbs, -index))
 
 
 def find_unclaimed(alignment: Alignment, home: int) -> list[Token]:

@@ -11,10 +11,11 @@ from typing import Literal
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
 from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
 from langchain_gptoss.text.analysis import Analysis, Token
+from langchain_gptoss.text.quantities import Quantity, is_same_quantity
 from langchain_gptoss.text.verbs import find_infinitive
 from langchain_gptoss.text.word_lists import parse_words
 
-_PARTICLE_VERB = re.compile(r"\b(?:look\w*|ask\w*|nam\w*|tak\w*) $", re.IGNORECASE)  # "look after" is no order
+_PARTICLE_VERB = re.compile(r"\b(?:look\w*|ask\w*|nam\w*) $", re.IGNORECASE)  # "look after" is no order
 
 
 _BE = parse_words("is are was were be been being est sont etait etaient ete etre sera seront fut furent")
@@ -57,8 +58,8 @@ class _Relation:
     """Two groups of words around a word that puts them in an order."""
 
     pivot: str
-    first: tuple[Token, ...]
-    second: tuple[Token, ...]
+    first: tuple[Token | Quantity, ...]
+    second: tuple[Token | Quantity, ...]
 
 
 @lru_cache(maxsize=8192)
@@ -69,7 +70,11 @@ def _find_relations(analysis: Analysis) -> tuple[_Relation, ...]:
 def _find_directions(analysis: Analysis) -> Iterator[_Relation]:
     for match in _FROM_TO.finditer(analysis.text):
         source, goal = (
-            tuple(t for t in analysis.content if match.start(name) <= t.start < match.end(name))
+            tuple(
+                element
+                for element in (*analysis.content, *analysis.quantities)
+                if match.start(name) <= element.start < match.end(name)
+            )
             for name in ("source", "goal")
         )
         if source and goal:
@@ -107,14 +112,47 @@ def check_roles(alignment: Alignment) -> Iterator[Conflict]:
         for ours in _find_relations(alignment.claim.analysis)
         for theirs in _find_relations(alignment.evidence.analysis)
     ]
-    results: dict[_Relation, set[str]] = {}
-    for ours, theirs in (*pairs, *_list_action_pairs(alignment)):
-        results.setdefault(ours, set()).add(_compare_roles(ours, theirs))
-    if any("exchanged" in found and "kept" not in found for found in results.values()):
+    # A comparison that agrees decides: "A uses more than B" is "B uses less than A".
+    agrees = any(_compare_roles(*pair) == "kept" for pair in pairs)
+    actions = [] if agrees else list(_list_action_pairs(alignment))
+    if any(_is_exchanged(ours, (*pairs, *actions)) for ours, _ in (*pairs, *actions)):
         yield Conflict(kind="role", reason="the document has the roles the other way round", contradicts=True)
+    elif token := _find_other_agent(alignment, actions):
+        reason = f"the document says that somebody else than “{token.spelling}” does it"
+        yield Conflict(kind="role", reason=reason, contradicts=True)
     elif token := _find_other_direction(alignment):
         reason = f"the document has another direction for “{token.spelling}”"
         yield Conflict(kind="role", reason=reason, contradicts=True)
+
+
+def _is_exchanged(ours: _Relation, pairs: Iterable[tuple[_Relation, _Relation]]) -> bool:
+    """Return True if the evidence has the sides of a relation exchanged, and nowhere as the claim has them.
+
+    Where it has both, the relation with the claim's verb decides: "it is signed after the talk".
+    """
+    compared = [(theirs, _compare_roles(ours, theirs)) for first, theirs in pairs if first is ours]
+    exchanged = [theirs for theirs, result in compared if result == "exchanged"]
+    kept = [theirs for theirs, result in compared if result == "kept"]
+    if not exchanged or not kept:
+        return bool(exchanged)
+    verbs = [e for e in (*ours.first, *ours.second) if isinstance(e, Token) and find_infinitive(e.word)]
+    return any(_has_verb(theirs, verbs) for theirs in exchanged) and not any(_has_verb(t, verbs) for t in kept)
+
+
+def _find_other_agent(alignment: Alignment, pairs: Iterable[tuple[_Relation, _Relation]]) -> Token | None:
+    """Return the subject of the claim if the evidence has it elsewhere, and another subject with the same verb."""
+    for ours, theirs in pairs:
+        own = [e for e in ours.first if isinstance(e, Token) and alignment.tokens.get(e)]
+        if not own or len(own) < len(ours.first) or not theirs.first or _count_shared(ours.first, theirs.first):
+            continue
+        if _count_shared(own, theirs.second):
+            continue
+        return own[0]
+    return None
+
+
+def _has_verb(relation: _Relation, verbs: Sequence[Token]) -> bool:
+    return any(_is_same(verb, element) for verb in verbs for element in (*relation.first, *relation.second))
 
 
 def _list_action_pairs(alignment: Alignment) -> Iterator[tuple[_Relation, _Relation]]:
@@ -138,6 +176,7 @@ def _describe_action(analysis: Analysis, token: Token, *, is_verb: bool) -> _Rel
     )
     if is_participle and not is_passive:
         return None  # "are accepted" without an agent
+    is_verb |= any(clause.verb == index for clause in analysis.clauses)
     if not (is_verb or is_passive or find_infinitive(token.word)):
         return None
     group = next((g for g in analysis.groups if not g.isdisjoint(token.clauses)), token.clauses)
@@ -158,8 +197,14 @@ def _compare_roles(ours: _Relation, theirs: _Relation) -> Literal["kept", "excha
     return "kept" if kept else "exchanged" if exchanged else ""
 
 
-def _count_shared(ours: Iterable[Token], theirs: Sequence[Token]) -> int:
-    return sum(any(token.matches(other) for other in theirs) for token in ours)
+def _count_shared(ours: Iterable[Token | Quantity], theirs: Sequence[Token | Quantity]) -> int:
+    return sum(any(_is_same(element, other) for other in theirs) for element in ours)
+
+
+def _is_same(element: Token | Quantity, other: Token | Quantity) -> bool:
+    if isinstance(element, Token):
+        return isinstance(other, Token) and element.matches(other)
+    return isinstance(other, Quantity) and is_same_quantity(element, other)
 
 
 def _find_other_direction(alignment: Alignment) -> Token | None:

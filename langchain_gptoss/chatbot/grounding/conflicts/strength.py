@@ -25,12 +25,13 @@ def check_condition(alignment: Alignment) -> Iterator[Conflict]:
     claim, evidence = alignment.claim.analysis, alignment.evidence.analysis
     polarities = zip(evidence.clauses, find_polarities(evidence), strict=True)
     conditions = [clause for clause, polarity in polarities if polarity.is_condition]
+    theirs_restricted = measure_strength(evidence.text, evidence.words).is_restricted
     theirs_strong, ours_strong = has_strong_condition(evidence.text), has_strong_condition(claim.text)
     is_conditional = ours_strong or any(polarity.is_condition for polarity in find_polarities(claim))
     if is_unconditional(claim.text):
         if (conditions or theirs_strong) and not is_unconditional(evidence.text):
             yield Conflict(kind="condition", reason="the document names a condition", contradicts=True)
-    elif ours_strong and not conditions and not theirs_strong and not evidence.words & _WHILE:
+    elif ours_strong and not conditions and not theirs_strong and not evidence.words & _WHILE and not theirs_restricted:
         yield Conflict(kind="condition", reason="the document names no such condition", contradicts=False)
     elif not is_conditional:
         for clause in conditions:
