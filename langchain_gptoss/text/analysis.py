@@ -65,7 +65,7 @@ _SENTENCE_START = re.compile(r"""(?:^|[.!?…:\n]|^\W*[-*•])["'“”«»(\[\s
 # Phrases that open a clause as a conjunction does.
 _CONJUNCTION_PHRASES = {
     "except": re.compile(
-        r"\b(?:(?:à l['’]|with the )(?:seule )?(?:exception|exclusion)|apart from|other than|à part|en dehors d)",
+        r"\b(?:(?:à l['’]|with the )(?:seule )?(?:exception|exclusion)|apart from|other than|à part\b|en dehors d)",
         re.IGNORECASE,
     ),
     "unless": re.compile(r"\b(?:à moins (?:qu|d)|sauf si)", re.IGNORECASE),
@@ -76,6 +76,7 @@ _CONJUNCTION_PHRASES = {
     ),
 }
 _BEFORE_SUMMER = re.compile(r"\b(?:en|cet|chaque|un|d['’]|l['’]|d['’]un)\s*$", re.IGNORECASE)  # "été" is "been", too
+_DENIAL = re.compile(r"\b(?:not|pas|non|never|jamais)\b", re.IGNORECASE)
 _BEFORE_DOORS = re.compile(r"\b(?:its|their|ses|leurs)\s$", re.IGNORECASE)
 _CONTEXT_CHARS = 8
 _MAX_LABEL_WORDS = 3  # before a colon: "Price per day: 22 €" is one statement
@@ -377,7 +378,10 @@ def _split_segments(text: str, tokens: Sequence[Token], quantities: Sequence[Qua
                 verb=verb,
                 sentence=sentence,
                 is_separate=mark in _SENTENCE_MARKS or mark in (";", "|"),
-                is_complete=verb is not None or has_quantity or opener in _SCOPE_WORDS,
+                is_complete=verb is not None
+                or has_quantity
+                or opener in _SCOPE_WORDS
+                or (opener in _COORDINATIONS and bool(_DENIAL.search(text[start:end]))),
             )
         )
     segments = _mark_elliptic(segments, tokens)

@@ -48,6 +48,7 @@ _STRONG_CONDITIONS = re.compile(
 )
 _NOW = re.compile(r"\b(?:today|now|currently|nowadays|aujourd['’]hui|actuellement|désormais)\b", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"\b\w{2,}r(?:ait|aient)\b", re.IGNORECASE)  # French: "coûterait"
+_PERFECT = parse_words("a ont ai avons avez avait avaient ete fut furent had was were did has have")
 _UNTIL = re.compile(r"\b(?:until|till|jusqu['’])", re.IGNORECASE)
 _UNCONDITIONAL = re.compile(r"\b(?:even if|même si|regardless|irrespective|quel(?:le)?s? que)\b", re.IGNORECASE)
 _UNIVERSALS = parse_words(
@@ -72,7 +73,8 @@ _HEDGES = parse_words(
     prevue envisage envisagee envisagent propose soupconne soupconnent aurait auraient serait seraient espere
     draft would could estimated supposed intends unconfirmed"""
 )  # fmt: skip
-_PAST = parse_words("formerly former previously autrefois ancien ancienne jadis anciennement auparavant")  # fmt: skip
+_IMPERFECT = re.compile(r"\b(?!fait\b|lait\b|trait\b)\w{2,}(?<!r)ai(?:t|ent)\b", re.IGNORECASE)
+_PAST = parse_words("formerly naguere former previously autrefois ancien ancienne jadis anciennement auparavant")  # fmt: skip
 _FUTURE = parse_words("will planned going sera seront aura auront prochainement bientot upcoming")
 
 # Each line is a pair of opposites: of binary ones, the denial of one is the other ("not open" is "closed").
@@ -225,6 +227,7 @@ class Strength:
         is_option: It speaks of what may or can be done.
         is_hedged: It speaks of what is possible, planned or supposed.
         is_past: It speaks of what was so and may have ended.
+        is_perfect: It has an auxiliary of the past, such as "a" or "had".
         is_future: It speaks of what will be.
         is_present: It speaks of what is so now.
         is_restricted: It speaks of one thing only.
@@ -237,6 +240,7 @@ class Strength:
     is_option: bool
     is_hedged: bool
     is_past: bool
+    is_perfect: bool
     is_future: bool
     is_present: bool
     is_restricted: bool
@@ -266,7 +270,8 @@ def measure_strength(text: str, words: frozenset[str]) -> Strength:
         is_obligation=bool(words & _STRONG_MODALS),
         is_option=bool(words & _WEAK_MODALS),
         is_hedged=bool(words & _HEDGES) or bool(_CONDITIONAL.search(text)),
-        is_past=used_to or bool(words & _PAST),
+        is_past=used_to or bool(words & _PAST) or bool(_IMPERFECT.search(text)),
+        is_perfect=bool(words & _PERFECT),
         is_future=bool(words & _FUTURE),
         is_present=bool(_NOW.search(text)),
         is_restricted=bool(_ONLY.search(text)) or bool(_RESTRICTION.search(text)),

@@ -96,7 +96,7 @@ _FRENCH_ER_VERBS = """avancer afficher abolir activer administrer affecter align
     rappeler realiser recommander recuperer refuser regler rembourser remplacer remporter renouveler
     reparer representer reserver rester retourner retirer reunir signaler signer situer souhaiter
     supporter supprimer tarder telephoner tomber toucher tourner transporter travailler traverser
-    trouver utiliser valider varier verifier verser visiter voler voter voyager sieger regrouper
+    trouver utiliser valider varier verifier verser visiter voler voter voyager embarquer emporter obliger sieger regrouper
     disposer effectuer fonctionner"""
 _FRENCH_OTHER = """ouvrir:ouvre,ouvrent,ouvert,ouverte,ouverts,ouvertes,ouvrait,ouvrira,ouvriront
     offrir:offre,offrent,offert,offerte couvrir:couvre,couvrent,couvert,couverte
@@ -111,7 +111,7 @@ _FRENCH_OTHER = """ouvrir:ouvre,ouvrent,ouvert,ouverte,ouverts,ouvertes,ouvrait,
     contenir:contient,contiennent,contenu venir:vient,viennent,venu,viendra
     devenir:devient,deviennent,devenu,devenue revenir:revient partir:part,partent,parti,partira
     sortir:sort,sortent,sorti sentir:sent,sentent servir:sert,servent,servi dormir:dort,dorment
-    recevoir:recoit,recoivent,recu,recue,recevra,recoive,recoivent voir:voit,voient,vu
+    recevoir:recoit,recoivent,recu,recue,recevra,recoive,recoivent nettoyer:nettoie,nettoient payer:paie,paient employer:emploie,emploient envoyer:envoie,envoient,enverra embarquer:embarque provenir:provient,proviennent,proviendrait voir:voit,voient,vu
     savoir:sait,savent,su vouloir:veut faire:fait,font,faite,fera,feront,faisait dire:dit,disent
     lire:lit,lisent,lu ecrire:ecrit,ecrivent,ecrite inscrire:inscrit,inscrivent,inscrite
     prescrire:prescrit vivre:vit,vivent,vecu suivre:suit,suivent,suivi conduire:conduit,conduisent
@@ -131,7 +131,7 @@ _FRENCH_ER_ENDINGS = "er e es ent ons ez ee ees ais ait aient era eront erait a 
 
 _LIGHT_VERBS = """be have do make take get give go come put set keep hold stand lie stay remain reach receive offer
     provide show present include contain comprise run begin start become find locate arrive bring say
-    state mention indicate allow need use work concern serve revenir afficher hand install account
+    state mention indicate allow need use work concern serve leave rapporter provenir prevoir equiper revenir afficher hand install account
     situate earn circuler installer apply consist involve call name occur happen total amount last see
     send introduce move continue mean know tell prendre avoir faire donner mettre tenir rester trouver
     situer presenter proposer comprendre contenir comporter compter disposer porter durer elever

@@ -215,6 +215,10 @@ def _is_labelled(quantity: Quantity, other: Quantity, evidence: Evidence) -> boo
     "Seats: 4" states "4 seats", and "15 €" in the column "Monthly price" states "15 euros per month".
     """
     analysis = evidence.analysis
+    if not other.unit and not quantity.rate and is_same_quantity(replace(quantity, unit="", noun=False), other):
+        before = [q for q in analysis.quantities if q.end <= other.start and q.unit == quantity.unit]
+        if before and _ENDS_VALUE.match(analysis.text, other.end):
+            return True  # "The north covers 14 hectares and the south 9"
     if not other.unit and not _ENDS_VALUE.match(analysis.text, other.end):
         return False  # "four members": the noun is the unit
     if other not in analysis.quantities or (other.unit and other.rate):
@@ -256,7 +260,11 @@ def _resolve_subjects(claim: Claim, evidence: Evidence, missing: set[Token]) -> 
     found: set[Token] = set()
     for analysis in evidence.earlier:
         index = index_tokens(analysis)
-        if found := {token for token in candidates if index.find(token)}:
+        found = {token for token in candidates if index.find(token)}
+        others = any(token.is_name and not _is_claimed(token, claim) for token in analysis.tokens)
+        if found and others and not any(token.word in PRONOUNS for token in evidence.analysis.subject):
+            found = set()  # that sentence speaks of somebody else
+        if found:
             break
         if any(token.is_name for token in analysis.tokens):
             break

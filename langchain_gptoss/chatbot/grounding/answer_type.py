@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment, is_money, weigh_token
 from langchain_gptoss.text.analysis import Token
+from langchain_gptoss.text.normalization import fold_accents
 from langchain_gptoss.text.word_lists import parse_words
 
 _MIN_QUESTION_SHARE = 0.3  # of a question for a fact that the sentence and its evidence must have
@@ -50,6 +51,10 @@ _CONTACT = re.compile(
     r"adresse (?:mail|e-mail|électronique)|courriel)\b",
     re.IGNORECASE,
 )
+_ATTRIBUTE = re.compile(
+    r"^\W*(?:what|which) (?:is|are|was|were) the (\w+)|^\W*quel(?:le)?s? (?:est|sont|était|étaient) (?:le |la |les |l['’])(\w+)",
+    re.IGNORECASE,
+)
 _AGE = re.compile(r"\b(?:how old|what age|quel âge)\b", re.IGNORECASE)
 _HOUR = re.compile(r"^\W*(?:and |et )?(?:at )?(?:what time|quelle heure|à quelle heure)\b", re.IGNORECASE)
 _TIME = re.compile(
@@ -79,6 +84,18 @@ _PLACE = re.compile(
     r"online|à|au|aux|dans|en|chez|sur|sous|près|derrière|face|rue|route|place|étage|salle|vers|devant|entre|ligne)\b",
     re.IGNORECASE,
 )
+
+
+def _has_attribute(alignment: Alignment) -> bool:
+    """Return True if a sentence gives the thing that "What is the power of ...?" asks for, or a figure or name."""
+    match = _ATTRIBUTE.search(alignment.claim.question.text)
+    word = fold_accents((match[1] or match[2]).lower()) if match else ""
+    claim, evidence = alignment.claim, alignment.evidence
+    asked = [token for token in claim.question.tokens if token.word == word and token.is_content]
+    known = (*claim.own, *evidence.analysis.tokens, *evidence.context.tokens)
+    new_names = [t for t in claim.own if t.is_name and not any(t.matches(other) for other in claim.question.tokens)]
+    is_named = not asked or any(asked[0].matches(token) for token in known)
+    return is_named or bool(claim.analysis.quantities or new_names)
 
 
 def is_answer(alignment: Alignment) -> bool:
@@ -158,6 +175,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Callable[[Alignment], bool]], ...] = (
     (_HOUR, _has_hour),
     (_NUMBER, _has_number),
     (_TIME, _has_time),
+    (_ATTRIBUTE, _has_attribute),
     (_WHO, _has_person),
     (_WHERE, _has_place),
 )

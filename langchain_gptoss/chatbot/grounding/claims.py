@@ -8,7 +8,9 @@ from functools import lru_cache
 
 from langchain_gptoss.text.analysis import PRONOUNS, Analysis, Token, analyse
 from langchain_gptoss.text.language import choose_language, detect_language
+from langchain_gptoss.text.normalization import fold_accents
 from langchain_gptoss.text.polarity import find_polarities
+from langchain_gptoss.text.verbs import find_infinitive, is_auxiliary
 from langchain_gptoss.text.word_lists import parse_words
 from langchain_gptoss.text.words import is_stop_word
 
@@ -30,7 +32,7 @@ _OPENING = re.compile(
 )
 _MAX_BARE_CONTENT = 2  # content words of a claim without a verb
 _MIN_CONTENT = 2  # content words and quantities from which a claim with a verb stands alone
-_HOW_MANY = re.compile(r"\b(?:how many|combien d(?:e\s|['’]))\s*([^\W\d_]+)", re.IGNORECASE)
+_HOW_MANY = re.compile(r"\b(?:how many|combien d(?:e\s|['’]))\s*([^\W\d_]+)(?:\s([^\W\d_]+))?", re.IGNORECASE)
 _NOUN_PHRASE_WORDS = parse_words("of the a an de d du des la le les l")
 QUESTION_TYPE_WORDS = parse_words(
     """time date number limit limite maximum minimum money sum argent somme mois name kind type hour moment year day nombre nom heure annee jour sorte genre long far much
@@ -180,7 +182,11 @@ def _is_bare(own: Analysis, size: int) -> bool:
 def _find_counted_noun(question: str) -> str:
     """Return "members" for "How many members ...?", so that the answer "38" means 38 members."""
     match = _HOW_MANY.search(question)
-    return match[1] if match else ""
+    if match is None:
+        return ""
+    second = fold_accents((match[2] or "").lower())
+    is_noun = bool(second) and not is_auxiliary(second) and find_infinitive(second) is None and not is_stop_word(second)
+    return f"{match[1]} {match[2]}" if is_noun else match[1]
 
 
 def _is_repetition(own: Analysis, question: Analysis) -> bool:

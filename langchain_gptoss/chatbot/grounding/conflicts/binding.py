@@ -19,6 +19,7 @@ from langchain_gptoss.chatbot.grounding.conflicts.lookup import (
     show_quantity,
 )
 from langchain_gptoss.text.analysis import PRONOUNS, Token
+from langchain_gptoss.text.polarity import find_polarities
 from langchain_gptoss.text.quantities import Quantity, is_rival_quantity
 from langchain_gptoss.text.verbs import is_light_verb
 
@@ -42,9 +43,12 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
     if crossed := _find_crossed_names(alignment, places):
         return crossed
     unclaimed = find_unclaimed(alignment, home)
+    polarities = find_polarities(evidence)
     for element, clauses in places.items():
         if home in clauses or (isinstance(element, Token) and is_light_verb(element.word)):
             continue
+        if all(polarities[clause].is_exception for clause in clauses):
+            continue  # the check of denials compares exceptions
         other = min(clauses, key=lambda clause: abs(clause - home))
         owner = _find_other_owner(alignment, element, home, other, unclaimed)
         if owner:
@@ -108,8 +112,8 @@ def _find_other_owner(
     if unclaimed and not is_same_sentence and not (is_owner and other < home):
         return unclaimed[0].spelling
     if is_name and other > home and not is_same_sentence:
-        opening = [t for t in evidence.tokens if clause.start <= t.start < verb_start]
-        return next((t.spelling for t in opening if t.word in PRONOUNS), "")
+        sentence = [t for t in evidence.tokens if evidence.clauses[min(t.clauses)].sentence == clause.sentence]
+        return next((t.spelling for t in sentence if t.word in PRONOUNS), sentence[0].spelling if sentence else "")
     if unclaimed and evidence.clauses[other].verb is None and find_unclaimed(alignment, other):
         return unclaimed[0].spelling
     other_verb = evidence.clauses[other].verb

@@ -67,7 +67,8 @@ def _find_other_denial(
             continue
         if any(polarities[c].is_negated == polarities[home].is_negated for c in clauses):
             continue
-        if not is_subject(alignment, element, min(clauses)):
+        has_verb = alignment.evidence.analysis.clauses[min(clauses)].verb is not None
+        if not has_verb or not is_subject(alignment, element, min(clauses)):
             reason = f"the document denies another part of it, on “{element.spelling}”"
             return Conflict(kind="negation", reason=reason, contradicts=True)
     return None

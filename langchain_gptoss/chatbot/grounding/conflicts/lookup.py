@@ -40,6 +40,11 @@ def select_elements(alignment: Alignment, group: frozenset[int]) -> tuple[list[T
     """Return the words and the quantities of some clauses of the claim."""
     claim = alignment.claim.analysis
     tokens = [token for token in alignment.tokens if not token.clauses.isdisjoint(group)]
+    clause = claim.clauses[min(group)]
+    verb_start = claim.tokens[clause.verb].start if clause.verb is not None else clause.start
+    if min(group) and not any(clause.start <= token.start < verb_start for token in tokens):
+        # "... and has no club" says it of the subject before.
+        tokens += [token for token in alignment.claim.subject if token in alignment.tokens]
     return tokens, [q for q in alignment.quantities if not claim.find_clauses(q).isdisjoint(group)]
 
 

@@ -10,11 +10,13 @@ from typing import Literal
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
 from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
+from langchain_gptoss.chatbot.grounding.conflicts.lookup import find_main_verb
 from langchain_gptoss.text.analysis import Analysis, Token
 from langchain_gptoss.text.quantities import Quantity, is_same_quantity
 from langchain_gptoss.text.verbs import find_infinitive
 from langchain_gptoss.text.word_lists import parse_words
 
+_TEMPORAL = parse_words("before after avant apres from")
 _PARTICLE_VERB = re.compile(r"\b(?:look\w*|ask\w*|nam\w*) $", re.IGNORECASE)  # "look after" is no order
 
 
@@ -37,7 +39,7 @@ COMPARATIVES = {
 
 _FROM_TO = re.compile(
     r"\b(?:(?:from|de|du|des|depuis)\s+|d['’])(?P<source>(?:\w|[-'’])+(?:\s(?:\w|[-'’])+){0,3}?)\s+"
-    r"(?:to|into|towards|à|a|au|aux|vers|pour|jusqu['’](?:à|au|aux))\s+(?P<goal>(?:\w|[-'’])+(?:\s(?:\w|[-'’])+){0,2})",
+    r"(?:to|into|towards|à|au|aux|vers|pour|jusqu['’](?:à|au|aux))\s+(?P<goal>(?:\w|[-'’])+(?:\s(?:\w|[-'’])+){0,2})",
     re.IGNORECASE,
 )
 
@@ -77,8 +79,10 @@ def _find_directions(analysis: Analysis) -> Iterator[_Relation]:
             )
             for name in ("source", "goal")
         )
-        if source and goal:
-            yield _Relation(pivot="from", first=source, second=goal)
+        first = tuple(element for element in source if not any(_is_same(element, other) for other in goal))
+        second = tuple(element for element in goal if not any(_is_same(element, other) for other in source))
+        if first and second:
+            yield _Relation(pivot="from", first=first, second=second)
     labelled = {match[0].lower()[0]: match for match in _FROM_TO_LABELS.finditer(analysis.text)}
     sides = [
         tuple(t for name in names if name in labelled for t in analysis.content
@@ -91,9 +95,15 @@ def _find_directions(analysis: Analysis) -> Iterator[_Relation]:
 
 def _find_comparisons(analysis: Analysis) -> Iterator[_Relation]:
     for token in analysis.tokens:
-        if token.word in COMPARATIVES and not token.is_unit and not _PARTICLE_VERB.search(analysis.text[: token.start]):
+        is_comparative = token.word in COMPARATIVES or _is_regular_comparative(analysis, token)
+        if is_comparative and not token.is_unit and not _PARTICLE_VERB.search(analysis.text[: token.start]):
             near = [t for t in analysis.content if not t.clauses.isdisjoint(token.clauses)]
             yield _create_relation(token, near)
+
+
+def _is_regular_comparative(analysis: Analysis, token: Token) -> bool:
+    """Return True for "hotter" before "than"."""
+    return token.word.endswith("er") and bool(re.match(r"\s+than\b", analysis.text[token.end :]))
 
 
 def _create_relation(pivot: Token, near: Iterable[Token], *, is_passive: bool = False) -> _Relation:
@@ -113,7 +123,7 @@ def check_roles(alignment: Alignment) -> Iterator[Conflict]:
         for theirs in _find_relations(alignment.evidence.analysis)
     ]
     # A comparison that agrees decides: "A uses more than B" is "B uses less than A".
-    agrees = any(_compare_roles(*pair) == "kept" for pair in pairs)
+    agrees = any(ours.pivot not in _TEMPORAL and _compare_roles(ours, theirs) == "kept" for ours, theirs in pairs)
     actions = [] if agrees else list(_list_action_pairs(alignment))
     if any(_is_exchanged(ours, (*pairs, *actions)) for ours, _ in (*pairs, *actions)):
         yield Conflict(kind="role", reason="the document has the roles the other way round", contradicts=True)
@@ -170,13 +180,16 @@ def _describe_action(analysis: Analysis, token: Token, *, is_verb: bool) -> _Rel
     """Return a verb with the words before and after it in its clause, None if the word is no verb there."""
     index = next(i for i, other in enumerate(analysis.tokens) if other.start == token.start)
     earlier, later = analysis.tokens[max(0, index - 3) : index], analysis.tokens[index + 1 : index + 6]
-    is_participle = any(t.word in _BE for t in earlier) and token.word != find_infinitive(token.word)
+    near_words = [t.word for t in earlier]
+    is_participle = bool(set(near_words[-1:]) & _BE) or (
+        bool(set(near_words) & _BE) and token.word != find_infinitive(token.word)
+    )
     is_passive = is_participle and any(
         t.word in ("by", "par") and not any(q.start <= t.start < q.end for q in analysis.quantities) for t in later
     )
     if is_participle and not is_passive:
         return None  # "are accepted" without an agent
-    is_verb |= any(clause.verb == index for clause in analysis.clauses)
+    is_verb |= any(clause.verb == index or find_main_verb(analysis, clause) == token for clause in analysis.clauses)
     if not (is_verb or is_passive or find_infinitive(token.word)):
         return None
     group = next((g for g in analysis.groups if not g.isdisjoint(token.clauses)), token.clauses)

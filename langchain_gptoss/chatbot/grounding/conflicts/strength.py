@@ -62,7 +62,7 @@ def check_strength(alignment: Alignment) -> Iterator[Conflict]:
             "the document speaks of an obligation, not of a possibility",
         ),
         (theirs.is_hedged and not ours.is_hedged and not ours.is_future, "the document does not state it as a fact"),
-        (theirs.is_past and not ours.is_past, "the document says it of the past"),
+        (theirs.is_past and not ours.is_past and not ours.is_perfect, "the document says it of the past"),
         (
             ours.is_present and not theirs.is_present and has_end(evidence.text),
             "the document says it of the past",
