@@ -7,7 +7,7 @@ together; where they leave a doubt, a word belongs to several clauses.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,12 +28,12 @@ _OTHER_FUNCTION_WORDS = parse_words(
     whether within without yes yet aucun aucune ainsi alors aussi autre autres certain certaine certains certaines
     chacun chaque deja encore jamais lorsque ni non oui personne plusieurs pourtant quelque quelques rien sauf
     selon sinon tel telle toujours trop uniquement seulement votre vos you your we our us my i one ones there here
-    also within toutefois after before well among back latest earliest out up off away down apres avant once total today currently now nowadays partie part aujourd
-    hui actuellement maintenant even though bien possible possibilite possibly optional optionally compulsory
-    mandatory obligatory obligatoire obligatoires facultatif facultative lieu aside itself itselves themselves eux
-    celle celui celles ceux again altogether actually namely respectively disponible disponibles available long
-    afterwards then therefore thus hence t besides apart outre hormis except excepte cependant although though
-    while whereas because since if during"""
+    also within toutefois after before well among back latest earliest out up off away down apres avant once total
+    today currently now nowadays partie part aujourd hui actuellement maintenant even though bien possible
+    possibilite possibly optional optionally compulsory mandatory obligatory obligatoire obligatoires facultatif
+    facultative lieu aside itself itselves themselves eux celle celui celles ceux again altogether actually namely
+    respectively disponible disponibles available long afterwards then therefore thus hence t besides apart outre
+    hormis except excepte cependant although though while whereas because since if during"""
 )
 PRONOUNS = parse_words(
     """he she it they him her his its their them this that these those il elle ils elles celui celle ceux celles
@@ -56,6 +56,7 @@ _BOUNDARY_WORDS = parse_words(
     qui dont lorsque quand after before until since when avant apres depuis pendant"""
 )
 _TEMPORAL_WORDS = parse_words("after before until since when avant apres depuis pendant")
+_ARTICLES = parse_words("the le la les l celui celle ceux celles")
 _COORDINATIONS = parse_words("and but while whereas or et mais tandis alors ou")
 _RELATIVE = parse_words("who which whose where qui dont que")
 _SENTENCE_MARKS = frozenset(".!?\n")
@@ -203,7 +204,7 @@ def analyse(text: str, language: str) -> Analysis:
     text = normalize_for_checks(text)
     quantities = extract_quantities(text)
     tokens = _tokenize(text, language, quantities)
-    clauses, members = _split_clauses(text, tokens, quantities)
+    clauses, members = _split_clauses(text, tokens, quantities, language)
     placed = tuple(replace(token, clauses=clauses_) for token, clauses_ in zip(tokens, members, strict=True))
     return Analysis(text=text, language=language, tokens=placed, quantities=quantities, clauses=clauses)
 
@@ -302,10 +303,10 @@ class _Segment:
 
 
 def _split_clauses(
-    text: str, tokens: Sequence[Token], quantities: Sequence[Quantity]
+    text: str, tokens: Sequence[Token], quantities: Sequence[Quantity], language: str
 ) -> tuple[tuple[Clause, ...], list[frozenset[int]]]:
     """Return the clauses, and for each token the indexes of those that it may belong to."""
-    segments = _split_segments(text, tokens, quantities)
+    segments = _split_segments(text, tokens, quantities, language)
     runs: list[list[_Segment]] = []  # segments without a semicolon or the end of a sentence between them
     for segment in segments:
         if segment.is_separate or not runs:
@@ -344,7 +345,9 @@ def _create_clause(segment: _Segment, *, start: int, opener: str) -> Clause:
     return Clause(start=start, end=segment.end, opener=opener, verb=segment.verb, sentence=segment.sentence)
 
 
-def _split_segments(text: str, tokens: Sequence[Token], quantities: Sequence[Quantity]) -> list[_Segment]:
+def _split_segments(
+    text: str, tokens: Sequence[Token], quantities: Sequence[Quantity], language: str
+) -> list[_Segment]:
     cuts: dict[int, tuple[str, str]] = {0: ("", "")}  # the mark before, and the conjunction
     for match in _BOUNDARY_MARK.finditer(text):
         is_label = match[0] == ":" and len(text[max(cuts) : match.start()].split()) <= _MAX_LABEL_WORDS
@@ -360,7 +363,7 @@ def _split_segments(text: str, tokens: Sequence[Token], quantities: Sequence[Qua
                 cuts[token.start] = ("", token.word)
             elif not cuts[last][1]:  # directly after a punctuation mark
                 cuts[last] = (cuts[last][0], token.word)
-    starts = _drop_phrases(cuts, tokens, len(text))
+    starts = _drop_phrases(cuts, tokens, len(text), language)
     segments: list[_Segment] = []
     sentence = 0
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
@@ -368,7 +371,7 @@ def _split_segments(text: str, tokens: Sequence[Token], quantities: Sequence[Qua
             continue
         mark, opener = cuts[start]
         sentence += mark in _SENTENCE_MARKS
-        verb = _find_verb(tokens, start, end)
+        verb = _find_verb(tokens, start, end, language)
         has_quantity = any(start <= quantity.start < end for quantity in quantities)
         segments.append(
             _Segment(
@@ -389,7 +392,7 @@ def _split_segments(text: str, tokens: Sequence[Token], quantities: Sequence[Qua
     return [replace(segments[0], start=0), *segments[1:]] if segments else [first]
 
 
-def _drop_phrases(cuts: dict[int, tuple[str, str]], tokens: Sequence[Token], length: int) -> list[int]:
+def _drop_phrases(cuts: dict[int, tuple[str, str]], tokens: Sequence[Token], length: int, language: str) -> list[int]:
     """Return the cuts without those before "after lunch" and the like: only a part with a verb is a clause."""
     starts = sorted(cut for cut in cuts if cut < length) or [0]
     ends = [*starts[1:], length]
@@ -397,7 +400,7 @@ def _drop_phrases(cuts: dict[int, tuple[str, str]], tokens: Sequence[Token], len
         start
         for start, end in zip(starts, ends, strict=True)
         if not (start and cuts[start][0] == "" and cuts[start][1] in _TEMPORAL_WORDS)
-        or _find_verb(tokens, start, end) is not None
+        or _find_verb(tokens, start, end, language) is not None
     ]
 
 
@@ -417,7 +420,9 @@ def _mark_elliptic(segments: Sequence[_Segment], tokens: Sequence[Token]) -> lis
         repeated = [t for t in own if any(t.root == other.root for other in others)]
         names_other = bool(own) and own[0].is_name and any(not t.is_name for t in own)  # "and Yves the workshop"
         is_parallel = bool(repeated) and own[0] not in repeated
-        is_parallel |= segment.opener in _COORDINATIONS and bool(repeated) and len(own) > len(repeated)
+        first_word = next((t.word for t in tokens if segment.start <= t.start < segment.end), "")
+        can_repeat = segment.opener in _COORDINATIONS or first_word in _ARTICLES
+        is_parallel |= can_repeat and bool(repeated) and len(own) > len(repeated)
         if is_parallel or (names_other and segment.opener in _COORDINATIONS):
             marked[index - 1 : index + 1] = [replace(before, is_complete=True), replace(segment, is_complete=True)]
     return marked
@@ -427,20 +432,24 @@ def _is_inside(offset: int, quantities: Iterable[Quantity]) -> bool:
     return any(quantity.start < offset < quantity.end for quantity in quantities)
 
 
-def _find_verb(tokens: Sequence[Token], start: int, end: int) -> int | None:
+def _find_verb(tokens: Sequence[Token], start: int, end: int, language: str) -> int | None:
     """Return the index of the first token in a part of the text that is a verb by its form and place."""
     previous: Token | None = None
-    for index, token in enumerate(tokens):
-        if start <= token.start < end:
-            if is_auxiliary(token.word):
-                return index
-            infinitive = find_infinitive(token.word)
-            following = tokens[index + 1 : index + 2]
-            if infinitive is not None and _is_verb_place(token, infinitive, previous, following):
-                return index
-            if infinitive is None and _is_likely_verb(token, previous, following):
-                return index
-            previous = token
+    for index in range(bisect_left(tokens, start, key=lambda token: token.start), len(tokens)):
+        token = tokens[index]
+        if token.start >= end:
+            break
+        # "a" is "has" in French only, and "à" is no verb.
+        is_article = token.word == "a" and (language != "fr" or token.spelling.lower() != "a")
+        if is_auxiliary(token.word) and not is_article:
+            return index
+        infinitive = find_infinitive(token.word)
+        following = tokens[index + 1 : index + 2]
+        if infinitive is not None and _is_verb_place(token, infinitive, previous, following):
+            return index
+        if infinitive is None and _is_likely_verb(token, previous, following):
+            return index
+        previous = token
     return None
 
 

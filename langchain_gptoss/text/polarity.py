@@ -43,11 +43,12 @@ _CONDITIONS = frozenset(("if", "unless", "provided", "si", "providing"))
 _STRONG_CONDITIONS = re.compile(
     r"\b(?:only (?:if|when|with|for|on|after|by|in|during)|unless|provided (?:that)?|as long as|on condition"
     r"|subject to|"
-    r"à condition|sous réserve|à moins (?:qu|de |d['’])|sauf si|(?:seulement|uniquement) (?:si|en cas|avec|sur)|dès lors que|pourvu)",
+    r"à condition|sous réserve|à moins (?:qu|de |d['’])|sauf si|(?:seulement|uniquement) (?:si|en cas|avec|sur)"
+    r"|dès lors que|pourvu)",
     re.IGNORECASE,
 )
 _NOW = re.compile(r"\b(?:today|now|currently|nowadays|aujourd['’]hui|actuellement|désormais)\b", re.IGNORECASE)
-_CONDITIONAL = re.compile(r"\b\w{2,}r(?:ait|aient)\b", re.IGNORECASE)  # French: "coûterait"
+_CONDITIONAL = re.compile(r"\bmay have\b|\b\w{2,}r(?:ait|aient)\b", re.IGNORECASE)  # French: "coûterait"
 _PERFECT = parse_words("a ont ai avons avez avait avaient ete fut furent had was were did has have")
 _UNTIL = re.compile(r"\b(?:until|till|jusqu['’])", re.IGNORECASE)
 _UNCONDITIONAL = re.compile(r"\b(?:even if|même si|regardless|irrespective|quel(?:le)?s? que)\b", re.IGNORECASE)
@@ -68,13 +69,14 @@ _WEAK_MODALS = parse_words(
     conseillee invited encouraged devrait devraient can could peut peuvent pourra pourront possible libre"""
 )  # fmt: skip
 _HEDGES = parse_words(
-    """might perhaps maybe possibly probably likely planned plans expected proposed considering considers suspects
-    suspected alleged allegedly reportedly hopes hope rumoured pourrait pourraient peut-etre probablement prevu
-    prevue envisage envisagee envisagent propose soupconne soupconnent aurait auraient serait seraient espere
-    draft would could estimated supposed intends unconfirmed"""
+    """believes believe thinks seems appears suggests croit pense estime semble might perhaps maybe possibly probably
+    likely planned plans expected proposed considering considers suspects suspected alleged allegedly reportedly
+    hopes hope rumoured pourrait pourraient peut-etre probablement prevu prevue envisage envisagee envisagent
+    propose soupconne soupconnent aurait auraient serait seraient espere draft would could estimated supposed
+    intends unconfirmed"""
 )  # fmt: skip
 _IMPERFECT = re.compile(r"\b(?!fait\b|lait\b|trait\b)\w{2,}(?<!r)ai(?:t|ent)\b", re.IGNORECASE)
-_PAST = parse_words("formerly naguere former previously autrefois ancien ancienne jadis anciennement auparavant")  # fmt: skip
+_PAST = parse_words("formerly naguere former previously autrefois ancien ancienne jadis anciennement auparavant")
 _FUTURE = parse_words("will planned going sera seront aura auront prochainement bientot upcoming")
 
 # Each line is a pair of opposites: of binary ones, the denial of one is the other ("not open" is "closed").

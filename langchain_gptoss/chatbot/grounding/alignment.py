@@ -261,8 +261,8 @@ def _resolve_subjects(claim: Claim, evidence: Evidence, missing: set[Token]) -> 
     for analysis in evidence.earlier:
         index = index_tokens(analysis)
         found = {token for token in candidates if index.find(token)}
-        others = any(token.is_name and not _is_claimed(token, claim) for token in analysis.tokens)
-        if found and others and not any(token.word in PRONOUNS for token in evidence.analysis.subject):
+        has_others = any(token.is_name and not _is_claimed(token, claim) for token in analysis.tokens)
+        if found and has_others and not any(token.word in PRONOUNS for token in evidence.analysis.subject):
             found = set()  # that sentence speaks of somebody else
         if found:
             break

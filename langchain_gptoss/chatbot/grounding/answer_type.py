@@ -52,7 +52,8 @@ _CONTACT = re.compile(
     re.IGNORECASE,
 )
 _ATTRIBUTE = re.compile(
-    r"^\W*(?:what|which) (?:is|are|was|were) the (\w+)|^\W*quel(?:le)?s? (?:est|sont|était|étaient) (?:le |la |les |l['’])(\w+)",
+    r"^\W*(?:what|which) (?:is|are|was|were) the (\w+)|^\W*quel(?:le)?s? (?:est|sont|était|étaient) (?:le |la "
+    r"|les |l['’])(\w+)",
     re.IGNORECASE,
 )
 _AGE = re.compile(r"\b(?:how old|what age|quel âge)\b", re.IGNORECASE)

@@ -134,6 +134,11 @@ def _judge_evidence(claim: Claim, evidence: Evidence, *, must_answer: bool = Tru
     return _Result(alignment=alignment, conflicts=conflicts, score=score)
 
 
+def _is_mixture(conflict: Conflict, result: _Result, best: _Result) -> bool:
+    """Return True if a part of the best evidence is put together from several statements."""
+    return conflict.kind == "binding" and _is_within(result, best)
+
+
 def _is_within(result: _Result, other: _Result) -> bool:
     """Return True if the sentences of a result are some of those of another one."""
     part, whole = result.alignment.evidence.span, other.alignment.evidence.span
@@ -151,7 +156,7 @@ def _create_judgement(sentence: str, best: _Result, results: Sequence[_Result]) 
     against = [
         result
         for result in results
-        if any(conflict.contradicts for conflict in result.conflicts)
+        if any(conflict.contradicts or _is_mixture(conflict, result, best) for conflict in result.conflicts)
         and result.alignment.coverage
         >= max(_MIN_TOPIC, best.alignment.coverage + (-_SAME if _is_within(result, best) else _RIVAL_LEAD))
     ]

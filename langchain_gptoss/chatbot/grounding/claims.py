@@ -33,11 +33,16 @@ _OPENING = re.compile(
 _MAX_BARE_CONTENT = 2  # content words of a claim without a verb
 _MIN_CONTENT = 2  # content words and quantities from which a claim with a verb stands alone
 _HOW_MANY = re.compile(r"\b(?:how many|combien d(?:e\s|['’]))\s*([^\W\d_]+)(?:\s([^\W\d_]+))?", re.IGNORECASE)
+_CLEFT = re.compile(
+    r"\W*(?:it (?:is|was)|c['’](?:est|était)) .{1,80}? (?:that|who|which|qui|que|qu['’])", re.IGNORECASE
+)
+_INDEFINITE = parse_words("nobody everyone everybody anyone anybody none nothing chacun tous personne rien on")
 _NOUN_PHRASE_WORDS = parse_words("of the a an de d du des la le les l")
 QUESTION_TYPE_WORDS = parse_words(
-    """time date number limit limite maximum minimum money sum argent somme mois name kind type hour moment year day nombre nom heure annee jour sorte genre long far much
-    often old big tall many longtemps cost price cout prix coute coutent costs combien quantity amount quantite
-    montant place lieu endroit way maniere facon reason raison person personne address"""
+    """time date number limit limite maximum minimum money sum argent somme mois name kind type hour moment year day
+    nombre nom heure annee jour sorte genre long far much often old big tall many longtemps cost price cout prix
+    coute coutent costs combien quantity amount quantite montant place lieu endroit way maniere facon reason
+    raison person personne address"""
 )
 
 
@@ -117,7 +122,8 @@ def parse_claim(sentence: str, question: str) -> Claim | None:
     """
     if sentence.rstrip(" \"'”»)").endswith("?"):
         return None
-    language = detect_language(sentence) or detect_language(question) or choose_language(f"{sentence} {question}")
+    both = f"{question} {sentence}"
+    language = detect_language(both) or choose_language(both)
     answer, is_denial, has_yes_or_no = _remove_opening(sentence)
     analysed_question = analyse(question.strip().rstrip("?! "), language)
     own = analyse(answer, language)
@@ -175,6 +181,8 @@ def _is_bare(own: Analysis, size: int) -> bool:
     has_subject = any(token.is_content or token.is_unit for token in subject) or any(
         quantity.start < own.tokens[verb].start for quantity in own.quantities
     )
+    if _CLEFT.match(own.text) or any(token.word in _INDEFINITE for token in subject):
+        return False
     has_pronoun = any(token.word in PRONOUNS for token in subject)
     return not has_subject and (has_pronoun or size < _MIN_CONTENT)
 

@@ -56,7 +56,7 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
                 element.spelling if isinstance(element, Token) else show_quantity(alignment.claim.analysis, element)
             )
             reason = f"the document says it of “{owner}”, and “{spelling}” belongs to another statement"
-            return Conflict(kind="binding", reason=reason, contradicts=True)
+            return Conflict(kind="binding", reason=reason, contradicts=False)
     return None
 
 
@@ -77,7 +77,7 @@ def _find_crossed_names(alignment: Alignment, places: Mapping[Token | Quantity, 
         f"the document has “{owners[first].spelling}” with “{others[first][0].spelling}”, "
         f"and “{owners[second].spelling}” with “{others[second][0].spelling}”"
     )
-    return Conflict(kind="binding", reason=reason, contradicts=True)
+    return Conflict(kind="binding", reason=reason, contradicts=False)
 
 
 def _find_other_owner(

@@ -8,15 +8,23 @@ from collections.abc import Iterator
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
 from langchain_gptoss.chatbot.grounding.claims import QUESTION_TYPE_WORDS
 from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
-from langchain_gptoss.chatbot.grounding.conflicts.lookup import is_claimed, is_in, show_quantity
+from langchain_gptoss.chatbot.grounding.conflicts.lookup import (
+    choose_home,
+    find_main_verb,
+    is_claimed,
+    is_in,
+    locate,
+    show_quantity,
+)
 from langchain_gptoss.chatbot.grounding.conflicts.roles import COMPARATIVES
 from langchain_gptoss.text.analysis import PRONOUNS, Analysis, Token
 from langchain_gptoss.text.polarity import find_opposites
 from langchain_gptoss.text.quantities import Quantity, is_rival_quantity
-from langchain_gptoss.text.verbs import find_infinitive, is_light_verb
+from langchain_gptoss.text.verbs import find_infinitive, is_decisive_verb, is_light_verb
 from langchain_gptoss.text.word_lists import parse_words
 
 _PLAIN_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_MIN_COVERAGE = 0.7  # of a claim whose verb the evidence does not have
 _MAX_MISSING_SHARE = 0.15  # of a claim's words, light verbs aside
 
 
@@ -113,9 +121,32 @@ def check_words(alignment: Alignment) -> Iterator[Conflict]:
         and not _has_converse(token, alignment.evidence.analysis)
     ]
     missing = [t for t in alignment.missing if t in essential]
+    if len(missing) == 1 and _can_be_dropped(missing[0], alignment):
+        return
     if len(missing) > _MAX_MISSING_SHARE * len(essential):
         words = ", ".join(f"“{token.spelling}”" for token in missing[:3])
         yield Conflict(kind="word", reason=f"the document does not say {words} there", contradicts=False)
+
+
+def _can_be_dropped(token: Token, alignment: Alignment) -> bool:
+    """Return True if a missing word is only another verb for what the evidence says with a verb of little meaning.
+
+    "The trust has reserved 2 million for it" for "The trust set 2 million aside for it". Verbs that end, change or
+    prove something are never dropped, nor is a verb where the evidence has another one: it may be another event.
+    """
+    claim = alignment.claim.analysis
+    is_verb = any(find_main_verb(claim, clause) == token for clause in claim.clauses)
+    if alignment.coverage < _MIN_COVERAGE or not is_verb or is_decisive_verb(token.word):
+        return False
+    evidence = alignment.evidence.analysis
+    places = locate(alignment, alignment.tokens, alignment.quantities)
+    if not places:
+        return False
+    home = choose_home(places, len(evidence.clauses))
+    if any(home not in clauses for clauses in places.values()):
+        return False
+    verb = find_main_verb(evidence, evidence.clauses[home])
+    return verb is None or is_light_verb(verb.word) or is_claimed(verb, alignment)
 
 
 def _has_converse(token: Token, analysis: Analysis) -> bool:

@@ -69,13 +69,15 @@ def _find_relations(analysis: Analysis) -> tuple[_Relation, ...]:
     return (*_find_directions(analysis), *_find_comparisons(analysis))
 
 
+def _list_elements(analysis: Analysis) -> list[Token | Quantity]:
+    return [*analysis.content, *analysis.quantities]
+
+
 def _find_directions(analysis: Analysis) -> Iterator[_Relation]:
     for match in _FROM_TO.finditer(analysis.text):
         source, goal = (
             tuple(
-                element
-                for element in (*analysis.content, *analysis.quantities)
-                if match.start(name) <= element.start < match.end(name)
+                element for element in _list_elements(analysis) if match.start(name) <= element.start < match.end(name)
             )
             for name in ("source", "goal")
         )
