@@ -78,7 +78,8 @@ class Citation(_Value):
         start: Offset of the quote in the source's extracted text, in characters.
         end: End offset.
         quote: The quoted text, `source_text[start:end]`.
-        context: What introduces the quoted list item or table row, or empty: "The warranty does not cover:".
+        context: What introduces a quoted list item ("The warranty does not cover:"), and a quoted row of a Markdown
+            table with the names of its columns ("Season: Summer; Fare: 42 EUR"); empty for other sentences.
     """
 
     number: int

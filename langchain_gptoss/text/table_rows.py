@@ -7,6 +7,7 @@ import re
 # GitHub-flavoured Markdown 4.10: the delimiter row. At least one pipe, so that a line under a heading is none.
 _DELIMITER_ROW = re.compile(r"(?=[^|]*\|)[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
+_CAPTION_END = re.compile(r"[:.!?](?=\s)")
 _MAX_ROWS_ABOVE = 2000
 
 
@@ -31,10 +32,22 @@ def describe_table_row(text: str, start: int, end: int, *, lead_in: str = "") ->
     values = _split_cells(row)
     names = _find_names(text, line_start)
     if names is None:
-        names = _split_cells(lead_in)
+        names = _split_cells(lead_in[len(remove_column_names(lead_in)) :])
         if len(names) < 2 or len(names) != len(values):
             return ""
     return "; ".join(_label_values(names, values))
+
+
+def remove_column_names(lead_in: str) -> str:
+    """Return a lead-in without the names of columns at its end: "Fares of the lines:" for "Fares of the lines: A | B".
+
+    A caption without a punctuation mark at its end cannot be told from the first name, and is removed with it.
+    """
+    border = _CELL_BORDER.search(lead_in)
+    if border is None:
+        return lead_in
+    ends = [match.end() for match in _CAPTION_END.finditer(lead_in, 0, border.start())]
+    return lead_in[: ends[-1]] if ends else ""
 
 
 def _is_delimiter_row(line: str) -> bool:

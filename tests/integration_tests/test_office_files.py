@@ -8,7 +8,6 @@ from tests import ROOT
 
 pytest.importorskip("openpyxl")
 pytest.importorskip("pptx")
-NOT_YET = pytest.mark.xfail(strict=False, reason="The readers do not yet know every layout")
 pytestmark = pytest.mark.slow
 
 
@@ -24,13 +23,11 @@ def results(office, demo_llm, tmp_path_factory):
     return office.ask_questions(demo_llm, tmp_path_factory.mktemp("office"))
 
 
-@NOT_YET
 def test_the_right_row_is_cited(office, results):
     right = sum(result.is_right for result in results)
     assert right >= office.MIN_RIGHT, f"{right} of {len(results)}\n{office.format_failures(results)}"
 
 
-@NOT_YET
 def test_nothing_false_is_shown_as_supported(office, results):
     wrong = [result for result in results if result.is_wrong]
     assert not wrong, office.format_failures(wrong)

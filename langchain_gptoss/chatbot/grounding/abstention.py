@@ -103,9 +103,11 @@ def compute_signals(question: str, passages: Sequence[Passage]) -> dict[str, flo
     mean_of_others = sum(relevances[1:]) / len(relevances[1:]) if len(relevances) > 1 else highest
     return {
         "passage": max(shares),
-        "sentence": max(terms.calculate_share(span.passage.heading, span.text) for span in spans) if spans else 0.0,
+        "sentence": max(terms.calculate_share(span.passage.heading, span.statement) for span in spans)
+        if spans
+        else 0.0,
         "anywhere": terms.calculate_share(*all_texts),
-        "phrases": max((terms.calculate_phrase_share(span.text) for span in spans), default=0.0),
+        "phrases": max((terms.calculate_phrase_share(span.statement) for span in spans), default=0.0),
         "names_missing": _calculate_missing_share(names, best_text),
         "names_nowhere": _calculate_missing_share(names, all_texts),
         "substance": math.log1p(sum(terms.weights) * max(shares)),

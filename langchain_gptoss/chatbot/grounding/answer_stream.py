@@ -100,7 +100,7 @@ class AnswerStream:
             number = len(self.citations) + 1
             self.citations.append(cite(span, span.text, number=number, verdict="quoted"))
             # A list item or table row is nothing without the line that introduces it.
-            quotation = QUOTE[self.language].format(quote=" ".join(f"{span.lead_in} {span.text}".split()))
+            quotation = QUOTE[self.language].format(quote=" ".join(span.introduced_statement.split()))
             yield self._prepend_separator(f"{quotation} [{number}]")
 
     def _take_separator(self) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment, is_money, weigh_token
+from langchain_gptoss.chatbot.grounding.answer_fit import fits_question, is_open_question, list_new_quantities
 from langchain_gptoss.text.analysis import Token
 from langchain_gptoss.text.normalization import fold_accents
 from langchain_gptoss.text.word_lists import parse_words
@@ -47,7 +48,7 @@ _SOME = re.compile(
 )
 _CONTACT = re.compile(
     r"\b(?:(?:phone|telephone|fax|extension|account|reference|invoice|licence) numbers?|e-?mail address"
-    r"|numéro (?:de |d['’])?\w*|"
+    r"|(?:tele)?phone (?:of|for)|(?:numéro|téléphone) (?:de |du |des |d['’])?\w*|"
     r"adresse (?:mail|e-mail|électronique)|courriel)\b",
     re.IGNORECASE,
 )
@@ -102,6 +103,8 @@ def _has_attribute(alignment: Alignment) -> bool:
 def is_answer(alignment: Alignment) -> bool:
     """Return True if a sentence gives the kind of answer that its question asks for, or if the kind is not known."""
     question = alignment.claim.question.text
+    if is_open_question(question) and not fits_question(alignment):
+        return False
     for pattern, has_kind in _KINDS:
         if pattern.search(question):
             return has_kind(alignment) and calculate_question_share(alignment) >= _MIN_QUESTION_SHARE
@@ -137,13 +140,14 @@ def _has_number(alignment: Alignment) -> bool:
 
 
 def _has_hour(alignment: Alignment) -> bool:
-    claim = alignment.claim
-    kinds = {quantity.kind for quantity in claim.analysis.quantities}
-    return "time" in kinds or bool(_TEMPORAL.search(claim.sentence))
+    kinds = {quantity.kind for quantity in list_new_quantities(alignment)}
+    return "time" in kinds or _says_when(alignment)
 
 
 def _has_contact(alignment: Alignment) -> bool:
-    return bool(re.search(r"[@\d]", alignment.claim.sentence))
+    quantities = list_new_quantities(alignment)
+    is_other = bool(quantities) and all(is_money(quantity) or quantity.unit == "%" for quantity in quantities)
+    return bool(re.search(r"[@\d]", alignment.claim.sentence)) and not is_other
 
 
 def _has_age(alignment: Alignment) -> bool:
@@ -151,9 +155,14 @@ def _has_age(alignment: Alignment) -> bool:
 
 
 def _has_time(alignment: Alignment) -> bool:
-    claim = alignment.claim
-    kinds = {quantity.kind for quantity in claim.analysis.quantities}
-    return bool(kinds & {"date", "time", "amount", "ordinal"}) or bool(_TEMPORAL.search(claim.sentence))
+    kinds = {quantity.kind for quantity in list_new_quantities(alignment)}
+    return bool(kinds & {"date", "time", "amount", "ordinal"}) or _says_when(alignment)
+
+
+def _says_when(alignment: Alignment) -> bool:
+    """Return True if a sentence has a word of time that the question does not have."""
+    question = {match[0].lower() for match in _TEMPORAL.finditer(alignment.claim.question.text)}
+    return any(match[0].lower() not in question for match in _TEMPORAL.finditer(alignment.claim.sentence))
 
 
 def _has_person(alignment: Alignment) -> bool:

@@ -65,5 +65,5 @@ def cite(
         start=passage.start + span.start,
         end=passage.start + span.end,
         quote=span.text,
-        context=span.lead_in,
+        context=span.introduction,
     )

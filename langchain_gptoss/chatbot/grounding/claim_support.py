@@ -189,7 +189,7 @@ def _create_judgement(sentence: str, best: _Result, results: Sequence[_Result]) 
 
 def _trim_to_support(result: _Result, span: Span) -> Span:
     """Return the part of a very long sentence that supports a claim, or the sentence if no part supports it alone."""
-    if len(span.text) <= _LONG_SENTENCE_CHARS:
+    if len(span.text) <= _LONG_SENTENCE_CHARS or span.row:
         return span
     ends = [0, *(match.end() for match in _PART_END.finditer(span.text)), len(span.text)]
     for count in range(1, _MAX_PARTS + 1):

@@ -122,9 +122,9 @@ def parse_claim(sentence: str, question: str) -> Claim | None:
     """
     if sentence.rstrip(" \"'”»)").endswith("?"):
         return None
-    both = f"{question} {sentence}"
-    language = detect_language(both) or choose_language(both)
     answer, is_denial, has_yes_or_no = _remove_opening(sentence)
+    both = f"{question} {answer}"  # "The answer is: 14 h" is of the question's language
+    language = detect_language(both) or choose_language(both)
     analysed_question = analyse(question.strip().rstrip("?! "), language)
     own = analyse(answer, language)
     size = len(own.content) + len(own.quantities)

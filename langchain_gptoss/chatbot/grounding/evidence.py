@@ -46,7 +46,7 @@ def find_candidates(claim: Claim, spans: Sequence[Span]) -> list[Evidence]:
         topics[number] = _describe_topic(ordered, language)
         shared = [
             _find_shared(claim, analyse(span.text_with_context, language))
-            if _find_shared(claim, analyse(span.text, language))
+            if _find_shared(claim, analyse(span.statement, language))
             else set[Token | Quantity]()
             for span in ordered
         ]
@@ -87,7 +87,7 @@ def _list_runs(ordered: Sequence[Span], max_sentences: int) -> Iterator[tuple[in
             before, after = ordered[end - 2], ordered[end - 1]
             between = after.passage.text[before.end : after.start]
             introduces = before.text.endswith(":") or after.text.endswith(":")
-            if introduces or between.strip(_BETWEEN_SENTENCES) or _LIST_MARK.search(between):
+            if introduces or before.row or after.row or between.strip(_BETWEEN_SENTENCES) or _LIST_MARK.search(between):
                 break
             yield start, end
 
@@ -113,12 +113,12 @@ def _create_evidence(claim: Claim, run: Sequence[Span], earlier: Sequence[Span],
     lead_in = analyse(first.lead_in, language) if first.lead_in else None
     return Evidence(
         span=span,
-        analysis=analyse(span.text, language),
+        analysis=analyse(span.statement, language),
         context=analyse(span.context, language),
         lead_in=lead_in,
         topic=analyse(topic, language),
         # The other items of a list say nothing of an item.
-        earlier=[analyse(other.text, language) for other in reversed(earlier) if not first.lead_in],
+        earlier=[analyse(other.statement, language) for other in reversed(earlier) if not first.lead_in],
         passage=analyse(f"{passage.heading}. {passage.text[:_MAX_PASSAGE_CHARS]}", language),
         is_translated=language != claim.language,
     )

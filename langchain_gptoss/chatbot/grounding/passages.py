@@ -11,7 +11,9 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss.chatbot.grounding.calibration import load_calibration, weigh_word
-from langchain_gptoss.text.sentences import find_statements
+from langchain_gptoss.text.sentences import Statement, find_statements
+from langchain_gptoss.text.sentences.lead_ins import join_lead_ins
+from langchain_gptoss.text.table_rows import describe_table_row, remove_column_names
 from langchain_gptoss.text.words import build_lexicon, extract_content_words
 
 _LONG_SENTENCE_WORDS = 30  # content words from which the length of a sentence counts as 1
@@ -64,17 +66,34 @@ class Span:
         start: Offset of the first character.
         end: Offset after the last character.
         lead_in: The text that introduces the list item or table row, "" if there is none.
+        row: The row of a table with the names of its columns, "" for other sentences.
     """
 
     passage: Passage
     start: int
     end: int
     lead_in: str = ""
+    row: str = ""
 
     @property
     def text(self) -> str:
         """The sentence."""
         return self.passage.text[self.start : self.end]
+
+    @property
+    def statement(self) -> str:
+        """The sentence as it is understood and checked: a row of a table has the names of its columns."""
+        return self.row or self.text
+
+    @property
+    def introduction(self) -> str:
+        """What a reader needs beside the sentence: its lead-in, and for a row of a table the names of its columns."""
+        return " ".join(filter(None, [self.lead_in, self.row]))
+
+    @property
+    def introduced_statement(self) -> str:
+        """The sentence after its lead-in."""
+        return f"{self.lead_in} {self.statement}".lstrip()
 
     @property
     def context(self) -> str:
@@ -84,12 +103,12 @@ class Span:
     @property
     def text_with_heading(self) -> str:
         """The sentence after its context."""
-        return f"{self.context} {self.text}"
+        return f"{self.context} {self.statement}"
 
     @property
     def text_with_context(self) -> str:
         """The sentence after its context, as sentences."""
-        return f"{self.context}. {self.text}" if self.context else self.text
+        return f"{self.context}. {self.statement}" if self.context else self.statement
 
 
 def collect_passages(documents: Sequence[Document], *, limit: int) -> list[Passage]:
@@ -136,11 +155,20 @@ def _collect_passage_spans(passage: Passage) -> Iterator[Span]:
             path = {other: name for other, name in path.items() if other < level}
             path[level] = passage.text[statement.start : statement.end]
             continue
-        lead_in = statement.get_lead_in_text(passage.text)
-        if not statement.lead_ins or statement.lead_ins[0][0] == 0:
-            lead_in = " ".join(filter(None, [passage.lead_in, lead_in]))
+        row = describe_table_row(passage.text, statement.start, statement.end, lead_in=passage.lead_in)
+        lead_in = _describe_lead_in(passage, statement, is_row=bool(row))
         lead_in = ". ".join(filter(None, [*path.values(), lead_in]))
-        yield Span(passage=passage, start=statement.start, end=statement.end, lead_in=lead_in)
+        yield Span(passage=passage, start=statement.start, end=statement.end, lead_in=lead_in, row=row)
+
+
+def _describe_lead_in(passage: Passage, statement: Statement, *, is_row: bool) -> str:
+    """Return the lead-ins of a statement, also those before its passage; a row has the names of its columns itself."""
+    spans = [span for span in statement.lead_ins if not (is_row and "|" in passage.text[slice(*span)])]
+    lead_in = join_lead_ins(passage.text[start:end] for start, end in spans)
+    if not statement.lead_ins or statement.lead_ins[0][0] == 0:
+        before = remove_column_names(passage.lead_in) if is_row else passage.lead_in
+        lead_in = " ".join(filter(None, [before, lead_in]))
+    return lead_in
 
 
 @dataclass(frozen=True)
@@ -263,14 +291,14 @@ def compute_span_features(
     relevance = _scale_relevance(list(passages.values()))
     return [
         {
-            "words": terms.calculate_share(span.text),
-            "heading": terms.calculate_share(span.passage.heading, span.text),
-            "phrases": terms.calculate_phrase_share(span.text),
+            "words": terms.calculate_share(span.statement),
+            "heading": terms.calculate_share(span.passage.heading, span.statement),
+            "phrases": terms.calculate_phrase_share(span.statement),
             "passage": passage_shares[span.passage.number],
             "relevance": relevance[span.passage.number],
             "rank": 1 / span.passage.number,
-            "length": min(len(build_lexicon(span.text).words), _LONG_SENTENCE_WORDS) / _LONG_SENTENCE_WORDS,
-            "figure": float(asks_figure and any(char.isdigit() for char in span.text)),
+            "length": min(len(build_lexicon(span.statement).words), _LONG_SENTENCE_WORDS) / _LONG_SENTENCE_WORDS,
+            "figure": float(asks_figure and any(char.isdigit() for char in span.statement)),
             "opens": float(span.passage.start + span.start == 0),
             "introduces": float(span.text.endswith((":", "?"))),
         }
@@ -291,7 +319,7 @@ def _calculate_similarities(
     """Return the cosine between each span, with its last heading, and the weighted questions."""
     import numpy as np
 
-    texts = [f"{span.passage.heading.split(' > ')[-1]}\n{span.text}" for span in spans]
+    texts = [f"{span.passage.heading.split(' > ')[-1]}\n{span.statement}" for span in spans]
     vectors = np.array(embeddings.embed_documents(texts))
     query = sum(weight * np.array(embeddings.embed_query(text)) for text, weight in questions)
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)

@@ -105,7 +105,8 @@ class LineBreak:
         """Raise TextEndsError if the first word of a line may still grow into another kind of line."""
         if self.is_complete or self.text[line.start] in "|#":
             return
-        if not re.search(r"\S\s", self.text[line.start : line.end + 1]):
+        has_token = re.search(r"\S\s", self.text[line.start : line.end + 1])
+        if not has_token or not self.text[line.content : line.end].strip():
             raise TextEndsError
 
     def _find_mark(self) -> re.Match[str] | None:
@@ -155,13 +156,16 @@ class LineBreak:
         return first.islower() and len(tail) >= _MIN_OPEN_CHARS and not is_item_without_mark
 
     def _read_first_character(self, line: Line) -> str:
-        return self.text[line.content : line.end].lstrip(_OPENING)[:1] or self.text[line.content]
+        return self.text[line.content : line.end].lstrip(_OPENING)[:1] or self.text[line.content : line.content + 1]
 
     def _is_end_of_paragraph_line(self) -> bool:
         tail = self._tail
         if _END.search(tail[-_MAX_WORD_CHARS:]):  # a colon or a semicolon
             return True
         is_open = _is_open(tail)
+        is_inside_line = self.start > self._before.content  # another sentence ends in the line, so it is prose
+        if is_inside_line and self._read_first_character(self._after).isdigit():
+            return False  # "... is 40 mm high. The pump delivers / 31 litres per minute."
         if self._read_first_character(self._after).islower():
             return not is_open and self._is_unmarked_item()
         if is_open and len(tail.split()) >= _MIN_BROKEN_WORDS:
@@ -197,7 +201,8 @@ class LineBreak:
         if width < _MIN_WRAPPED_SHARE * max(line.end - line.start for line in block[: self.index + 2 - first]):
             return False
         return any(
-            self.text[after.content].islower() and not _END.search(self.text, max(one.start, one.end - 20), one.end)
+            self.text[after.content : after.content + 1].islower()
+            and not _END.search(self.text, max(one.start, one.end - 20), one.end)
             for one, after in pairwise(block)
         )
 

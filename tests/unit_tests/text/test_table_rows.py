@@ -3,7 +3,7 @@
 import pytest
 
 from langchain_gptoss.text.sentences import find_sentences
-from langchain_gptoss.text.table_rows import describe_table_row
+from langchain_gptoss.text.table_rows import describe_table_row, remove_column_names
 
 FARES = """Fares of 2025
 
@@ -50,8 +50,24 @@ def test_the_names_come_from_the_lead_in_if_the_table_begins_in_an_earlier_chunk
     chunk = "| Car | Summer | 42 EUR |\n| Motorcycle | Winter | 12 EUR |"
     lead_in = "Vehicle | Season | One way"
     assert describe(chunk, "12 EUR", lead_in=lead_in) == "Vehicle: Motorcycle; Season: Winter; One way: 12 EUR"
+    captioned = describe(chunk, "12 EUR", lead_in=f"Fares of 2025: {lead_in}")
+    assert captioned == "Vehicle: Motorcycle; Season: Winter; One way: 12 EUR"
     assert describe(chunk, "12 EUR", lead_in="Fares of 2025:") == ""
     assert describe(chunk, "12 EUR", lead_in="Vehicle | Season") == ""
+
+
+@pytest.mark.parametrize(
+    ("lead_in", "expected"),
+    [
+        ("Fares of the lines: Line | Adult | Child", "Fares of the lines:"),
+        ("In force. See below! Line | Adult", "In force. See below!"),
+        ("Line | Adult", ""),
+        ("Fares of the lines:", "Fares of the lines:"),
+        ("", ""),
+    ],
+)
+def test_names_of_columns_can_be_removed_from_a_lead_in(lead_in, expected):
+    assert remove_column_names(lead_in) == expected
 
 
 def test_every_sentence_of_a_table_can_be_described():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
 from langchain_gptoss.chatbot.grounding.conflicts.base import CONFLICT_KINDS, Conflict, ConflictKind
 from langchain_gptoss.chatbot.grounding.conflicts.binding import check_binding
+from langchain_gptoss.chatbot.grounding.conflicts.columns import check_columns
 from langchain_gptoss.chatbot.grounding.conflicts.denial import check_negation, check_opposites
 from langchain_gptoss.chatbot.grounding.conflicts.facts import check_names, check_quantities, check_subject, check_words
 from langchain_gptoss.chatbot.grounding.conflicts.roles import check_roles
@@ -21,6 +22,7 @@ _CHECKS: tuple[Callable[[Alignment], Iterable[Conflict]], ...] = (
     check_subject,
     check_words,
     check_binding,
+    check_columns,
     check_roles,
     check_negation,
     check_opposites,
