@@ -324,10 +324,6 @@ class _Side:
     words: frozenset[str]
     roots: frozenset[str]
 
-    def has(self, token: Token) -> bool:
-        """Return True if a word is on this side."""
-        return token.word in self.words or (token.is_content and token.root in self.roots)
-
 
 def _create_side(words: str) -> _Side:
     split = words.split()
@@ -345,17 +341,31 @@ def find_opposites(claim: Iterable[Token], evidence: Iterable[Token], *, is_bina
         evidence: Words of the evidence.
         is_binary: True for pairs of which one is the denial of the other, False for the rest.
     """
-    claim_words, evidence_words = list(claim), list(evidence)
-    for pair in _list_opposites(is_binary=is_binary):
-        for side, opposite in (pair, pair[::-1]):
-            ours = [token for token in claim_words if side.has(token)]
-            theirs = [token for token in evidence_words if opposite.has(token)]
-            if (
-                ours
-                and theirs
-                and not any(side.has(token) for token in evidence_words)
-                and not any(opposite.has(token) for token in claim_words)
-                and not (is_binary and (ours[0].word in _NEGATIONS or theirs[0].word in _NEGATIONS))
-            ):
-                return ours[0].spelling, theirs[0].spelling
+    ours, theirs = _find_sides(claim, is_binary=is_binary), _find_sides(evidence, is_binary=is_binary)
+    for (pair, side), token in sorted(ours.items(), key=lambda item: item[0]):
+        opposite = theirs.get((pair, 1 - side))
+        if opposite is None or (pair, side) in theirs or (pair, 1 - side) in ours:
+            continue
+        if not (is_binary and (token.word in _NEGATIONS or opposite.word in _NEGATIONS)):
+            return token.spelling, opposite.spelling
     return None
+
+
+def _find_sides(tokens: Iterable[Token], *, is_binary: bool) -> dict[tuple[int, int], Token]:
+    """Return the sides of pairs of opposites that a text has, each with its first word."""
+    sides: dict[tuple[int, int], Token] = {}
+    for token in tokens:
+        for side in _list_sides(token.word, token.root if token.is_content else "", is_binary=is_binary):
+            sides.setdefault(side, token)
+    return sides
+
+
+@lru_cache(maxsize=65536)
+def _list_sides(word: str, root: str, *, is_binary: bool) -> tuple[tuple[int, int], ...]:
+    """Return the number of each pair of opposites that a word belongs to, with its side, 0 or 1."""
+    return tuple(
+        (number, place)
+        for number, pair in enumerate(_list_opposites(is_binary=is_binary))
+        for place, side in enumerate(pair)
+        if word in side.words or root in side.roots
+    )

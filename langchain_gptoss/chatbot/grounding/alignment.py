@@ -20,7 +20,7 @@ _KEY_LETTERS = 4
 _MIN_MISREAD_LETTERS = 6
 _MISREAD = (("rn", "m"), ("cl", "d"), ("vv", "w"), ("ii", "u"), ("li", "h"), ("0", "o"), ("1", "l"))
 _COST_GROUP_WORDS = parse_words("cost costs price fee coute coutent cout prix tarif")
-_QUANTITY_WEIGHT = 1.5
+QUANTITY_WEIGHT = 1.5
 _CURRENCY_LETTERS = 3  # ISO 4217
 _NAME_WEIGHT = 1.2
 _ENDS_VALUE = re.compile(r"\s*(?:[.;,|\n)]|$)")
@@ -159,7 +159,7 @@ class Alignment:
     def calculate_share(self, tokens: Iterable[Token], quantities: Iterable[Quantity] = ()) -> float:
         """Return the weighted share of words and quantities that the evidence has; 1 if there are none."""
         parts = [(weigh_token(token), bool(self.tokens[token]) or token in self.in_context) for token in tokens]
-        parts += [(_QUANTITY_WEIGHT, bool(self.quantities[quantity])) for quantity in quantities]
+        parts += [(QUANTITY_WEIGHT, bool(self.quantities[quantity])) for quantity in quantities]
         total = sum(weight for weight, _ in parts)
         return sum(weight for weight, is_found in parts if is_found) / total if total else 1.0
 

@@ -18,7 +18,7 @@ from langchain_gptoss.text.sentences import find_sentences
 from langchain_gptoss.text.words import extract_content_words
 
 # Citation markers that the model writes are replaced. gpt-oss learned the second form.
-_MARKER = re.compile(r"\s*(?:\[\s*\d{1,3}(?:\s*[,;-]\s*\d{1,3})*\s*\]|【[^】]*】)")
+MARKER = re.compile(r"\s*(?:\[\s*\d{1,3}(?:\s*[,;-]\s*\d{1,3})*\s*\]|【[^】]*】)")
 _OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space before a marker
 SENTENCE_END = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
@@ -69,7 +69,7 @@ class AnswerStream:
 
     def feed(self, text: str) -> Iterator[str]:
         """Yield the text that can be shown after another piece of the model's text."""
-        self._buffer = _MARKER.sub("", self._buffer + text)
+        self._buffer = MARKER.sub("", self._buffer + text)
         self._take_separator()
         while not self.is_done and (end := self._find_sentence_end()) is not None:
             yield from self._process_sentence(end)

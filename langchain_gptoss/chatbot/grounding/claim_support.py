@@ -8,22 +8,28 @@ rest (`claim_support.json`, written by `scripts/fit_claim_support.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment, Evidence, align
 from langchain_gptoss.chatbot.grounding.answer_type import is_answer
 from langchain_gptoss.chatbot.grounding.claim_features import compute_features
 from langchain_gptoss.chatbot.grounding.claim_score import load_score_model
+from langchain_gptoss.chatbot.grounding.claim_windows import compute_window_features
 from langchain_gptoss.chatbot.grounding.claims import Claim, parse_claim
-from langchain_gptoss.chatbot.grounding.conflicts import Conflict, find_conflicts
+from langchain_gptoss.chatbot.grounding.conflicts import Conflict, ConflictKind, find_conflicts
 from langchain_gptoss.chatbot.grounding.evidence import find_candidates
 from langchain_gptoss.chatbot.grounding.passages import Span
 from langchain_gptoss.chatbot.grounding.verifiers import MIN_PROBABILITY, ClaimVerifier
 from langchain_gptoss.text.analysis import analyse
 
 Verdict = Literal["supported", "partly", "contradicted", "not found"]
+
+# Conflicts that veto every claim. The others come from words that a long claim may paraphrase, so the score decides.
+HARD_CONFLICTS: frozenset[ConflictKind] = frozenset(("quantity", "name", "role", "exception", "negation", "answer"))
+MIN_LONG_CONTENT = 9  # content words and quantities of a long claim
 
 _MIN_TOPIC = 0.45  # coverage from which a conflict contradicts a claim; below, the sentence is about something else
 _RIVAL_LEAD = 0.1  # coverage by which a contradicting sentence must lead over the supporting one
@@ -32,7 +38,7 @@ _MAX_PARTS = 3
 _PART_END = re.compile(r"[,;:)]\s|\s[(–—-]\s?")
 _SAME = 0.03  # coverage by which a sentence may have less than a run of sentences that contains it
 _MIN_TRANSLATED = 0.6  # coverage of a claim by evidence in another language
-_MIN_PARTLY = 0.5  # share of the threshold from which a claim without conflicts is partly supported
+_MIN_PARTLY = 0.8  # share of the threshold from which a claim without conflicts is partly supported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,7 @@ def judge_claim(
         return ClaimJudgement(
             sentence=sentence, verdict="not found", score=0.0, reason="it states nothing that can be checked", span=None
         )
-    results = [_judge_evidence(claim, evidence, must_answer=must_answer) for evidence in find_candidates(claim, spans)]
+    results = _judge_all_evidence(claim, spans, must_answer=must_answer)
     if not results:
         return ClaimJudgement(
             sentence=sentence, verdict="not found", score=0.0, reason="no passage has its words", span=None
@@ -93,9 +99,17 @@ def judge_claim(
     return judgement if verifier is None else _verify(judgement, question, verifier)
 
 
-def _rank(result: _Result) -> tuple[bool, float, bool, int]:
+def _rank(result: _Result) -> tuple[bool, bool, float, float, bool, int]:
     """Return a key that sorts the best evidence first: without conflicts, complete, with its own subject, short."""
-    return bool(result.conflicts), -round(result.score, 2), result.alignment.needs_earlier, result.size
+    is_clean = not result.conflicts
+    return (
+        bool(result.vetoes),
+        not is_clean,
+        -round(result.score, 2),
+        -round(result.alignment.coverage, 2),
+        result.alignment.needs_earlier,
+        result.size,
+    )
 
 
 def _verify(judgement: ClaimJudgement, question: str, verifier: ClaimVerifier) -> ClaimJudgement:
@@ -113,7 +127,23 @@ def _verify(judgement: ClaimJudgement, question: str, verifier: ClaimVerifier) -
 class _Result:
     alignment: Alignment
     conflicts: Sequence[Conflict]
-    score: float
+    windows: Mapping[str, float]
+    features: Mapping[str, float]
+
+    @cached_property
+    def score(self) -> float:
+        """Probability that the sentences support the claim."""
+        return load_score_model().calculate(self.features)
+
+    @cached_property
+    def vetoes(self) -> Sequence[Conflict]:
+        """The conflicts that no score makes up for: all of a short claim, and the hard ones of a long claim."""
+        claim = self.alignment.claim
+        if len(claim.content) + len(claim.analysis.quantities) < MIN_LONG_CONTENT:
+            return self.conflicts
+        if self.score >= load_score_model().long_threshold:
+            return [conflict for conflict in self.conflicts if conflict.kind in HARD_CONFLICTS]
+        return self.conflicts
 
     @property
     def size(self) -> int:
@@ -121,7 +151,22 @@ class _Result:
         return len(self.alignment.evidence.span.text)
 
 
-def _judge_evidence(claim: Claim, evidence: Evidence, *, must_answer: bool = True) -> _Result:
+def compute_candidates(sentence: str, question: str, spans: Sequence[Span]) -> list[dict[str, float]]:
+    """Return the features of each piece of evidence for a sentence of an answer; the score is fitted on them."""
+    claim = parse_claim(sentence, question)
+    results = _judge_all_evidence(claim, spans, must_answer=True) if claim is not None else []
+    return [dict(result.features) for result in results]
+
+
+def _judge_all_evidence(claim: Claim, spans: Sequence[Span], *, must_answer: bool) -> list[_Result]:
+    candidates = find_candidates(claim, spans)
+    windows = compute_window_features(claim, spans) if candidates else {}
+    return [_judge_evidence(claim, evidence, windows, must_answer=must_answer) for evidence in candidates]
+
+
+def _judge_evidence(
+    claim: Claim, evidence: Evidence, windows: Mapping[str, float], *, must_answer: bool = True
+) -> _Result:
     alignment = align(claim, evidence)
     conflicts = find_conflicts(alignment)
     if must_answer and not is_answer(alignment):
@@ -130,8 +175,8 @@ def _judge_evidence(claim: Claim, evidence: Evidence, *, must_answer: bool = Tru
     if evidence.is_translated and alignment.coverage >= _MIN_TRANSLATED and _has_figure_or_name(alignment):
         # Not every word is in the lists of both languages; figures, names and most words must agree.
         conflicts = [conflict for conflict in conflicts if conflict.kind not in ("word", "subject")]
-    score = load_score_model().calculate(compute_features(alignment, conflicts))
-    return _Result(alignment=alignment, conflicts=conflicts, score=score)
+    features = {**compute_features(alignment, conflicts), **windows}
+    return _Result(alignment=alignment, conflicts=conflicts, windows=windows, features=features)
 
 
 def _is_mixture(conflict: Conflict, result: _Result, best: _Result) -> bool:
@@ -156,16 +201,16 @@ def _create_judgement(sentence: str, best: _Result, results: Sequence[_Result]) 
     against = [
         result
         for result in results
-        if any(conflict.contradicts or _is_mixture(conflict, result, best) for conflict in result.conflicts)
+        if any(conflict.contradicts or _is_mixture(conflict, result, best) for conflict in result.vetoes)
         and result.alignment.coverage
         >= max(_MIN_TOPIC, best.alignment.coverage + (-_SAME if _is_within(result, best) else _RIVAL_LEAD))
     ]
-    if not best.conflicts and best.score >= model.threshold and not against:
+    if not best.vetoes and best.score >= model.threshold and not against:
         part = _trim_to_support(best, span)
         return ClaimJudgement(
             sentence=sentence, verdict="supported", score=best.score, reason="the document states it", span=part
         )
-    if not best.conflicts and not against:
+    if not best.vetoes and not against:
         missing = ", ".join(f"“{token.spelling}”" for token in best.alignment.missing[:3])
         is_partly = best.score >= _MIN_PARTLY * model.threshold
         reason = f"the document does not say {missing}" if missing else "too little of it is in the document"
@@ -198,7 +243,7 @@ def _trim_to_support(result: _Result, span: Span) -> Span:
             first = span.start + start + len(text) - len(text.lstrip())
             part = replace(span, start=first, end=first + len(text.strip(" ,;:(–—-")))
             evidence = replace(result.alignment.evidence, span=part, analysis=analyse(part.text, _get_language(result)))
-            other = _judge_evidence(result.alignment.claim, evidence, must_answer=False)
+            other = _judge_evidence(result.alignment.claim, evidence, result.windows, must_answer=False)
             if not other.conflicts and other.alignment.coverage >= result.alignment.coverage:
                 return part
     return span

@@ -36,7 +36,7 @@ def find_candidates(claim: Claim, spans: Sequence[Span]) -> list[Evidence]:
         by_passage[span.passage.number].append(span)
     scored: list[tuple[float, list[Span], list[Span]]] = []
     topics: dict[int, str] = {}
-    languages = {number: _choose_language(claim, group[0].passage) for number, group in by_passage.items()}
+    languages = {number: choose_passage_language(claim, group[0].passage) for number, group in by_passage.items()}
     for number, group in by_passage.items():
         language = languages[number]
         # A line such as "It does not cover:" states nothing; its items carry it.
@@ -62,7 +62,7 @@ def find_candidates(claim: Claim, spans: Sequence[Span]) -> list[Evidence]:
     ]
 
 
-def _choose_language(claim: Claim, passage: Passage) -> str:
+def choose_passage_language(claim: Claim, passage: Passage) -> str:
     """Return the language of a passage if it is certain, else that of the claim."""
     return identify_language(passage.text) or claim.language
 
