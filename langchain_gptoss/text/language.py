@@ -37,6 +37,11 @@ _SHORT_TEXT_WORDS, _MIN_SHARE_SHORT = 20, 0.25
 _MAX_MIXTURE = 0.4
 _FIRST_NON_LATIN = "\u0250"
 
+_LANGUAGES_BY_WORD: dict[str, tuple[str, ...]] = {
+    word: tuple(language for language, listed in FUNCTION_WORDS.items() if word in listed)
+    for word in frozenset().union(*FUNCTION_WORDS.values())
+}
+
 
 def detect_language(text: str) -> str | None:
     """Return the likeliest language of a text as an ISO 639-1 code, or None if nothing in it shows a language.
@@ -88,9 +93,10 @@ def identify_language(text: str) -> str | None:
 
 
 def _identify_sample(text: str) -> str | None:
-    letters = [char for char in text if char.isalpha()]
-    if sum(char < _FIRST_NON_LATIN for char in letters) <= len(letters) / 2:
-        return None
+    if not text.isascii():
+        letters = [char for char in text if char.isalpha()]
+        if sum(char < _FIRST_NON_LATIN for char in letters) <= len(letters) / 2:
+            return None
     words = _split_words(text)
     counts = _count_function_words(words)
     first, second = sorted(counts, key=counts.__getitem__, reverse=True)[:2]
@@ -108,8 +114,9 @@ def _is_mixed(words: list[str], first: str, other: str) -> bool:
     """Return True if a text has many words that are function words of the other language only."""
     if other == first:
         return False
-    only_first, only_other = (FUNCTION_WORDS[a] - FUNCTION_WORDS[b] for a, b in ((first, other), (other, first)))
-    return sum(word in only_other for word in words) > _MAX_MIXTURE * sum(word in only_first for word in words)
+    languages = [_LANGUAGES_BY_WORD[word] for word in words if word in _LANGUAGES_BY_WORD]
+    only_other = sum(other in each and first not in each for each in languages)
+    return only_other > _MAX_MIXTURE * sum(first in each and other not in each for each in languages)
 
 
 def _split_words(text: str) -> list[str]:
@@ -117,4 +124,8 @@ def _split_words(text: str) -> list[str]:
 
 
 def _count_function_words(words: list[str]) -> dict[str, int]:
-    return {language: sum(word in listed for word in words) for language, listed in FUNCTION_WORDS.items()}
+    counts = dict.fromkeys(FUNCTION_WORDS, 0)
+    for word in words:
+        for language in _LANGUAGES_BY_WORD.get(word, ()):
+            counts[language] += 1
+    return counts
