@@ -36,7 +36,7 @@ def test_a_long_claim_may_have_other_words_if_its_score_is_high(monkeypatch):
 
 def test_a_short_claim_may_not_have_other_words(monkeypatch):
     assert judge(monkeypatch, "The pool has a gleaming, airy roof.", "high").verdict != "supported"
-    assert judge(monkeypatch, "The pool in Ostrava reopened in 2019.", "high").verdict == "supported"
+    assert judge(monkeypatch, "The swimming pool in Ostrava reopened in 2019.", "high").verdict == "supported"
 
 
 @pytest.mark.parametrize(
