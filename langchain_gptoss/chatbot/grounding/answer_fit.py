@@ -1,4 +1,4 @@
-"""Whether a sentence answers an open question: it must say something new, of the case and the column that are asked."""
+"""Answers to open questions: they must say something new, of the case and the column that are asked."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def is_open_question(question: str) -> bool:
     return bool(_OPEN.search(question)) and not _CHOICE.search(question)
 
 
-def fits_question(alignment: Alignment) -> bool:
+def is_fitting(alignment: Alignment) -> bool:
     """Return True if a sentence tells the one who asks an open question something, and of what is asked."""
-    return _has_news(alignment) and _keeps_figures(alignment) and _keeps_column(alignment)
+    return _has_news(alignment) and _has_asked_figures(alignment) and _is_of_asked_column(alignment)
 
 
 def list_new_quantities(alignment: Alignment) -> list[Quantity]:
@@ -64,7 +64,7 @@ def _has_news(alignment: Alignment) -> bool:
     return any(match[0].lower() not in words for match in _ANSWER_WORDS.finditer(claim.sentence))
 
 
-def _keeps_figures(alignment: Alignment) -> bool:
+def _has_asked_figures(alignment: Alignment) -> bool:
     """Return False if a sentence is about another figure than the question: the price of 400 litres for 600 litres.
 
     A figure that is the answer itself may differ: "How many of the 600 seats are taken?", "400 seats are taken."
@@ -75,10 +75,15 @@ def _keeps_figures(alignment: Alignment) -> bool:
     for asked in claim.question.quantities:
         if any(is_same_quantity(asked, quantity) for quantity in claim.analysis.quantities):
             continue
-        rivals = [quantity for quantity in new if quantity.is_single and is_rival_quantity(asked, quantity)]
+        rivals = [quantity for quantity in new if _is_other_case(asked, quantity)]
         if rivals and not (len(rivals) == len(new) and _ASKS_FIGURE.search(claim.question.text)):
             return all(_is_day(rival) for rival in rivals) and bool(_ASKS_DAY.search(claim.question.text))
     return True
+
+
+def _is_other_case(asked: Quantity, quantity: Quantity) -> bool:
+    """Return True for another value in the same unit; other units measure something else: 3 days of 6 hours."""
+    return quantity.is_single and asked.unit == quantity.unit and is_rival_quantity(asked, quantity)
 
 
 def _is_day(quantity: Quantity) -> bool:
@@ -87,7 +92,7 @@ def _is_day(quantity: Quantity) -> bool:
     return date is not None and (date.year is not None or date.month is not None)
 
 
-def _keeps_column(alignment: Alignment) -> bool:
+def _is_of_asked_column(alignment: Alignment) -> bool:
     """Return False if all that a sentence says of a row stands in other columns than the one that is asked."""
     if not parse_cells(alignment.evidence.analysis):
         return True

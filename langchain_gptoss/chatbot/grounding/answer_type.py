@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment, is_money, weigh_token
-from langchain_gptoss.chatbot.grounding.answer_fit import fits_question, is_open_question, list_new_quantities
+from langchain_gptoss.chatbot.grounding.answer_fit import is_fitting, is_open_question, list_new_quantities
 from langchain_gptoss.text.analysis import Token
 from langchain_gptoss.text.normalization import fold_accents
 from langchain_gptoss.text.word_lists import parse_words
@@ -103,7 +103,7 @@ def _has_attribute(alignment: Alignment) -> bool:
 def is_answer(alignment: Alignment) -> bool:
     """Return True if a sentence gives the kind of answer that its question asks for, or if the kind is not known."""
     question = alignment.claim.question.text
-    if is_open_question(question) and not fits_question(alignment):
+    if is_open_question(question) and not is_fitting(alignment):
         return False
     for pattern, has_kind in _KINDS:
         if pattern.search(question):
@@ -141,7 +141,7 @@ def _has_number(alignment: Alignment) -> bool:
 
 def _has_hour(alignment: Alignment) -> bool:
     kinds = {quantity.kind for quantity in list_new_quantities(alignment)}
-    return "time" in kinds or _says_when(alignment)
+    return "time" in kinds or _has_new_time_word(alignment)
 
 
 def _has_contact(alignment: Alignment) -> bool:
@@ -156,10 +156,10 @@ def _has_age(alignment: Alignment) -> bool:
 
 def _has_time(alignment: Alignment) -> bool:
     kinds = {quantity.kind for quantity in list_new_quantities(alignment)}
-    return bool(kinds & {"date", "time", "amount", "ordinal"}) or _says_when(alignment)
+    return bool(kinds & {"date", "time", "amount", "ordinal"}) or _has_new_time_word(alignment)
 
 
-def _says_when(alignment: Alignment) -> bool:
+def _has_new_time_word(alignment: Alignment) -> bool:
     """Return True if a sentence has a word of time that the question does not have."""
     question = {match[0].lower() for match in _TEMPORAL.finditer(alignment.claim.question.text)}
     return any(match[0].lower() not in question for match in _TEMPORAL.finditer(alignment.claim.sentence))

@@ -117,6 +117,7 @@ def test_true_sentences_that_do_not_answer_are_not_supported(question, claim, ev
         ("Does the tank hold 600 litres?", "The tank holds 400 litres.", "The tank holds 400 litres."),
         ("Is the mill or the barn older?", "The mill is older.", "The mill is older than the barn."),
         ("When is the ride free?", "It is free as long as the ride is short.", "The ride is free while the ride is short."),
+        ("What is the fee after 2 days?", "The fee is 5 euros for 12 hours.", "After 2 days, the fee is 5 euros for 12 hours."),
         ("When is the mill closed?", "The mill is never closed.", "The mill is never closed."),
         ("When does the fair that opens on 2 May end?", "The fair ends on 9 May.", "The fair ends on 9 May."),
     ],
