@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from langchain_gptoss.chatbot import ChatbotChunk
 from langchain_gptoss.cli import app as cli_app
 from langchain_gptoss.cli.app import app
+from langchain_gptoss.errors import DocumentWarning
 
 
 @pytest.fixture
@@ -102,8 +103,9 @@ def test_skipped_files_are_named(docs, monkeypatch, caplog):
     monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda: DeterministicFakeEmbedding(size=8))
     monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda _: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
-    cli_app.make_chatbot("demo", str(docs))
-    for name in ("latin.md", "empty.txt", "broken.pdf"):
+    with pytest.warns(DocumentWarning, match="latin.md"):
+        cli_app.make_chatbot("demo", str(docs))
+    for name in ("empty.txt", "broken.pdf"):
         assert name in caplog.text
 
 

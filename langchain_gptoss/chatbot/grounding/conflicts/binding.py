@@ -43,6 +43,8 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
     if crossed := _find_crossed_names(alignment, places):
         return crossed
     unclaimed = find_unclaimed(alignment, home)
+    if conflict := _find_other_reference(alignment, home, unclaimed):
+        return conflict
     polarities = find_polarities(evidence)
     for element, clauses in places.items():
         if home in clauses or (isinstance(element, Token) and is_light_verb(element.word)):
@@ -58,6 +60,19 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
             reason = f"the document says it of “{owner}”, and “{spelling}” belongs to another statement"
             return Conflict(kind="binding", reason=reason, contradicts=False)
     return None
+
+
+def _find_other_reference(alignment: Alignment, home: int, unclaimed: Sequence[Token]) -> Conflict | None:
+    """Return a conflict if the evidence refers back in its first sentence, and states the rest of somebody else."""
+    evidence = alignment.evidence.analysis
+    clause = evidence.clauses[home]
+    if not alignment.needs_earlier or not clause.sentence:
+        return None
+    end = evidence.tokens[clause.verb].start if clause.verb is not None else clause.end
+    owner = next((t.spelling for t in unclaimed if t.start < end or t.is_name), "")
+    if not owner:
+        return None
+    return Conflict(kind="binding", reason=f"the document says it of “{owner}”", contradicts=False)
 
 
 def _find_crossed_names(alignment: Alignment, places: Mapping[Token | Quantity, frozenset[int]]) -> Conflict | None:
@@ -128,7 +143,8 @@ def _find_subject_between(alignment: Alignment, other: int, home: int) -> str:
     evidence = alignment.evidence.analysis
     first, last = sorted((evidence.clauses[other].sentence, evidence.clauses[home].sentence))
     for clause in evidence.clauses:
-        if first < clause.sentence < last:
+        is_before_home = clause.sentence == last and clause.start < evidence.clauses[home].start
+        if first < clause.sentence < last or (first < last and is_before_home):
             end = evidence.tokens[clause.verb].start if clause.verb is not None else clause.end
             inside = [t for t in evidence.content if clause.start <= t.start < clause.end]
             found = [t for t in inside if (t.start < end or t.is_name) and not is_claimed(t, alignment)]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
 from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
-from langchain_gptoss.chatbot.grounding.conflicts.lookup import find_main_verb
+from langchain_gptoss.chatbot.grounding.conflicts.lookup import choose_home, find_main_verb, locate
 from langchain_gptoss.text.analysis import Analysis, Token
 from langchain_gptoss.text.quantities import Quantity, is_same_quantity
 from langchain_gptoss.text.verbs import find_infinitive
@@ -62,6 +62,7 @@ class _Relation:
     pivot: str
     first: tuple[Token | Quantity, ...]
     second: tuple[Token | Quantity, ...]
+    clauses: frozenset[int] = frozenset()
 
 
 @lru_cache(maxsize=8192)
@@ -84,7 +85,8 @@ def _find_directions(analysis: Analysis) -> Iterator[_Relation]:
         first = tuple(element for element in source if not any(_is_same(element, other) for other in goal))
         second = tuple(element for element in goal if not any(_is_same(element, other) for other in source))
         if first and second:
-            yield _Relation(pivot="from", first=first, second=second)
+            inside = [t.clauses for t in analysis.tokens if match.start() <= t.start < match.end()]
+            yield _Relation(pivot="from", first=first, second=second, clauses=frozenset[int]().union(*inside))
     labelled = {match[0].lower()[0]: match for match in _FROM_TO_LABELS.finditer(analysis.text)}
     sides = [
         tuple(t for name in names if name in labelled for t in analysis.content
@@ -114,7 +116,12 @@ def _create_relation(pivot: Token, near: Iterable[Token], *, is_passive: bool = 
     after = [t for t in near if t.start > pivot.start]
     first = tuple(t for t in before if not any(t.matches(other) for other in after))
     second = tuple(t for t in after if not any(t.matches(other) for other in before))
-    return _Relation(pivot=pivot.word, first=second if is_passive else first, second=first if is_passive else second)
+    return _Relation(
+        pivot=pivot.word,
+        clauses=pivot.clauses,
+        first=second if is_passive else first,
+        second=first if is_passive else second,
+    )
 
 
 def check_roles(alignment: Alignment) -> Iterator[Conflict]:
@@ -127,7 +134,8 @@ def check_roles(alignment: Alignment) -> Iterator[Conflict]:
     # A comparison that agrees decides: "A uses more than B" is "B uses less than A".
     agrees = any(ours.pivot not in _TEMPORAL and _compare_roles(ours, theirs) == "kept" for ours, theirs in pairs)
     actions = [] if agrees else list(_list_action_pairs(alignment))
-    if any(_is_exchanged(ours, (*pairs, *actions)) for ours, _ in (*pairs, *actions)):
+    home = _find_home(alignment)
+    if any(_is_exchanged(ours, (*pairs, *actions), home) for ours, _ in (*pairs, *actions)):
         yield Conflict(kind="role", reason="the document has the roles the other way round", contradicts=True)
     elif token := _find_other_agent(alignment, actions):
         reason = f"the document says that somebody else than “{token.spelling}” does it"
@@ -137,16 +145,25 @@ def check_roles(alignment: Alignment) -> Iterator[Conflict]:
         yield Conflict(kind="role", reason=reason, contradicts=True)
 
 
-def _is_exchanged(ours: _Relation, pairs: Iterable[tuple[_Relation, _Relation]]) -> bool:
+def _find_home(alignment: Alignment) -> int:
+    places = locate(alignment, alignment.tokens, alignment.quantities)
+    return choose_home(places, len(alignment.evidence.analysis.clauses)) if places else 0
+
+
+def _is_exchanged(ours: _Relation, pairs: Iterable[tuple[_Relation, _Relation]], home: int) -> bool:
     """Return True if the evidence has the sides of a relation exchanged, and nowhere as the claim has them.
 
-    Where it has both, the relation with the claim's verb decides: "it is signed after the talk".
+    Where it has both, the relation in the clause of the claim's figure decides ("25 minutes from the airport to the
+    harbour and 35 back"), or else the one with the claim's verb ("it is signed after the talk").
     """
     compared = [(theirs, _compare_roles(ours, theirs)) for first, theirs in pairs if first is ours]
     exchanged = [theirs for theirs, result in compared if result == "exchanged"]
     kept = [theirs for theirs, result in compared if result == "kept"]
     if not exchanged or not kept:
         return bool(exchanged)
+    at_home = [any(home in relation.clauses for relation in found) for found in (exchanged, kept)]
+    if at_home[0] != at_home[1]:
+        return at_home[0]
     verbs = [e for e in (*ours.first, *ours.second) if isinstance(e, Token) and find_infinitive(e.word)]
     return any(_has_verb(theirs, verbs) for theirs in exchanged) and not any(_has_verb(t, verbs) for t in kept)
 
@@ -207,9 +224,22 @@ def _compare_roles(ours: _Relation, theirs: _Relation) -> Literal["kept", "excha
         first, second = theirs.first, theirs.second
     else:
         return ""
+    crossed = min(_count_only(ours.first, second, first), _count_only(ours.second, first, second))
+    if crossed:
+        return "exchanged"  # also if both sides have other words in common
     kept = min(_count_shared(ours.first, first), _count_shared(ours.second, second))
     exchanged = min(_count_shared(ours.first, second), _count_shared(ours.second, first))
     return "kept" if kept else "exchanged" if exchanged else ""
+
+
+def _count_only(
+    ours: Iterable[Token | Quantity], theirs: Sequence[Token | Quantity], others: Sequence[Token | Quantity]
+) -> int:
+    """Return the number of elements that stand on one side of a relation and not on its other side."""
+    return sum(
+        any(_is_same(element, other) for other in theirs) and not any(_is_same(element, other) for other in others)
+        for element in ours
+    )
 
 
 def _count_shared(ours: Iterable[Token | Quantity], theirs: Sequence[Token | Quantity]) -> int:

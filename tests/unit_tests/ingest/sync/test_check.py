@@ -43,7 +43,8 @@ def test_all_differences_are_found_and_repaired(docs, place, tmp_path):
     store.save(place / "store")
     expected = {
         "altered.md": "1 of its 2 chunks are altered in the index",
-        "broken.md": "it cannot be used any more: it is not UTF-8 text (byte 1); save it as UTF-8",
+        "broken.md": "it cannot be used any more: it is not UTF-8 text (byte 1), nor text in another known encoding; "
+        "save it as UTF-8",
         "changed.md": "it has changed since it was indexed",
         "cut.md": "1 of its 2 chunks are missing in the index",
         "gone.md": "it no longer exists",
