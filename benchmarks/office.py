@@ -150,18 +150,19 @@ def build_retriever(folder: Path, language: str) -> BaseRetriever:
     return HybridRetriever(retrievers=retrievers, weights=WEIGHTS)
 
 
-def ask_questions(llm: BaseChatModel, folder: Path) -> list[OfficeResult]:
-    """Return the judged answers to all questions.
+def ask_questions(llm: BaseChatModel, folder: Path, *, every: int = 1) -> list[OfficeResult]:
+    """Return the judged answers to the questions.
 
     Args:
         llm: The model that answers.
         folder: Folder for the files, which are written first.
+        every: Ask every n-th question only.
     """
     write_files(folder)
     results = []
     for language in EMBEDDINGS:
         bot = create_chatbot(llm, build_retriever(folder / language, language), language=language, focus=1)
-        for question in read_questions():
+        for question in read_questions()[::every]:
             if question.language == language:
                 output = bot.invoke(question.question)
                 right = any(is_right(citation, question) for citation in output.citations)
