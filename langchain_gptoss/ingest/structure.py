@@ -195,6 +195,8 @@ def _classify_lines(text: str, *, with_headings: bool) -> Iterator[_Line]:
             mark = line.strip()
             if len(mark) >= len(fence) and not mark.strip(fence[0]):
                 fence = ""
+        elif not (is_comment or has_comments) and line[:1].isalpha() and not LIST_ITEM.match(line):
+            kind = "text"  # most lines; the other kinds begin with white space, a mark or a digit
         elif is_comment or (has_comments and line.lstrip().startswith("<!--")):
             kind = "comment"
             is_comment = "-->" not in line
