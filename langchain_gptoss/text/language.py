@@ -107,7 +107,13 @@ def _identify_sample(text: str) -> str | None:
     decisive = _split_words(_BEFORE_NAME.sub(" ", text)) if len(words) < _SHORT_TEXT_WORDS else words
     if len(FUNCTION_WORDS[first].intersection(decisive)) < _MIN_DISTINCT:
         return None
-    return None if any(_is_mixed(words, first, other) for other in (second, *DETECTED_LANGUAGES)) else first
+    # Most texts have too few words of the second language for a closer look.
+    others = [
+        other
+        for other in dict.fromkeys((second, *DETECTED_LANGUAGES))
+        if counts[other] > _MAX_MIXTURE * (counts[first] - counts[other])
+    ]
+    return None if any(_is_mixed(words, first, other) for other in others) else first
 
 
 def _is_mixed(words: list[str], first: str, other: str) -> bool:
