@@ -24,7 +24,6 @@ _LEXICAL_NEGATIONS = parse_words(
     """unable impossible lacks lack fails fail prohibited forbidden banned interdit interdite interdits interdites
     exclu exclue exclus exclues excluded refused refuse refusee refuses refusees denied hors"""
 )
-_CONTRACTED = re.compile(r"n['’]t$")
 # These are negations only with "ne": "par personne", "plus grand" and "un point" are none.
 _WITH_NE = parse_words("personne plus point rien aucun aucune")
 _NE = frozenset(("ne", "n"))
@@ -249,9 +248,6 @@ class Strength:
     is_only: bool
 
 
-_USED_TO = re.compile(r"\bused to\b|\bne\b.{1,40}\bplus\b|\bno longer\b|\bn['’]\w+ plus\b", re.IGNORECASE)
-_PAST_COPULA = parse_words("was were etait etaient")
-_PRESENT_COPULA = parse_words("is are est sont")
 _ONLY = re.compile(
     r"(?<!not )(?<!non )\b(?:only|solely|exclusively|seulement|uniquement|exclusivement)\b", re.IGNORECASE
 )
@@ -279,11 +275,6 @@ def measure_strength(text: str, words: frozenset[str]) -> Strength:
         is_restricted=bool(_ONLY.search(text)) or bool(_RESTRICTION.search(text)),
         is_only=bool(_ONLY.search(text)),
     )
-
-
-def is_restriction(text: str) -> bool:
-    """Return True if a French text restricts with "ne ... que", which is no negation."""
-    return bool(_RESTRICTION.search(text))
 
 
 def find_restricted_words(analysis: Analysis) -> list[Token]:

@@ -10,7 +10,12 @@ import re
 from collections.abc import Callable
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment, is_money, weigh_token
-from langchain_gptoss.chatbot.grounding.answer_fit import is_fitting, is_open_question, list_new_quantities
+from langchain_gptoss.chatbot.grounding.answer_fit import (
+    is_fitting,
+    is_open_question,
+    list_new_quantities,
+    list_new_tokens,
+)
 from langchain_gptoss.text.analysis import Token
 from langchain_gptoss.text.normalization import fold_accents
 from langchain_gptoss.text.word_lists import parse_words
@@ -95,7 +100,7 @@ def _has_attribute(alignment: Alignment) -> bool:
     claim, evidence = alignment.claim, alignment.evidence
     asked = [token for token in claim.question.tokens if token.word == word and token.is_content]
     known = (*claim.own, *evidence.analysis.tokens, *evidence.context.tokens)
-    new_names = [t for t in claim.own if t.is_name and not any(t.matches(other) for other in claim.question.tokens)]
+    new_names = [token for token in list_new_tokens(alignment) if token.is_name]
     is_named = not asked or any(asked[0].matches(token) for token in known)
     return is_named or bool(claim.analysis.quantities or new_names)
 
@@ -168,13 +173,13 @@ def _has_new_time_word(alignment: Alignment) -> bool:
 def _has_person(alignment: Alignment) -> bool:
     claim = alignment.claim
     known = (*claim.own, *alignment.evidence.analysis.tokens, *alignment.evidence.context.tokens)
-    new = [t for t in claim.own if not any(t.matches(other) for other in claim.question.tokens)]
+    new = list_new_tokens(alignment)
     return bool(new or claim.analysis.quantities) and _share(claim.question.content, known) >= _MIN_WHO_SHARE
 
 
 def _has_place(alignment: Alignment) -> bool:
     claim = alignment.claim
-    new = [t for t in claim.own if not any(t.matches(other) for other in claim.question.tokens)]
+    new = list_new_tokens(alignment)
     return bool(new or claim.analysis.quantities) and bool(_PLACE.search(claim.sentence))
 
 

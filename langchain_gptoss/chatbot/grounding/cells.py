@@ -115,10 +115,11 @@ def _is_named(cell: Cell, alignment: Alignment) -> bool:
 
 
 def _has(elements: Iterable[Element], part: Element) -> bool:
-    return any(_is_same(element, part) for element in elements)
+    return any(is_same_element(element, part) for element in elements)
 
 
-def _is_same(element: Element, part: Element) -> bool:
+def is_same_element(element: Element, part: Element) -> bool:
+    """Return True if two words mean the same, or if a figure states the other one."""
     if isinstance(element, Token):
         return isinstance(part, Token) and element.matches(part)
     return isinstance(part, Quantity) and is_same_quantity(element, part)

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from langchain_gptoss.chatbot.grounding.alignment import Evidence, index_tokens, weigh_token
+from langchain_gptoss.chatbot.grounding.alignment import QUANTITY_WEIGHT, Evidence, index_tokens, weigh_token
 from langchain_gptoss.chatbot.grounding.claims import Claim
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span
 from langchain_gptoss.text.analysis import Analysis, Token, analyse
@@ -103,7 +103,7 @@ def _find_shared(claim: Claim, analysis: Analysis) -> set[Token | Quantity]:
 
 
 def _weigh(element: Token | Quantity) -> float:
-    return weigh_token(element) if isinstance(element, Token) else 1.5
+    return weigh_token(element) if isinstance(element, Token) else QUANTITY_WEIGHT
 
 
 def _create_evidence(claim: Claim, run: Sequence[Span], earlier: Sequence[Span], topic: str, language: str) -> Evidence:

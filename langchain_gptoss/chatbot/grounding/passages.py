@@ -87,7 +87,7 @@ class Span:
 
     @property
     def introduction(self) -> str:
-        """What a reader needs beside the sentence: its lead-in, and for a row of a table the names of its columns."""
+        """Lead-in of the sentence and, for a row of a table, the row with the names of its columns."""
         return " ".join(filter(None, [self.lead_in, self.row]))
 
     @property

@@ -9,10 +9,11 @@ from functools import lru_cache
 from typing import Literal
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
+from langchain_gptoss.chatbot.grounding.cells import is_same_element
 from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
 from langchain_gptoss.chatbot.grounding.conflicts.lookup import choose_home, find_main_verb, locate
 from langchain_gptoss.text.analysis import Analysis, Token
-from langchain_gptoss.text.quantities import Quantity, is_same_quantity
+from langchain_gptoss.text.quantities import Quantity
 from langchain_gptoss.text.verbs import find_infinitive
 from langchain_gptoss.text.word_lists import parse_words
 
@@ -82,8 +83,8 @@ def _find_directions(analysis: Analysis) -> Iterator[_Relation]:
             )
             for name in ("source", "goal")
         )
-        first = tuple(element for element in source if not any(_is_same(element, other) for other in goal))
-        second = tuple(element for element in goal if not any(_is_same(element, other) for other in source))
+        first = tuple(element for element in source if not any(is_same_element(element, other) for other in goal))
+        second = tuple(element for element in goal if not any(is_same_element(element, other) for other in source))
         if first and second:
             inside = [t.clauses for t in analysis.tokens if match.start() <= t.start < match.end()]
             yield _Relation(pivot="from", first=first, second=second, clauses=frozenset[int]().union(*inside))
@@ -181,7 +182,7 @@ def _find_other_agent(alignment: Alignment, pairs: Iterable[tuple[_Relation, _Re
 
 
 def _has_verb(relation: _Relation, verbs: Sequence[Token]) -> bool:
-    return any(_is_same(verb, element) for verb in verbs for element in (*relation.first, *relation.second))
+    return any(is_same_element(verb, element) for verb in verbs for element in (*relation.first, *relation.second))
 
 
 def _list_action_pairs(alignment: Alignment) -> Iterator[tuple[_Relation, _Relation]]:
@@ -237,19 +238,14 @@ def _count_only(
 ) -> int:
     """Return the number of elements that stand on one side of a relation and not on its other side."""
     return sum(
-        any(_is_same(element, other) for other in theirs) and not any(_is_same(element, other) for other in others)
+        any(is_same_element(element, other) for other in theirs)
+        and not any(is_same_element(element, other) for other in others)
         for element in ours
     )
 
 
 def _count_shared(ours: Iterable[Token | Quantity], theirs: Sequence[Token | Quantity]) -> int:
-    return sum(any(_is_same(element, other) for other in theirs) for element in ours)
-
-
-def _is_same(element: Token | Quantity, other: Token | Quantity) -> bool:
-    if isinstance(element, Token):
-        return isinstance(other, Token) and element.matches(other)
-    return isinstance(other, Quantity) and is_same_quantity(element, other)
+    return sum(any(is_same_element(element, other) for other in theirs) for element in ours)
 
 
 def _find_other_direction(alignment: Alignment) -> Token | None:
