@@ -53,7 +53,6 @@ def test_there_are_sixty_questions_about_twenty_files(office, tmp_path):
     "ignore::langchain_gptoss.errors.DocumentWarning"
 )  # of the files that are faulty on purpose
 def test_every_file_is_read(office, tmp_path):
-    pytest.importorskip("mammoth")
     pytest.importorskip("pypdfium2")
     office.write_files(tmp_path)
     skipped = []
