@@ -23,7 +23,7 @@ from langchain_gptoss.serve.documents import DocumentReader, build_document_rout
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.gate import Gate
 from langchain_gptoss.serve.metrics import Metrics
-from langchain_gptoss.serve.openai_api import build_openai_routes
+from langchain_gptoss.serve.openai import build_openai_routes
 from langchain_gptoss.serve.page import build_page_routes
 from langchain_gptoss.serve.settings import ServerSettings
 

@@ -1,0 +1,5 @@
+"""OpenAI's API, for programs that use its client: one module for each kind of request, and what they share."""
+
+from langchain_gptoss.serve.openai.routes import build_openai_routes
+
+__all__ = ["build_openai_routes"]

@@ -1,0 +1,25 @@
+"""The router of OpenAI's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.runnables import Runnable
+
+from langchain_gptoss.serve.openai.chat_completions import add_chat_completion_route
+from langchain_gptoss.serve.openai.models import ServedModels, add_model_routes
+
+
+def build_openai_routes(chatbot: Runnable[Any, Any], llm: BaseChatModel | None) -> APIRouter:
+    """Return the routes `/v1/models` and `/v1/chat/completions`.
+
+    Args:
+        chatbot: Answers as the model "chatbot".
+        llm: Answers under its own name; None leaves it out.
+    """
+    router, models = APIRouter(prefix="/v1", tags=["OpenAI"]), ServedModels(chatbot, llm)
+    add_model_routes(router, models)
+    add_chat_completion_route(router, models)
+    return router
