@@ -31,6 +31,7 @@ from langchain_gptoss.language_models.structured_output import Method, build_str
 from langchain_gptoss.language_models.tools import (
     convert_to_openai_tools,
     invalidate_calls,
+    read_allowed_tools,
     read_response_format,
     read_tool_choice,
     read_tools,
@@ -62,7 +63,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
 
     Key init args:
         model: `"demo"`, `"gpt-oss-20b"`, `"gpt-oss-120b"`, a folder, or a hub id.
-        temperature, top_p, top_k, seed: How tokens are sampled.
+        temperature, top_p, top_k, min_p, seed: How tokens are sampled.
+        frequency_penalty, presence_penalty, logit_bias: Make tokens more or less likely, as in OpenAI's API.
         max_tokens: Maximum length of the answer.
         stop: Strings that end an answer.
         reasoning_effort: `"low"`, `"medium"` or `"high"`, for models that reason.
@@ -153,9 +155,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return self.model_dump(include={"model", "temperature", "top_p", "top_k", "seed", "max_tokens", "stop"}) | {
-            "reasoning_effort": self.reasoning_effort
-        }
+        return self.model_dump(include={*SAMPLING_OPTIONS, "model", "stop", "reasoning_effort"})
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -196,7 +196,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
             tools: Functions with type hints and a docstring, LangChain tools, Pydantic models, TypedDicts, or JSON
                 schemas.
             tool_choice: `"auto"` (or None), `"none"` (or False), `"any"` (or `"required"` or True), a tool's name, or
-                OpenAI's dict. The arguments of a required call always follow the tool's schema.
+                a dict of OpenAI's API, `allowed_tools` included. The arguments of a required call always follow the
+                tool's schema.
             parallel_tool_calls: False allows one call per answer.
             strict: True enforces the schemas of all calls during generation.
             **kwargs: Further options of a call, such as `reasoning_effort`.
@@ -314,10 +315,12 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         strict = options.get("strict")
         tools = read_tools(options.get("tools"), strict=strict)
         response_format, is_enforced = read_response_format(options.get("response_format"), strict=strict)
+        choice, names = options.get("tool_choice"), [tool.name for tool in tools]
         return PromptOptions(
             reasoning_effort=options.get("reasoning_effort", self.reasoning_effort),
             tools=tools,
-            tool_choice=read_tool_choice(options.get("tool_choice"), [tool.name for tool in tools]),
+            tool_choice=read_tool_choice(choice, names),
+            allowed_tools=read_allowed_tools(choice, names),
             parallel_tool_calls=options.get("parallel_tool_calls") is not False,
             response_format=response_format,
             enforces_response_format=is_enforced,

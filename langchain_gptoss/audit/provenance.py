@@ -20,7 +20,10 @@ from langchain_gptoss.models.download import checksums
 USAGE_POLICY_URL = "https://github.com/openai/gpt-oss/blob/main/USAGE_POLICY"
 PUBLISHER_BY_OWNER = {"openai": "OpenAI"}
 DEMO_MODEL = "SmolLM2-135M-Instruct (Hugging Face), Apache-2.0, converted into a gpt_oss checkpoint"
-SAMPLING_FIELDS = ("temperature", "top_p", "top_k", "seed", "max_tokens", "stop", "reasoning_effort")
+SAMPLING_FIELDS = (
+    *("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "logit_bias"),
+    *("seed", "max_tokens", "stop", "reasoning_effort"),
+)
 
 
 def get_provenance(model: Any) -> dict[str, Any]:
@@ -63,6 +66,8 @@ def get_sampling(model: Any) -> dict[str, Any]:
     """Return the sampling parameters of a chat model, as far as they are known."""
     model = _unwrap_model(model)
     values = {name: value for name in SAMPLING_FIELDS if (value := getattr(model, name, None)) is not None}
+    if "logit_bias" in values:  # JSON has text keys only, and an entry must hash the same before and after it is read
+        values["logit_bias"] = {str(token_id): bias for token_id, bias in values["logit_bias"].items()}
     if "temperature" not in values and (temperature := _get_langsmith_params(model).get("ls_temperature")) is not None:
         values["temperature"] = temperature
     return values

@@ -87,6 +87,8 @@ class PromptOptions:
         tools: Tools with distinct names.
         tool_choice: `"auto"` leaves the choice to the model, `"none"` forbids calls, `"any"` requires a call, and the
             name of a tool requires a call of that tool.
+        allowed_tools: Names of the tools that `"auto"` and `"any"` may call; empty for all of them. The prompt shows
+            all tools, so that its cached beginning stays valid when the choice changes.
         response_format: Schema of the answer; None for free text.
         parallel_tool_calls: True allows several calls in one answer.
         enforces_response_format: True enforces `response_format` during generation.
@@ -95,6 +97,7 @@ class PromptOptions:
     reasoning_effort: ReasoningEffort | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    allowed_tools: tuple[str, ...] = ()
     response_format: ResponseFormat | None = None
     parallel_tool_calls: bool = True
     enforces_response_format: bool = True
@@ -103,7 +106,7 @@ class PromptOptions:
     def callable_tools(self) -> tuple[Tool, ...]:
         """The tools that the answer may call."""
         if self.tool_choice in {"auto", "any"}:
-            return self.tools
+            return tuple(tool for tool in self.tools if not self.allowed_tools or tool.name in self.allowed_tools)
         return tuple(tool for tool in self.tools if tool.name == self.tool_choice)
 
     @property

@@ -45,7 +45,8 @@ def _write_assistant_turn(turn: AssistantTurn) -> str:
 def _write_instructions(options: PromptOptions) -> str:
     """Return the instructions about tools and about the form of the answer."""
     parts = []
-    if tools := options.callable_tools:
+    if options.callable_tools:
+        tools = options.tools if options.allowed_tools else options.callable_tools
         descriptions = "\n".join(json.dumps(_describe_tool(tool), ensure_ascii=False) for tool in tools)
         call = '{"name": "<name>", "arguments": {<arguments>}}'
         if options.must_call:
@@ -55,6 +56,8 @@ def _write_instructions(options: PromptOptions) -> str:
                 f"You have these tools:\n{descriptions}\n"
                 f"To call one, answer with {CALL_START}{call}{CALL_END} and nothing else."
             )
+        if options.allowed_tools:
+            parts.append(f"Call only {' or '.join(tool.name for tool in options.callable_tools)} this time.")
     if options.response_format is not None:
         schema = json.dumps(options.response_format.schema, ensure_ascii=False)
         parts.append(f"Answer with JSON that follows this schema, and with nothing else:\n{schema}")

@@ -6,9 +6,11 @@ from typing import Any
 
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
 
-_INTEGERS, _NUMBERS = ("top_k", "seed", "max_tokens", "logprobs"), ("temperature", "top_p")
+_INTEGERS = ("top_k", "seed", "max_tokens", "logprobs")
+_NUMBERS = ("temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty")
 _OPTIONAL = frozenset({"seed", "max_tokens", "logprobs"})
 MAX_LOGPROBS = 20
+MAX_PENALTY, MAX_LOGIT_BIAS = 2.0, 100.0  # the ranges of OpenAI's API
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,12 @@ class SamplingParams:
         temperature: 0 picks the most likely token; 1 samples from the model's own distribution.
         top_p: Sample only from the most likely tokens whose probabilities add up to this share.
         top_k: Sample only from this many of the most likely tokens; 0 means all.
+        min_p: Sample only from tokens that are at least this share as likely as the most likely one; 0 means all.
+        frequency_penalty: Subtracted from the logit of a token for each time that the answer has it already, between
+            -2 and 2.
+        presence_penalty: Subtracted once from the logits of the tokens that the answer has already, between -2 and 2.
+        logit_bias: Numbers between -100 and 100 to add to the logits of tokens, by token id. The ids may be texts, as
+            in JSON; None changes nothing.
         seed: Makes sampling repeatable on the same machine; None means a fresh seed.
         max_tokens: End the answer after this many tokens; None means when the context is full.
         logprobs: Number of most likely tokens to report with each chosen token; 0 reports the chosen token only, None
@@ -28,6 +36,10 @@ class SamplingParams:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | None = field(default=None, hash=False)
     seed: int | None = None
     max_tokens: int | None = None
     logprobs: int | None = None
@@ -35,10 +47,15 @@ class SamplingParams:
     def __post_init__(self) -> None:
         """Raise an error that names the first invalid value."""
         self._check_types()
+        object.__setattr__(self, "logit_bias", _read_logit_bias(self.logit_bias))
+        penalty_range = f"between -{MAX_PENALTY:g} and {MAX_PENALTY:g}"
         checks = {
             "temperature": (self.temperature >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "top_k": (self.top_k >= 0, "0 (all) or more"),
+            "min_p": (0 <= self.min_p <= 1, "between 0 and 1"),
+            "frequency_penalty": (abs(self.frequency_penalty) <= MAX_PENALTY, penalty_range),
+            "presence_penalty": (abs(self.presence_penalty) <= MAX_PENALTY, penalty_range),
             "max_tokens": (self.max_tokens is None or self.max_tokens > 0, "1 or more"),
             "logprobs": (self.logprobs is None or 0 <= self.logprobs <= MAX_LOGPROBS, f"between 0 and {MAX_LOGPROBS}"),
         }
@@ -55,6 +72,38 @@ class SamplingParams:
                 value = getattr(self, name)
                 if not isinstance(value, types) and not (value is None and name in _OPTIONAL):
                     raise InvalidInputError(f"{name} is {value!r}; it must be {expected}.")
+
+
+def _read_logit_bias(logit_bias: Any) -> dict[int, float] | None:
+    """Return a bias by token id; None if there is none.
+
+    Raises:
+        InvalidInputError: It is not a mapping of token ids to numbers in the range.
+    """
+    if not logit_bias and (logit_bias is None or isinstance(logit_bias, Mapping)):
+        return None
+    if not isinstance(logit_bias, Mapping):
+        raise InvalidInputError(f"logit_bias is {logit_bias!r}; it must map token ids to numbers.")
+    bias: dict[int, float] = {}
+    for key, value in logit_bias.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not abs(value) <= MAX_LOGIT_BIAS:
+            raise InvalidInputError(
+                f"logit_bias has {value!r} for the token {key!r}; it must be a number between -{MAX_LOGIT_BIAS:g} and "
+                f"{MAX_LOGIT_BIAS:g}."
+            )
+        bias[_read_token_id(key)] = float(value)
+    return bias
+
+
+def _read_token_id(key: Any) -> int:
+    text = str(key).strip()
+    if isinstance(key, bool) or not isinstance(key, int | str) or not (text.isascii() and text.isdigit()):
+        raise InvalidInputError(
+            f"logit_bias has the key {key!r}; its keys are token ids.",
+            hint="Ask the model for the ids of a text: llm.get_token_ids(' word').",
+        )
+    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +153,19 @@ class GenerationRequest:
         if free_tokens < 1:
             raise ContextLengthError(len(self.prompt_ids), context_length)
         return min(free_tokens, self.sampling.max_tokens or free_tokens)
+
+    def check_vocabulary(self, vocabulary_size: int) -> None:
+        """Check that all token ids of the request exist.
+
+        Args:
+            vocabulary_size: Number of logits of the model.
+
+        Raises:
+            InvalidInputError: `logit_bias` names a token that the model does not have.
+        """
+        unknown_ids = [token_id for token_id in self.sampling.logit_bias or () if token_id >= vocabulary_size]
+        if unknown_ids:
+            raise InvalidInputError(
+                f"logit_bias names the token {unknown_ids[0]}; the ids of this model end at {vocabulary_size - 1}.",
+                hint="Token ids differ between models. Ask this model: llm.get_token_ids(' word').",
+            )

@@ -22,7 +22,10 @@ from langchain_gptoss.models.checkpoint import locate_checkpoint
 # The configuration of LangChain's base classes comes later and wins, so both model classes repeat this one.
 MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
 
-SAMPLING_OPTIONS = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs", "top_logprobs"})
+SAMPLING_OPTIONS = frozenset(
+    {"temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "logit_bias"}
+    | {"seed", "max_tokens", "logprobs", "top_logprobs"}
+)
 
 _LOADED_PROPERTIES = ("card", "checkpoint", "format", "running_engine")
 # A new value of one of these fields makes the loaded properties invalid.
@@ -45,6 +48,14 @@ class GptOssModel(BaseModel):
     """Samples from the most likely tokens only, whose probabilities add up to this share."""
     top_k: int = Field(default=0, ge=0)
     """Samples from this many of the most likely tokens only; 0 means all."""
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    """Samples from tokens only that are at least this share as likely as the most likely one; 0 means all."""
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    """Makes a token less likely for each time that the answer has it already, as in OpenAI's API."""
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    """Makes the tokens that the answer has already less likely, as in OpenAI's API."""
+    logit_bias: dict[int, float] | None = None
+    """Numbers between -100 and 100 that are added to the logits of tokens, by token id (`get_token_ids`)."""
     seed: int | None = None
     """Makes sampling repeatable on the same machine."""
     max_tokens: int | None = Field(default=None, gt=0)

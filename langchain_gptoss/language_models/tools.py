@@ -113,19 +113,22 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str:
 
     Args:
         choice: A form that OpenAI or LangChain accepts: None, a bool, `"auto"`, `"none"`, `"any"`, `"required"`, the
-            name of a tool, or a dict that names one.
+            name of a tool, a dict that names one, or OpenAI's `allowed_tools`, whose mode is returned.
         names: Names of the offered tools.
 
     Raises:
         InvalidInputError: The choice names no offered tool, or requires a call and no tools are offered.
     """
-    if isinstance(choice, Mapping):
-        function = choice.get("function")
-        choice = function.get("name") if isinstance(function, Mapping) else choice.get("name", choice.get("type"))
+    if (allowed := _find_allowed_tools(choice)) is not None:
+        read_allowed_tools(choice, names)
+        choice = allowed.get("mode") or "auto"
+        if choice not in ("auto", "required"):
+            raise InvalidInputError(f"allowed_tools has the mode {choice!r}; it must be 'auto' or 'required'.")
+    choice = _get_choice_name(choice)
     if choice is None or choice is False:
         return "auto" if choice is None else "none"
     choice = "any" if choice is True or choice == "required" else choice
-    if choice in {"auto", "none"} or choice in names:
+    if choice in ("auto", "none", *names):
         return str(choice)
     if choice != "any":
         matches = difflib.get_close_matches(str(choice), [*names, "auto", "none", "any"], n=1)
@@ -134,6 +137,53 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str:
     if not names:
         raise InvalidInputError("tool_choice requires a call, and no tools are offered.", hint="Bind tools first.")
     return "any"
+
+
+def read_allowed_tools(choice: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the tools that a choice allows; an empty tuple if it does not limit them.
+
+    Args:
+        choice: A tool choice. `{"type": "allowed_tools", "allowed_tools": {"mode": ..., "tools": [...]}}` limits the
+            tools; the Responses API writes `mode` and `tools` beside `type`. A tool is
+            `{"type": "function", "function": {"name": ...}}`, `{"type": "function", "name": ...}`, or a name.
+        names: Names of the offered tools.
+
+    Raises:
+        InvalidInputError: The list is empty, or contains something else than an offered tool.
+    """
+    if (allowed := _find_allowed_tools(choice)) is None:
+        return ()
+    tools = allowed.get("tools")
+    if not isinstance(tools, Sequence) or isinstance(tools, str) or not tools:
+        raise InvalidInputError(
+            f"allowed_tools has the tools {tools!r}; it must list one or more tools.",
+            hint="Pass tool_choice='none' to allow no calls.",
+        )
+    allowed_names = [_get_choice_name(tool) for tool in tools]
+    for name in allowed_names:
+        if name not in names:
+            matches = difflib.get_close_matches(str(name), names, n=1)
+            hint = f"Did you mean {matches[0]!r}?" if matches else ""
+            raise InvalidInputError(
+                f"allowed_tools names {name!r}; the tools are {', '.join(names) or 'none'}.", hint=hint
+            )
+    return tuple(dict.fromkeys(allowed_names))
+
+
+def _find_allowed_tools(choice: Any) -> Mapping[str, Any] | None:
+    """Return the part of a tool choice with `mode` and `tools`; None for other choices."""
+    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+        return None
+    inner = choice.get("allowed_tools")
+    return inner if isinstance(inner, Mapping) else choice
+
+
+def _get_choice_name(choice: Any) -> Any:
+    """Return the name of the tool in a dict of OpenAI's or LangChain's form; return anything else unchanged."""
+    if not isinstance(choice, Mapping):
+        return choice
+    function = choice.get("function")
+    return function.get("name") if isinstance(function, Mapping) else choice.get("name", choice.get("type"))
 
 
 def build_response_format(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class LocalEngine(Engine):
         if folder is not None:
             self._grammar_tokenizer = GrammarTokenizer(folder, vocabulary_size=model.config.vocab_size)
         self._model = model
+        self._vocabulary_size = model.config.vocab_size
         self._cache_argument = _find_cache_argument(model)
         self._context_length = context_length
         self._decoder = create_decoder(model)
@@ -67,9 +68,11 @@ class LocalEngine(Engine):
         """Start a generation; see `Engine.submit`.
 
         Raises:
-            InvalidInputError: The request has a grammar, and the engine has no checkpoint folder.
+            InvalidInputError: The request has a grammar, and the engine has no checkpoint folder; or `logit_bias`
+                names a token that the model does not have.
         """
         limit = request.compute_token_limit(self._context_length)
+        request.check_vocabulary(self._vocabulary_size)
         if request.grammar is not None and self._grammar_tokenizer is None:
             raise InvalidInputError(
                 "The request has a grammar, and the engine has no tokenizer for it.",

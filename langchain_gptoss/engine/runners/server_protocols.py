@@ -77,10 +77,18 @@ class LlamaServer(ServerProtocol):
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
             # The server's defaults would change the model's distribution.
-            "min_p": 0.0,
+            "min_p": sampling.min_p,
             "repeat_penalty": 1.0,
-            "samplers": ["top_k", "top_p", "temperature"],
+            "frequency_penalty": sampling.frequency_penalty,
+            "presence_penalty": sampling.presence_penalty,
+            # The order of `Sampler`. The server always adds the bias first.
+            "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
         }
+        if sampling.frequency_penalty or sampling.presence_penalty:
+            # The server counts the last tokens of prompt and answer together; its default is 64 of them.
+            body["repeat_last_n"] = limit
+        if sampling.logit_bias is not None:
+            body["logit_bias"] = [[token_id, bias] for token_id, bias in sampling.logit_bias.items()]
         if sampling.seed is not None:
             body["seed"] = sampling.seed
         if sampling.logprobs is not None:
@@ -127,8 +135,13 @@ class VllmServer(ServerProtocol):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k or -1,
+            "min_p": sampling.min_p,
+            "frequency_penalty": sampling.frequency_penalty,
+            "presence_penalty": sampling.presence_penalty,
             "seed": sampling.seed,
         }
+        if sampling.logit_bias is not None:
+            body["logit_bias"] = {str(token_id): bias for token_id, bias in sampling.logit_bias.items()}
         if sampling.logprobs is not None:
             body["logprobs"] = sampling.logprobs
             body["return_tokens_as_token_ids"] = True

@@ -81,6 +81,20 @@ def test_length_limit_stop_strings_and_logprobs_are_supported(remote):
     assert all(len(entry["top_logprobs"]) == 2 and entry["logprob"] <= 0 for entry in entries)
 
 
+def test_all_sampling_options_work(remote):
+    plain = remote.invoke(QUESTION).content
+    (token_id,) = remote.get_token_ids(" Shakespeare")[:1]
+    assert remote.invoke(QUESTION, logit_bias={token_id: -100}).content != plain
+    (word,) = remote.get_token_ids("yes")[:1]
+    assert remote.invoke(QUESTION, logit_bias={str(word): 100}, max_tokens=3).content == "yesyesyes"
+    sentence = "Repeat the word apple ten times."
+    repeated = remote.invoke(sentence, frequency_penalty=-2, presence_penalty=-2).content
+    varied = remote.invoke(sentence, frequency_penalty=2, presence_penalty=2).content
+    assert repeated != varied
+    # A seed and a min_p of 1 leave only the most likely token, whatever the temperature is.
+    assert remote.invoke(QUESTION, temperature=1.5, min_p=1.0).content == plain
+
+
 def test_structured_output_follows_the_schema(remote):
     class City(BaseModel):
         capital: bool
@@ -343,6 +357,25 @@ def test_vllm_answers():
     llm.running_engine.close()
     with pytest.raises(GptOssError, match="was closed"):
         llm.invoke("Hello")
+
+
+def test_vllm_gets_the_sampling_options():
+    bodies = []
+
+    def record(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content or b"null"))
+        return answer_as_vllm(request)
+
+    engine = RemoteEngine("http://host:8000/v1", "gpt-oss-20b", transport=httpx.MockTransport(record))
+    llm = ChatGptOss(model="gpt-oss-20b", engine=engine)
+    llm.invoke("Hello")
+    llm.invoke("Hello", min_p=0.1, frequency_penalty=0.2, presence_penalty=-0.3, logit_bias={12: -1, "13": 100})
+    plain, full = bodies[-2:]
+    # The server's defaults come from the model's generation_config.json, so neutral values are sent too.
+    assert (plain["min_p"], plain["frequency_penalty"], plain["presence_penalty"]) == (0, 0, 0)
+    assert "logit_bias" not in plain
+    assert (full["min_p"], full["frequency_penalty"], full["presence_penalty"]) == (0.1, 0.2, -0.3)
+    assert full["logit_bias"] == {"12": -1, "13": 100}
 
 
 def test_unknown_model_is_an_error():

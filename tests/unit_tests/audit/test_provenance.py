@@ -86,6 +86,7 @@ def test_provenance_of_other_models():
 
 
 def test_sampling_parameters():
-    llm = ChatGptOss(model="gpt-oss-20b", seed=7, top_p=0.9, base_url="http://gpu/v1")
-    assert get_sampling(llm) == {"temperature": 1.0, "top_p": 0.9, "top_k": 0, "seed": 7}
+    llm = ChatGptOss(model="gpt-oss-20b", seed=7, top_p=0.9, logit_bias={12: -1.5}, base_url="http://gpu/v1")
+    neutral = {"top_k": 0, "min_p": 0.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+    assert get_sampling(llm) == {"temperature": 1.0, "top_p": 0.9, "seed": 7, "logit_bias": {"12": -1.5}, **neutral}
     assert get_sampling(object()) == {}

@@ -31,6 +31,17 @@ def test_required_call_is_asked_for_without_tags():
     assert "<tool_call>" not in text
 
 
+def test_prompt_shows_all_tools_and_names_the_allowed_ones():
+    other = Tool(name="g", description="Other.", parameters={"type": "object"})
+    for choice in ("auto", "any"):
+        (_, text), _ = write([HumanMessage("x")], tools=(TOOL, other), tool_choice=choice, allowed_tools=("g",))
+        assert '"name": "f"' in text
+        assert '"name": "g"' in text
+        assert text.endswith("Call only g this time.")
+    (_, text), _ = write([HumanMessage("x")], tools=(TOOL, other))
+    assert "this time" not in text
+
+
 def test_response_format_is_shown():
     response_format = ResponseFormat(name="x", schema={"type": "array"})
     (_, text), _ = write([HumanMessage("x")], response_format=response_format)

@@ -1,4 +1,4 @@
-"""Sampler: distribution, top_k, top_p, temperature, seeds; log-probabilities."""
+"""Sampler: distribution, filters, temperature, penalties, bias, seeds; log-probabilities."""
 
 import math
 from collections import Counter
@@ -89,6 +89,91 @@ def test_top_p_applies_after_top_k():
     # Of 0.5 and 0.3 the first has 62 %.
     assert set(draw(SHARES, times=600, temperature=1.0, top_k=2, top_p=0.6)) == {0}
     assert set(draw(SHARES, times=600, temperature=1.0, top_k=2, top_p=0.65)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("min_p", "allowed"),
+    [(0.0, {0, 1, 2, 3}), (0.09, {0, 1, 2, 3}), (0.11, {0, 1, 2}), (0.29, {0, 1, 2}), (0.31, {0, 1}), (1.0, {0})],
+)
+def test_min_p_is_relative_to_the_most_likely_token(min_p, allowed):
+    assert set(draw(SHARES, times=600, temperature=1.0, min_p=min_p)) == allowed
+
+
+def test_min_p_applies_after_temperature():
+    # At temperature 2 the shares are 1 : 0.77 : 0.55 : 0.32.
+    assert set(draw(SHARES, times=600, temperature=2.0, min_p=0.31)) == {0, 1, 2, 3}
+
+
+def choose_greedily(logits: list[float], times: int, **params: object) -> list[int]:
+    sampler = Sampler(SamplingParams(temperature=0.0, **params))
+    return [sampler.sample(torch.tensor(logits)) for _ in range(times)]
+
+
+def test_presence_penalty_counts_a_token_once():
+    # 3.0 falls to 2.0 with the first use and stays there, above 1.9 and below 2.5.
+    assert choose_greedily([3.0, 2.5, 1.9], 6, presence_penalty=1.0) == [0, 1, 0, 0, 0, 0]
+
+
+def test_frequency_penalty_counts_each_use():
+    # After each round both logits are 1 lower, and the first one always has a lead of a half.
+    assert choose_greedily([3.0, 2.5, -9.0], 6, frequency_penalty=1.0) == [0, 1, 0, 1, 0, 1]
+
+
+def test_penalties_add_up():
+    # 3.0 falls by 1.5, then by 0.5 each time: 1.5, 1.0, 0.5.
+    assert choose_greedily([3.0, 1.2, 0.9], 5, frequency_penalty=0.5, presence_penalty=1.0) == [0, 0, 1, 0, 2]
+
+
+def test_negative_penalties_favour_repetition():
+    logits = torch.zeros(50)
+    sampler = Sampler(SamplingParams(seed=3, presence_penalty=-2.0, frequency_penalty=-2.0))
+    tokens = [sampler.sample(logits) for _ in range(60)]
+    assert len(set(tokens[-20:])) == 1
+
+
+def test_penalties_change_the_distribution_as_defined():
+    sampler = Sampler(SamplingParams(seed=1, presence_penalty=0.7, frequency_penalty=0.4))
+    logits = torch.zeros(3)
+    counts = Counter()
+    for _ in range(6):  # the difference of the sampler's logits equals that of the definition
+        expected = [-0.4 * counts[token] - 0.7 * (counts[token] > 0) for token in range(3)]
+        if counts:
+            assert sampler._adjustment.tolist() == pytest.approx(expected, abs=1e-6)
+        counts[sampler.sample(logits)] += 1
+
+
+def test_tokens_of_one_answer_do_not_count_in_another():
+    params = SamplingParams(temperature=0.0, presence_penalty=2.0)
+    logits = torch.tensor([1.0, 0.5])
+    assert Sampler(params).sample(logits) == Sampler(params).sample(logits) == 0
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logit_bias_forbids_and_forces_tokens(temperature):
+    assert set(draw(SHARES, times=50, temperature=temperature, logit_bias={3: 100})) == {3}
+    assert set(draw(SHARES, times=300, temperature=temperature, logit_bias={0: -100})) <= {1, 2, 3}
+    assert 0 not in draw(SHARES, times=300, temperature=temperature, logit_bias={0: -100})
+
+
+def test_logit_bias_is_added_before_temperature():
+    # At temperature 2, a bias of 2 is a factor of e.
+    counts = draw(torch.zeros(2), times=4000, temperature=2.0, logit_bias={1: 2.0})
+    assert counts[1] / 4000 == pytest.approx(math.e / (1 + math.e), abs=0.03)
+
+
+def test_logit_bias_and_penalties_cannot_undo_a_mask():
+    masked = torch.tensor([-torch.inf, 1.0, -torch.inf, 0.0])
+    options = {"logit_bias": {0: 100, 1: -100}, "presence_penalty": -2.0, "frequency_penalty": -2.0}
+    for temperature in (0.0, 1.0, 50.0):
+        assert set(draw(masked, times=100, temperature=temperature, **options)) <= {1, 3}
+    only = torch.tensor([-torch.inf, 1.0])
+    assert set(draw(only, times=20, temperature=1.0, logit_bias={0: 100, 1: -100}, presence_penalty=2.0)) == {1}
+
+
+def test_logits_are_not_changed():
+    logits = torch.tensor([1.0, 0.5])
+    draw(logits, times=5, temperature=0.0, logit_bias={1: 3.0}, frequency_penalty=1.0)
+    assert logits.tolist() == [1.0, 0.5]
 
 
 @pytest.mark.parametrize("temperature", [1e-6, 1e-38, 1e-45, 1e-300, 5e-324])

@@ -55,6 +55,10 @@ def test_unknown_argument_of_the_constructor_is_rejected():
         ({"temprature": 1}, "Unknown option 'temprature'. Did you mean 'temperature'"),
         ({"top_p": 0}, "top_p is 0"),
         ({"max_tokens": -1}, "max_tokens is -1"),
+        ({"min_p": 2}, "min_p is 2"),
+        ({"presence_penalty": 5}, "presence_penalty is 5"),
+        ({"frequency_penalty": -5}, "frequency_penalty is -5"),
+        ({"logit_bias": {1: 1000}}, "logit_bias has 1000"),
         ({"reasoning_effort": "max"}, "reasoning_effort is 'max'"),
     ],
 )
@@ -72,6 +76,10 @@ def test_invalid_options_of_a_call_are_rejected(options, message):
         {"max_tokens": 0},
         {"reasoning_effort": "max"},
         {"device": "tpu"},
+        {"min_p": 1.5},
+        {"frequency_penalty": 3},
+        {"presence_penalty": -2.1},
+        {"logit_bias": {"word": 1}},
     ],
 )
 def test_invalid_fields_are_rejected(options):
@@ -86,6 +94,26 @@ def test_sampling_options_reach_the_engine():
     first, second = (request.sampling for request in llm.engine.requests)
     assert (first.temperature, first.top_p, first.top_k, first.seed, first.max_tokens) == (0.3, 0.9, 40, 7, None)
     assert (second.temperature, second.top_p, second.top_k, second.seed, second.max_tokens) == (0, 0.9, 40, 8, 3)
+
+
+def test_penalties_and_bias_reach_the_engine():
+    fields = {"min_p": 0.1, "frequency_penalty": 0.2, "presence_penalty": 0.3, "logit_bias": {"12": -1}}
+    llm = build_chat_model(write_answer("A"), write_answer("B"), write_answer("C"), **fields)
+    llm.invoke("Hello")
+    llm.invoke("Hello", min_p=0, frequency_penalty=-0.2, presence_penalty=0, logit_bias={7: 5})
+    llm.bind(logit_bias=None).invoke("Hello")
+    values = [
+        (params.min_p, params.frequency_penalty, params.presence_penalty, params.logit_bias)
+        for params in (request.sampling for request in llm.engine.requests)
+    ]
+    assert values == [(0.1, 0.2, 0.3, {12: -1}), (0, -0.2, 0, {7: 5}), (0.1, 0.2, 0.3, None)]
+
+
+@pytest.mark.parametrize("model_class", [ChatGptOss, GptOssLLM])
+def test_sampling_options_identify_a_model_in_caches_and_traces(model_class):
+    options = {"min_p": 0.1, "frequency_penalty": 0.2, "presence_penalty": 0.3, "logit_bias": {12: -1.0}}
+    params = model_class(model="gpt-oss-20b", **options)._identifying_params
+    assert {name: params[name] for name in options} == options
 
 
 def test_default_temperature_is_that_of_the_catalogue():

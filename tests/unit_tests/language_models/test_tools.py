@@ -193,6 +193,50 @@ def test_tool_choice_is_written_and_enforced(choice, instruction):
     assert (request.grammar is not None) == bool(instruction and instruction.startswith(("functions", "a call")))
 
 
+ALLOWED_TIME = [
+    {"mode": "auto", "tools": [{"type": "function", "function": {"name": "get_time"}}]},
+    {"mode": "auto", "tools": [{"type": "function", "name": "get_time"}, "get_time"]},
+    {"tools": ["get_time"]},
+]
+
+
+@pytest.mark.parametrize("allowed", ALLOWED_TIME)
+@pytest.mark.parametrize("is_flat", [True, False])
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_allowed_tools_limit_the_calls_and_leave_the_prompt(allowed, is_flat, mode):
+    allowed = {**allowed, "mode": mode} if mode == "required" else allowed
+    choice = {"type": "allowed_tools"} | (allowed if is_flat else {"allowed_tools": allowed})
+    llm = build_chat_model(write_call("get_time", "{}"), write_call("get_weather", "{}"))
+    bound = llm.bind_tools([get_weather, get_time], tool_choice=choice)
+    assert [call["name"] for call in bound.invoke("Time?").tool_calls] == ["get_time"]
+    assert bound.invoke("Weather?").tool_calls == []
+    assert "type get_weather" in read_prompt(llm)
+    assert "type get_time" in read_prompt(llm)
+    assert ("a call to functions.get_time." in read_prompt(llm)) == (mode == "required")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "message"),
+    [
+        ({"mode": "auto", "tools": []}, "it must list one or more tools"),
+        ({"mode": "auto", "tools": None}, "it must list one or more tools"),
+        ({"mode": "auto", "tools": "get_time"}, "it must list one or more tools"),
+        ({"mode": "auto"}, "it must list one or more tools"),
+        ({"mode": "never", "tools": ["get_time"]}, "has the mode 'never'; it must be 'auto' or 'required'"),
+        ({"mode": ["auto"], "tools": ["get_time"]}, "has the mode"),
+        ({"mode": "auto", "tools": ["get_tome"]}, "allowed_tools names 'get_tome'.*Did you mean 'get_time'"),
+        ({"mode": "auto", "tools": [{"type": "web_search"}]}, "allowed_tools names 'web_search'"),
+        ({"mode": "auto", "tools": [{"type": "function", "function": {}}]}, "allowed_tools names None"),
+        ({"mode": "auto", "tools": [5]}, "allowed_tools names 5"),
+    ],
+)
+def test_invalid_allowed_tools_are_rejected(allowed, message):
+    llm = build_chat_model()
+    for choice in ({"type": "allowed_tools", "allowed_tools": allowed}, {"type": "allowed_tools", **allowed}):
+        with pytest.raises(InvalidInputError, match=message):
+            llm.bind_tools([get_weather, get_time], tool_choice=choice)
+
+
 def test_tool_choice_none_allows_no_call():
     message = (
         build_chat_model(write_call("get_weather", "{}"))
@@ -222,6 +266,8 @@ NEGATED = {"title": "X", "type": "object", "properties": {"a": {"not": {"type": 
     [
         (lambda m: m.bind_tools([get_weather, SAME_NAME]).invoke("x"), "Two tools are called 'get_weather'"),
         (lambda m: m.bind_tools([get_weather], tool_choice="get_wether"), "Did you mean 'get_weather'"),
+        (lambda m: m.bind_tools([get_weather], tool_choice=["get_weather"]), "tool_choice is"),
+        (lambda m: m.bind_tools([get_weather], tool_choice={"name": ["get_weather"]}), "tool_choice is"),
         (lambda m: m.bind_tools([], tool_choice="any"), "no tools are offered"),
         (lambda m: m.bind_tools([42]), "42 is not a tool"),
         (lambda m: m.with_structured_output(NEGATED).invoke("x"), "cannot be constrained to this schema"),

@@ -53,6 +53,24 @@ def test_greedy_tokens_equal_those_of_generate(transformers_model, engine, monke
     assert engine.steps == -(-len(PROMPT) // chunk) + 39  # nothing is computed after the last token
 
 
+def test_penalties_and_bias_apply_to_the_tokens_of_the_answer(engine):
+    def generate(**options: Any) -> list[int]:
+        params = SamplingParams(temperature=0.0, max_tokens=40, **options)
+        return list(engine.submit(GenerationRequest(prompt_ids=PROMPT, sampling=params)))
+
+    plain = generate()
+    assert len(set(plain)) < 40
+    assert len(set(generate(presence_penalty=2.0, frequency_penalty=2.0))) > len(set(plain))
+    assert plain[0] not in generate(logit_bias={plain[0]: -100})
+    assert set(generate(logit_bias={str(plain[0]): 100})) == {plain[0]}
+
+
+def test_bias_of_an_unknown_token_is_rejected(engine):
+    request = GenerationRequest(prompt_ids=PROMPT, sampling=SamplingParams(logit_bias={200: 1}))
+    with pytest.raises(InvalidInputError, match="names the token 200; the ids of this model end at 199"):
+        engine.submit(request)
+
+
 def test_logits_equal_one_forward_pass_over_the_whole_sequence(transformers_model, engine, monkeypatch):
     monkeypatch.setattr(local, "_PREFILL_TOKENS", 7)
     recorded: list[torch.Tensor] = []
