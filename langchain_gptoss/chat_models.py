@@ -178,8 +178,12 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         messages: list[BaseMessage],
         tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
-        """Return the exact length in tokens of the prompt with these messages and tools."""
-        return len(self.format.render(messages, self._build_prompt_options({"tools": tools})))
+        """Return the length in tokens of the prompt with these messages and tools.
+
+        The length is exact. Messages that the model cannot read, such as a tool result without its call, are counted
+        too, so that `trim_messages` can count any part of a conversation.
+        """
+        return self.format.count_tokens(messages, self._build_prompt_options({"tools": tools}))
 
     def bind_tools(
         self,

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage
 
+from langchain_gptoss.chat_formats.messages import TextTurn, Turn, read_known_parts, read_messages
+
 ReasoningEffort = Literal["low", "medium", "high"]
 
 
@@ -167,7 +169,6 @@ class ChatFormat(ABC):
     def stop_ids(self) -> frozenset[int]:
         """Ids of the tokens that end the assistant's turn."""
 
-    @abstractmethod
     def render(self, messages: Sequence[BaseMessage], options: PromptOptions = DEFAULT_OPTIONS) -> list[int]:
         """Return the token ids of a prompt, up to the start of the assistant's turn.
 
@@ -178,6 +179,26 @@ class ChatFormat(ABC):
         Raises:
             InvalidInputError: There are no messages, or this format cannot express one of them.
         """
+        return self.render_turns(read_messages(messages), options)
+
+    @abstractmethod
+    def render_turns(self, turns: Sequence[Turn], options: PromptOptions) -> list[int]:
+        """Return the token ids of a prompt with these turns; see `render`."""
+
+    def count_tokens(self, messages: Sequence[BaseMessage], options: PromptOptions = DEFAULT_OPTIONS) -> int:
+        """Return the length of a prompt in tokens, also for messages that `render` refuses.
+
+        `trim_messages` counts parts of a conversation, which may begin with the result of a tool, and adds the length
+        of the system message to that of the rest. So system messages alone count as what they add to a prompt.
+        """
+        turns = read_known_parts(messages)
+        if all(isinstance(turn, TextTurn) and turn.role == "system" for turn in turns):
+            question = TextTurn(role="user", text="")
+            return self._count([*turns, question], options) - self._count([question], DEFAULT_OPTIONS)
+        return self._count(turns, options)
+
+    def _count(self, turns: Sequence[Turn], options: PromptOptions) -> int:
+        return len(self.render_turns(turns, options))
 
     @abstractmethod
     def parser(self, tools: Collection[str] = ()) -> Parser:

@@ -21,7 +21,7 @@ def write_turns(turns: Sequence[Turn], options: PromptOptions) -> list[tuple[str
     pairs = [_write_turn(turn) for turn in turns]
     if not (instructions := _write_instructions(options)):
         return pairs
-    if pairs[0][0] == "system":
+    if pairs and pairs[0][0] == "system":
         return [("system", f"{pairs[0][1]}\n\n{instructions}"), *pairs[1:]]
     return [("system", instructions), *pairs]
 

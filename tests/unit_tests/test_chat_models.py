@@ -4,7 +4,15 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ContextOverflowError
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    trim_messages,
+)
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import InMemoryRateLimiter
@@ -225,6 +233,61 @@ def test_tokens_are_counted_with_the_vocabulary_of_the_model():
     assert llm.get_num_tokens("Hello there, friend!") == 5
     assert ENCODING.decode(llm.get_token_ids("<|end|>")) == "<|end|>"
     assert llm.get_token_ids("<|end|>") != [200007]
+
+
+def build_tool_history(rounds: int) -> list[BaseMessage]:
+    """Return a system message, some finished rounds with a call each, and a last one without its answer."""
+    messages: list[BaseMessage] = [SystemMessage("Be brief.")]
+    for number in range(rounds + 1):
+        call = {"name": "get_weather", "args": {"city": f"City {number}"}, "id": str(number)}
+        messages += [
+            HumanMessage(f"What is the weather in city {number}?"),
+            AIMessage("", tool_calls=[call], additional_kwargs={"reasoning_content": "I should look. " * 5}),
+            ToolMessage("rain " * 20, tool_call_id=str(number)),
+            AIMessage(f"It rains in city {number}."),
+        ]
+    return messages[:-1]
+
+
+@pytest.mark.parametrize("max_tokens", [100, 200, 300, 400, 500, 1000])
+@pytest.mark.parametrize("include_system", [True, False])
+def test_trimmed_tool_histories_fit_and_can_be_answered(max_tokens, include_system):
+    llm = build_chat_model(ANSWER)
+    kept = trim_messages(
+        build_tool_history(5),
+        max_tokens=max_tokens,
+        token_counter=llm,
+        strategy="last",
+        include_system=include_system,
+        start_on="human",
+    )
+    rest = [message for message in kept if message.type != "system"]
+    assert llm.get_num_tokens_from_messages(kept) <= max_tokens
+    if rest:
+        assert rest[0].type == "human"
+        assert llm.invoke(kept).usage_metadata["input_tokens"] <= max_tokens
+        assert read_prompt(llm).count("I should look") == 5
+    assert bool(rest) == (max_tokens >= 200)
+    if max_tokens == 1000:
+        assert len(kept) > 10
+
+
+def test_first_messages_and_parts_of_messages_are_trimmed():
+    llm = build_chat_model()
+    first = trim_messages(build_tool_history(3), max_tokens=250, token_counter=llm, strategy="first")
+    assert [message.type for message in first][:3] == ["system", "human", "ai"]
+    part = trim_messages(
+        [HumanMessage("word\n" * 300)], max_tokens=150, token_counter=llm, strategy="last", allow_partial=True
+    )
+    assert 35 < part[0].text.count("word") < 45
+
+
+def test_history_that_is_only_counted_is_refused_in_a_call():
+    llm = build_chat_model(ANSWER)
+    messages = [ToolMessage("rain", tool_call_id="1"), HumanMessage("And?")]
+    assert llm.get_num_tokens_from_messages(messages) > llm.get_num_tokens_from_messages(messages[1:])
+    with pytest.raises(InvalidInputError, match="no AI message before it makes that call"):
+        llm.invoke(messages)
 
 
 def test_profile_is_that_of_the_catalogue():

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection, Sequence
 
-from langchain_core.messages import BaseMessage
-
 from langchain_gptoss.chat_formats.answer_grammar import build_harmony_grammar
-from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, AnswerGrammar, ChatFormat, Parser, PromptOptions
+from langchain_gptoss.chat_formats.base import AnswerGrammar, ChatFormat, Parser, PromptOptions
 from langchain_gptoss.chat_formats.harmony.codec import CONTROL_TOKENS, Codec, load_gpt_oss_codec
 from langchain_gptoss.chat_formats.harmony.parser import HarmonyParser
 from langchain_gptoss.chat_formats.harmony.renderer import render_prompt
+from langchain_gptoss.chat_formats.messages import Turn
 
 
 class HarmonyFormat(ChatFormat):
@@ -27,9 +26,9 @@ class HarmonyFormat(ChatFormat):
         """Ids of `<|return|>`, `<|call|>` and `<|endoftext|>`; `<|end|>` ends a message and not the turn."""
         return self._codec.stop_ids
 
-    def render(self, messages: Sequence[BaseMessage], options: PromptOptions = DEFAULT_OPTIONS) -> list[int]:
-        """Implement `ChatFormat.render`."""
-        return render_prompt(messages, options, self._codec)
+    def render_turns(self, turns: Sequence[Turn], options: PromptOptions) -> list[int]:
+        """Implement `ChatFormat.render_turns`."""
+        return render_prompt(turns, options, self._codec)
 
     def parser(self, tools: Collection[str] = ()) -> Parser:
         """Implement `ChatFormat.parser`."""

@@ -1,32 +1,33 @@
-"""Prompts in harmony, as in the openai/harmony guide; the token ids equal those of the reference renderer."""
+"""Prompts in harmony, as in the openai/harmony guide."""
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
-
-from langchain_core.messages import BaseMessage
 
 from langchain_gptoss.chat_formats.base import PromptOptions
 from langchain_gptoss.chat_formats.harmony.codec import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, START, Codec
 from langchain_gptoss.chat_formats.harmony.typescript import write_namespace
-from langchain_gptoss.chat_formats.messages import AssistantTurn, TextTurn, ToolResultTurn, Turn, read_messages
+from langchain_gptoss.chat_formats.messages import AssistantTurn, TextTurn, ToolResultTurn, Turn
 from langchain_gptoss.errors import InvalidInputError
 
 KNOWLEDGE_CUTOFF = "2024-06"
 _EFFORTS = ("low", "medium", "high")
 _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 _CHANNELS = "# Valid channels: analysis, commentary, final. Channel must be included for every message."
+# Tools that the models know from their training; OpenAI's rules for names of functions allow no dot.
+_BUILT_IN_TOOLS = re.compile(r"python|(?:browser|container)\.\w+")
 _CALLS = "\nCalls to these tools must go to the commentary channel: 'functions'."
 
 
-def render_prompt(messages: Sequence[BaseMessage], options: PromptOptions, codec: Codec) -> list[int]:
-    """Return the token ids of a prompt; see `ChatFormat.render`."""
-    turns = read_messages(messages)
+def render_prompt(turns: Sequence[Turn], options: PromptOptions, codec: Codec) -> list[int]:
+    """Return the token ids of a prompt; see `ChatFormat.render_turns`."""
     ids = _encode_message(codec, "system", _write_system_message(options))
     if developer_message := _write_developer_message(turns, options):
         ids += _encode_message(codec, "developer", developer_message)
+    functions = {tool.name for tool in options.tools}
     for turn in turns:
-        ids += _encode_turn(turn, codec)
+        ids += _encode_turn(turn, functions, codec)
     return [*ids, codec.control_ids[START], *codec.encode("assistant")]
 
 
@@ -57,24 +58,38 @@ def _write_developer_message(turns: Sequence[Turn], options: PromptOptions) -> s
     return "\n\n".join(sections)
 
 
-def _encode_turn(turn: Turn, codec: Codec) -> Iterator[int]:
+def _encode_turn(turn: Turn, functions: Collection[str], codec: Codec) -> Iterator[int]:
     if isinstance(turn, TextTurn):
         if turn.role == "user":  # system messages are part of the developer message
             yield from _encode_message(codec, "user", turn.text)
     elif isinstance(turn, ToolResultTurn):
-        yield from _encode_message(codec, f"functions.{turn.name}", turn.text, header="commentary to=assistant")
+        author, channel = _find_address(turn.name, functions)
+        yield from _encode_message(codec, f"{author} to=assistant", turn.text, header=channel)
     else:
-        yield from _encode_assistant_turn(turn, codec)
+        yield from _encode_assistant_turn(turn, functions, codec)
 
 
-def _encode_assistant_turn(turn: AssistantTurn, codec: Codec) -> Iterator[int]:
+def _encode_assistant_turn(turn: AssistantTurn, functions: Collection[str], codec: Codec) -> Iterator[int]:
+    """Yield the ids of the messages of a turn, which may be none: an empty message would teach empty answers."""
     if turn.reasoning:
         yield from _encode_message(codec, "assistant", turn.reasoning, header="analysis")
-    if turn.text or not turn.calls:
-        yield from _encode_message(codec, "assistant", turn.text, header="commentary" if turn.calls else "final")
+    if turn.text:
+        yield from _encode_message(codec, "assistant", turn.text, header="commentary" if turn.is_preamble else "final")
     for call in turn.calls:
-        header = f"commentary to=functions.{call.name} "
-        yield from _encode_message(codec, "assistant", call.arguments, header=header, content_type="json", end=CALL)
+        recipient, channel = _find_address(call.name, functions)
+        header, content_type = f"{channel} to={recipient} ", "json"
+        if channel == "analysis":  # what the models write for their built-in tools; Python code is no JSON
+            header, content_type = f"{header}code", ""
+        yield from _encode_message(
+            codec, "assistant", call.arguments, header=header, content_type=content_type, end=CALL
+        )
+
+
+def _find_address(name: str, functions: Collection[str]) -> tuple[str, str]:
+    """Return the full name of a tool and the channel of its calls; results come back on the same channel."""
+    if name not in functions and _BUILT_IN_TOOLS.fullmatch(name):
+        return name, "analysis"
+    return f"functions.{name}", "commentary"
 
 
 def _encode_message(

@@ -1,9 +1,25 @@
 """Messages of all providers as harmony prompts."""
 
 import pytest
-from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
 
 from langchain_gptoss.chat_formats.harmony import HarmonyFormat
+from langchain_gptoss.chat_formats.messages import (
+    AssistantTurn,
+    TextTurn,
+    ToolResultTurn,
+    read_known_parts,
+    read_messages,
+)
 from langchain_gptoss.errors import InvalidInputError
 from tests.unit_tests.scripted_models import ENCODING
 
@@ -56,7 +72,8 @@ def test_blocks_of_other_providers_are_read(blocks, expected):
 def test_tool_results_in_human_messages_are_read(content):
     result = HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": content}])
     prompt = render([HumanMessage("q"), AIMessage("", tool_calls=[CALL]), result])
-    assert f"commentary to=assistant<|message|>{'rain' if content else ''}<|end|><|start|>assistant" in prompt
+    written = f" to=assistant<|channel|>commentary<|message|>{'rain' if content else ''}<|end|><|start|>assistant"
+    assert f"<|start|>functions.get_weather{written}" in prompt
 
 
 def test_tool_results_with_blocks_and_invalid_calls_are_written():
@@ -81,3 +98,49 @@ def test_chat_messages_are_converted_by_their_role():
         "# Instructions\n\nBe brief.<|end|><|start|>user<|message|>Hi<|end|>"
         "<|start|>assistant<|channel|>final<|message|>Hello.<|end|><|start|>assistant"
     )
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
+CALLING = AIMessage("", tool_calls=[CALL], additional_kwargs={"reasoning_content": "Hm."})
+RESULT = ToolMessage("rain", tool_call_id="1")
+
+
+@pytest.mark.parametrize(
+    ("messages", "turns"),
+    [
+        ([], []),
+        ([RESULT], [ToolResultTurn(name="unknown", text="rain")]),
+        ([ToolMessage("rain", tool_call_id="9", name="f")], [ToolResultTurn(name="f", text="rain")]),
+        (
+            [
+                HumanMessage(
+                    [{"type": "tool_result", "tool_use_id": "9", "content": [{"type": "text", "text": "rain"}]}]
+                )
+            ],
+            [ToolResultTurn(name="unknown", text="rain")],
+        ),
+        ([FunctionMessage("rain", name="f")], [TextTurn(role="user", text="rain")]),
+        ([ChatMessage("No.", role="critic")], [TextTurn(role="user", text="No.")]),
+        ([RemoveMessage(id="1")], [TextTurn(role="user", text="")]),
+        ([HumanMessage([IMAGE, {"type": "text", "text": "What is it?"}])], [TextTurn(role="user", text="What is it?")]),
+        ([AIMessage([IMAGE])], [AssistantTurn()]),
+        ([SystemMessage([{}, "Be brief."])], [TextTurn(role="system", text="Be brief.")]),
+    ],
+)
+def test_parts_of_a_conversation_are_read_without_errors(messages, turns):
+    assert read_known_parts(messages) == turns
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        [HumanMessage("q"), CALLING, RESULT],
+        [HumanMessage("q"), CALLING, RESULT, AIMessage("It rains."), HumanMessage("r"), CALLING, RESULT],
+        [HumanMessage("q"), AIMessage("a")],
+    ],
+)
+def test_conversation_from_its_end_backwards_has_the_same_turns(conversation):
+    turns = read_messages(conversation)
+    backwards = read_known_parts(conversation[::-1])
+    assert read_known_parts(conversation) == turns
+    assert backwards in (turns, turns[::-1])

@@ -33,7 +33,7 @@ def test_agent_calls_a_tool_and_answers():
     assert messages[-1].content == "It rains at noon."
     # The last prompt contains the whole loop, reasoning included.
     assert read_prompt(llm, 2).count("<|channel|>analysis<|message|>Let me see.") == 2
-    assert "<|start|>functions.get_weather<|channel|>commentary to=assistant<|message|>It rains in Nantes.<|end|>" in (
+    assert "<|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>It rains in Nantes.<|end|>" in (
         read_prompt(llm, 2)
     )
 

@@ -1,4 +1,4 @@
-"""Prompts as the reference library `openai_harmony` renders them, without any code of the package."""
+"""Prompts as the library `oss-harmony` renders them, without any code of the package."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,23 @@ def render_reference(messages: Sequence[BaseMessage], options: PromptOptions, da
     for index, message in enumerate(messages):
         turns += _convert_message(message, names, keep_reasoning=index > max(answers, default=-1))
     config = RenderConversationConfig(auto_drop_analysis=False)
-    return ENCODING.render_conversation_for_completion(Conversation.from_messages(turns), Role.ASSISTANT, config)
+    ids = ENCODING.render_conversation_for_completion(Conversation.from_messages(turns), Role.ASSISTANT, config)
+    return _move_recipient_of_results(ids)
+
+
+def _move_recipient_of_results(ids: Sequence[int]) -> list[int]:
+    """Return ids with the recipient of tool results before the channel.
+
+    The guide, the published chat template and openai-harmony 0.0.8 write it there; this library writes it behind.
+    """
+    recipient = ENCODING.encode(" to=assistant")
+    channel = ENCODING.encode("<|channel|>commentary", allowed_special="all")
+    written, moved = [*channel, *recipient], [*recipient, *channel]
+    moved_ids = list(ids)
+    for index in range(len(ids)):
+        if ids[index : index + len(written)] == written:
+            moved_ids[index : index + len(written)] = moved
+    return moved_ids
 
 
 def _convert_tool(tool: Tool) -> ToolDescription:

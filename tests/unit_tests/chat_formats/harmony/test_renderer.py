@@ -89,6 +89,126 @@ def test_merged_chunks_are_rendered_like_messages():
     )
 
 
+CALL = {"name": "get_weather", "args": {"city": "Nantes"}, "id": "1"}
+CALLED = (
+    '<|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city":"Nantes"}'
+    "<|call|>"
+)
+
+
+def render_turns(*messages) -> str:
+    """Return what a prompt holds between the question and the start of the next answer."""
+    text = render_text([HumanMessage("Hello"), *messages])
+    return text.split("<|message|>Hello<|end|>")[1].removesuffix("<|start|>assistant")
+
+
+def think(reasoning: str, content="", **fields) -> AIMessage:
+    return AIMessage(content, additional_kwargs={"reasoning_content": reasoning}, **fields)
+
+
+@pytest.mark.parametrize("content", ["", " ", "\n\t", [], [""], [{"type": "text", "text": " "}]])
+def test_assistant_messages_without_text_write_no_empty_message(content):
+    assert render_turns(AIMessage(content), HumanMessage("And?")) == "<|start|>user<|message|>And?<|end|>"
+    thoughts = "<|start|>assistant<|channel|>analysis<|message|>Hm.<|end|>"
+    assert render_turns(think("Hm.", content)) == thoughts
+    assert render_turns(think(" \n", content)) == ""
+    assert render_turns(think("Hm.", content, tool_calls=[CALL])) == f"{thoughts}{CALLED}"
+    assert render_turns(AIMessage(content, tool_calls=[CALL])) == CALLED
+
+
+def test_assistant_message_without_content_is_not_written():
+    message = AIMessage("")
+    message.content = None
+    assert render_turns(message) == ""
+
+
+@pytest.mark.parametrize(
+    ("blocks", "text"),
+    [
+        ([{"type": "refusal", "refusal": "I cannot."}], "I cannot."),
+        ([{"type": "text", "text": ""}, {"type": "refusal", "refusal": "No."}], "No."),
+        ([{"type": "refusal", "refusal": ""}], None),
+        ([{"type": "refusal", "refusal": None}], None),
+    ],
+)
+def test_refusals_are_answers(blocks, text):
+    written = f"<|start|>assistant<|channel|>final<|message|>{text}<|end|>" if text else ""
+    assert render_turns(AIMessage(blocks)) == written
+
+
+def test_reasoning_of_this_turn_survives_several_calls():
+    clock = {"name": "now", "args": {}, "id": "2"}
+    turns = [
+        think("First the weather.", "I look.", tool_calls=[CALL]),
+        ToolMessage("rain", tool_call_id="1"),
+        think("Then the time.", tool_calls=[clock, {**clock, "id": "3"}]),
+        ToolMessage("8:15", tool_call_id="2"),
+        ToolMessage("8:16", tool_call_id="3"),
+    ]
+    prompt = render_turns(*turns)
+    called = "<|start|>assistant<|channel|>commentary to=functions.now <|constrain|>json<|message|>{}<|call|>"
+    assert prompt == (
+        "<|start|>assistant<|channel|>analysis<|message|>First the weather.<|end|>"
+        f"<|start|>assistant<|channel|>commentary<|message|>I look.<|end|>{CALLED}"
+        "<|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>rain<|end|>"
+        f"<|start|>assistant<|channel|>analysis<|message|>Then the time.<|end|>{called}{called}"
+        "<|start|>functions.now to=assistant<|channel|>commentary<|message|>8:15<|end|>"
+        "<|start|>functions.now to=assistant<|channel|>commentary<|message|>8:16<|end|>"
+    )
+    later = render_turns(
+        *turns, think("Done.", "Rain at 8:15."), HumanMessage("And?"), think("Again.", tool_calls=[CALL])
+    )
+    assert "analysis<|message|>Again.<|end|>" in later
+    assert later.count("<|channel|>analysis") == 1
+    assert later.count("<|call|>") == 4
+
+
+def test_text_in_a_message_before_the_calls_is_a_preamble():
+    split = [think("Hm.", "I look."), think("So.", tool_calls=[CALL])]
+    preamble = "<|start|>assistant<|channel|>commentary<|message|>I look.<|end|>"
+    assert render_turns(*split) == (
+        f"<|start|>assistant<|channel|>analysis<|message|>Hm.<|end|>{preamble}"
+        f"<|start|>assistant<|channel|>analysis<|message|>So.<|end|>{CALLED}"
+    )
+    # A message of the user between them ends the turn.
+    assert "<|channel|>final<|message|>I look." in render_turns(split[0], HumanMessage("Go on."), split[1])
+
+
+def test_results_stand_behind_the_name_of_their_tool():
+    calls = [{**CALL, "id": "a"}, {"name": "now", "args": {}, "id": "b"}]
+    results = [ToolMessage("8:15", tool_call_id="b"), ToolMessage("rain", tool_call_id="a")]
+    prompt = render_turns(AIMessage("", tool_calls=calls), *results)
+    assert prompt.endswith(
+        "<|start|>functions.now to=assistant<|channel|>commentary<|message|>8:15<|end|>"
+        "<|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>rain<|end|>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "recipient"),
+    [
+        ("python", "python"),
+        ("browser.search", "browser.search"),
+        ("container.exec", "container.exec"),
+        ("browser", None),
+        ("pythonic", None),
+        ("weather.now", None),
+    ],
+)
+def test_built_in_tools_keep_their_names_and_channel(name, recipient):
+    invalid = {"name": name, "args": "print(1)", "id": "1", "error": "not offered", "type": "invalid_tool_call"}
+    turns = [AIMessage("", invalid_tool_calls=[invalid]), ToolMessage("There is no such tool.", tool_call_id="1")]
+    called = f"analysis to={name} code" if recipient else f"commentary to=functions.{name} <|constrain|>json"
+    author = recipient or f"functions.{name}"
+    channel = "analysis" if recipient else "commentary"
+    assert render_turns(*turns) == (
+        f"<|start|>assistant<|channel|>{called}<|message|>print(1)<|call|>"
+        f"<|start|>{author} to=assistant<|channel|>{channel}<|message|>There is no such tool.<|end|>"
+    )
+    offered = render_text([HumanMessage("Hello"), *turns], PromptOptions(tools=(Tool(name=name),)))
+    assert f"<|start|>functions.{name} to=assistant<|channel|>commentary" in offered
+
+
 def test_control_tokens_stay_text_in_every_field():
     tokens = sorted(ENCODING.special_tokens_set)
     text = " ".join(tokens)
