@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_MAX_REFERENCES = 8
 _DEFINITION_KEYS = {"$defs", "definitions"}
 _DATA_KEYS = {"default", "const", "enum", "examples"}
 _OPEN_KEYS = {"additionalProperties", "patternProperties", "allOf", "unevaluatedProperties"}
@@ -21,6 +22,18 @@ def merge_reference(schema: Mapping[str, Any], root: Any) -> Mapping[str, Any]:
     """Return the target of the schema's `$ref`, overridden by the keys beside the reference."""
     beside = {key: value for key, value in schema.items() if key != "$ref"}
     return {**resolve_pointer(root, schema["$ref"]), **beside}
+
+
+def can_be_object(schema: Mapping[str, Any]) -> bool:
+    """Return False if the schema's type, after its references, excludes objects."""
+    for _ in range(_MAX_REFERENCES):
+        kind = schema.get("type")
+        if kind is not None:
+            return "object" in (kind if isinstance(kind, list) else [kind])
+        if not isinstance(schema.get("$ref"), str) or not schema["$ref"].startswith("#/"):
+            return schema.keys() != {"not"} or bool(schema["not"])
+        schema = merge_reference(schema, schema)
+    return True
 
 
 def inline_references(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,7 +17,8 @@ from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.language_models.tools import add_schema_name, build_response_format, convert_to_openai_tools
+from langchain_gptoss.language_models.tool_forms import read_schema
+from langchain_gptoss.language_models.tools import build_response_format
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 METHODS = ("json_schema", "function_calling", "json_mode")
@@ -37,7 +38,7 @@ def build_structured_output(
         raise InvalidInputError(f"method is {method!r}; it must be one of {', '.join(METHODS)}.")
     if schema is None and method != "json_mode":
         raise InvalidInputError(f"method={method!r} needs a schema.", hint="Only 'json_mode' works without one.")
-    bound_model, parser = _BINDERS[method](model, add_schema_name(schema), strict)
+    bound_model, parser = _BINDERS[method](model, schema, strict)
     bound_model = bound_model.bind(**options) if options else bound_model
     if not include_raw:
         runnable: Runnable[LanguageModelInput, Any] = bound_model | parser
@@ -48,10 +49,13 @@ def build_structured_output(
 
 
 def _bind_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
-    (tool,) = convert_to_openai_tools([schema], strict=strict)
-    name = tool["function"]["name"]
+    function = read_schema(schema)
+    name = function["name"]
     bound_model = model.bind_tools(
-        [tool], tool_choice=name, ls_structured_output_format=_describe_binding("function_calling", schema, strict)
+        [{"type": "function", "function": function}],
+        tool_choice=name,
+        strict=strict,
+        ls_structured_output_format=_describe_binding("function_calling", schema, strict),
     )
     if _is_pydantic_model(schema):
         return bound_model, PydanticToolsParser(tools=[schema], first_tool_only=True)
@@ -69,7 +73,7 @@ def _bind_json_schema(model: Any, schema: Any, strict: bool | None) -> tuple[Any
 def _bind_json_mode(model: Any, schema: Any, _: bool | None) -> tuple[Any, Any]:
     description = {
         "kwargs": {"method": "json_mode"},
-        "schema": None if schema is None else convert_to_json_schema(schema),
+        "schema": None if schema is None else _describe_schema(schema),
     }
     bound_model = model.bind(response_format={"type": "json_object"}, ls_structured_output_format=description)
     return bound_model, _build_parser(schema)
@@ -77,7 +81,16 @@ def _bind_json_mode(model: Any, schema: Any, _: bool | None) -> tuple[Any, Any]:
 
 def _describe_binding(method: Method, schema: Any, strict: bool | None) -> dict[str, Any]:
     """Return the description of the output format that LangSmith shows."""
-    return {"kwargs": {"method": method, "strict": strict}, "schema": convert_to_json_schema(schema)}
+    return {"kwargs": {"method": method, "strict": strict}, "schema": _describe_schema(schema)}
+
+
+def _describe_schema(schema: Any) -> dict[str, Any]:
+    try:
+        return convert_to_json_schema(schema)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        function = read_schema(schema)  # a form that LangChain does not know
+    names = {"title": function["name"], "description": function.get("description", "")}
+    return {**names, **function.get("parameters", {})}
 
 
 def _build_parser(schema: Any) -> Any:

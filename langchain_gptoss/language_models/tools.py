@@ -1,68 +1,33 @@
 """Tools, tool choices and response formats, read from all the forms in which LangChain users write them."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.tool import invalid_tool_call
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from langchain_gptoss.chat_formats.base import ResponseFormat, Tool
+from langchain_gptoss.chat_formats.json_schema import can_be_object, forbid_unnamed_properties
+from langchain_gptoss.chat_formats.schema_dialects import update_schema
 from langchain_gptoss.errors import InvalidInputError
-
-_WRAPPER_KEYS = {"function", "json_schema", "parameters", "input_schema", "toolSpec"}
-_SCHEMA_KEYS = {"type", "properties", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
-
-AnyTool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
-
-
-def add_schema_name(schema: Any) -> Any:
-    """Return a bare JSON schema as `{"name": ..., "parameters": {...}}`; return other forms unchanged.
-
-    LangChain reads both forms, but of a bare schema it keeps `properties` only and drops unions, references and lists.
-    """
-    if not isinstance(schema, Mapping) or _WRAPPER_KEYS & schema.keys():
-        return schema
-    inner = schema.get("schema")  # OpenAI's {"name": ..., "schema": {...}}
-    outer, body = (schema, inner) if isinstance(inner, Mapping) else ({}, schema)
-    if ("name" in schema and not outer) or not _SCHEMA_KEYS & body.keys():
-        return schema
-    parameters = {key: value for key, value in body.items() if key not in {"title", "description"}}
-    name = outer.get("name") or body.get("title") or "answer"
-    description = outer.get("description") or body.get("description")
-    return {"name": name, **({"description": description} if description else {}), "parameters": parameters}
+from langchain_gptoss.language_models.tool_forms import DEFAULT_SCHEMA_NAME, AnyTool, read_functions, read_schema
 
 
 def convert_to_openai_tools(tools: Sequence[AnyTool], *, strict: bool | None = None) -> list[dict[str, Any]]:
     """Return tools in the form of OpenAI's API, which LangChain passes on and traces show.
 
+    Args:
+        tools: Tools in any of the forms that `tool_forms` reads.
+        strict: The value of `strict` for tools without a value of their own.
+
     Raises:
         InvalidInputError: A tool has an unknown form, or runs on a provider's side.
     """
-    converted = []
-    for tool in tools:
-        try:
-            converted.append(convert_to_openai_tool(_add_tool_name(tool), strict=strict))
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise InvalidInputError(
-                f"{tool!r} is not a tool: {error}.",
-                hint="Pass a function with type hints and a docstring, a LangChain tool, a Pydantic model, a "
-                "TypedDict, or a JSON schema.",
-            ) from error
-        if not isinstance(converted[-1].get("function"), Mapping):
-            raise InvalidInputError(
-                f"{tool!r} is a tool that its provider runs, and gpt-oss models have no such tools.",
-                hint="Pass a function or a LangChain tool that does the same.",
-            )
-    return converted
-
-
-def _add_tool_name(tool: AnyTool) -> AnyTool:
-    is_schema = isinstance(tool, Mapping) and ("title" in tool or isinstance(tool.get("schema"), Mapping))
-    with_name: AnyTool = add_schema_name(tool) if is_schema else tool
-    return with_name
+    functions = [function for tool in tools for function in read_functions(tool)]
+    if strict is not None:
+        functions = [{"strict": strict} | function for function in functions]
+    return [{"type": "function", "function": function} for function in functions]
 
 
 def read_tools(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -> tuple[Tool, ...]:
@@ -70,20 +35,18 @@ def read_tools(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -
 
     Args:
         tools: Tools in the form of OpenAI's API or in any form that LangChain knows.
-        strict: The default of `Tool.strict` for tools without a value of their own.
+        strict: The default of `Tool.strict` for tools without a value of their own. True also forbids arguments that
+            the schema does not name, as OpenAI's strict mode does.
 
     Raises:
         InvalidInputError: A tool has an unknown form, or two tools have the same name.
     """
-    if not tools:
-        return ()
-    if not all(isinstance(tool, Mapping) and isinstance(tool.get("function"), Mapping) for tool in tools):
-        tools = convert_to_openai_tools(tools)
     converted: list[Tool] = []
-    for tool in tools:
-        converted_tool = _read_function(tool["function"], strict)  # type: ignore[index]
-        if converted_tool not in converted:  # the same tool twice is one tool
-            converted.append(converted_tool)
+    for tool in tools or ():
+        for function in read_functions(tool):
+            converted_tool = _build_tool(function, strict)
+            if converted_tool not in converted:  # the same tool twice is one tool
+                converted.append(converted_tool)
     names = [tool.name for tool in converted]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInputError(
@@ -93,18 +56,23 @@ def read_tools(tools: Sequence[AnyTool] | None, *, strict: bool | None = None) -
     return tuple(converted)
 
 
-def _read_function(function: Mapping[str, Any], strict: bool | None) -> Tool:
-    name = function.get("name")
-    if not isinstance(name, str) or not name:
-        raise InvalidInputError(f"A tool has no name: {dict(function)!r}.", hint="Give it a name.")
-    parameters = function.get("parameters") or {"type": "object", "properties": {}}
-    if not isinstance(parameters, Mapping):
-        raise InvalidInputError(f"The parameters of {name!r} are {parameters!r}; they must be a JSON schema.")
+def _build_tool(function: Mapping[str, Any], strict: bool | None) -> Tool:
+    name = function["name"]
+    parameters = function.get("parameters")
+    if parameters is None or parameters == {"not": {}}:
+        parameters = {"type": "object", "properties": {}}  # no arguments
+    parameters = parameters or {"type": "object"}
+    if not can_be_object(parameters):
+        raise InvalidInputError(
+            f"The parameters of {name!r} do not describe an object, and the arguments of a call are an object.",
+            hint='Put the value into a property: {"type": "object", "properties": {"value": ...}}.',
+        )
+    is_strict = function.get("strict", strict)
     return Tool(
         name=name,
         description=function.get("description") or "",
-        parameters=parameters,
-        strict=strict if function.get("strict") is None else bool(function["strict"]),
+        parameters=forbid_unnamed_properties(parameters) if is_strict else parameters,
+        strict=is_strict,
     )
 
 
@@ -193,14 +161,19 @@ def build_response_format(schema: Any, *, strict: bool | None = None) -> dict[st
         InvalidInputError: The schema cannot be read as a JSON schema.
     """
     try:
-        body = dict(convert_to_json_schema(add_schema_name(schema)))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        function = read_schema(schema)
+    except InvalidInputError as error:
         raise InvalidInputError(
-            f"{schema!r} cannot be read as a schema: {error}.",
-            hint="Pass a Pydantic model, a TypedDict, or a JSON schema with a title.",
+            f"{schema!r} cannot be read as a schema: {error.message}",
+            hint="Pass a Pydantic model, a TypedDict, a dataclass, or a JSON schema with a title.",
         ) from error
-    names = {"name": body.pop("title", "answer"), "description": body.pop("description", "")}
-    return {"type": "json_schema", "json_schema": {**names, "schema": body, "strict": strict is not False}}
+    body = {
+        "name": function["name"],
+        "description": function.get("description", ""),
+        "schema": function.get("parameters") or {},
+    }
+    strict = function.get("strict", strict)
+    return {"type": "json_schema", "json_schema": body if strict is None else {**body, "strict": strict}}
 
 
 def read_response_format(response_format: Any, *, strict: bool | None = None) -> tuple[ResponseFormat | None, bool]:
@@ -209,7 +182,8 @@ def read_response_format(response_format: Any, *, strict: bool | None = None) ->
     Args:
         response_format: The form of OpenAI's API (`{"type": "json_schema", ...}`, `{"type": "json_object"}`), a schema
             in any form that LangChain knows, or None.
-        strict: The default for a format without a value of its own; None enforces it.
+        strict: The default for a format without a value of its own; None enforces it. True also forbids properties
+            that the schema does not name, as OpenAI's strict mode does.
 
     Raises:
         InvalidInputError: The format cannot be read.
@@ -223,18 +197,21 @@ def read_response_format(response_format: Any, *, strict: bool | None = None) ->
         return ResponseFormat(name="answer", schema={"type": "object"}, description="A JSON object."), True
     if kind != "json_schema":
         response_format = build_response_format(response_format, strict=strict)
-    body = response_format.get("json_schema")
-    if not isinstance(body, Mapping) or not isinstance(body.get("schema"), Mapping):
+    body = response_format.get("json_schema", response_format)  # the Responses API has no inner dict
+    schema = body.get("schema") if isinstance(body, Mapping) else None
+    if not isinstance(schema, Mapping | bool):
         raise InvalidInputError(
             f"response_format is {response_format!r}; a 'json_schema' needs {{'json_schema': {{'name': ..., "
             "'schema': {...}}}."
         )
+    strict = strict if body.get("strict") is None else bool(body["strict"])
+    modern = update_schema(schema)
     converted = ResponseFormat(
-        name=str(body.get("name") or "answer"),
-        schema=body["schema"],
+        name=str(body.get("name") or DEFAULT_SCHEMA_NAME),
+        schema=forbid_unnamed_properties(modern) if strict else modern,
         description=str(body.get("description") or ""),
     )
-    return converted, body.get("strict", strict) is not False
+    return converted, strict is not False
 
 
 def invalidate_calls(message: AIMessage, broken_calls: Mapping[str, str]) -> AIMessage:
