@@ -22,7 +22,17 @@ def require(module: str, *, extra: str) -> ModuleType:
         # An installed module may lack one of its own imports; it must not be reported as missing itself.
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
-        raise MissingDependencyError(
-            f"This needs the package {module.split('.')[0]!r}, which is not installed.",
-            hint=f'Install it with: pip install "langchain-gptoss[{extra}]"',
-        ) from error
+        raise create_missing_error(module, extra=extra) from error
+
+
+def create_missing_error(module: str, *, extra: str) -> MissingDependencyError:
+    """Return the error for a module that is not installed, with the command that installs it.
+
+    Args:
+        module: The module's import name.
+        extra: The extra of this package that installs it.
+    """
+    return MissingDependencyError(
+        f"This needs the package {module.split('.')[0]!r}, which is not installed.",
+        hint=f'Install it with: pip install "langchain-gptoss[{extra}]"',
+    )

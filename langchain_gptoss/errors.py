@@ -8,6 +8,7 @@ GptOssError
 ├── StorageError             the disk is full, or a folder cannot be written
 ├── GptOssMemoryError        the model does not fit into the free memory
 ├── KernelError              the native kernel cannot be built or failed
+├── GptOssForkError          a forked process uses a model that its parent loaded
 ├── ContextLengthError       prompt and answer are longer than the model's context
 ├── DocumentsError           there is nothing to index at this place
 ├── IndexStoreError          a saved index is missing, altered, or made for other embeddings
@@ -88,6 +89,10 @@ class GptOssMemoryError(GptOssError, MemoryError):
 
 class KernelError(GptOssError):
     """The native kernel could not be built or loaded, or a call to it failed."""
+
+
+class GptOssForkError(GptOssError):
+    """A forked process uses a model that its parent loaded; the threads that run it exist in the parent only."""
 
 
 class ContextLengthError(GptOssError, ContextOverflowError):

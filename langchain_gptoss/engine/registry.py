@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from langchain_gptoss._process import ForkGuard
 from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.models.planning.plan import Plan
 
@@ -17,6 +18,7 @@ class _LocalEntry:
 
 
 _lock = threading.Lock()
+_fork_guard: ForkGuard | None = None  # made when this process starts to load its first model
 _local_entries: list[_LocalEntry] = []
 _remote_engines: dict[tuple[object, ...], Engine] = {}
 
@@ -44,7 +46,10 @@ def get_local_engine(
         CheckpointError: The checkpoint is damaged.
         GptOssMemoryError: The model does not fit into the free memory.
         InvalidInputError: An option cannot be met.
+        GptOssForkError: This process was forked after its parent loaded a model. torch's own threads are missing as
+            well, so it cannot load another one either.
     """
+    _check_fork()
     folder = folder.resolve()
     options = {"device": device, "dtype": dtype, "experts": experts, "context": max_context}
     with _lock:
@@ -64,6 +69,18 @@ def get_local_engine(
         )
         _local_entries.append(_LocalEntry(folder=folder, plan=plan, engine=engine))
         return engine
+
+
+def _check_fork() -> None:
+    """Raise an error in a process that was forked after its parent began to load a model; otherwise remember this one.
+
+    Raises:
+        GptOssForkError: The process was forked.
+    """
+    global _fork_guard
+    if _fork_guard is None:
+        _fork_guard = ForkGuard()
+    _fork_guard.check("A model")
 
 
 def get_remote_engine(base_url: str, model: str, *, api_key: str | None, timeout: float, max_retries: int) -> Engine:
@@ -92,7 +109,12 @@ def get_remote_engine(base_url: str, model: str, *, api_key: str | None, timeout
 
 @atexit.register
 def close_all() -> None:
-    """Close every engine; at exit, because a thread inside torch must not outlive the interpreter."""
+    """Close every engine; at exit, because a thread inside torch must not outlive the interpreter.
+
+    A forked process leaves the engines to its parent.
+    """
+    if _fork_guard is not None and _fork_guard.is_forked:
+        return
     with _lock:
         for engine in [*_remote_engines.values(), *(entry.engine for entry in _local_entries)]:
             engine.close()

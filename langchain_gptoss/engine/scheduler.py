@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Generator
 
+from langchain_gptoss._process import ForkGuard
 from langchain_gptoss.engine.token_stream import FinishReason, TokenLogprobs, TokenStream
 from langchain_gptoss.errors import GptOssError
 
@@ -28,6 +29,7 @@ class Scheduler:
             name: Name of the thread.
             max_active: Maximum number of generations with a KV cache at one time; further ones wait.
         """
+        self._fork_guard = ForkGuard()
         self._name = name
         self._max_active = max_active
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -43,8 +45,10 @@ class Scheduler:
             stream: The stream that receives the tokens, if the generation needs it too; None creates one.
 
         Raises:
+            GptOssForkError: This process was forked after the scheduler was created.
             GptOssError: The scheduler is closed.
         """
+        self._fork_guard.check("This model")  # before the lock, which another thread may have held during the fork
         stream = stream or TokenStream()
         with self._lock:
             if self._is_closed:
@@ -56,7 +60,9 @@ class Scheduler:
         return stream
 
     def close(self) -> None:
-        """Cancel every generation and wait for the step in progress."""
+        """Cancel every generation and wait for the step in progress; do nothing in a forked process."""
+        if self._fork_guard.is_forked:
+            return
         with self._lock:
             self._is_closed = True
             self._queue.put(None)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Self
 
+from langchain_gptoss._process import ForkGuard
+
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
@@ -46,6 +48,7 @@ class TokenStream:
         self.logprobs: TokenLogprobs | None = None
         self.cached_tokens = 0
         self._tokens: deque[tuple[int, TokenLogprobs | None]] = deque()
+        self._fork_guard = ForkGuard()
         self._error: BaseException | None = None
         self._is_cancelled = False
         self._lock = threading.Lock()
@@ -58,7 +61,9 @@ class TokenStream:
         return self._is_cancelled
 
     def cancel(self) -> None:
-        """Stop the generation within one token; do nothing if it has ended."""
+        """Stop the generation within one token; do nothing if it has ended, or in a forked process."""
+        if self._fork_guard.is_forked:
+            return
         with self._lock:
             self._is_cancelled = True
             self.finish_reason = self.finish_reason or "cancelled"
@@ -118,6 +123,7 @@ class TokenStream:
 
     def _is_ready(self, *, wake: Callable[[], object]) -> bool:
         """Return True if `_take_token` has a result; otherwise register `wake`, which is called once when it has."""
+        self._fork_guard.check("The model of this answer")
         with self._lock:
             is_ready = bool(self._tokens) or self.finish_reason is not None
             self._wake_reader = None if is_ready else wake

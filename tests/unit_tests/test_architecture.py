@@ -26,7 +26,7 @@ LINES = [
     {"language_models"},
     {"engine", "chat_formats"},
     {"models"},
-    {"text", "_flow", "_io", "_progress"},
+    {"text", "_flow", "_io", "_process", "_progress"},
     {"errors", "_optional"},
 ]
 SAME_LINE = {

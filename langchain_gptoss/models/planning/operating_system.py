@@ -12,7 +12,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from langchain_gptoss._process import build_environment, find_program, get_working_folder
 
 Simd = Literal["avx512-vnni", "avx2", "neon", "none"]
 
@@ -34,8 +36,13 @@ def read_sysctl(name: str) -> str:
 
 
 def _run_command(*command: str) -> str:
+    program, *arguments = command
+    path = find_program(program)
+    if path is None:
+        return ""
+    options: dict[str, Any] = {"cwd": get_working_folder(), "env": build_environment(), "timeout": 5}
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+        return subprocess.run([path, *arguments], capture_output=True, text=True, check=True, **options).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 

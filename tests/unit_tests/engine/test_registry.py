@@ -4,7 +4,8 @@ import pytest
 
 from langchain_gptoss.engine import GenerationRequest, SamplingParams, registry
 from langchain_gptoss.engine.registry import close_all, get_local_engine, get_remote_engine
-from langchain_gptoss.errors import GptOssError, InvalidInputError
+from langchain_gptoss.errors import GptOssError, GptOssForkError, InvalidInputError
+from tests.unit_tests.forked import call_forked, needs_fork
 
 REQUEST = GenerationRequest(prompt_ids=(5, 6), sampling=SamplingParams(temperature=0.0, max_tokens=10))
 
@@ -48,3 +49,20 @@ def test_remote_engines_with_the_same_arguments_are_shared():
 def test_invalid_address_is_rejected(address):
     with pytest.raises(InvalidInputError, match="must be like 'http://host:8000/v1'"):
         get_remote_engine(address, "m", api_key=None, timeout=5.0, max_retries=1)
+
+
+@needs_fork
+def test_a_forked_process_is_refused_once_its_parent_has_loaded_a_model(tiny_checkpoint, tmp_path):
+    engine = get_local_engine(tiny_checkpoint, device="cpu", dtype="float32")
+    assert isinstance(call_forked(lambda: list(engine.submit(REQUEST))), GptOssForkError)
+    with registry._lock:  # as if another thread were loading a model during the fork
+        assert isinstance(call_forked(lambda: get_local_engine(tiny_checkpoint)), GptOssForkError)
+        assert isinstance(call_forked(lambda: get_local_engine(tmp_path)), GptOssForkError)
+        assert call_forked(close_all) is None
+    assert len(list(engine.submit(REQUEST))) == 10
+
+
+@needs_fork
+def test_a_process_that_was_forked_before_the_first_model_may_load_one(tiny_checkpoint, monkeypatch):
+    monkeypatch.setattr(registry, "_fork_guard", None)
+    assert call_forked(lambda: registry._check_fork()) is None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from langchain_gptoss.engine.scheduler import Generation, Scheduler
-from langchain_gptoss.errors import GptOssError
+from langchain_gptoss.errors import GptOssError, GptOssForkError
+from tests.unit_tests.forked import call_forked, needs_fork
 
 
 @pytest.fixture
@@ -187,3 +188,21 @@ def test_number_of_active_generations_is_limited():
     assert [len(list(stream)) for stream in streams] == [5] * 7
     assert largest == 2
     scheduler.close()
+
+
+@needs_fork
+@pytest.mark.parametrize("is_used", [True, False])
+def test_a_forked_process_is_refused_at_once(scheduler, is_used):
+    log = Log()
+    if is_used:
+        list(scheduler.submit(log.generate("a", 2)))
+    assert isinstance(call_forked(lambda: list(scheduler.submit(log.generate("b", 2)))), GptOssForkError)
+    assert call_forked(scheduler.close) is None
+    assert list(scheduler.submit(log.generate("c", 2))) == [0, 1]
+
+
+@needs_fork
+def test_a_fork_during_a_submission_does_not_wait_for_its_lock(scheduler):
+    with scheduler._lock:
+        assert isinstance(call_forked(lambda: scheduler.submit(Log().generate("a", 2))), GptOssForkError)
+        assert call_forked(scheduler.close) is None

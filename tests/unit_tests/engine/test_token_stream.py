@@ -8,6 +8,8 @@ import time
 import pytest
 
 from langchain_gptoss.engine.token_stream import TokenStream
+from langchain_gptoss.errors import GptOssForkError
+from tests.unit_tests.forked import call_forked, needs_fork
 
 
 def produce(stream: TokenStream, ids: list[int], error: BaseException | None = None) -> threading.Thread:
@@ -139,3 +141,15 @@ async def test_stream_is_usable_after_a_cancelled_task():
     stream.put(7)  # wakes the task that no longer waits
     assert await anext(stream) == 7
     gc.collect()
+
+
+@needs_fork
+def test_an_answer_that_was_begun_before_a_fork_is_refused_in_the_child():
+    stream = TokenStream()
+    stream.put(1)
+    assert isinstance(call_forked(lambda: list(stream)), GptOssForkError)
+    assert isinstance(call_forked(lambda: asyncio.run(anext(aiter(stream)))), GptOssForkError)
+    with stream._lock:
+        assert call_forked(stream.cancel) is None
+    stream.finish("stop")
+    assert list(stream) == [1]

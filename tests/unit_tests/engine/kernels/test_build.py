@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from langchain_gptoss._process import build_python_command
 from langchain_gptoss.engine.kernels import build
 from langchain_gptoss.engine.kernels.build import build_kernel, find_compilers
 from langchain_gptoss.engine.kernels.native import LEVELS, Kernel
@@ -89,6 +90,6 @@ def test_compiler_from_the_environment_comes_first(monkeypatch):
 def test_zig_compiles_the_kernel(tmp_path, monkeypatch):
     pytest.importorskip("ziglang")
     monkeypatch.setenv("GPTOSS_HOME", str(tmp_path))
-    monkeypatch.setattr(build, "find_compilers", lambda: [[sys.executable, "-m", "ziglang", "cc"]])
+    monkeypatch.setattr(build, "find_compilers", lambda: [build_python_command("ziglang", "cc")])
     monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(tmp_path / "zig"))
     assert Kernel(build_kernel()).level in LEVELS
