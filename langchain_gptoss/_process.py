@@ -49,15 +49,24 @@ _FORK_HINT = (
 
 
 class ForkGuard:
-    """Remembers the process that made an object with threads or native libraries, which a fork does not copy."""
+    """Remembers the process of an object that has threads, or a native library with threads: a fork copies none.
 
-    def __init__(self) -> None:
-        self._pid = os.getpid()
+    A copy that is pickled into another process belongs to that process.
+
+    Args:
+        at_first_use: The process is that of the first call of `check`, instead of the one that makes the guard.
+    """
+
+    def __init__(self, *, at_first_use: bool = False) -> None:
+        self._pid = None if at_first_use else os.getpid()
 
     @property
     def is_forked(self) -> bool:
-        """True in a child that was forked after the guard was made."""
-        return os.getpid() != self._pid
+        """True in a child that was forked from the guard's process."""
+        return self._pid is not None and os.getpid() != self._pid
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (ForkGuard, ())
 
     def check(self, subject: str) -> None:
         """Raise an error in a forked child, which would otherwise wait for threads that it does not have.
@@ -66,12 +75,14 @@ class ForkGuard:
             subject: What cannot be used, such as `"This model"`.
 
         Raises:
-            GptOssForkError: This process was forked after the guard was made.
+            GptOssForkError: This process was forked from the guard's process.
         """
+        if self._pid is None:
+            self._pid = os.getpid()
         if self.is_forked:
             raise GptOssForkError(
-                f"{subject} was loaded in process {self._pid}, and this is process {os.getpid()}, forked from it. Its "
-                "threads are not copied by a fork.",
+                f"{subject} belongs to process {self._pid}, and this is process {os.getpid()}, forked from it "
+                "without its threads.",
                 hint=_FORK_HINT,
             )
 
@@ -144,15 +155,15 @@ def build_environment(*, keep: Iterable[str] = (), keep_prefixes: Iterable[str] 
     """
     names, prefixes = {*_KEPT_VARIABLES, *keep}, (*_KEPT_PREFIXES, *keep_prefixes)
     kept = {name: value for name, value in os.environ.items() if name.upper() in names or name.startswith(prefixes)}
-    return _without_interpreter_settings(kept)
+    return _remove_interpreter_settings(kept)
 
 
 def build_full_environment() -> dict[str, str]:
     """Return this process's environment without Python's settings, for programs with settings of their own (pip)."""
-    return _without_interpreter_settings(dict(os.environ))
+    return _remove_interpreter_settings(dict(os.environ))
 
 
-def _without_interpreter_settings(variables: dict[str, str]) -> dict[str, str]:
+def _remove_interpreter_settings(variables: dict[str, str]) -> dict[str, str]:
     cleaned = {name: value for name, value in variables.items() if not name.upper().startswith(_INTERPRETER_PREFIX)}
     for name in _FOLDER_LISTS:
         if folders := list_absolute_folders(os.environ.get(name, "")):

@@ -13,6 +13,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss._optional import require
+from langchain_gptoss._process import ForkGuard
 from langchain_gptoss._progress import silence_transformers_bars
 from langchain_gptoss.errors import DownloadError
 from langchain_gptoss.models.demo import fetch_demo_embeddings
@@ -82,6 +83,8 @@ def load_embeddings(
         DownloadError: The model is not cached and cannot be fetched.
         StorageError: The cache folder is full or read-only.
         MissingDependencyError: The extra `rag` or `demo` is not installed.
+
+    The embeddings raise a `GptOssForkError` in a process that was forked after they were loaded.
     """
     if name == "demo-multilingual":
         from langchain_gptoss.models.demo_multilingual_encoder import UniversalSentenceEmbeddings
@@ -97,12 +100,35 @@ def load_embeddings(
     if batch_size is None:
         is_on_cpu = str(getattr(embeddings._client, "device", "cpu")).startswith("cpu")
         batch_size = _CPU_BATCH_SIZE if is_on_cpu else _GPU_BATCH_SIZE
+    embeddings._client = _GuardedEncoder(embeddings._client)
     options = {"normalize_embeddings": True, "batch_size": batch_size}
     has_prompts = bool(query or document)
     embeddings.encode_kwargs = options | ({"prompt": document} if has_prompts else {})
     embeddings.query_encode_kwargs = options | ({"prompt": query} if has_prompts else {})
     result: Embeddings = embeddings
     return result
+
+
+class _GuardedEncoder:
+    """A `SentenceTransformer` that refuses to work in a forked process, in which torch would wait for ever."""
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+        self._fork_guard = ForkGuard()
+
+    def encode(self, *args: Any, **kwargs: Any) -> Any:
+        """See `SentenceTransformer.encode`.
+
+        Raises:
+            GptOssForkError: This process was forked after the model was loaded.
+        """
+        self._fork_guard.check("This embedding model")
+        return self._encoder.encode(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_encoder":  # while a pickled object is restored
+            raise AttributeError(name)
+        return getattr(self._encoder, name)
 
 
 def find_prompts(model: str, own_prompts: dict[str, str]) -> Prompts:

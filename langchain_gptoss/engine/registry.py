@@ -18,7 +18,7 @@ class _LocalEntry:
 
 
 _lock = threading.Lock()
-_fork_guard: ForkGuard | None = None  # made when this process starts to load its first model
+_fork_guard = ForkGuard(at_first_use=True)
 _local_entries: list[_LocalEntry] = []
 _remote_engines: dict[tuple[object, ...], Engine] = {}
 
@@ -49,7 +49,7 @@ def get_local_engine(
         GptOssForkError: This process was forked after its parent loaded a model. torch's own threads are missing as
             well, so it cannot load another one either.
     """
-    _check_fork()
+    _fork_guard.check("A model")
     folder = folder.resolve()
     options = {"device": device, "dtype": dtype, "experts": experts, "context": max_context}
     with _lock:
@@ -69,18 +69,6 @@ def get_local_engine(
         )
         _local_entries.append(_LocalEntry(folder=folder, plan=plan, engine=engine))
         return engine
-
-
-def _check_fork() -> None:
-    """Raise an error in a process that was forked after its parent began to load a model; otherwise remember this one.
-
-    Raises:
-        GptOssForkError: The process was forked.
-    """
-    global _fork_guard
-    if _fork_guard is None:
-        _fork_guard = ForkGuard()
-    _fork_guard.check("A model")
 
 
 def get_remote_engine(base_url: str, model: str, *, api_key: str | None, timeout: float, max_retries: int) -> Engine:
@@ -113,7 +101,7 @@ def close_all() -> None:
 
     A forked process leaves the engines to its parent.
     """
-    if _fork_guard is not None and _fork_guard.is_forked:
+    if _fork_guard.is_forked:
         return
     with _lock:
         for engine in [*_remote_engines.values(), *(entry.engine for entry in _local_entries)]:

@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss._optional import require
+from langchain_gptoss._process import ForkGuard
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.fusion import FUSED, RELEVANCE
 
@@ -75,6 +76,7 @@ class PairScorer:
 
     def __init__(self, encoder: Any, *, batch_size: int) -> None:
         self._encoder, self._batch_size = encoder, batch_size
+        self._fork_guard = ForkGuard(at_first_use=True)
         self._lock = threading.Lock()  # two searches at the same time must not load the model twice
 
     def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> Flow[list[float | None]]:
@@ -82,6 +84,7 @@ class PairScorer:
 
         Raises:
             InvalidInputError: The encoder does not return one score per passage.
+            GptOssForkError: This process was forked after the encoder was used.
         """
         return (yield from call(lambda: self._score_pairs(question, passages)))
 
@@ -102,6 +105,7 @@ class PairScorer:
         return scores
 
     def _load_encoder(self) -> Any:
+        self._fork_guard.check("This reranker")
         with self._lock:
             if isinstance(self._encoder, str):
                 self._encoder = require("sentence_transformers", extra="rag").CrossEncoder(self._encoder)

@@ -1,5 +1,6 @@
 """Embedding models by name: their prompts and options."""
 
+import pickle
 import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -7,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from langchain_gptoss.embeddings import Prompts, find_prompts, load_embeddings
-from langchain_gptoss.errors import DownloadError
+from langchain_gptoss.errors import DownloadError, GptOssForkError
+from tests.unit_tests.forked import call_forked, needs_fork
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,18 @@ def test_a_loading_error_names_the_model_and_the_cause(monkeypatch):
         DownloadError, match=r"'intfloat/x' could not be loaded: We couldn't connect to the hub\. Check"
     ):
         load_embeddings("intfloat/x")
+
+
+@needs_fork
+def test_a_forked_process_is_refused_at_once(monkeypatch):
+    class FakeModel:
+        def __init__(self, **options):
+            self._client = Client()
+
+    replace_models(monkeypatch, FakeModel)
+    monkeypatch.setattr(Client, "encode", lambda self, texts, **options: [texts], raising=False)
+    client = load_embeddings("multilingual")._client
+    assert client.encode("a") == ["a"]
+    assert isinstance(call_forked(lambda: client.encode("a")), GptOssForkError)
+    assert client.device == "cpu"
+    assert pickle.loads(pickle.dumps(client)).encode("b") == ["b"]

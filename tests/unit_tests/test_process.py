@@ -1,6 +1,7 @@
 """Children start isolated: nothing of the working directory runs in them, and secrets are not handed down."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -159,6 +160,22 @@ def test_guard_refuses_a_forked_process():
     guard = ForkGuard()
     error = call_forked(lambda: guard.check("This model"))
     assert isinstance(error, GptOssForkError)
-    assert f"This model was loaded in process {os.getpid()}" in str(error)
+    assert f"This model belongs to process {os.getpid()}" in str(error)
     assert 'multiprocessing.get_context("spawn")' in error.hint
     assert call_forked(lambda: guard.is_forked) is True
+
+
+@needs_fork
+def test_guard_of_the_first_use_allows_a_child_that_was_forked_before():
+    guard = ForkGuard(at_first_use=True)
+    assert call_forked(lambda: guard.check("FAISS")) is None
+    assert not guard.is_forked
+    guard.check("FAISS")
+    assert isinstance(call_forked(lambda: guard.check("FAISS")), GptOssForkError)
+    assert isinstance(call_forked(lambda: guard.check("FAISS")), GptOssForkError)
+
+
+@needs_fork
+def test_pickled_guard_belongs_to_the_process_that_reads_it():
+    pickled = pickle.dumps(ForkGuard())
+    assert call_forked(lambda: pickle.loads(pickled).is_forked) is False

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from langchain_gptoss._process import build_environment, find_program, get_working_folder
 
@@ -40,9 +40,17 @@ def _run_command(*command: str) -> str:
     path = find_program(program)
     if path is None:
         return ""
-    options: dict[str, Any] = {"cwd": get_working_folder(), "env": build_environment(), "timeout": 5}
     try:
-        return subprocess.run([path, *arguments], capture_output=True, text=True, check=True, **options).stdout.strip()
+        completed = subprocess.run(
+            [path, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            cwd=get_working_folder(),
+            env=build_environment(),
+        )
+        return completed.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 

@@ -18,6 +18,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss._optional import require
+from langchain_gptoss._process import ForkGuard
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.vectorstores.faiss.documents import DocumentTable, Row
 from langchain_gptoss.vectorstores.faiss.filter_index import AllowedKeys, FilterIndex
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 PIECE_VECTORS = 4096
+_THREADS = ForkGuard(at_first_use=True)  # those of FAISS, which all stores share
+_THREADS_SUBJECT = "FAISS"
 READ_VECTORS = 16_384  # vectors read together; each time is one pass over the inverted lists
 
 
@@ -111,7 +114,11 @@ class StoreCore:
             rows: One row per id.
             vectors: One validated vector per id.
             possibly_known_ids: Those of the ids that may be in the store already.
+
+        Raises:
+            GptOssForkError: This process was forked after FAISS was used.
         """
+        _THREADS.check(_THREADS_SUBJECT)
         np = require("numpy", extra="rag")
         with self._write_lock:
             self.check_dimension(vectors)
@@ -223,7 +230,11 @@ class StoreCore:
             filter: The documents that may be returned.
             select: Takes the vectors of the results, of shape (results, dimension), and returns the rows to keep, in
                 the order in which they are returned.
+
+        Raises:
+            GptOssForkError: This process was forked after FAISS was used.
         """
+        _THREADS.check(_THREADS_SUBJECT)
         with self._lock_reading(filter) as allowed:
             index = self._index
             self.check_dimension(query)
@@ -241,7 +252,11 @@ class StoreCore:
             query: The validated query, of shape (1, dimension).
             ids: Ids of documents; unknown and filtered ones are left out.
             filter: The documents that may be returned.
+
+        Raises:
+            GptOssForkError: This process was forked after FAISS was used.
         """
+        _THREADS.check(_THREADS_SUBJECT)
         with self._lock_reading(filter) as allowed:
             index = self._index
             self.check_dimension(query)

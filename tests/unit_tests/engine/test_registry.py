@@ -60,9 +60,3 @@ def test_a_forked_process_is_refused_once_its_parent_has_loaded_a_model(tiny_che
         assert isinstance(call_forked(lambda: get_local_engine(tmp_path)), GptOssForkError)
         assert call_forked(close_all) is None
     assert len(list(engine.submit(REQUEST))) == 10
-
-
-@needs_fork
-def test_a_process_that_was_forked_before_the_first_model_may_load_one(tiny_checkpoint, monkeypatch):
-    monkeypatch.setattr(registry, "_fork_guard", None)
-    assert call_forked(lambda: registry._check_fork()) is None

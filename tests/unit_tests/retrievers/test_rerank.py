@@ -3,8 +3,9 @@
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.errors import GptOssForkError, InvalidInputError
 from langchain_gptoss.retrievers import HistoryAwareRetriever, HybridRetriever, RerankRetriever
+from tests.unit_tests.forked import call_forked, needs_fork
 from tests.unit_tests.retrievers.helpers import (
     OverlapEncoder,
     RetrieverSuite,
@@ -79,3 +80,12 @@ def test_a_chat_model_grades_ten_passages_per_prompt():
     found = RerankRetriever(retriever=retriever, reranker=judge, k=2).invoke("x")
     assert len(found) == 2
     assert found[0].metadata["relevance_score"] == 0.8
+
+
+@needs_fork
+def test_an_encoder_that_was_used_before_a_fork_is_refused_in_the_child():
+    used = RerankRetriever(retriever=create_fixed(("a b", 0.9)), reranker=OverlapEncoder())
+    unused = RerankRetriever(retriever=create_fixed(("a b", 0.9)), reranker=OverlapEncoder())
+    used.invoke("a")
+    assert isinstance(call_forked(lambda: used.invoke("a")), GptOssForkError)
+    assert [found.id for found in call_forked(lambda: unused.invoke("a"))] == ["a b"]

@@ -12,8 +12,9 @@ from langchain_core.indexing import InMemoryRecordManager, index
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 
-from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.errors import GptOssForkError, InvalidInputError
 from langchain_gptoss.vectorstores import FaissRetriever, FaissStore
+from tests.unit_tests.forked import call_forked, needs_fork
 from tests.unit_tests.vectorstores.store_helpers import (
     EMBEDDING,
     METRICS,
@@ -394,3 +395,15 @@ def test_importing_loads_neither_faiss_nor_numpy():
     code = "import sys, langchain_gptoss.vectorstores, langchain_gptoss.ingest\nprint(sorted({'faiss', 'numpy', 'torch', 'pypdfium2', 'lxml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]"
+
+
+@needs_fork
+def test_a_process_that_was_forked_after_use_is_refused_at_once():
+    store, _ = fill_store(300)
+    documents = [Document(page_content="a b")]
+    for use in (lambda: store.similarity_search("a"), lambda: store.add_documents(documents)):
+        assert isinstance(call_forked(use), GptOssForkError)
+    core = store._core
+    with core._lock.lock_writing():  # as if another thread were adding documents during the fork
+        assert isinstance(call_forked(lambda: store.similarity_search("a")), GptOssForkError)
+    assert len(store.similarity_search("a", k=3)) == 3
