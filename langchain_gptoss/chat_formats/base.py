@@ -135,7 +135,8 @@ class AnswerGrammar:
 
     Attributes:
         lark: Grammar of the answer from its first token, in llguidance's Lark dialect.
-        json_schema: The schema, if the whole answer is one JSON value; else None.
+        json_schema: A schema whose values are answers that follow the grammar, if there is one; else None. It is for
+            servers that accept schemas only.
     """
 
     lark: str

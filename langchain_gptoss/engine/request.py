@@ -113,8 +113,8 @@ class Grammar:
     Attributes:
         lark: Grammar of the complete answer, from its first token, in llguidance's Lark dialect. Control tokens are
             written `<[id]>`.
-        json_schema: The JSON schema, if the complete answer is one JSON value; otherwise None. It is for servers that
-            accept schemas but no grammars.
+        json_schema: A JSON schema whose values are complete answers that follow the grammar, if there is one; otherwise
+            None. It is for servers that accept schemas but no grammars.
     """
 
     lark: str

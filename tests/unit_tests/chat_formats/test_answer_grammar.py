@@ -59,15 +59,141 @@ def test_free_answers_need_no_grammar():
         assert build_tagged_grammar(options) is None
 
 
+BACK = "<|start|>assistant"
+THOUGHT = "<|channel|>analysis<|message|>Hm.<|end|>"
+PREAMBLE = "<|channel|>commentary<|message|>I look it up.<|end|>"
+ANSWER = "<|channel|>final<|message|>Rain.<|return|>"
+STRICT_TOOLS = tuple(
+    Tool(name=name, strict=True, parameters={"type": "object", "properties": {"a": {"type": "integer"}}})
+    for name in ("f", "g")
+)
+
+
+def write_call(name: str = "f", end: str = "<|call|>", arguments: str = '{"a":1}') -> str:
+    return f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}{end}"
+
+
+def accepts(answer: str, **options: object) -> bool:
+    """Return True if the harmony grammar accepts the answer and allows it to end there."""
+    grammar = build_harmony_grammar(PromptOptions(**{"tools": STRICT_TOOLS, **options}), CONTROL_IDS)
+    matcher = LLMatcher(TOKENIZER, LLMatcher.grammar_from_lark(grammar.lark))
+    assert not matcher.get_error()
+    return matcher.consume_tokens(BACKEND.encode(answer).ids) and (matcher.is_stopped() or matcher.is_accepting())
+
+
+HEADERS_OF_CALLS = [
+    "<|channel|>commentary to=functions.f <|constrain|>json",
+    "<|channel|>commentary to=functions.f<|constrain|>json",
+    "<|channel|>commentary to=functions.f json",
+    "<|channel|>commentary to=functions.f code",
+    "<|channel|>commentary to=functions.f <|constrain|>code",
+    "<|channel|>commentary to=functions.f",
+    "<|channel|>analysis to=functions.f <|constrain|>json",
+    "<|channel|>analysis to=functions.f code",
+    "<|channel|>analysis to=functions.f",
+    " to=functions.f<|channel|>commentary <|constrain|>json",
+    " to=functions.f<|channel|>commentary<|constrain|>json",
+    " to=functions.f<|channel|>commentary json",
+    " to=functions.f<|channel|>commentary code",
+    " to=functions.f<|channel|>commentary",
+    " to=functions.f<|channel|>analysis <|constrain|>json",
+    " to=functions.f<|channel|>analysis code",
+    " to=functions.f<|channel|>analysis",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS_OF_CALLS)
+@pytest.mark.parametrize("choice", ["auto", "any", "f"])
+@pytest.mark.parametrize(
+    "before", ["", THOUGHT + BACK, PREAMBLE + BACK, THOUGHT + BACK + PREAMBLE + BACK + THOUGHT + BACK]
+)
+def test_every_written_form_of_a_call_is_accepted(header, choice, before):
+    assert accepts(f'{before}{header}<|message|>{{"a":1}}<|call|>', tool_choice=choice)
+    assert not accepts(f'{before}{header}<|message|>{{"a":"x"}}<|call|>', tool_choice=choice)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<|channel|>commentary to=functions.h<|message|>{}<|call|>",
+        "<|channel|>commentary to=functions.fcode<|message|>{}<|call|>",
+        "<|channel|>final to=functions.f<|message|>{}<|call|>",
+        "<|channel|>commentary to=functions.f<|message|>{}<|return|>",
+        "<|channel|>commentary to=functions.f text<|message|>{}<|call|>",
+        " to=functions.f<|message|>{}<|call|>",
+        "Rain.",
+        write_call() + BACK + write_call(),
+    ],
+)
+@pytest.mark.parametrize("choice", ["auto", "any"])
+def test_broken_calls_are_not_accepted(answer, choice):
+    assert not accepts(answer, tool_choice=choice)
+
+
+MORE = write_call("g", "<|end|>") + BACK
+SEQUENCES = {
+    "two calls": MORE + write_call(),
+    "three calls": MORE + MORE + write_call(),
+    "reasoning between calls": MORE + THOUGHT + BACK + write_call(),
+    "a preamble between calls": THOUGHT + BACK + MORE + PREAMBLE + BACK + write_call("g"),
+    "other forms": f" to=functions.f<|channel|>analysis code<|message|>{{}}<|end|>{BACK}{write_call('f')}",
+    "an answer after a call": MORE + ANSWER,
+}
+
+
+@pytest.mark.parametrize("choice", ["auto", "any"])
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_calls_follow_each_other_where_parallel_calls_are_allowed(sequence, choice):
+    assert accepts(SEQUENCES[sequence], tool_choice=choice)
+    assert not accepts(SEQUENCES[sequence], tool_choice=choice, parallel_tool_calls=False)
+
+
+def test_later_calls_follow_their_schema_too():
+    assert not accepts(MORE + write_call(arguments='{"a":"x"}'))
+    assert not accepts(write_call("g", "<|end|>", '{"a":"x"}') + BACK + write_call())
+    again = write_call("f", "<|end|>") + BACK + write_call("f")
+    assert accepts(again, tool_choice="f")
+    assert not accepts(MORE + write_call(), tool_choice="f")
+
+
+def test_turn_ends_after_its_last_message_only():
+    assert accepts(ANSWER)
+    assert not accepts(ANSWER, tool_choice="any")
+    assert not accepts(THOUGHT)
+    assert not accepts(write_call(end="<|end|>"))
+    assert not accepts(ANSWER + BACK + ANSWER)
+
+
+def test_allowed_tools_limit_the_calls_of_lenient_tools_too():
+    assert build_harmony_grammar(PromptOptions(tools=TOOLS, allowed_tools=("f", "g")), CONTROL_IDS) is None
+    for choice in ("auto", "any"):
+        options = {"tools": TOOLS, "allowed_tools": ("f",), "tool_choice": choice}
+        assert accepts(write_call("f", arguments="{}"), **options)
+        assert not accepts(write_call("g", arguments="{}"), **options)
+        assert accepts(ANSWER, **options) == (choice == "auto")
+
+
+@pytest.mark.parametrize("content_type", ["", " <|constrain|>json", "<|constrain|>json", " json"])
+def test_every_written_form_of_a_json_answer_is_accepted(content_type):
+    options = {"tools": (), "response_format": ResponseFormat(name="x", schema={"type": "array"})}
+    assert accepts(f"{THOUGHT}{BACK}<|channel|>final{content_type}<|message|>[]<|return|>", **options)
+    assert not accepts(f"{PREAMBLE}{BACK}<|channel|>final{content_type}<|message|>[]<|return|>", **options)
+    assert not accepts(f"<|channel|>final{content_type}<|message|>{{}}<|return|>", **options)
+
+
 def test_tagged_answer_is_text_or_calls():
     grammar = build_tagged_grammar(PromptOptions(tools=TOOLS))
     call = '<tool_call>{"name": "g", "arguments": {}}</tool_call>'
     assert is_accepted(grammar, "Hello.")
     assert is_accepted(grammar, call + call)
+    assert is_accepted(grammar, "I look it up.\n" + call)
     assert not is_accepted(grammar, '<tool_call>{"name": "h"')
+    assert not is_accepted(grammar, 'I look it up. <tool_call>{"name": "h"')
+    assert not is_accepted(grammar, call + "Hello.")
     single = build_tagged_grammar(PromptOptions(tools=TOOLS, parallel_tool_calls=False))
-    assert is_accepted(single, call)
+    assert is_accepted(single, "I look it up. " + call)
     assert not is_accepted(single, call + call)
+    assert not is_accepted(single, "I look it up. " + call + call)
 
 
 def test_tagged_answer_with_a_schema_is_json_or_a_call():
@@ -82,3 +208,15 @@ def test_required_call_of_several_tools_is_one_schema():
     grammar = build_tagged_grammar(PromptOptions(tools=TOOLS, tool_choice="any"))
     assert is_accepted(grammar, '{"name": "g", "arguments": {}}')
     assert len(grammar.json_schema["anyOf"]) == 2
+
+
+def test_several_required_calls_are_tagged():
+    call = '<tool_call>{"name": "g", "arguments": {}}</tool_call>'
+    for choice, other in (("any", "f"), ("g", "g")):
+        grammar = build_tagged_grammar(PromptOptions(tools=TOOLS, tool_choice=choice))
+        assert is_accepted(grammar, f'{call}\n<tool_call>{{"name": "{other}", "arguments": {{}}}}</tool_call>')
+        assert not is_accepted(grammar, call + "Hello.")
+        assert not is_accepted(grammar, "Hello.")
+    single = build_tagged_grammar(PromptOptions(tools=TOOLS, tool_choice="any", parallel_tool_calls=False))
+    assert is_accepted(single, '{"name": "g", "arguments": {}}')
+    assert not is_accepted(single, call)

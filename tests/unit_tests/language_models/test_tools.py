@@ -247,6 +247,19 @@ def test_tool_choice_none_allows_no_call():
     assert message.content == "{}"
 
 
+@pytest.mark.parametrize("options", [{"strict": True}, {"tool_choice": "any"}])
+def test_several_calls_of_one_answer_are_read_under_a_grammar(options):
+    between = "<|channel|>analysis<|message|>And the time.<|end|><|start|>assistant"
+    first = write_call("get_weather", '{"city":"Nantes"}', "<|end|>") + "<|start|>assistant"
+    answer = first + between + write_call("get_time", '{"city":"Nantes"}')
+    llm = build_chat_model(answer)
+    message = llm.bind_tools([get_weather, get_time], **options).invoke("Weather and time?")
+    assert [call["name"] for call in message.tool_calls] == ["get_weather", "get_time"]
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+    (request,) = llm.engine.requests
+    assert request.grammar is not None
+
+
 def test_token_count_of_messages_includes_tools():
     llm = build_chat_model(write_answer("x"))
     messages = [HumanMessage("Weather?")]
