@@ -42,7 +42,7 @@ def create_app(
     |---|---|
     | `/` | a web page to ask the chatbot |
     | `/chatbot/ask` | an answer as server-sent events |
-    | `/v1/chat/completions`, `/v1/models` | OpenAI's API |
+    | `/v1/chat/completions`, `/v1/responses`, `/v1/models` | OpenAI's API |
     | `/sessions`, `/documents` | saved conversations; the text of a cited document |
     | `/healthz`, `/readyz`, `/metrics` | the server runs; the model is loaded; Prometheus metrics |
     | `/openapi.json` | description of all routes |

@@ -8,12 +8,14 @@ from fastapi import APIRouter
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
+from langchain_gptoss.chatbot import Chatbot
 from langchain_gptoss.serve.openai.chat_completions import add_chat_completion_route
 from langchain_gptoss.serve.openai.models import ServedModels, add_model_routes
+from langchain_gptoss.serve.openai.responses import add_response_routes, open_response_store
 
 
 def build_openai_routes(chatbot: Runnable[Any, Any], llm: BaseChatModel | None) -> APIRouter:
-    """Return the routes `/v1/models` and `/v1/chat/completions`.
+    """Return the routes `/v1/models`, `/v1/chat/completions` and `/v1/responses`.
 
     Args:
         chatbot: Answers as the model "chatbot".
@@ -22,4 +24,6 @@ def build_openai_routes(chatbot: Runnable[Any, Any], llm: BaseChatModel | None) 
     router, models = APIRouter(prefix="/v1", tags=["OpenAI"]), ServedModels(chatbot, llm)
     add_model_routes(router, models)
     add_chat_completion_route(router, models)
+    sessions = chatbot.sessions if isinstance(chatbot, Chatbot) else None
+    add_response_routes(router, models, open_response_store(sessions))
     return router

@@ -1,0 +1,164 @@
+"""The routes of the Responses API.
+
+Requests, answers and events have the form of https://platform.openai.com/docs/api-reference/responses. Responses are
+stored unless a request says `store: false`, so that `previous_response_id` can continue them. They
+belong to the caller.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from langchain_gptoss.serve.caller import build_run_config, get_caller
+from langchain_gptoss.serve.error_responses import RequestRefused
+from langchain_gptoss.serve.event_stream import stream_events
+from langchain_gptoss.serve.openai.error_form import build_openai_error, refuse_model, respond_to_error
+from langchain_gptoss.serve.openai.models import CHATBOT, ServedModels
+from langchain_gptoss.serve.openai.requests import parse_request
+from langchain_gptoss.serve.openai.responses.answers import stream_chatbot_answer, stream_model_answer
+from langchain_gptoss.serve.openai.responses.conversation import (
+    get_response_key,
+    load_conversation,
+    load_response,
+    make_response_id,
+    refuse_unknown_response,
+    resolve_references,
+)
+from langchain_gptoss.serve.openai.responses.items import Item, convert_items, normalize_input
+from langchain_gptoss.serve.openai.responses.output import Event, ResponseBuilder
+from langchain_gptoss.serve.openai.responses.request import ResponseRequest
+from langchain_gptoss.serve.openai.responses.run import ResponseRun
+from langchain_gptoss.serve.openai.responses.store import ResponseStore, StoredResponse
+
+_MAX_LISTED_ITEMS = 100
+
+
+def add_response_routes(router: APIRouter, models: ServedModels, store: ResponseStore) -> None:
+    """Add the routes below `/responses`."""
+
+    @router.post("/responses")
+    async def create_response(request: Request) -> Response:
+        """Answer an input."""
+        try:
+            response_request = parse_request(await request.body(), ResponseRequest)
+            run = await _prepare_run(request, response_request, models, store)
+            if not response_request.stream:
+                return JSONResponse(await run.create())
+            return await stream_events(
+                run.stream(),
+                path=request.url.path,
+                format_chunk=_format_event,
+                last_event="",
+                build_error=build_openai_error,
+            )
+        except Exception as error:
+            return respond_to_error(error)
+
+    @router.get("/responses/{response_id}")
+    async def get_response(request: Request, response_id: str, *, stream: bool = False) -> Response:
+        """Return a stored response of the caller."""
+        try:
+            stored = await load_response(store, get_caller(request).user_id, response_id)
+            if stream:
+                raise RequestRefused(400, "A stored response cannot be streamed again.", param="stream")
+            return JSONResponse(stored.response)
+        except Exception as error:
+            return respond_to_error(error)
+
+    @router.delete("/responses/{response_id}")
+    async def delete_response(request: Request, response_id: str) -> Response:
+        """Delete a stored response of the caller."""
+        try:
+            if not await store.delete(get_caller(request).user_id, response_id):
+                raise refuse_unknown_response(response_id)
+            return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+        except Exception as error:
+            return respond_to_error(error)
+
+    @router.get("/responses/{response_id}/input_items")
+    async def list_input_items(
+        request: Request,
+        response_id: str,
+        *,
+        after: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=_MAX_LISTED_ITEMS)] = 20,
+        order: Literal["asc", "desc"] = "desc",
+    ) -> Response:
+        """List the items of the request that a stored response answers."""
+        try:
+            stored = await load_response(store, get_caller(request).user_id, response_id)
+            items = stored.input_items if order == "asc" else stored.input_items[::-1]
+            return JSONResponse(_list_items(items, after, limit))
+        except Exception as error:
+            return respond_to_error(error)
+
+
+async def _prepare_run(
+    request: Request, response_request: ResponseRequest, models: ServedModels, store: ResponseStore
+) -> ResponseRun:
+    """Return the run of a request, after all checks.
+
+    Raises:
+        RequestRefused: The request is not supported, or it names something that the caller does not have.
+    """
+    response_request.check_support()
+    model, user_id = response_request.model, get_caller(request).user_id
+    if model not in models.answering:
+        raise refuse_model(model, models.answering)
+    response_id = make_response_id()
+    items = normalize_input(response_request.input, get_response_key(response_id))
+    items = await resolve_references(store, user_id, items)
+    earlier = await load_conversation(store, user_id, response_request.previous_response_id)
+    # The instructions of earlier responses are not part of the conversation.
+    messages = convert_items([*earlier, *items], response_request.instructions)
+    config = build_run_config(request)
+    if model == CHATBOT:
+        _check_chatbot_request(response_request)
+        pieces = stream_chatbot_answer(models.chatbot, messages, config)
+    else:
+        pieces = stream_model_answer(models.answering[model], messages, config, response_request.get_model_options())
+
+    async def save(response: dict[str, Any]) -> None:
+        if response_request.store:
+            await store.save(user_id, StoredResponse(response=response, input_items=items))
+
+    builder = ResponseBuilder(
+        response_request.build_response(response_id), has_summaries=response_request.reasoning.summary is not None
+    )
+    return ResponseRun(builder, pieces, save)
+
+
+def _check_chatbot_request(request: ResponseRequest) -> None:
+    for name, is_used in {
+        "tools": bool(request.tools),
+        "text.format": request.text.format["type"] != "text",
+        "top_logprobs": request.has_logprobs,
+    }.items():
+        if is_used:
+            message = f"The chatbot does not support {name}: it answers from its documents only."
+            raise RequestRefused(400, message, param=name)
+
+
+def _list_items(items: Sequence[Item], after: str | None, limit: int) -> dict[str, Any]:
+    """Return a page of items in the form of OpenAI's API.
+
+    Args:
+        items: All items.
+        after: The id of the item before the first one of the page; None begins at the first item.
+        limit: Number of items.
+    """
+    ids = [item["id"] for item in items]
+    start = ids.index(after) + 1 if after in ids else 0
+    page = items[start : start + limit]
+    first_id, last_id = (page[0]["id"], page[-1]["id"]) if page else ("", "")
+    has_more = start + limit < len(items)
+    return {"object": "list", "data": list(page), "first_id": first_id, "last_id": last_id, "has_more": has_more}
+
+
+def _format_event(event: Event) -> str:
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
