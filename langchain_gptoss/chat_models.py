@@ -26,11 +26,11 @@ from langchain_gptoss.language_models.generation import (
     start_in_thread,
     stream_chunks,
 )
+from langchain_gptoss.language_models.message_chunks import AnswerChunk, build_call_metadata, invalidate_calls
 from langchain_gptoss.language_models.options import MODEL_CONFIG, SAMPLING_OPTIONS, GptOssModel, check_option_names
 from langchain_gptoss.language_models.structured_output import Method, build_structured_output
 from langchain_gptoss.language_models.tools import (
     convert_to_openai_tools,
-    invalidate_calls,
     read_allowed_tools,
     read_response_format,
     read_tool_choice,
@@ -266,10 +266,10 @@ class ChatGptOss(GptOssModel, BaseChatModel):
     # All calls for a whole answer pass these two methods, also those that stream on the way, as agents do.
 
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _invalidate_broken_calls(super()._generate_with_cache(*args, **kwargs))
+        return _invalidate_calls(super()._generate_with_cache(*args, **kwargs))
 
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _invalidate_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
+        return _invalidate_calls(await super()._agenerate_with_cache(*args, **kwargs))
 
     def _stream(
         self,
@@ -362,11 +362,11 @@ class _MessageChunkBuilder(ChunkBuilder[ChatGenerationChunk]):
 
     def _build_chunk(self, delta: Delta) -> ChatGenerationChunk | None:
         if delta.kind == "text":
-            return ChatGenerationChunk(message=AIMessageChunk(content=delta.text))
+            return ChatGenerationChunk(message=AnswerChunk(content=delta.text))
         if delta.kind == "reasoning":
             if not self._include_reasoning:
                 return None
-            message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": delta.text})
+            message = AnswerChunk(content="", additional_kwargs={"reasoning_content": delta.text})
             return ChatGenerationChunk(message=message)
         call = tool_call_chunk(
             name=delta.name,
@@ -374,7 +374,7 @@ class _MessageChunkBuilder(ChunkBuilder[ChatGenerationChunk]):
             id=self.generation.get_call_id(delta.call_index) if delta.name else None,
             index=_FIRST_CALL_INDEX + delta.call_index,
         )
-        return ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[call]))
+        return ChatGenerationChunk(message=AnswerChunk(content="", tool_call_chunks=[call]))
 
     def _build_last_chunk(self, end: GenerationEnd) -> ChatGenerationChunk:
         usage = UsageMetadata(
@@ -391,20 +391,19 @@ class _MessageChunkBuilder(ChunkBuilder[ChatGenerationChunk]):
         }
         if end.repairs:
             metadata["repairs"] = [asdict(repair) for repair in end.repairs]
-        if end.broken_calls:
-            metadata["broken_calls"] = end.broken_calls
-        message = AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")
+        metadata |= build_call_metadata(end.invalid_calls, first_index=_FIRST_CALL_INDEX)
+        # An empty answer has one chunk and no sum, so this one is an ordinary chunk if it can be.
+        chunk_class = AnswerChunk if end.invalid_calls else AIMessageChunk
+        message = chunk_class(content="", usage_metadata=usage, response_metadata=metadata, chunk_position="last")
         return ChatGenerationChunk(message=message, generation_info={"finish_reason": end.finish_reason})
 
 
-def _invalidate_broken_calls(result: ChatResult) -> ChatResult:
-    """Return the result with calls whose arguments are not a JSON object among the invalid calls.
+def _invalidate_calls(result: ChatResult) -> ChatResult:
+    """Return the result with the calls that cannot be made among the invalid calls.
 
-    LangChain completes truncated JSON when it adds up chunks, but a call that the token limit cut must not be made.
+    Results from a cache and from LangChain's event streams have them among the valid calls.
     """
     for generation in result.generations:
-        message = generation.message
-        broken_calls = message.response_metadata.get("broken_calls")
-        if broken_calls and isinstance(message, AIMessage):
-            generation.message = invalidate_calls(message, broken_calls)
+        if isinstance(generation.message, AIMessage):
+            generation.message = invalidate_calls(generation.message)
     return result

@@ -75,6 +75,7 @@ PRESCRIBED_NAMES = {
     "amax_marginal_relevance_search_by_vector": "LangChain's VectorStore",
     "model_copy": "pydantic's BaseModel",
     "dumps": "LangServe's serializer",
+    "lc_id": "LangChain's Serializable",
     "parser": "the data flow in docs/architecture.md: format.parser().feed(id)",
     "domains": "the command `gptoss domains`",
     "data_directory": "a place, as cache_directory",

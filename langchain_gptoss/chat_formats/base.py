@@ -148,18 +148,37 @@ class Parser(ABC):
 
     Attributes:
         repairs: The malformed places so far, and their interpretation.
+        has_ended: True after a place that ends the model's turn without a stop token; nothing follows any more.
     """
 
     def __init__(self) -> None:
         self.repairs: list[Repair] = []
+        self.has_ended = False
+
+    @property
+    @abstractmethod
+    def call_errors(self) -> Mapping[int, str]:
+        """Reasons why calls cannot be made, by their position in the answer; complete after `flush`."""
+
+    @property
+    @abstractmethod
+    def is_call_cut(self) -> bool:
+        """True if the answer ended inside a call; valid after `flush`."""
 
     @abstractmethod
     def feed(self, token_id: int) -> list[Delta]:
         """Return the output that this token completes: often one delta, sometimes none."""
 
     @abstractmethod
-    def flush(self) -> list[Delta]:
-        """Return the output that was held back until the end of the answer; called once, last."""
+    def flush(self, *, is_complete: bool = False) -> list[Delta]:
+        """Return the output that was held back until the end of the answer; called once, last.
+
+        Args:
+            is_complete: True if the model ended its turn. Otherwise, a call that has no end of its own was cut off.
+        """
+
+    def _record_repair(self, found: str, interpretation: str) -> None:
+        self.repairs.append(Repair(found, interpretation))
 
 
 class ChatFormat(ABC):
@@ -202,8 +221,13 @@ class ChatFormat(ABC):
         return len(self.render_turns(turns, options))
 
     @abstractmethod
-    def parser(self, tools: Collection[str] = ()) -> Parser:
-        """Return a new parser for one answer, which accepts calls of the named tools only."""
+    def parser(self, tools: Collection[str] = (), *, offered_tools: Collection[str] = ()) -> Parser:
+        """Return a new parser for one answer.
+
+        Args:
+            tools: Names of the tools that the answer may call; other calls are invalid.
+            offered_tools: Names of all tools in the prompt, for the reason of an invalid call.
+        """
 
     @abstractmethod
     def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:

@@ -14,11 +14,12 @@ from langchain_gptoss.chat_formats.base import (
     Delta,
     Parser,
     PromptOptions,
-    Repair,
     build_text_deltas,
 )
+from langchain_gptoss.chat_formats.call_reader import CallingParser
 from langchain_gptoss.chat_formats.checkpoint_tokenizer import convert_token_to_bytes, encode_as_text
 from langchain_gptoss.chat_formats.stop_filter import measure_overlap
+from langchain_gptoss.chat_formats.tool_names import find_tool
 
 _NAME = re.compile(r'"name"\s*:\s*"([^"]+)"')
 _ARGUMENTS = re.compile(r'"arguments"\s*:\s*')
@@ -42,9 +43,9 @@ class TokenizerFormat(ChatFormat):
         """Ids of the tokens that end the assistant's turn."""
         return self._stop_ids
 
-    def parser(self, tools: Collection[str] = ()) -> Parser:
+    def parser(self, tools: Collection[str] = (), *, offered_tools: Collection[str] = ()) -> Parser:
         """Implement `ChatFormat.parser`."""
-        return TokenizerParser(self._tokenizer, tools)
+        return TokenizerParser(self._tokenizer, tools, offered_tools=offered_tools)
 
     def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
         """Implement `ChatFormat.build_grammar`."""
@@ -60,27 +61,27 @@ class TokenizerFormat(ChatFormat):
         return convert_token_to_bytes(token) if isinstance(token, str) else b""
 
 
-class TokenizerParser(Parser):
+class TokenizerParser(CallingParser):
     """Parser of text with tool calls between tags.
 
     Control tokens are dropped, and an incomplete character is held back. If tools are offered, text that may be a call
-    is held back until that is decided.
+    is held back until that is decided. Without tools, tags are text that the model quotes.
     """
 
-    def __init__(self, tokenizer: Any, tools: Collection[str] = ()) -> None:
+    def __init__(self, tokenizer: Any, tools: Collection[str] = (), *, offered_tools: Collection[str] = ()) -> None:
         """Create a parser of one answer.
 
         Args:
             tokenizer: A fast tokenizer of transformers.
-            tools: Names of the offered tools.
+            tools: Names of the tools that the answer may call.
+            offered_tools: Names of all tools in the prompt.
         """
-        super().__init__()
+        super().__init__(tools, offered_tools)
         self._backend = tokenizer.backend_tokenizer
         self._stream = DecodeStream(skip_special_tokens=True)
-        self._tools = frozenset(tools)
+        self._tools = frozenset(tools) | frozenset(offered_tools)
         self._pending = ""
         self._has_output = False
-        self._call_count = 0
 
     def feed(self, token_id: int) -> list[Delta]:
         """Implement `Parser.feed`."""
@@ -90,11 +91,11 @@ class TokenizerParser(Parser):
         self._pending += text
         return self._release()
 
-    def flush(self) -> list[Delta]:
+    def flush(self, *, is_complete: bool = False) -> list[Delta]:
         """Implement `Parser.flush`; an incomplete character at the end is dropped."""
         pending, self._pending = self._pending, ""
         if self._is_untagged_call(pending) or pending.lstrip().startswith(CALL_START):
-            return self._read_call(pending.strip().removeprefix(CALL_START), pending)
+            return self._read_call(pending.strip().removeprefix(CALL_START), pending, is_complete=is_complete)
         return build_text_deltas(pending)
 
     def _release(self) -> list[Delta]:
@@ -115,34 +116,41 @@ class TokenizerParser(Parser):
             if end < 0:
                 return deltas
             tagged, self._pending = _split(self._pending, end + len(CALL_END))
-            deltas += self._read_call(tagged[len(CALL_START) : -len(CALL_END)], tagged)
+            deltas += self._read_call(tagged[len(CALL_START) : -len(CALL_END)], tagged, is_complete=True)
         return deltas
 
     def _is_untagged_call(self, text: str) -> bool:
         """Return True if the answer begins like a call without its tags."""
         return not self._has_output and text.lstrip().startswith("{")
 
-    def _read_call(self, call: str, source: str) -> list[Delta]:
-        """Return the deltas of a call, or those of its source text if it names no offered tool."""
-        name, arguments = _parse_call(call)
-        if name not in self._tools:
-            if name or source.lstrip().startswith(CALL_START):
-                self.repairs.append(Repair(source.strip(), "text, because it calls no tool that was offered"))
+    def _read_call(self, call: str, source: str, *, is_complete: bool) -> list[Delta]:
+        """Return the deltas of a call, or those of its source text if it is no call.
+
+        Untagged JSON that names no offered tool is a JSON answer, and a tag without a name is text.
+        """
+        written_name, arguments = _parse_call(call)
+        is_tagged = source.lstrip().startswith(CALL_START)
+        name = find_tool(written_name, self._tools) if written_name else ""
+        if not name or (not is_tagged and name not in self._tools):
+            if written_name or is_tagged:
+                self._record_repair(source.strip(), "text, because it calls no tool that was offered")
             return build_text_deltas(source)
-        index, self._call_count = self._call_count, self._call_count + 1
-        return [Delta("tool_call", "", index, name), Delta("tool_call", arguments, index)]
+        if name != written_name and name in self._tools:
+            self._record_repair(f"a call of {written_name}", f"a call of {name}")
+        return [*self._calls.begin(name), *self._calls.feed(arguments), *self._calls.end(is_complete=is_complete)]
 
 
 def _parse_call(call: str) -> tuple[str, str]:
     """Return the name and the arguments of a call; arguments that are not JSON are returned unchanged."""
     try:
-        value = json.loads(call)
-    except ValueError:
+        value = json.loads(call, strict=False)  # with raw line breaks in strings, which models write
+    except (ValueError, RecursionError):
         name, arguments = _NAME.search(call), _ARGUMENTS.search(call)
         return (name[1] if name else "", call[arguments.end() :].strip() if arguments else "")
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return "", ""
-    return value["name"], json.dumps(value.get("arguments") or {}, ensure_ascii=False)
+    arguments = value.get("arguments")
+    return value["name"], json.dumps({} if arguments is None or arguments == "" else arguments, ensure_ascii=False)
 
 
 def _split(text: str, position: int) -> tuple[str, str]:

@@ -41,7 +41,11 @@ class TokenStream:
         finish_reason: Reason for the end of the answer; None while it continues.
         logprobs: Log-probabilities of the token that was read last, if the request asked for them.
         cached_tokens: Number of prompt tokens that the engine took from its cache.
+        sends_stop_token: True if an answer that the model ended always has a stop token as its last token. Some servers
+            do not send it.
     """
+
+    sends_stop_token = True
 
     def __init__(self) -> None:
         self.finish_reason: FinishReason | None = None

@@ -5,12 +5,11 @@ wait for the next token and call back.
 """
 
 import asyncio
-import json
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypedDict, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
@@ -24,6 +23,22 @@ ChunkT = TypeVar("ChunkT", GenerationChunk, ChatGenerationChunk)
 BuilderT = TypeVar("BuilderT", bound="ChunkBuilder[Any]")
 
 
+class InvalidCall(TypedDict):
+    """A tool call that cannot be made.
+
+    Attributes:
+        index: Position of the call in the answer, from 0.
+        name: Name of the tool as the model wrote it.
+        args: The arguments as the model wrote them.
+        error: The reason.
+    """
+
+    index: int
+    name: str
+    args: str
+    error: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationEnd:
     """The end of an answer, with lengths in tokens.
@@ -35,7 +50,7 @@ class GenerationEnd:
         answer_tokens: Length of the whole output.
         reasoning_tokens: Length of the reasoning in it.
         repairs: The malformed places in the output, and their interpretation.
-        broken_calls: Arguments of tool calls that are not a JSON object, by the ids of the calls.
+        invalid_calls: Tool calls that cannot be made, by their ids.
         model_name: Name of the model.
     """
 
@@ -45,7 +60,7 @@ class GenerationEnd:
     answer_tokens: int
     reasoning_tokens: int
     repairs: tuple[Repair, ...]
-    broken_calls: dict[str, str]
+    invalid_calls: dict[str, InvalidCall]
     model_name: str
 
 
@@ -79,13 +94,17 @@ class Generation:
             model_name: Name of the model.
         """
         self.tokens = tokens
-        self._parser = chat_format.parser([tool.name for tool in options.callable_tools])
+        self._parser = chat_format.parser(
+            [tool.name for tool in options.callable_tools], offered_tools=[tool.name for tool in options.tools]
+        )
         self._format = chat_format
         self._call_ids: list[str] = []
+        self._call_names: list[str] = []
         self._call_arguments: list[str] = []
         self._logprobs: list[tuple[TokenLogprobs, int]] = []
         self._allows_parallel_calls = options.parallel_tool_calls
         self._has_last_call = False
+        self._has_stop_token = False
         self._stop_filter = stop_filter
         self._model_name = model_name
         self._prompt_tokens = prompt_tokens
@@ -103,9 +122,12 @@ class Generation:
         return self._call_ids[index]
 
     def feed(self, token_id: int) -> list[Delta]:
-        """Return the output that this token completes; stop the engine at a stop string."""
+        """Return the output that this token completes; stop the engine at a stop string or a made-up message."""
         self._answer_tokens += 1
+        self._has_stop_token = token_id in self._format.stop_ids
         deltas = self._parser.feed(token_id)
+        if self._parser.has_ended:
+            self.cancel()
         if deltas and deltas[-1].kind == "reasoning":
             self._reasoning_tokens += 1
         if self.tokens.logprobs is not None:
@@ -114,7 +136,8 @@ class Generation:
 
     def flush(self) -> list[Delta]:
         """Return the output that was held back; called after the last token."""
-        deltas = [] if self._stop_filter.is_stopped else self._filter(self._parser.flush())
+        is_stopped = self._stop_filter.is_stopped or self._has_last_call
+        deltas = [] if is_stopped else self._filter(self._parser.flush(is_complete=self._is_complete))
         text = self._stop_filter.flush()
         return [*deltas, Delta("text", text)] if text else deltas
 
@@ -125,22 +148,41 @@ class Generation:
 
     def build_end(self) -> GenerationEnd:
         """Return the end of the answer; called after `flush`."""
-        has_stopped = self._stop_filter.is_stopped or self._has_last_call
-        reason: str = "stop" if has_stopped else self.tokens.finish_reason or "cancelled"
         return GenerationEnd(
-            finish_reason="tool_calls" if self._call_arguments and reason == "stop" else reason,
+            finish_reason=self._find_finish_reason(),
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self.tokens.cached_tokens,
             answer_tokens=self._answer_tokens,
             reasoning_tokens=self._reasoning_tokens,
             repairs=tuple(self._parser.repairs),
-            broken_calls={
-                self.get_call_id(index): arguments
+            invalid_calls={
+                self.get_call_id(index): InvalidCall(
+                    index=index,
+                    name=self._call_names[index],
+                    args=arguments,
+                    error=self._parser.call_errors[index],
+                )
                 for index, arguments in enumerate(self._call_arguments)
-                if not _is_json_object(arguments)
+                if index in self._parser.call_errors
             },
             model_name=self._model_name,
         )
+
+    @property
+    def _is_complete(self) -> bool:
+        """True if the model ended its turn."""
+        has_hidden_stop_token = self.tokens.finish_reason == "stop" and not self.tokens.sends_stop_token
+        return self._has_stop_token or has_hidden_stop_token
+
+    def _find_finish_reason(self) -> str:
+        if self._stop_filter.is_stopped:
+            return "stop"
+        if self._has_last_call:
+            return "tool_calls"
+        reason = "stop" if self._parser.has_ended else self.tokens.finish_reason or "cancelled"
+        if reason != "stop" or not self._call_arguments:
+            return reason
+        return "length" if self._parser.is_call_cut else "tool_calls"
 
     def _filter(self, deltas: list[Delta]) -> list[Delta]:
         """Return the deltas up to a stop string or a second call that is not allowed."""
@@ -152,6 +194,7 @@ class Generation:
                     break
                 if delta.call_index == len(self._call_arguments):
                     self._call_arguments.append("")
+                    self._call_names.append(delta.name or "")
                 self._call_arguments[delta.call_index] += delta.text
             if delta.kind != "text":
                 filtered.append(delta)
@@ -266,13 +309,6 @@ def _is_incomplete_character(token_bytes: bytes) -> bool:
     except UnicodeDecodeError:
         return True
     return False
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text or "{}"), dict)
-    except ValueError:
-        return False
 
 
 def format_logprobs(logprobs: TokenLogprobs, token_id: int, chat_format: ChatFormat) -> dict[str, Any]:

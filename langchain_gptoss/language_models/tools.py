@@ -4,9 +4,6 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage
-from langchain_core.messages.tool import invalid_tool_call
-
 from langchain_gptoss.chat_formats.base import ResponseFormat, Tool
 from langchain_gptoss.chat_formats.json_schema import can_be_object, forbid_unnamed_properties
 from langchain_gptoss.chat_formats.schema_dialects import update_schema
@@ -212,35 +209,3 @@ def read_response_format(response_format: Any, *, strict: bool | None = None) ->
         description=str(body.get("description") or ""),
     )
     return converted, strict is not False
-
-
-def invalidate_calls(message: AIMessage, broken_calls: Mapping[str, str]) -> AIMessage:
-    """Return a message with some of its tool calls moved to `invalid_tool_calls`.
-
-    Args:
-        message: A message whose content is a string, or the blocks of `output_version="v1"`.
-        broken_calls: Arguments of the calls to move, as the model wrote them, by the ids of the calls.
-    """
-    invalid_calls = {
-        str(call["id"]): invalid_tool_call(
-            name=call["name"],
-            args=broken_calls[str(call["id"])],
-            id=call["id"],
-            error="The arguments are not a JSON object.",
-        )
-        for call in message.tool_calls
-        if call["id"] in broken_calls
-    }
-    content = message.content
-    if isinstance(content, list):
-        content = [
-            dict(invalid_calls[block["id"]]) if isinstance(block, dict) and block.get("id") in invalid_calls else block
-            for block in content
-        ]
-    return message.model_copy(
-        update={
-            "content": content,
-            "tool_calls": [call for call in message.tool_calls if call["id"] not in invalid_calls],
-            "invalid_tool_calls": [*message.invalid_tool_calls, *invalid_calls.values()],
-        }
-    )

@@ -30,9 +30,9 @@ class HarmonyFormat(ChatFormat):
         """Implement `ChatFormat.render_turns`."""
         return render_prompt(turns, options, self._codec)
 
-    def parser(self, tools: Collection[str] = ()) -> Parser:
+    def parser(self, tools: Collection[str] = (), *, offered_tools: Collection[str] = ()) -> Parser:
         """Implement `ChatFormat.parser`."""
-        return HarmonyParser(self._codec, tools)
+        return HarmonyParser(self._codec, tools, offered_tools=offered_tools)
 
     def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
         """Implement `ChatFormat.build_grammar`; the grammar leaves the reasoning free."""

@@ -13,7 +13,7 @@ from langchain_gptoss.chat_formats.checkpoint_tokenizer import convert_token_to_
 START, MESSAGE, CHANNEL, CONSTRAIN = "<|start|>", "<|message|>", "<|channel|>", "<|constrain|>"
 END, RETURN, CALL = "<|end|>", "<|return|>", "<|call|>"
 CONTROL_TOKENS = (START, MESSAGE, CHANNEL, CONSTRAIN, END, RETURN, CALL)
-_END_OF_TEXT = "<|endoftext|>"  # a stop token in the published generation configs
+END_OF_TEXT = "<|endoftext|>"  # a stop token in the published generation configs
 # The library needs quadratic time for a run of one kind of characters (50,000 emoji: 14 s) and fails at a million.
 # No word is as long as this.
 _MAX_RUN_CHARACTERS = 1024
@@ -47,7 +47,7 @@ class Codec(ABC):
     @property
     def stop_ids(self) -> frozenset[int]:
         """Ids of `<|return|>`, `<|call|>` and `<|endoftext|>`; `<|end|>` ends a message and not the turn."""
-        return frozenset(self.control_ids[name] for name in (RETURN, CALL, _END_OF_TEXT) if name in self.control_ids)
+        return frozenset(self.control_ids[name] for name in (RETURN, CALL, END_OF_TEXT) if name in self.control_ids)
 
 
 class GptOssCodec(Codec):
@@ -60,7 +60,7 @@ class GptOssCodec(Codec):
     @cached_property
     def control_ids(self) -> Mapping[str, int]:
         """Implement `Codec.control_ids`."""
-        names = (*CONTROL_TOKENS, _END_OF_TEXT)
+        names = (*CONTROL_TOKENS, END_OF_TEXT)
         return {name: self._encoding.encode(name, allowed_special="all")[0] for name in names}
 
     def encode(self, text: str) -> list[int]:
@@ -96,7 +96,7 @@ class TokenizerCodec(Codec):
     def control_ids(self) -> Mapping[str, int]:
         """Implement `Codec.control_ids`."""
         vocabulary = self._tokenizer.get_vocab()
-        return {name: vocabulary[name] for name in (*CONTROL_TOKENS, _END_OF_TEXT) if name in vocabulary}
+        return {name: vocabulary[name] for name in (*CONTROL_TOKENS, END_OF_TEXT) if name in vocabulary}
 
     def encode(self, text: str) -> list[int]:
         """Implement `Codec.encode`."""

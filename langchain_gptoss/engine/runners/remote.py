@@ -30,6 +30,8 @@ _MAX_QUOTE_CHARACTERS = 300
 class _RemoteStream(TokenStream):
     """A stream that closes the connection when it is cancelled; the server then stops generating."""
 
+    sends_stop_token = False  # llama.cpp's server leaves it out
+
     def __init__(self) -> None:
         super().__init__()
         self.cancel_event = threading.Event()

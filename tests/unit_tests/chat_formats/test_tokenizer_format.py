@@ -81,14 +81,19 @@ def test_tagged_calls_are_parsed(answer, text, calls):
     assert parse(FORMAT.encode(answer), ["f", "g"])[:2] == (text, calls)
 
 
-@pytest.mark.parametrize(
-    "answer", ['<tool_call>{"name": "h", "arguments": {}}</tool_call>', '{"name": "h", "arguments": {}}']
-)
-def test_call_of_an_unknown_tool_stays_text(answer):
+def test_tagged_call_of_an_unknown_tool_is_invalid():
+    answer = '<tool_call>{"name": "h", "arguments": {"a": 1}}</tool_call>'
+    text, calls, parser = parse(FORMAT.encode(f"I look. {answer}"), ["f"])
+    assert (text, calls) == ("I look.", [["h", '{"a": 1}']])
+    assert parser.call_errors == {0: "There is no tool 'h'. The offered tools are: f."}
+    assert parse(FORMAT.encode(answer), [])[0] == answer
+
+
+def test_json_answer_that_names_no_offered_tool_stays_text():
+    answer = '{"name": "h", "arguments": {}}'
     text, calls, parser = parse(FORMAT.encode(answer), ["f"])
     assert (text, calls) == (answer, [])
     assert [repair.found for repair in parser.repairs] == [answer]
-    assert parse(FORMAT.encode(answer), [])[0] == answer
 
 
 def test_text_is_streamed_while_it_cannot_be_a_call():

@@ -168,7 +168,8 @@ def test_truncated_call_is_marked_in_v1_blocks_and_streams():
     message = build_chat_model(cut, output_version="v1").bind_tools([pay]).invoke("x")
     assert [block["type"] for block in message.content] == ["reasoning", "invalid_tool_call"]
     last = list(build_chat_model(cut).bind_tools([pay]).stream("x"))[-1]
-    assert list(last.response_metadata["broken_calls"].values()) == ['{"recipient":"Al']
+    (invalid,) = last.response_metadata["invalid_calls"].values()
+    assert (invalid["name"], invalid["args"]) == ("pay", '{"recipient":"Al')
 
 
 @pytest.mark.parametrize(
@@ -243,8 +244,11 @@ def test_tool_choice_none_allows_no_call():
         .bind_tools([get_weather], tool_choice="none")
         .invoke("Weather?")
     )
-    assert message.tool_calls == []
-    assert message.content == "{}"
+    assert (message.tool_calls, message.content) == ([], "")
+    (invalid,) = message.invalid_tool_calls
+    assert (
+        invalid["error"] == "The tool 'get_weather' may not be called in this answer, because tool_choice excludes it."
+    )
 
 
 @pytest.mark.parametrize("options", [{"strict": True}, {"tool_choice": "any"}])

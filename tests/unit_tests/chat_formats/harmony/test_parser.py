@@ -99,8 +99,6 @@ REAL_OUTPUT = [
         # Output that models really produce.
         ("<|channel|>commentary to=functions.now please <|message|>{}<|call|>", "", "", [["now", "{}"]], 1),
         ("<|channel|>analysis to=functions.now<|message|>{}<|call|>", "", "", [["now", "{}"]], 0),
-        ("<|channel|>commentary to=functions.gone<|message|>{}<|call|>", "", "{}", [], 1),
-        ("<|channel|>analysis to=python code<|message|>1+1<|call|>", "1+1", "", [], 1),
         (
             "<|channel|>commentary to=functions.now<|channel|>commentary<|message|>{}<|call|>",
             "",
@@ -153,7 +151,9 @@ def test_no_text_of_a_message_is_lost(words):
     parser = FORMAT.parser()
     deltas = [delta for token_id in encode(f"{text}<|return|>") for delta in parser.feed(token_id)] + parser.flush()
     found = "".join(delta.text for delta in deltas)
-    assert found == text or (found == "" and [repair.found for repair in parser.repairs] == [text]) or not text.strip()
+    # Header words that are glued to the text, as in "finalHello", are in the repairs.
+    written = "".join(repair.found for repair in parser.repairs if repair.found != "text without a header") + found
+    assert written == text or not text.strip()
 
 
 MARKERS = ["Xylophonemarker", " Quartzitebeacon", " Zeppelinlantern"]  # words that no header holds
@@ -161,7 +161,8 @@ MARKERS = ["Xylophonemarker", " Quartzitebeacon", " Zeppelinlantern"]  # words t
 
 def check_text_is_kept(ids: list[int], answer: dict[str, Any]) -> None:
     """Check that all text is in the answer or its repairs, and that no control token is in the answer."""
-    output = answer["reasoning"] + answer["text"] + "".join(arguments for _, arguments in answer["calls"])
+    calls = "".join(name + arguments for name, arguments, *_ in answer["calls"] + answer["invalid_calls"])
+    output = answer["reasoning"] + answer["text"] + calls
     assert not any(token in output for token in CONTROL_TOKENS)
     output += "".join(repair.found + repair.interpretation for repair in answer["repairs"])
     text = ENCODING.decode([token_id for token_id in ids if not ENCODING.is_special_token(token_id)])
