@@ -1,7 +1,8 @@
 """Update the golden files of harmony prompts: `python scripts/harmony_golden.py`, then read the diff.
 
 A file in `tests/unit_tests/chat_formats/harmony/golden/` has messages and options, written by hand, and the prompt as
-text and ids, written by this script. A new case is a new file without `text` and `ids`.
+text and ids, written by this script. A new case is a new file without `text` and `ids`. `schemas.json` in the folder
+`library` beside it has schemas of tools, and our text of those that openai-harmony writes differently.
 """
 
 import datetime
@@ -19,8 +20,10 @@ from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss.chat_formats.base import PromptOptions, ResponseFormat, Tool
 from langchain_gptoss.chat_formats.harmony import HarmonyFormat, renderer
+from langchain_gptoss.chat_formats.harmony.typescript import write_namespace
 
 FOLDER = Path(__file__).parents[1] / "tests" / "unit_tests" / "chat_formats" / "harmony" / "golden"
+SCHEMAS = FOLDER.parent / "library" / "schemas.json"
 DATE = datetime.date(2026, 2, 3)
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
@@ -58,8 +61,23 @@ def update_content(case: dict[str, Any]) -> str:
     return content.replace('"IDS"', f"[\n{wrapped_ids}\n  ]") + "\n"
 
 
+def write_type(parameters: dict[str, Any]) -> list[str]:
+    """Return the lines of a function with these parameters."""
+    text = write_namespace([Tool(name="f", parameters=parameters)])
+    return text.split("namespace functions {\n\n")[1].split("\n\n} // namespace")[0].split("\n")
+
+
+def update_schemas(entries: list[dict[str, Any]]) -> str:
+    """Return the content of the file of schemas with our text where it differs from the library's."""
+    updated = [
+        {**entry, "written": write_type(entry["parameters"])} if "differs" in entry else entry for entry in entries
+    ]
+    return json.dumps(updated, ensure_ascii=False, indent=1) + "\n"
+
+
 def main() -> None:
     """Update every golden file."""
+    SCHEMAS.write_text(update_schemas(json.loads(SCHEMAS.read_text("utf-8"))), "utf-8", newline="\n")
     for path in sorted(FOLDER.glob("*.json")):
         path.write_text(update_content(json.loads(path.read_text("utf-8"))), "utf-8", newline="\n")
 

@@ -1,9 +1,12 @@
 """JSON schemas as TypeScript types."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from langchain_gptoss.chat_formats.base import Tool
 from langchain_gptoss.chat_formats.harmony.typescript import write_namespace
+from tests import scale
 
 
 @pytest.mark.parametrize(
@@ -53,10 +56,94 @@ def test_examples_become_comments():
     assert '// Examples:\n// - "Nantes"\ncity?: string,' in namespace
 
 
-def test_recursive_schema_ends_in_any():
-    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
-    parameters = {"type": "object", "properties": {"first": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
-    assert "any" in write_namespace([Tool(name="f", parameters=parameters)])
+def write(parameters, description="") -> str:
+    return write_namespace([Tool(name="f", description=description, parameters=parameters)])
+
+
+def test_recursive_definition_is_written_once_and_named():
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}, "name": {"type": "string"}}}
+    places = {name: {"$ref": "#/$defs/Node"} for name in ("first", "second")}
+    text = write({"type": "object", "properties": places, "$defs": {"Node": node}})
+    assert "first?: { // Node\n    next?: Node,\n    name?: string,\n    },\nsecond?: Node,\n" in text
+
+
+def test_web_of_definitions_stays_short():
+    """Each of forty definitions refers to all of them, and a chain of thirty doubles at each step."""
+    names = [f"D{number}" for number in range(40)]
+    web = {
+        name: {"type": "object", "properties": {other: {"$ref": f"#/$defs/{other}"} for other in names}}
+        for name in names
+    }
+    assert len(write({"type": "object", "properties": {"x": {"$ref": "#/$defs/D0"}}, "$defs": web})) < 500_000
+    chain = {
+        f"C{number}": {
+            "type": "object",
+            "properties": {side: {"$ref": f"#/$defs/C{number + 1}"} for side in ("left", "right")},
+        }
+        for number in range(30)
+    }
+    assert len(write({"type": "object", "properties": {"x": {"$ref": "#/$defs/C0"}}, "$defs": chain})) < 500_000
+
+
+def test_deep_schemas_are_written_to_a_limit():
+    schema = {"type": "string"}
+    for _ in range(600):
+        schema = {"type": "object", "properties": {"inner": schema}}
+    text = write(schema)
+    assert text.count("inner?:") > 30
+    assert "inner?: any," in text
+
+
+def test_description_of_the_arguments_is_written_once():
+    parameters = {"type": "object", "description": "Where and when.", "properties": {"city": {"type": "string"}}}
+    assert "type f = (_: // Where and when.\n{\ncity?: string,\n}) => any;" in write(parameters)
+    assert write(parameters, "Where and when.").count("Where and when.") == 1
+    two_lines = write({**parameters, "description": "Where.\nWhen."})
+    assert "type f = (_: // Where.\n // When.\n{\n" in two_lines
+
+
+def test_every_line_of_a_comment_is_a_comment():
+    text = "One.\n\nTwo: `}) => any;`\r\nThree.\u2028Four."
+    properties = {
+        "a": {"type": "string", "description": text, "title": text},
+        "b": {"type": "array", "items": {"type": "string", "description": text}},
+        "c": {"anyOf": [{"type": "string", "description": text}, {"type": "integer", "default": text}]},
+        "d": {"type": "string", "default": text, "examples": [text], "enum": [text]},
+    }
+    lines = write({"type": "object", "properties": properties}, text).splitlines()
+    code = [line.partition("//")[0].strip() for line in lines]
+    assert [line for line in code if "Two" in line or "Three" in line] == [
+        next(line for line in code if line.startswith("d?: ")),
+    ]
+    assert code.count("}) => any;") == 1
+
+
+JSON_VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["string", "object", "array", "#/$defs/a", "#", "x"]),
+    lambda values: (
+        st.lists(values, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "properties", "items", "anyOf", "oneOf", "allOf", "enum", "const", "$ref", "$defs", "required",
+                 "description", "title", "default", "examples", "nullable", "additionalProperties", "prefixItems",
+                 "patternProperties", "a", "not"]
+            ),
+            values,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(JSON_VALUE)
+@settings(deadline=None, max_examples=scale(300))
+def test_any_schema_is_written(value):
+    """The schemas of foreign tools may be wrong in every way."""
+    parameters = {"type": "object", "properties": {"x": value}, "$defs": {"a": value}}
+    assert write(parameters).endswith("=> any;\n\n} // namespace functions")
+    if isinstance(value, dict):
+        assert write(value).endswith("=> any;\n\n} // namespace functions")
 
 
 def test_function_without_arguments_has_an_empty_signature():
