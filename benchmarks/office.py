@@ -108,7 +108,7 @@ def has_phrase(text: str, phrase: str) -> bool:
     return False
 
 
-def states_facts(text: str, question: OfficeQuestion) -> bool:
+def has_facts(text: str, question: OfficeQuestion) -> bool:
     """Return True if a text states all facts of the answer."""
     text = normalize(text)
     return all(any(has_phrase(text, form) for form in fact.split("|")) for fact in question.facts)
@@ -126,14 +126,14 @@ def is_right(citation: Citation, question: OfficeQuestion) -> bool:
     return (
         Path(citation.source).name == question.file
         and all(has_phrase(quote, part) for part in question.row)
-        and states_facts(stated, question)
+        and has_facts(stated, question)
     )
 
 
 def is_wrong(output: ChatbotOutput, question: OfficeQuestion) -> bool:
     """Return True if sentences are shown as supported and none of them is the answer, or one has a wrong value."""
     claims = [citation.claim for citation in output.citations if citation.verdict == "supported"]
-    others = [claim for claim in claims if not states_facts(claim, question)]
+    others = [claim for claim in claims if not has_facts(claim, question)]
     has_wrong_value = any(has_phrase(normalize(claim), value) for claim in others for value in question.wrong)
     return has_wrong_value or (bool(claims) and len(others) == len(claims))
 

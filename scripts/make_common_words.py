@@ -45,7 +45,7 @@ def find_strings(value: object) -> Iterator[str]:
             yield from find_strings(item)
 
 
-def min_count_for(word: str) -> int:
+def get_min_count(word: str) -> int:
     """Return how often a word must occur to be a common one."""
     return MIN_COUNT_SHORT if len(word) <= SHORT_CHARS else MIN_COUNT
 
@@ -55,7 +55,7 @@ def main() -> None:
     data = Path(sys.argv[1])
     for language, names in FILES.items():
         counts = Counter(word for name in names for text in read_texts(data / name) for word in WORD.findall(text))
-        words = sorted(word for word, count in counts.items() if count >= min_count_for(word))
+        words = sorted(word for word, count in counts.items() if count >= get_min_count(word))
         packed = gzip.compress("\n".join(words).encode(), 9, mtime=0)
         (TARGET / f"common_words.{language}.txt.gz").write_bytes(packed)
         sys.stdout.write(f"{language}: {len(words)} words, {len(packed)} bytes\n")
