@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from langchain_gptoss.text.terminal import clean_line
+
 
 class ProgressBar(Protocol):
     """A progress bar that counts bytes."""
@@ -31,7 +33,7 @@ def show_progress(total_bytes: int, description: str, *, done_bytes: int = 0) ->
     from tqdm.auto import tqdm
 
     with tqdm(
-        total=total_bytes, initial=done_bytes, desc=description, unit="B", unit_scale=True, leave=True
+        total=total_bytes, initial=done_bytes, desc=clean_line(description), unit="B", unit_scale=True, leave=True
     ) as progress_bar:
         yield progress_bar
 

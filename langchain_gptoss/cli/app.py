@@ -10,7 +10,15 @@ import typer
 
 from langchain_gptoss.cli.audit import audit_app
 from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Language, Model, Store, make_chatbot
-from langchain_gptoss.cli.console import clean_exit, note, show_answer, show_heading, show_json
+from langchain_gptoss.cli.console import (
+    clean_exit,
+    clean_traceback,
+    note,
+    show,
+    show_answer,
+    show_heading,
+    show_json_answer,
+)
 from langchain_gptoss.cli.doctor import show_machine
 from langchain_gptoss.cli.domains import domains
 from langchain_gptoss.cli.eval import evaluate_command
@@ -44,7 +52,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal shows "?" for characters that it does not have
             stream.reconfigure(errors="replace")
-    app()
+    with clean_traceback():
+        app()
 
 
 @app.callback(invoke_without_command=True)
@@ -53,7 +62,7 @@ def show_version(
 ) -> None:
     """Run GPT-OSS models on this machine and ask them about your own documents."""
     if version:
-        typer.echo(f"langchain-gptoss {metadata.version('langchain-gptoss')}")
+        show(f"langchain-gptoss {metadata.version('langchain-gptoss')}")
         raise typer.Exit
 
 
@@ -94,7 +103,7 @@ def ask(
             raise InvalidInputError("The question is empty.", hint='Write one: gptoss ask "..." --docs FOLDER')
         chatbot = make_chatbot(model, docs, store, domain=domain, language=language, audit=audit)
         if as_json:
-            show_json(chatbot.invoke({"question": question}))
+            show_json_answer(chatbot.invoke({"question": question}))
         else:
             show_answer(chatbot.stream({"question": question}))
 
@@ -139,7 +148,7 @@ def _chat(chatbot: "Chatbot", history: "list[BaseMessage]") -> None:
         try:
             question = input("\n> ").strip()
         except EOFError:
-            typer.echo()
+            show()
             return
         if not question:
             return

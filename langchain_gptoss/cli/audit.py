@@ -1,6 +1,5 @@
 """`gptoss audit`: verify, show, list and prune a log of answers."""
 
-import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_gptoss.cli.console import clean_exit, note
+from langchain_gptoss.cli.console import clean_exit, note, show, show_json
+from langchain_gptoss.text.terminal import clean_line
 
 if TYPE_CHECKING:
     from langchain_gptoss.audit.line_format import Entry
@@ -43,19 +43,17 @@ def verify_log(log: Log, *, key_file: KeyFile = None, head: Head = None, as_json
         result = verify(log, key=key_file, head=head)
         if as_json:
             values = {**result.__dict__, "problems": [problem.__dict__ for problem in result.problems]}
-            typer.echo(json.dumps(values, ensure_ascii=False, indent=2))
+            show_json(values)
         else:
             for problem in result.problems[:MAX_PRINTED_PROBLEMS]:
-                typer.echo(str(problem))
+                show(clean_line(str(problem)))
             if len(result.problems) > MAX_PRINTED_PROBLEMS:
-                typer.echo(f"... and {len(result.problems) - MAX_PRINTED_PROBLEMS:,} more.")
+                show(f"... and {len(result.problems) - MAX_PRINTED_PROBLEMS:,} more.")
             for text in result.notes:
                 note(f"note: {text}")
             method = "hashed with a key" if result.is_keyed else "hashed without a key"
             state = "as written" if result.ok else "NOT as written"
-            typer.echo(
-                f"{result.records:,} records, {method}: {state}." + (f" Head {result.head}" if result.head else "")
-            )
+            show(f"{result.records:,} records, {method}: {state}." + (f" Head {result.head}" if result.head else ""))
         if not result.ok:
             raise typer.Exit(EXIT_ALTERED)
 
@@ -69,16 +67,16 @@ def show_record(log: Log, name: Name, *, key_file: KeyFile = None, as_json: AsJs
         entry = find_entry(log, name)
         is_valid = has_valid_hash(entry, key=key_file, is_keyed=has_key(log))
         if as_json:
-            typer.echo(json.dumps(_to_dict(entry) | {"hash_matches": is_valid}, ensure_ascii=False, indent=2))
+            show_json(_to_dict(entry) | {"hash_matches": is_valid})
         else:
             for line in describe_entry(entry):
-                typer.echo(line)
+                show(line.replace("\n", "\n    "))  # so that a text cannot look like another line of the record
             statements = {
                 True: "matches the record",
                 False: "DOES NOT MATCH the record",
                 None: "not checked: this needs the key",
             }
-            typer.echo(f"Hash: {entry.hash} ({statements[is_valid]})")
+            show(f"Hash: {entry.hash} ({statements[is_valid]})")
         if is_valid is False:
             note("The record is not what was written. `gptoss audit verify` checks the whole log.")
             raise typer.Exit(EXIT_ALTERED)
@@ -92,10 +90,10 @@ def list_records(log: Log, *, count: Count = 20, as_json: AsJson = False) -> Non
 
         entries = read_last_entries(log, count)
         if as_json:
-            typer.echo(json.dumps([_to_dict(entry) for entry in entries], ensure_ascii=False, indent=2))
+            show_json([_to_dict(entry) for entry in entries])
             return
         for entry in entries:
-            typer.echo(summarize_entry(entry))
+            show(clean_line(summarize_entry(entry)))
 
 
 @audit_app.command("prune")
@@ -105,7 +103,7 @@ def prune_log(log: Log, *, older_than: Age, key_file: KeyFile = None, reason: Re
         from langchain_gptoss.audit.pruning import prune
 
         result = prune(log, older_than=_parse_age(older_than), key=key_file, reason=reason)
-        typer.echo(f"Removed {result.removed:,} records; the log has {result.kept:,} lines.")
+        show(f"Removed {result.removed:,} records; the log has {result.kept:,} lines.")
 
 
 def _parse_age(text: str) -> timedelta:

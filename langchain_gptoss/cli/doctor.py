@@ -1,6 +1,5 @@
 """`gptoss doctor`: this machine, and the models that run on it, with reasons."""
 
-import json
 import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from langchain_gptoss.cli.console import clean_exit, note
+from langchain_gptoss.cli.console import clean_exit, note, show, show_json
 
 if TYPE_CHECKING:
     from langchain_gptoss.models.catalog import ModelCard
@@ -58,7 +57,7 @@ def show_machine(
         options = {"users": users, "device": device, "dtype": dtype, "experts": experts}
         plans = [_plan_model(card, hardware, context, options, is_only=model is not None) for card in cards]
         if as_json:
-            typer.echo(json.dumps(_to_json(hardware, plans), ensure_ascii=False, indent=2))
+            show_json(_to_json(hardware, plans))
         elif model is not None:
             if cards[0].note:
                 note(f"{cards[0].name}: {cards[0].note}")
@@ -194,7 +193,7 @@ def _show_machine(hardware: "Hardware") -> None:
     memory = f"{_format_gb(hardware.ram_total)}, {_format_gb(hardware.ram_free)} free{reads}"
     kernel = hardware.cpu_kernel if hardware.cpu_kernel != "none" else "none; torch is used, which is slow"
     bfloat16 = "fast" if hardware.fast_bfloat16 else "slow"
-    typer.secho("This machine", bold=True)
+    show("This machine", bold=True)
     _show_entry("system", hardware.system)
     _show_entry("CPU", hardware.cpu)
     _show_entry(
@@ -215,23 +214,23 @@ def _show_machine(hardware: "Hardware") -> None:
 
 def _show_entry(name: str, value: str) -> None:
     first = f"  {name:<12}"
-    typer.echo(textwrap.fill(value, _COLUMNS, initial_indent=first, subsequent_indent=" " * len(first)))
+    show(textwrap.fill(value, _COLUMNS, initial_indent=first, subsequent_indent=" " * len(first)))
 
 
 def _show_table(plans: "Iterable[Plan | ImpossiblePlan]") -> None:
-    typer.echo()
-    typer.secho(_ROW.format("Model", "on", "weights", "context", "needs GB", "free GB", "fits"), bold=True)
+    show()
+    show(_ROW.format("Model", "on", "weights", "context", "needs GB", "free GB", "fits"), bold=True)
     for plan in plans:
         if isinstance(plan, ImpossiblePlan):
-            typer.echo(_ROW.format(plan.model, "-", "-", "-", "-", "-", "no"))
+            show(_ROW.format(plan.model, "-", "-", "-", "-", "-", "no"))
             _show_indented(plan.reason)
             continue
         weights = f"packed + {plan.dtype}" if plan.experts == "packed" else plan.dtype
         demand = plan.tightest_demand
         numbers = f"{plan.context:,}", f"{demand.needed_bytes / 1e9:.1f}", f"{demand.free_bytes / 1e9:.1f}"
-        typer.echo(_ROW.format(plan.model, _format_device(plan), weights, *numbers, _format_bool(plan.fits)))
+        show(_ROW.format(plan.model, _format_device(plan), weights, *numbers, _format_bool(plan.fits)))
         _show_indented(_explain(plan))
-    typer.echo("\nThe whole plan of a model: gptoss doctor --model NAME. A GB is 10^9 bytes.")
+    show("\nThe whole plan of a model: gptoss doctor --model NAME. A GB is 10^9 bytes.")
 
 
 def _explain(plan: "Plan") -> str:
@@ -256,25 +255,25 @@ def _format_device(plan: "Plan") -> str:
 
 def _show_plan(plan: "Plan | ImpossiblePlan") -> None:
     assert not isinstance(plan, ImpossiblePlan)  # for a single model, impossible options are an error
-    typer.echo()
-    typer.secho(f"{plan.model}: {'fits' if plan.fits else 'does not fit'}", bold=True)
+    show()
+    show(f"{plan.model}: {'fits' if plan.fits else 'does not fit'}", bold=True)
     for demand in plan.demands:
         _show_entry(demand.name, f"{_format_gb(demand.needed_bytes)} needed, {_format_gb(demand.free_bytes)} free")
     _show_entry("speed", _format_estimate(plan))
-    typer.secho("\nMemory", bold=True)
+    show("\nMemory", bold=True)
     for field, name in _PARTS:
-        typer.echo(f"  {name:<24}{_format_gb(getattr(plan.memory, field)):>10}")
-    typer.echo(f"  {'total':<24}{_format_gb(plan.memory.total):>10}")
-    typer.echo(f"  {'peak while loading':<24}{_format_gb(plan.memory.peak_loading):>10}")
+        show(f"  {name:<24}{_format_gb(getattr(plan.memory, field)):>10}")
+    show(f"  {'total':<24}{_format_gb(plan.memory.total):>10}")
+    show(f"  {'peak while loading':<24}{_format_gb(plan.memory.peak_loading):>10}")
     for title, sentences in (("Reasons", plan.reasons), ("Possible changes", plan.advice)):
         if sentences:
-            typer.secho(f"\n{title}", bold=True)
+            show(f"\n{title}", bold=True)
         for sentence in sentences:
-            typer.echo(textwrap.fill(sentence, _COLUMNS, initial_indent="  - ", subsequent_indent="    "))
+            show(textwrap.fill(sentence, _COLUMNS, initial_indent="  - ", subsequent_indent="    "))
 
 
 def _show_indented(text: str) -> None:
-    typer.echo(textwrap.fill(text, _COLUMNS, initial_indent="  ", subsequent_indent="  "))
+    show(textwrap.fill(text, _COLUMNS, initial_indent="  ", subsequent_indent="  "))
 
 
 def _format_gb(size: int) -> str:

@@ -1,11 +1,10 @@
 """`gptoss domains`: list the built-in domain profiles, or print one to be copied and changed."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_gptoss.cli.console import clean_exit, note
+from langchain_gptoss.cli.console import clean_exit, note, show, show_json
 
 if TYPE_CHECKING:
     from langchain_gptoss.domains import DomainProfile
@@ -43,7 +42,7 @@ def _list_profiles(language: str | None, as_json: bool) -> None:
         }
         for profile in profiles
     ]
-    typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    show_json(rows)
 
 
 def _print_table(profiles: "list[DomainProfile]") -> None:
@@ -52,11 +51,13 @@ def _print_table(profiles: "list[DomainProfile]") -> None:
     from rich.table import Table
 
     from langchain_gptoss.domains import list_languages
+    from langchain_gptoss.text.terminal import clean_line
 
     table = Table("Name", "Languages", "Title", "Description", box=SIMPLE)
     for profile in profiles:
         languages = ", ".join(list_languages(profile.name))
-        table.add_row(profile.name, languages, profile.title, profile.description)
+        cells = profile.name, languages, profile.title, profile.description
+        table.add_row(*map(clean_line, cells))
     Console().print(table, markup=False)
 
 
@@ -70,7 +71,7 @@ def _print_profile(name: str, language: str | None, as_json: bool) -> None:
     path = Path(name) if name.lower().endswith(".toml") else get_profile_path(name, language=profile.language)
     if as_json:
         values = {"path": str(path), "fingerprint": profile.fingerprint, "profile": profile.model_dump(mode="json")}
-        typer.echo(json.dumps(values, ensure_ascii=False, indent=2))
+        show_json(values)
         return
     note(str(path))
-    typer.echo(path.read_text(encoding="utf-8-sig"), nl=False)
+    show(path.read_text(encoding="utf-8-sig"), ends_line=False)

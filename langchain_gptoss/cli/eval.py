@@ -1,12 +1,11 @@
 """`gptoss eval`: ask questions with known answers, and report what the chatbot declines and cites."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_gptoss.cli.console import clean_exit, note
+from langchain_gptoss.cli.console import clean_exit, note, show, show_json
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -62,7 +61,10 @@ def evaluate_command(
         note(f"Asking {len(questions)} questions.")
         bot = create_chatbot(llm, index.as_retriever())
         report = evaluate(bot, questions, texts=texts, on_answer=_create_progress_note(len(questions)))
-        typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else _format_report(report))
+        if as_json:
+            show_json(report.to_dict())
+        else:
+            show(_format_report(report))
 
 
 def _open_index(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_gptoss.cli.console import clean_exit, note
+from langchain_gptoss.cli.console import clean_exit, note, show
+from langchain_gptoss.text.terminal import clean_line
 
 if TYPE_CHECKING:
     from langchain_gptoss.ingest import CheckReport, SyncReport
@@ -78,7 +79,7 @@ def _check(places: list[str], store: str, options: dict[str, Any], *, repair: bo
         raise IndexStoreError(f"There is no index in {store}.", hint="Omit --check and --repair to create one.")
     report: CheckReport = check_index(store, places, repair=repair, **options)
     _print_lines([str(difference) for difference in report.differences], "differences")
-    typer.echo(str(report))
+    show(str(report))
     if not report.is_consistent:
         note("Repair the index with --repair.")
         raise typer.Exit(_EXIT_DIFFERENT)
@@ -104,11 +105,11 @@ def _show_report(report: "SyncReport") -> None:
         shown = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(_MAX_SUFFIXES))
         more = ", ..." if len(suffixes) > _MAX_SUFFIXES else ""
         note(f"Ignored {len(report.unsupported):,} files in formats that are not supported ({shown}{more}).")
-    typer.echo(str(report))
+    show(str(report))
 
 
 def _print_lines(lines: list[str], noun: str) -> None:
     for line in lines[:_MAX_LINES]:
-        note(line)
+        note(clean_line(line))
     if len(lines) > _MAX_LINES:
         note(f"... and {len(lines) - _MAX_LINES:,} more {noun}.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Guard, Language, Model, Store, make_chatbot
-from langchain_gptoss.cli.console import clean_exit, note
+from langchain_gptoss.cli.console import clean_exit, note, show
 
 keys_app = typer.Typer(help="Manage the API keys of a server.", no_args_is_help=True)
 
@@ -151,5 +151,5 @@ def add_key(
 
         last_day = expires.date() if expires else None
         secret = serve.add_key(file, name, labels=label or (), requests_per_minute=rate, expires=last_day)
-        typer.echo(secret)
+        show(secret)
         note(f"Added {name} to {file}. Keep the key: it cannot be shown again.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from langchain_gptoss.errors import DocumentsError
+from langchain_gptoss.text.terminal import clean_line
 
 SYNC_MANIFEST = "sync.sqlite"
 """Name of a file that marks its folder as an index; such folders are not searched for documents."""
@@ -33,7 +34,7 @@ class SkippedFile:
     reason: str
 
     def __str__(self) -> str:
-        return f"Skipped {self.source}: {self.reason}."
+        return clean_line(f"Skipped {self.source}: {self.reason}.")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class FileWarning:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.message}."
+        return clean_line(f"{self.source}: {self.message}.")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Collection
 from types import ModuleType
@@ -26,6 +27,7 @@ from langchain_gptoss.serve.metrics import Metrics
 from langchain_gptoss.serve.openai import build_openai_routes
 from langchain_gptoss.serve.page import build_page_routes
 from langchain_gptoss.serve.settings import ServerSettings
+from langchain_gptoss.text.terminal import TerminalFilter
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
 """Names by which a server is reached from its own machine only."""
@@ -156,7 +158,15 @@ def serve(
     if host in LOCAL_HOSTS and settings.keys is None and not settings.allowed_hosts:
         settings = dataclasses.replace(settings, allowed_hosts=LOCAL_HOSTS)
     app = create_app(chatbot, title=title, settings=settings)
+    _make_logs_safe()
     uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=math.ceil(settings.grace_seconds))
+
+
+def _make_logs_safe() -> None:
+    """Replace control characters in the server's log, which quotes errors; paths in the access log are quoted."""
+    logger = logging.getLogger("uvicorn.error")
+    if not any(isinstance(present, TerminalFilter) for present in logger.filters):
+        logger.addFilter(TerminalFilter())
 
 
 def _load_langserve_routes() -> ModuleType | None:

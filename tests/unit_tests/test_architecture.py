@@ -33,6 +33,7 @@ SAME_LINE = {
     "cli": {"serve"},
     "retrievers": {"vectorstores", "embeddings"},
     "ingest": {"vectorstores", "embeddings"},
+    "_progress": {"text"},
     "_optional": {"errors"},
 }
 LINE_OF = {package: number for number, packages in enumerate(LINES) for package in packages}
