@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -66,14 +66,21 @@ def _show_warnings() -> None:
         logger.addHandler(handler)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *details: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Show what is odd about a document as a plain line, and other warnings as Python does."""
     from langchain_gptoss.errors import DocumentWarning
 
     if issubclass(category, DocumentWarning):
         note(f"gptoss: {message}")
     else:
-        show(warnings.formatwarning(message, category, *details[:2]), is_error=True, ends_line=False)
+        show(warnings.formatwarning(message, category, filename, lineno, line), is_error=True, ends_line=False)
 
 
 def show(text: str = "", *, is_error: bool = False, ends_line: bool = True, **style: Any) -> None:
