@@ -24,7 +24,7 @@ from langchain_gptoss.serve.documents import DocumentReader, build_document_rout
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.gate import Gate
 from langchain_gptoss.serve.metrics import Metrics
-from langchain_gptoss.serve.openai import build_openai_routes
+from langchain_gptoss.serve.openai import add_error_handler, build_openai_routes
 from langchain_gptoss.serve.page import build_page_routes
 from langchain_gptoss.serve.settings import ServerSettings
 from langchain_gptoss.text.terminal import TerminalFilter
@@ -63,6 +63,7 @@ def create_app(
     llm = parts.llm if parts is not None and settings.serve_chat_model else None
     add_chatbot_routes(app, chatbot)
     app.include_router(build_openai_routes(chatbot, llm))
+    add_error_handler(app)
     if (langserve_routes := _load_langserve_routes()) is not None:
         langserve_routes.finish_streams_at_shutdown()
         if llm is not None:

@@ -82,4 +82,4 @@ def build_error_response(error: Exception) -> ErrorResponse:
 
 def is_openai_path(path: str) -> bool:
     """Return True if a path belongs to OpenAI's API, whose clients expect errors in its form."""
-    return path.startswith("/v1/")
+    return path == "/v1" or path.startswith("/v1/")

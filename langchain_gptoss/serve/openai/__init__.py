@@ -1,5 +1,6 @@
 """OpenAI's API, for programs that use its client: one module for each kind of request, and what they share."""
 
+from langchain_gptoss.serve.openai.error_form import add_error_handler
 from langchain_gptoss.serve.openai.routes import build_openai_routes
 
-__all__ = ["build_openai_routes"]
+__all__ = ["add_error_handler", "build_openai_routes"]

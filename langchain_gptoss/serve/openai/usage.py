@@ -1,5 +1,8 @@
 """Token usage in the form of OpenAI's API."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -14,3 +17,19 @@ def convert_usage(usage: Any) -> dict[str, Any]:
         details["prompt_tokens_details"] = {"cached_tokens": cached_tokens}
     total_tokens = input_tokens + output_tokens
     return {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": total_tokens, **details}
+
+
+def sum_choices(usages: Sequence[Any]) -> dict[str, Any]:
+    """Return the usage of several answers to one prompt: the prompt counts once, the answers together.
+
+    Args:
+        usages: LangChain's `UsageMetadata` of each answer, or None.
+    """
+    total, *others = [convert_usage(usage) for usage in usages]
+    for other in others:
+        total["completion_tokens"] += other["completion_tokens"]
+        if "completion_tokens_details" in other and "completion_tokens_details" in total:
+            reasoning_tokens = other["completion_tokens_details"]["reasoning_tokens"]
+            total["completion_tokens_details"]["reasoning_tokens"] += reasoning_tokens
+    total["total_tokens"] = total["prompt_tokens"] + total["completion_tokens"]
+    return total

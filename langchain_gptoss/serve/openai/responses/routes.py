@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from langchain_gptoss.serve.caller import build_run_config, get_caller
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.event_stream import stream_events
-from langchain_gptoss.serve.openai.error_form import build_openai_error, refuse_model, respond_to_error
+from langchain_gptoss.serve.openai.error_form import build_openai_error, respond_to_error
 from langchain_gptoss.serve.openai.models import CHATBOT, ServedModels
 from langchain_gptoss.serve.openai.requests import parse_request
 from langchain_gptoss.serve.openai.responses.answers import stream_chatbot_answer, stream_model_answer
@@ -108,8 +108,7 @@ async def _prepare_run(
     """
     response_request.check_support()
     model, user_id = response_request.model, get_caller(request).user_id
-    if model not in models.answering:
-        raise refuse_model(model, models.answering)
+    llm = None if model == CHATBOT else models.get_chat_model(model)
     response_id = make_response_id()
     items = normalize_input(response_request.input, get_response_key(response_id))
     items = await resolve_references(store, user_id, items)
@@ -117,11 +116,11 @@ async def _prepare_run(
     # The instructions of earlier responses are not part of the conversation.
     messages = convert_items([*earlier, *items], response_request.instructions)
     config = build_run_config(request)
-    if model == CHATBOT:
+    if llm is None:
         _check_chatbot_request(response_request)
         pieces = stream_chatbot_answer(models.chatbot, messages, config)
     else:
-        pieces = stream_model_answer(models.answering[model], messages, config, response_request.get_model_options())
+        pieces = stream_model_answer(llm, messages, config, response_request.get_model_options())
 
     async def save(response: dict[str, Any]) -> None:
         if response_request.store:
