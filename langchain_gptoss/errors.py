@@ -121,6 +121,10 @@ class DocumentsError(GptOssError):
     """There is nothing to index at the given place."""
 
 
+class SchemaWarning(UserWarning):
+    """A part of a JSON schema is not enforced during generation, and what the model writes is checked afterwards."""
+
+
 class DocumentWarning(UserWarning):
     """The text of a document may not be what its file says: its encoding was guessed, or a part was left out."""
 

@@ -50,7 +50,7 @@ VERBS = frozenset(
     prefix prepare prepend preprocess present preserve press print probe process produce profile project prompt
     prove provide prune pseudonymize publish pull push put quantize query quote raise rank read rebuild
     recalculate receive recognize recompute reconstruct record recover redact reduce refer refresh refuse
-    regenerate register reject relabel release reload remove rename render reopen reorder repair repeat replace
+    regenerate register reject relabel relax release reload remove rename render reopen reorder repair repeat replace
     replay reply report request require requires rerank reread reserve reset resolve respond restart restore
     restrict resume retain retrieve retry return reuse reverse revise rewrite roll rotate round route run sample
     sanitize save say scale scan schedule score scroll search select send separate serialize serve set settle

@@ -7,9 +7,10 @@ only. A schema applied from the first token would forbid the control tokens, and
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from langchain_gptoss.chat_formats.base import AnswerGrammar, PromptOptions, Tool
-from langchain_gptoss.chat_formats.json_schema import forbid_unnamed_properties, inline_references
+from langchain_gptoss.chat_formats.schema_relaxation import relax_schema
 
 CALL_START, CALL_END = "<tool_call>", "</tool_call>"
 _FREE_TEXT = "FREE: /(?s:.*)/\n"
@@ -116,13 +117,17 @@ def _write_tagged_call_rules(calls: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _build_json_grammar(schema: Mapping[str, Any]) -> AnswerGrammar:
-    return AnswerGrammar(lark=f"start: {_write_json_rule(schema)}\n", json_schema=forbid_unnamed_properties(schema))
+    relaxed = relax_schema(schema).schema
+    return AnswerGrammar(lark=f"start: {_write_json_rule(relaxed)}\n", json_schema=relaxed)
 
 
 def build_call_schema(tool: Tool, *, enforce: bool) -> dict[str, Any]:
     """Return the schema of one call written as JSON; `enforce` restricts its arguments to the schema of the tool."""
-    arguments = inline_references(build_arguments_schema(tool)) if enforce else {"type": "object"}
+    arguments = dict(build_arguments_schema(tool)) if enforce else {"type": "object"}
+    # References in the arguments begin at the schema with this identifier.
+    identifier = {"$id": f"tool:{quote(tool.name)}", "$defs": arguments.pop("$defs")} if "$defs" in arguments else {}
     return {
+        **identifier,
         "type": "object",
         "properties": {"name": {"const": tool.name}, "arguments": arguments},
         "required": ["name", "arguments"],
@@ -131,11 +136,19 @@ def build_call_schema(tool: Tool, *, enforce: bool) -> dict[str, Any]:
 
 
 def build_arguments_schema(tool: Tool) -> Mapping[str, Any]:
-    """Return the schema of a tool's arguments; a tool that declares no arguments accepts none."""
-    if not tool.parameters.get("properties") and not _KEYS_WITH_ARGUMENTS & tool.parameters.keys():
+    """Return the schema that a grammar enforces for a tool's arguments.
+
+    A tool that declares no arguments accepts none. Keywords that a grammar cannot enforce are left out, with a warning;
+    of a schema that contradicts itself only the object remains, so that the other tools can be called.
+    """
+    parameters = tool.parameters
+    names_nothing = not parameters.get("properties") and not _KEYS_WITH_ARGUMENTS & parameters.keys()
+    if names_nothing and ("properties" in parameters or not parameters):
         return {"type": "object", "properties": {}, "additionalProperties": False}
-    return tool.parameters
+    relaxed = relax_schema(parameters, name=tool.name)
+    arguments = {**relaxed.schema, "type": "object"}
+    return arguments if relaxed.is_satisfiable and relax_schema(arguments).is_satisfiable else {"type": "object"}
 
 
 def _write_json_rule(schema: Mapping[str, Any]) -> str:
-    return f"%json {json.dumps(forbid_unnamed_properties(schema), ensure_ascii=False)}"
+    return f"%json {json.dumps(relax_schema(schema).schema, ensure_ascii=False)}"

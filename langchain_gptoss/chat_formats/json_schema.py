@@ -1,6 +1,6 @@
-"""Operations on JSON schemas: follow references, inline them, forbid properties that a schema does not name."""
+"""Operations on JSON schemas: follow references, forbid properties that a schema does not name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 _MAX_REFERENCES = 8
@@ -34,35 +34,6 @@ def can_be_object(schema: Mapping[str, Any]) -> bool:
             return schema.keys() != {"not"} or bool(schema["not"])
         schema = merge_reference(schema, schema)
     return True
-
-
-def inline_references(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a schema with its local references replaced by their targets, so that it can be part of another schema.
-
-    A reference inside its own target becomes the empty schema, which allows any value.
-    """
-    inlined: Mapping[str, Any] = _inline(schema, schema, ())
-    return inlined
-
-
-def _inline(value: Any, root: Mapping[str, Any], open_references: Sequence[str]) -> Any:
-    if isinstance(value, list):
-        return [_inline(item, root, open_references) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    reference = value.get("$ref")
-    if reference == "#" or reference in open_references:
-        return {}
-    if isinstance(reference, str) and reference.startswith("#/"):
-        return _inline(merge_reference(value, root), root, (*open_references, reference))
-    # The keys below `properties` are names, and one of them may be "definitions".
-    return {
-        key: {name: _inline(item, root, open_references) for name, item in child.items()}
-        if key == "properties" and isinstance(child, Mapping)
-        else _inline(child, root, open_references)
-        for key, child in value.items()
-        if key not in _DEFINITION_KEYS
-    }
 
 
 def forbid_unnamed_properties(schema: Any) -> Any:

@@ -29,6 +29,9 @@ _TYPE_NAMES = {
     **{"int": "integer", "int32": "integer", "int64": "integer", "long": "integer"},
     **{"bool": "boolean", "none": "null", "nonetype": "null"},
 }
+_COUNT_KEYS = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"}
+)
 _OLD_DRAFT = re.compile(r"draft-0[3467]")
 
 
@@ -101,9 +104,12 @@ def _drop_invalid_keywords(schema: dict[str, Any]) -> None:
             or (key in SCHEMA_KEYS and key != "items" and not isinstance(value, Mapping | bool))
             or (key in {"$ref", "pattern", "format", "$dynamicRef"} and not isinstance(value, str))
             or (key == "enum" and (not isinstance(value, list) or not value))
-            or (key in _NUMBER_KEYS and not isinstance(value, int | float))
+            or (key in _NUMBER_KEYS and (not isinstance(value, int | float) or isinstance(value, bool)))
+            or (key in _COUNT_KEYS and (value < 0 or value != int(value)))
         ):
             del schema[key]
+        elif key in _COUNT_KEYS:
+            schema[key] = int(value)
 
 
 def _convert_items(schema: dict[str, Any]) -> None:

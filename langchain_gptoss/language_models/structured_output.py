@@ -8,15 +8,17 @@ from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
-from langchain_core.outputs import Generation
+from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.language_models.schema_check import check_value
 from langchain_gptoss.language_models.tool_forms import read_schema
 from langchain_gptoss.language_models.tools import build_response_format
 
@@ -58,16 +60,18 @@ def _bind_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, A
         ls_structured_output_format=_describe_binding("function_calling", schema, strict),
     )
     if _is_pydantic_model(schema):
-        return bound_model, PydanticToolsParser(tools=[schema], first_tool_only=True)
-    return bound_model, JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+        return bound_model, _ValidCallPydanticParser(tools=[schema], first_tool_only=True)
+    return bound_model, _ValidCallJsonParser(key_name=name, first_tool_only=True)
 
 
 def _bind_json_schema(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
+    response_format = build_response_format(schema, strict=strict)
     bound_model = model.bind(
-        response_format=build_response_format(schema, strict=strict),
+        response_format=response_format,
         ls_structured_output_format=_describe_binding("json_schema", schema, strict),
     )
-    return bound_model, _build_parser(schema)
+    is_enforced = response_format["json_schema"].get("strict") is not False
+    return bound_model, _build_parser(schema, response_format["json_schema"]["schema"] if is_enforced else None)
 
 
 def _bind_json_mode(model: Any, schema: Any, _: bool | None) -> tuple[Any, Any]:
@@ -93,19 +97,28 @@ def _describe_schema(schema: Any) -> dict[str, Any]:
     return {**names, **function.get("parameters", {})}
 
 
-def _build_parser(schema: Any) -> Any:
+def _build_parser(schema: Any, json_schema: Mapping[str, Any] | None = None) -> Any:
     if _is_pydantic_model(schema):
         return _CompletePydanticParser(pydantic_object=schema)
-    return _CompleteJsonParser()
+    return _CompleteJsonParser(json_schema=json_schema)
 
 
 class _CompleteJsonParser(JsonOutputParser):
-    """JSON parser that rejects truncated answers."""
+    """JSON parser that rejects truncated answers, and values that do not follow the schema.
+
+    Attributes:
+        json_schema: The schema; None accepts any JSON.
+    """
+
+    json_schema: Mapping[str, Any] | None = None
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         """Return the value of an answer; `partial` accepts the beginning of one."""
         _check_complete(result, partial)
-        return super().parse_result(result, partial=partial)
+        value = super().parse_result(result, partial=partial)
+        if self.json_schema is not None and not partial and (problem := check_value(self.json_schema, value)):
+            raise OutputParserException(f"The answer does not follow the schema. {problem}", llm_output=result[0].text)
+        return value
 
 
 class _CompletePydanticParser(PydanticOutputParser[Any]):
@@ -115,6 +128,40 @@ class _CompletePydanticParser(PydanticOutputParser[Any]):
         """Return the value of an answer; `partial` accepts the beginning of one."""
         _check_complete(result, partial)
         return super().parse_result(result, partial=partial)
+
+
+class _ValidCallJsonParser(JsonOutputKeyToolsParser):
+    """Parser of a call's arguments that reports an invalid call."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Return the arguments of the call; `partial` accepts the beginning of them."""
+        _check_calls(result, partial)
+        return super().parse_result(result, partial=partial)
+
+
+class _ValidCallPydanticParser(PydanticToolsParser):
+    """Parser of a call's arguments as a Pydantic model that reports an invalid call."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Return an instance of the model; `partial` accepts the beginning of the arguments."""
+        _check_calls(result, partial)
+        return super().parse_result(result, partial=partial)
+
+
+def _check_calls(result: list[Generation], partial: bool) -> None:
+    """Check that an answer has a valid call, if it has any; LangChain's parsers would return None.
+
+    Raises:
+        OutputParserException: The only calls are invalid.
+    """
+    message = result[0].message if isinstance(result[0], ChatGeneration) else None
+    if partial or not isinstance(message, AIMessage) or message.tool_calls or not message.invalid_tool_calls:
+        return
+    call = message.invalid_tool_calls[0]
+    raise OutputParserException(
+        f"The call of {call['name']!r} is invalid. {call['error']} If it was cut off, raise max_tokens.",
+        llm_output=call["args"],
+    )
 
 
 def _check_complete(result: list[Generation], partial: bool) -> None:

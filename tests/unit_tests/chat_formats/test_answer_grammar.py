@@ -13,12 +13,17 @@ CONTROL_IDS = {token: BACKEND.token_to_id(token) for token in CONTROL_TOKENS}
 TOKENIZER = LLTokenizer(BACKEND.to_str(), eos_token=[CONTROL_IDS["<|return|>"], CONTROL_IDS["<|call|>"]])
 UNION = [{"type": "object", "properties": {key: {"type": "integer"}}, "required": [key]} for key in "ab"]
 NODE = {"type": "object", "properties": {"v": {"type": "integer"}, "next": {"$ref": "#/$defs/N"}}}
+LIST = {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}}}
+NAMES = {"type": "object", "properties": {"definitions": {"type": "integer"}}}
+CLOSED = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
+# Schema, a value that follows it, a value that does not.
 SCHEMAS = {
-    "reference": ({"$ref": "#/$defs/N", "$defs": {"N": NODE}}, '{"v":1,"next":{"v":2}}'),
-    "root": ({"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}}}, '{"kids":[{}]}'),
-    "any": ({"anyOf": UNION}, '{"b":1}'),
-    "all": ({"allOf": UNION}, '{"a":1,"b":1}'),
-    "names": ({"type": "object", "properties": {"definitions": {"type": "integer"}}}, '{"definitions":1}'),
+    "reference": ({"$ref": "#/$defs/N", "$defs": {"N": NODE}}, '{"v":1,"next":{"v":2}}', '{"v":1,"next":{"v":"x"}}'),
+    "root": (LIST, '{"kids":[{"kids":[{}]}]}', '{"kids":[{"kids":[1]}]}'),
+    "any": ({"anyOf": UNION}, '{"b":1}', '{"b":"x"}'),
+    "all": ({"allOf": UNION}, '{"a":1,"b":1}', '{"a":1}'),
+    "names": (NAMES, '{"definitions":1,"other":[]}', '{"definitions":[]}'),
+    "closed": (CLOSED, '{"a":1}', '{"other":1}'),
 }
 TOOLS = (Tool(name="f"), Tool(name="g"))
 
@@ -32,7 +37,7 @@ def is_accepted(grammar: AnswerGrammar, answer: str) -> bool:
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("form", ["answer", "call", "tagged answer", "tagged call", "tagged strict call"])
 def test_schemas_of_every_kind_are_enforced(schema, form):
-    json_schema, value = SCHEMAS[schema]
+    json_schema, valid, invalid = SCHEMAS[schema]
     tool = Tool(name="f", parameters=json_schema, strict=True if "strict" in form else None)
     answer_options = PromptOptions(response_format=ResponseFormat(name="x", schema=json_schema))
     call_options = PromptOptions(tools=(tool,), tool_choice="auto" if "strict" in form else "f")
@@ -49,8 +54,8 @@ def test_schemas_of_every_kind_are_enforced(schema, form):
             "tagged strict call": f"<tool_call>{call}</tool_call>",
         }[form]
 
-    assert is_accepted(build_grammar(options), write(value))
-    assert not is_accepted(build_grammar(options), write('{"other":1}'))
+    assert is_accepted(build_grammar(options), write(valid))
+    assert not is_accepted(build_grammar(options), write(invalid))
 
 
 def test_free_answers_need_no_grammar():

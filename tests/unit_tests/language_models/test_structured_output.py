@@ -1,8 +1,10 @@
 """with_structured_output, by each of its methods."""
 
+import json
+
 import pytest
 from langchain_core.exceptions import OutputParserException
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tests.unit_tests.scripted_models import build_chat_model, read_prompt, write_answer, write_call
 
@@ -82,3 +84,44 @@ def test_answer_may_be_a_list():
     schema = {"title": "L", "type": "array", "items": {"type": "integer"}}
     assert llm.with_structured_output(schema).invoke("x") == [1, 2]
     assert '"items": {"type": "integer"}' in llm.engine.requests[0].grammar.lark
+
+
+# Of each schema a grammar enforces a part only; the answer follows that part and violates the rest.
+UNENFORCED = {
+    "uniqueItems": ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, '["a","a"]', '["a"]'),
+    "not": ({"type": "object", "properties": {"a": {"not": {"const": 1}}}}, '{"a":1}', '{"a":2}'),
+    "pattern": ({"type": "object", "properties": {"a": {"pattern": "^(?!x)"}}}, '{"a":"xy"}', '{"a":"y"}'),
+    "oneOf": ({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, '{"a":1,"b":2}', '{"a":1}'),
+    "dependentRequired": ({"type": "object", "dependentRequired": {"a": ["b"]}}, '{"a":1}', '{"b":1}'),
+    "minProperties": ({"type": "object", "properties": {"a": {}}, "minProperties": 1}, "{}", '{"a":1}'),
+}
+
+
+@pytest.mark.filterwarnings("ignore::langchain_gptoss.errors.SchemaWarning")
+@pytest.mark.parametrize("keyword", UNENFORCED)
+def test_unenforced_keywords_are_checked_afterwards(keyword):
+    schema, invalid, valid = UNENFORCED[keyword]
+    named = {"title": "T", **schema}
+    with pytest.raises(OutputParserException, match=rf"\$.*: {keyword} is violated"):
+        build_chat_model(write_answer(invalid)).with_structured_output(named).invoke("x")
+    assert build_chat_model(write_answer(valid)).with_structured_output(named).invoke("x") == json.loads(valid)
+    raw = build_chat_model(write_answer(invalid)).with_structured_output(named, include_raw=True).invoke("x")
+    assert raw["parsed"] is None
+    assert keyword in str(raw["parsing_error"])
+    free = build_chat_model(write_answer(invalid)).with_structured_output(named, strict=False)
+    assert free.invoke("x") == json.loads(invalid)
+
+
+def test_violated_field_of_a_model_is_named():
+    class Tags(BaseModel):
+        tags: list[str] = Field(max_length=1)
+
+    with pytest.raises(OutputParserException, match="tags"):
+        build_chat_model(write_answer('{"tags":["a","b"]}')).with_structured_output(Tags).invoke("x")
+
+
+@pytest.mark.parametrize("schema", [City, {"title": "City", "type": "object", "properties": {"name": {}}}])
+def test_invalid_call_is_an_error_and_not_none(schema):
+    llm = build_chat_model(write_call("City", '{"name":"Nan', ""))
+    with pytest.raises(OutputParserException, match="The call of 'City' is invalid"):
+        llm.with_structured_output(schema, method="function_calling").invoke("x")
