@@ -71,7 +71,7 @@ class _Type:
         """True for a union with its members on lines of their own, where comments may stand."""
         return self.text.startswith("\n")
 
-    def enclose(self, indent: str, *, operators: str = "|&") -> str:
+    def write_part(self, indent: str, *, operators: str = "|&") -> str:
         """Return the type as a part of a larger one, in parentheses if it has one of the operators."""
         if self.has_lines:
             return f"({self.text}\n{indent[:-4]})"
@@ -112,7 +112,7 @@ class _TypeWriter:
             return written
         if written.has_lines:
             return _Type(text=f"{written.text}\n{indent[:-4]} | null", operator="|")
-        return _Type(text=f"{written.enclose(indent, operators='&')} | null", operator="|")
+        return _Type(text=f"{written.write_part(indent, operators='&')} | null", operator="|")
 
     def _write_reference(self, reference: str, target: Mapping[str, Any], indent: str, depth: int) -> _Type:
         if reference in self._named:
@@ -138,14 +138,14 @@ class _TypeWriter:
 
     def _write_whole(self, schema: Mapping[str, Any], indent: str, depth: int) -> _Type:
         if isinstance(values := schema.get("enum"), list) and values:
-            return _unite([_Type(text=_write_literal(value)) for value in values], indent)
+            return _join_union([_Type(text=_write_literal(value)) for value in values], indent)
         if "const" in schema:
             return _Type(text=_write_literal(schema["const"]))
         if isinstance(schema.get("allOf"), list):
             parts = list_parts(schema, self._root)
             if (joined := join_parts(parts)) is not None:
                 return self._write_whole(joined, indent, depth)
-            return _intersect([self._write_type(part, indent, depth + 1) for part in parts], indent)
+            return _join_intersection([self._write_type(part, indent, depth + 1) for part in parts], indent)
         unions = [key for key in _UNIONS if isinstance(schema.get(key), list) and schema[key]]
         if not unions:
             return self._write_plain(schema, indent, depth)
@@ -155,7 +155,7 @@ class _TypeWriter:
         types = [written for written, is_typed in written_unions if is_typed or own == _ANY]
         if not types or list_properties(schema):
             types.insert(0, own)
-        return _intersect(types, indent)
+        return _join_intersection(types, indent)
 
     def _write_union(self, schema: Mapping[str, Any], key: str, indent: str, depth: int) -> tuple[_Type, bool]:
         """Return a union, with its members on lines if one of them has a comment; and True if all have a type."""
@@ -163,12 +163,12 @@ class _TypeWriter:
         comments = [" ".join(" ".join(self._write_member_comments(member)).split()) for member in members]
         if key == "anyOf" and (get_only_member(schema) is not None or not any(comments)):
             types = [self._write_type(member, indent, depth + 1) for member in members]
-            return _unite(types, indent), _ANY not in types
+            return _join_union(types, indent), _ANY not in types
         line = f"\n{indent[:-4]} | "
         inner_indent = f"{indent[:-4]}   "
         types = [self._write_type(member, inner_indent, depth + 1) for member in members]
         written = [
-            line + _comment_type(member_type.enclose(inner_indent, operators="&"), comment)
+            line + _add_comment(member_type.write_part(inner_indent, operators="&"), comment)
             for member_type, comment in zip(types, comments, strict=True)
         ]
         return _Type(text="".join(dict.fromkeys(written)), operator="|"), _ANY not in types
@@ -181,7 +181,9 @@ class _TypeWriter:
     def _write_plain(self, schema: Mapping[str, Any], indent: str, depth: int) -> _Type:
         kind = schema.get("type")
         if isinstance(kind, list):
-            return _unite([self._write_plain({**schema, "type": option}, indent, depth) for option in kind], indent)
+            return _join_union(
+                [self._write_plain({**schema, "type": option}, indent, depth) for option in kind], indent
+            )
         if is_object(schema):
             return self._write_object(schema, indent, depth)
         if kind == "array" or (kind is None and ("items" in schema or "prefixItems" in schema)):
@@ -193,20 +195,20 @@ class _TypeWriter:
         first = schema.get("prefixItems", items)
         if isinstance(first, list):  # `items` was a list before JSON Schema 2020-12
             rest = schema.get("additionalItems") if first is items else items
-            types = [self._write_type(item, indent, depth + 1).enclose(indent) for item in first]
+            types = [self._write_type(item, indent, depth + 1).write_part(indent) for item in first]
             if isinstance(rest, Mapping):
-                types.append(f"...{self._write_type(rest, indent, depth + 1).enclose(indent)}[]")
+                types.append(f"...{self._write_type(rest, indent, depth + 1).write_part(indent)}[]")
             return f"[{', '.join(types)}]"
         if "items" not in schema:
             return "Array<any>"
-        return f"{self._write_type(items, indent, depth + 1).enclose(indent)}[]"
+        return f"{self._write_type(items, indent, depth + 1).write_part(indent)}[]"
 
     def _write_object(self, schema: Mapping[str, Any], indent: str, depth: int) -> _Type:
         properties = list_properties(schema)
         values = list_value_schemas(schema)
         if not properties and values:
-            value_type = _unite([self._write_type(value, indent, depth + 1) for value in values], indent)
-            return _Type(text=f"Record<string, {value_type.enclose(indent, operators='')}>")
+            value_type = _join_union([self._write_type(value, indent, depth + 1) for value in values], indent)
+            return _Type(text=f"Record<string, {value_type.write_part(indent, operators='')}>")
         required = set(list_required(schema))
         lines = ["{"]
         for name, property_schema in properties.items():
@@ -280,21 +282,21 @@ def _label_inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
         yield from (("Values", value) for value in list_value_schemas(schema))
 
 
-def _unite(types: Sequence[_Type], indent: str) -> _Type:
-    texts = list(dict.fromkeys(written.enclose(indent, operators="&") for written in types))
+def _join_union(types: Sequence[_Type], indent: str) -> _Type:
+    texts = list(dict.fromkeys(written.write_part(indent, operators="&") for written in types))
     if len(texts) == 1:
         return types[0]
     return _Type(text=" | ".join(texts), operator="|") if texts else _ANY
 
 
-def _intersect(types: Sequence[_Type], indent: str) -> _Type:
+def _join_intersection(types: Sequence[_Type], indent: str) -> _Type:
     parts = [written for written in dict.fromkeys(types) if written != _ANY]
     if len(parts) < 2:
         return parts[0] if parts else _ANY
-    return _Type(text=" & ".join(part.enclose(indent, operators="|") for part in parts), operator="&")
+    return _Type(text=" & ".join(part.write_part(indent, operators="|") for part in parts), operator="&")
 
 
-def _comment_type(written: str, comment: str) -> str:
+def _add_comment(written: str, comment: str) -> str:
     """Return a member of a union with its comment: behind the bracket that opens an object, else at the end."""
     if not comment:
         return written
