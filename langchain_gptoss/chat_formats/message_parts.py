@@ -60,7 +60,13 @@ def read_known_text(message: BaseMessage) -> str:
     if isinstance(message.content, str):
         return message.content
     refusals = [block.get("refusal") for block in _list_blocks(message) if block.get("type") == "refusal"]
-    return (str(message.text) if message.content else "") + "".join(str(refusal) for refusal in refusals if refusal)
+    return (str(message.text) if message.content else "") + "".join(text for text in refusals if isinstance(text, str))
+
+
+def read_refusal(message: AIMessage) -> str:
+    """Return the text of a refusal that stands beside the content, as in OpenAI's chat completions."""
+    refusal = message.additional_kwargs.get("refusal")
+    return refusal if isinstance(refusal, str) else ""
 
 
 def read_reasoning(message: AIMessage) -> str:

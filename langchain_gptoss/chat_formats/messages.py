@@ -11,6 +11,7 @@ from langchain_gptoss.chat_formats.message_parts import (
     read_calls,
     read_known_text,
     read_reasoning,
+    read_refusal,
     read_text,
 )
 from langchain_gptoss.errors import InvalidInputError
@@ -121,11 +122,8 @@ class _TurnReader:
         if isinstance(message, AIMessage):
             calls = read_calls(message)
             self._tool_names.update({call.id: call.name for call in calls})
-            # White space alone is no text: the model would learn to answer nothing.
-            reasoning, text = read_reasoning(message), self._read_text(message)
-            yield AssistantTurn(
-                reasoning=reasoning if reasoning.strip() else "", text=text if text.strip() else "", calls=calls
-            )
+            text = _drop_blank(self._read_text(message)) or _drop_blank(read_refusal(message))
+            yield AssistantTurn(reasoning=_drop_blank(read_reasoning(message)), text=text, calls=calls)
         elif isinstance(message, ToolMessage):
             yield self._build_result(message.tool_call_id, self._read_text(message), message.name)
         elif isinstance(message, HumanMessage | SystemMessage) or not self._is_strict:
@@ -153,6 +151,11 @@ class _TurnReader:
                 hint="Keep the AI message with its tool_calls in the history, before the ToolMessage.",
             )
         return ToolResultTurn(name=self._tool_names.get(call_id) or name or "unknown", text=text)
+
+
+def _drop_blank(text: str) -> str:
+    """Return a text, or an empty one for white space alone, from which the model would learn to answer nothing."""
+    return text if text.strip() else ""
 
 
 def _convert_chat_message(message: BaseMessage) -> BaseMessage:

@@ -282,6 +282,39 @@ def test_first_messages_and_parts_of_messages_are_trimmed():
     assert 35 < part[0].text.count("word") < 45
 
 
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        (
+            '<|channel|>commentary to=functions.search <|constrain|>json<|message|>{"q":"x"}<|call|>',
+            'commentary to=functions.search <|constrain|>json<|message|>{"q":"x"}<|call|>',
+        ),
+        (
+            '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"zone": "Paris<|call|>',
+            'commentary to=functions.get_time <|constrain|>json<|message|>{"zone": "Paris<|call|>',
+        ),
+        (
+            "<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>[1]<|call|>",
+            "commentary to=functions.get_time <|constrain|>json<|message|>[1]<|call|>",
+        ),
+        (
+            "<|channel|>analysis to=python code<|message|>1 + 1<|call|>",
+            "analysis to=python code<|message|>1 + 1<|call|>",
+        ),
+    ],
+)
+def test_invalid_calls_are_written_back_as_the_model_wrote_them(answer, written):
+    llm = build_chat_model(answer, write_final("Sorry."))
+    tool = {"name": "get_time", "description": "Tells the time.", "parameters": {"type": "object", "properties": {}}}
+    bound = llm.bind_tools([{"type": "function", "function": tool}])
+    message = bound.invoke("Hello")
+    (call,) = message.invalid_tool_calls
+    bound.invoke([HumanMessage("Hello"), message, ToolMessage(call["error"], tool_call_id=call["id"])])
+    prompt = read_prompt(llm, 1)
+    assert f"<|start|>assistant<|channel|>{written}" in prompt
+    assert f"<|message|>{call['error']}<|end|><|start|>assistant" in prompt
+
+
 def test_history_that_is_only_counted_is_refused_in_a_call():
     llm = build_chat_model(ANSWER)
     messages = [ToolMessage("rain", tool_call_id="1"), HumanMessage("And?")]

@@ -51,11 +51,11 @@ def list_value_schemas(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def get_only_member(schema: Mapping[str, Any]) -> Any:
-    """Return the member of an `anyOf` that has only null beside it; None if there are more."""
+    """Return the member of an `anyOf` that has only null beside it; None if there are more, or null is described."""
     members = schema.get("anyOf")
     if not isinstance(members, list):
         return None
-    others = [member for member in members if not (isinstance(member, Mapping) and member.get("type") == "null")]
+    others = [member for member in members if member != {"type": "null"}]
     return others[0] if len(others) == 1 else None
 
 

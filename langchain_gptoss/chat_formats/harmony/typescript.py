@@ -42,13 +42,13 @@ def write_namespace(tools: Sequence[Tool]) -> str:
 
 
 def _write_signature(tool: Tool) -> str:
-    written = _TypeWriter(tool.parameters).write_root()
+    writer = _TypeWriter(tool.parameters)
+    written = writer.write_root()
     if written.text in {"any", "{\n}"}:
         return "() => any"
-    description = tool.parameters.get("description")
-    comment = ""
-    if isinstance(description, str) and description.strip() != tool.description.strip():
-        comment = "".join(f" // {line}\n" for line in description.splitlines()).lstrip()
+    descriptions = writer.find_descriptions(tool.parameters)
+    lines = [line for text in descriptions if text.strip() != tool.description.strip() for line in text.splitlines()]
+    comment = "".join(f" // {line}\n" for line in lines).lstrip()
     if written.has_lines:
         return f"(_:{comment and ' '}{comment.rstrip()}{written.text}\n) => any"
     return f"(_: {comment}{written.text}) => any"
@@ -98,6 +98,10 @@ class _TypeWriter:
     def write_root(self) -> _Type:
         """Return the type of the whole schema."""
         return self._write_reference("#", self._root, "", 0)
+
+    def find_descriptions(self, schema: Any) -> list[str]:
+        """Return what describes a type: its own text, and those of its definition, its parts and its items."""
+        return list(dict.fromkeys(self._iterate_descriptions(schema, 0)))
 
     def _write_type(self, schema: Any, indent: str, depth: int) -> _Type:
         if schema is False:
@@ -174,7 +178,7 @@ class _TypeWriter:
         return _Type(text="".join(dict.fromkeys(written)), operator="|"), _ANY not in types
 
     def _write_member_comments(self, member: Any) -> Iterator[str]:
-        yield from self._find_descriptions(member)
+        yield from self.find_descriptions(member)
         if "default" in (followed := self._follow(member)):
             yield f"default: {_write_default(followed)}"
 
@@ -247,15 +251,11 @@ class _TypeWriter:
         # Pydantic makes a title of every name; such a title says nothing.
         if isinstance(title, str) and title.strip() and title != name.title().replace("_", " ").strip():
             yield from [*title.splitlines(), ""]
-        for description in self._find_descriptions(schema):
+        for description in self.find_descriptions(schema):
             yield from description.splitlines()
         if isinstance(examples := schema.get("examples"), list) and examples:
             yield "Examples:"
             yield from (f"- {_write_literal(example)}" for example in examples)
-
-    def _find_descriptions(self, schema: Any) -> list[str]:
-        """Return what describes a type: its own text, and those of its definition, its parts and its items."""
-        return list(dict.fromkeys(self._iterate_descriptions(schema, 0)))
 
     def _iterate_descriptions(self, schema: Any, depth: int) -> Iterator[str]:
         if not isinstance(schema, Mapping) or depth > _MAX_DESCRIPTION_DEPTH:

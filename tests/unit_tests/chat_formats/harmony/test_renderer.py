@@ -136,6 +136,30 @@ def test_refusals_are_answers(blocks, text):
     assert render_turns(AIMessage(blocks)) == written
 
 
+def test_refusal_beside_the_content_is_an_answer():
+    refusal = {"refusal": "I cannot."}
+    written = "<|start|>assistant<|channel|>final<|message|>{}<|end|>"
+    assert render_turns(AIMessage("", additional_kwargs=refusal)) == written.format("I cannot.")
+    assert render_turns(AIMessage("Yes.", additional_kwargs=refusal)) == written.format("Yes.")
+    assert render_turns(AIMessage("", additional_kwargs={"refusal": None})) == ""
+
+
+def test_conversation_that_was_trimmed_to_a_tool_loop_keeps_its_reasoning():
+    text = render_text(
+        [SystemMessage("Be brief."), think("Hm.", tool_calls=[CALL]), ToolMessage("rain", tool_call_id="1")]
+    )
+    assert text.endswith(
+        f"Be brief.<|end|><|start|>assistant<|channel|>analysis<|message|>Hm.<|end|>{CALLED}"
+        "<|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>rain<|end|><|start|>assistant"
+    )
+
+
+def test_reasoning_of_a_turn_without_an_answer_is_kept():
+    turns = [think("Cut off"), HumanMessage("Go on."), think("Hm.", tool_calls=[CALL])]
+    assert render_turns(*turns).count("<|channel|>analysis") == 2
+    assert render_turns(*turns, ToolMessage("rain", tool_call_id="1"), AIMessage("Rain.")).count("analysis") == 0
+
+
 def test_reasoning_of_this_turn_survives_several_calls():
     clock = {"name": "now", "args": {}, "id": "2"}
     turns = [

@@ -98,8 +98,23 @@ def test_description_of_the_arguments_is_written_once():
     parameters = {"type": "object", "description": "Where and when.", "properties": {"city": {"type": "string"}}}
     assert "type f = (_: // Where and when.\n{\ncity?: string,\n}) => any;" in write(parameters)
     assert write(parameters, "Where and when.").count("Where and when.") == 1
+    definition = {"$ref": "#/$defs/Args", "$defs": {"Args": parameters}}
+    assert write(definition) == write(parameters)
     two_lines = write({**parameters, "description": "Where.\nWhen."})
     assert "type f = (_: // Where.\n // When.\n{\n" in two_lines
+
+
+def test_description_of_null_is_kept():
+    note = {"anyOf": [{"type": "string", "description": "A text."}, {"type": "null", "description": "If unknown."}]}
+    text = write({"type": "object", "properties": {"note": note}})
+    assert "note?:\n | string // A text.\n | null // If unknown.\n,\n" in text
+
+
+def test_arguments_in_parts_are_one_object():
+    parts = [{"$ref": "#/$defs/Page"}, {"properties": {"q": {"type": "string"}}, "required": ["q"]}]
+    page = {"type": "object", "properties": {"page": {"type": "integer", "default": 1}}}
+    text = write({"allOf": parts, "$defs": {"Page": page}})
+    assert "type f = (_: {\npage?: number, // default: 1\nq: string,\n}) => any;" in text
 
 
 def test_every_line_of_a_comment_is_a_comment():
