@@ -21,6 +21,7 @@ Item = dict[str, Any]
 _TEXT_PARTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 _USER_ROLES = ("user", "system", "developer")
 _ITEM_TYPES = ("message", "reasoning", "function_call", "function_call_output", "item_reference")
+_OWN_REASONING = "gptoss:"
 _REASONING, _TEXT, _CALL = range(3)  # the order within a message
 
 
@@ -218,8 +219,19 @@ def _add_call(draft: _AssistantDraft, item: Item) -> None:
         draft.broken_calls.append(broken)
 
 
+def pack_reasoning(text: str) -> str:
+    """Return reasoning as `encrypted_content`, for clients that send only this field of an item back.
+
+    It is marked and not encrypted: the text also stands in the item.
+    """
+    return _OWN_REASONING + text
+
+
 def _read_reasoning(item: Item) -> str:
     """Return the reasoning of an item, or its summary if there is nothing else."""
+    packed = str(item.get("encrypted_content") or "")
+    if packed.startswith(_OWN_REASONING):  # that of OpenAI's models cannot be read
+        return packed.removeprefix(_OWN_REASONING)
     return "\n\n".join(part["text"] for part in item.get("content") or item.get("summary") or [])
 
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from langchain_gptoss.serve.openai.responses.items import Item, pack_reasoning
+
 Event = dict[str, Any]
-Item = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +65,13 @@ class ResponseBuilder:
     Args:
         response: The response before its output.
         has_summaries: True gives the reasoning as a summary, which is the form that most clients show.
+        packs_reasoning: True adds `encrypted_content` to the reasoning.
     """
 
-    def __init__(self, response: dict[str, Any], *, has_summaries: bool = False) -> None:
+    def __init__(self, response: dict[str, Any], *, has_summaries: bool = False, packs_reasoning: bool = False) -> None:
         self.response = response
         self._key = str(response["id"]).partition("_")[2]
-        self._has_summaries = has_summaries
+        self._has_summaries, self._packs_reasoning = has_summaries, packs_reasoning
         self._sequence_number = 0
         self._current: _OpenItem | None = None
 
@@ -125,7 +127,8 @@ class ResponseBuilder:
             return _OpenCall(key, piece)
         if piece.kind == "text":
             return _OpenMessage(key)
-        return _OpenSummary(key) if self._has_summaries else _OpenReasoning(key)
+        form = _AS_SUMMARY if self._has_summaries else _AS_CONTENT
+        return _OpenReasoning(key, form, is_packed=self._packs_reasoning)
 
     def _close_item(self, status: str) -> Iterator[Event]:
         current, self._current = self._current, None
@@ -217,64 +220,75 @@ class _OpenMessage(_OpenItem):
         yield from super().finish(status)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _ReasoningForm:
+    """Names under which reasoning stands in an item and its events.
+
+    Attributes:
+        field: Field of the item.
+        part_type: Type of the part in it.
+        index_name: Field of the events with the position of the part.
+        part_event: Events that add and complete the part.
+        text_event: Events that fill it.
+    """
+
+    field: str
+    part_type: str
+    index_name: str
+    part_event: str
+    text_event: str
+
+
+_AS_CONTENT = _ReasoningForm(
+    field="content",
+    part_type="reasoning_text",
+    index_name="content_index",
+    part_event="response.content_part",
+    text_event="response.reasoning_text",
+)
+_AS_SUMMARY = _ReasoningForm(
+    field="summary",
+    part_type="summary_text",
+    index_name="summary_index",
+    part_event="response.reasoning_summary_part",
+    text_event="response.reasoning_summary_text",
+)
+
+
 class _OpenReasoning(_OpenItem):
-    """Reasoning as the model wrote it."""
+    """Reasoning as the model wrote it, in the place of the content or of the summary."""
 
     kind = "reasoning"
 
-    def __init__(self, key: str) -> None:
-        self.item = {"id": f"rs_{key}", "type": "reasoning", "status": "in_progress", "summary": [], "content": []}
-        self._text = ""
+    def __init__(self, key: str, form: _ReasoningForm, *, is_packed: bool) -> None:
+        head = {"id": f"rs_{key}", "type": "reasoning", "status": "in_progress"}
+        self.item = {**head, "summary": [], form.field: []}
+        self._form, self._is_packed, self._text = form, is_packed, ""
 
     def start(self) -> Iterator[Event]:
         """Yield the events that add the item and its part."""
         yield from super().start()
-        yield {"type": "response.content_part.added", "content_index": 0, "part": self._build_part()}
+        yield self._build_event(f"{self._form.part_event}.added", part=self._build_part())
 
     def extend(self, piece: OutputPiece) -> Iterator[Event]:
         """Yield the event of a piece of reasoning."""
         self._text += piece.text
-        yield {"type": "response.reasoning_text.delta", "content_index": 0, "delta": piece.text}
+        yield self._build_event(f"{self._form.text_event}.delta", delta=piece.text)
 
     def finish(self, status: str) -> Iterator[Event]:
         """Yield the events that complete the reasoning, its part and the item."""
-        yield {"type": "response.reasoning_text.done", "content_index": 0, "text": self._text}
-        yield {"type": "response.content_part.done", "content_index": 0, "part": self._build_part()}
-        self.item["content"] = [self._build_part()]
+        yield self._build_event(f"{self._form.text_event}.done", text=self._text)
+        yield self._build_event(f"{self._form.part_event}.done", part=self._build_part())
+        self.item[self._form.field] = [self._build_part()]
+        if self._is_packed:
+            self.item["encrypted_content"] = pack_reasoning(self._text)
         yield from super().finish(status)
 
-    def _build_part(self) -> Item:
-        return {"type": "reasoning_text", "text": self._text}
-
-
-class _OpenSummary(_OpenItem):
-    """Reasoning in the place of its summary, for clients that ask for one."""
-
-    kind = "reasoning"
-
-    def __init__(self, key: str) -> None:
-        self.item = {"id": f"rs_{key}", "type": "reasoning", "status": "in_progress", "summary": []}
-        self._text = ""
-
-    def start(self) -> Iterator[Event]:
-        """Yield the events that add the item and its part."""
-        yield from super().start()
-        yield {"type": "response.reasoning_summary_part.added", "summary_index": 0, "part": self._build_part()}
-
-    def extend(self, piece: OutputPiece) -> Iterator[Event]:
-        """Yield the event of a piece of reasoning."""
-        self._text += piece.text
-        yield {"type": "response.reasoning_summary_text.delta", "summary_index": 0, "delta": piece.text}
-
-    def finish(self, status: str) -> Iterator[Event]:
-        """Yield the events that complete the summary, its part and the item."""
-        yield {"type": "response.reasoning_summary_text.done", "summary_index": 0, "text": self._text}
-        yield {"type": "response.reasoning_summary_part.done", "summary_index": 0, "part": self._build_part()}
-        self.item["summary"] = [self._build_part()]
-        yield from super().finish(status)
+    def _build_event(self, name: str, **fields: Any) -> Event:
+        return {"type": name, self._form.index_name: 0, **fields}
 
     def _build_part(self) -> Item:
-        return {"type": "summary_text", "text": self._text}
+        return {"type": self._form.part_type, "text": self._text}
 
 
 class _OpenCall(_OpenItem):

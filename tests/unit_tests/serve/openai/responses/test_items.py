@@ -71,6 +71,8 @@ def give(name: str, output: Any) -> dict[str, Any]:
         ([reason("a"), reason("b"), answer("c")], [("a\n\nb", "c", [])]),
         ([reason(""), answer("c")], [("", "c", [])]),
         ([{"type": "reasoning", "id": "rs_1", "summary": []}, answer("c")], [("", "c", [])]),
+        ([{"type": "reasoning", "encrypted_content": "gAAAAABo"}, answer("c")], [("", "c", [])]),
+        ([{"type": "reasoning", "encrypted_content": None}, answer("c")], [("", "c", [])]),
         ([call("f", '{"a": 1}'), give("f", "ok")], [("", "", [("f", {"a": 1})]), (ToolMessage, "ok")]),
         (
             [call("f"), give("f", [{"type": "input_text", "text": "o"}, {"type": "input_text", "text": "k"}])],

@@ -6,6 +6,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from langchain_gptoss.serve.openai.responses.items import convert_items, normalize_input
 from langchain_gptoss.serve.openai.responses.output import OutputEnd, OutputPiece, ResponseBuilder
 from langchain_gptoss.serve.openai.responses.request import ResponseRequest
 
@@ -138,6 +139,15 @@ def test_the_last_item_of_a_cut_answer_is_incomplete(pieces, status):
     assert events[-1].type == "response.incomplete"
     assert response.incomplete_details.reason == "max_output_tokens"
     assert response.completed_at is None
+
+
+@pytest.mark.parametrize("has_summaries", [False, True])
+def test_reasoning_can_be_packed_for_clients_that_keep_nothing_else(has_summaries):
+    _, response = build(reason("a"), reason("b"), text("c"), has_summaries=has_summaries, packs_reasoning=True)
+    packed = response.output[0].encrypted_content
+    items = normalize_input([{"type": "reasoning", "summary": [], "encrypted_content": packed}], "0")
+    assert convert_items(items)[0].additional_kwargs == {"reasoning_content": "ab"}
+    assert build(reason("a"))[1].output[0].encrypted_content is None
 
 
 def test_an_error_closes_the_item_and_the_response():
