@@ -159,7 +159,7 @@ class ChatCompletionRequest(SamplingFields):
             tools = [tool.function.to_tool() for tool in self.tools or []]
             choice, field = self.tool_choice, "tool_choice"
         names = [tool["function"]["name"] for tool in tools]
-        tool_choice = _read_tool_choice(choice, names, field)
+        tool_choice = read_tool_choice(choice, names, field)
         if not tools:
             return {}
         is_parallel = False if self.functions else self.parallel_tool_calls
@@ -189,7 +189,7 @@ class ChatCompletionRequest(SamplingFields):
         }
 
 
-def _read_tool_choice(choice: str | AllowedTools | ToolName | None, names: Collection[str], field: str) -> Any:
+def read_tool_choice(choice: str | AllowedTools | ToolName | None, names: Collection[str], field: str) -> Any:
     """Return a tool choice in the form of the chat model; None leaves the choice to the model.
 
     Raises:

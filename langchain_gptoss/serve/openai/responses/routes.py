@@ -8,7 +8,7 @@ belong to the caller.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -19,7 +19,7 @@ from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.event_stream import stream_events
 from langchain_gptoss.serve.openai.error_form import build_openai_error, respond_to_error
 from langchain_gptoss.serve.openai.models import CHATBOT, ServedModels
-from langchain_gptoss.serve.openai.requests import parse_request
+from langchain_gptoss.serve.openai.requests import build_ignored_fields_header, parse_request
 from langchain_gptoss.serve.openai.responses.answers import stream_chatbot_answer, stream_model_answer
 from langchain_gptoss.serve.openai.responses.conversation import (
     get_response_key,
@@ -44,20 +44,16 @@ def add_response_routes(router: APIRouter, models: ServedModels, store: Response
     @router.post("/responses")
     async def create_response(request: Request) -> Response:
         """Answer an input."""
+        response_request: ResponseRequest | None = None
         try:
             response_request = parse_request(await request.body(), ResponseRequest)
             run = await _prepare_run(request, response_request, models, store)
+            headers = build_ignored_fields_header(response_request.ignored_fields)
             if not response_request.stream:
-                return JSONResponse(await run.create())
-            return await stream_events(
-                run.stream(),
-                path=request.url.path,
-                format_chunk=_format_event,
-                last_event="",
-                build_error=build_openai_error,
-            )
+                return JSONResponse(await run.create(), headers=headers)
+            return await _stream(run, request, headers)
         except Exception as error:
-            return respond_to_error(error)
+            return respond_to_error(error, response_request)
 
     @router.get("/responses/{response_id}")
     async def get_response(request: Request, response_id: str, *, stream: bool = False) -> Response:
@@ -127,15 +123,30 @@ async def _prepare_run(
             await store.save(user_id, StoredResponse(response=response, input_items=items))
 
     builder = ResponseBuilder(
-        response_request.build_response(response_id), has_summaries=response_request.reasoning.summary is not None
+        response_request.build_response(response_id),
+        has_summaries=response_request.reasoning.summary is not None,
+        packs_reasoning=response_request.has_encrypted_reasoning,
     )
     return ResponseRun(builder, pieces, save)
+
+
+async def _stream(run: ResponseRun, request: Request, headers: Mapping[str, str]) -> Response:
+    """Return the response that sends the events of a run; OpenAI's API has no `[DONE]` after them."""
+    response = await stream_events(
+        run.stream(),
+        path=request.url.path,
+        format_chunk=_format_event,
+        last_event="",
+        build_error=build_openai_error,
+    )
+    response.headers.update(headers)
+    return response
 
 
 def _check_chatbot_request(request: ResponseRequest) -> None:
     for name, is_used in {
         "tools": bool(request.tools),
-        "text.format": request.text.format["type"] != "text",
+        "text.format": request.text.format.type != "text",
         "top_logprobs": request.has_logprobs,
     }.items():
         if is_used:

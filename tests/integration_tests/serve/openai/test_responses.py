@@ -297,12 +297,16 @@ def test_log_probabilities_come_with_the_text():
         ("none", False),
         ("required", True),
         ({"type": "function", "name": "get_weather"}, True),
+        (
+            {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "get_weather"}]},
+            True,
+        ),
     ],
 )
 def test_tool_choices_are_followed(choice, is_enforced):
     engine = make_raw_engine(write_call("get_weather", '{"city":"Nantes"}') if is_enforced else FINAL)
     with serve_openai(engine) as client:
-        response = client.responses.create(model=MODEL, input="Weather?", tools=[WEATHER], tool_choice=choice)
+        response = client.responses.create(model=MODEL, input="Weather?", tools=[WEATHER, TIME], tool_choice=choice)
     assert (engine.requests[0].grammar is not None) == is_enforced
     assert response.output[-1].type == ("function_call" if is_enforced else "message")
     assert response.to_dict()["tool_choice"] == choice
@@ -472,7 +476,7 @@ def test_the_chatbot_continues_a_stored_response_and_ignores_instructions():
 
 REFUSED = [
     ({"input": []}, "input must be a text or a list"),
-    ({"input": ""}, "The question is empty"),
+    ({"input": " "}, "The question is empty"),
     ({"input": [5]}, r"input\[0\] is not an object"),
     ({"input": [{"role": "king", "content": "a"}]}, r"input\[0\].role is 'king'"),
     ({"input": [{"type": "web_search_call", "id": "a"}]}, r"input\[0\].type is 'web_search_call'"),
@@ -480,19 +484,19 @@ REFUSED = [
     ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "a"}]}]}, "'input_image'"),
     ({"input": [{"type": "function_call_output", "call_id": "a", "output": "b"}]}, "No tool call found"),
     ({"input": [{"type": "function_call", "call_id": "a"}]}, r"input\[0\].name is None"),
-    ({"tools": [{"type": "web_search"}]}, r"tools\[0\] is of type 'web_search'"),
-    ({"tools": [WEATHER, {"type": "file_search", "vector_store_ids": ["a"]}]}, r"tools\[1\] is of type 'file_search'"),
+    ({"tools": [{"type": "web_search"}]}, r"'tools\[0\].type': 'web_search'"),
+    ({"tools": [WEATHER, {"type": "file_search", "vector_store_ids": ["a"]}]}, r"'tools\[1\].type': 'file_search'"),
     ({"tools": [{"type": "code_interpreter", "container": "a"}]}, "'code_interpreter'"),
     ({"tools": [{"type": "computer_use_preview"}]}, "'computer_use_preview'"),
     ({"tools": [{"type": "mcp", "server_label": "a"}]}, "'mcp'"),
     ({"tools": [{"type": "custom", "name": "a"}]}, "'custom'"),
-    ({"tools": [{"type": "function", "function": {"name": "a"}}]}, "beside 'type'"),
-    ({"tools": [WEATHER], "tool_choice": "king"}, "tool_choice is 'king'"),
-    ({"tools": [WEATHER], "tool_choice": {"type": "web_search"}}, "tool_choice is 'web_search'"),
-    ({"tools": [WEATHER], "tool_choice": {"type": "function", "name": "b"}}, "tool_choice is 'b'"),
-    ({"tool_choice": "required"}, "no tools are offered"),
-    ({"text": {"format": {"type": "grammar"}}}, "text.format.type is 'grammar'"),
-    ({"text": {"format": {"type": "json_schema", "name": "a"}}}, "schema"),
+    ({"tools": [{"type": "function", "function": {"name": "a"}}]}, r"Missing required parameter: 'tools\[0\].name'"),
+    ({"tools": [WEATHER], "tool_choice": "king"}, "'king'"),
+    ({"tools": [WEATHER], "tool_choice": {"type": "web_search"}}, "tool_choice"),
+    ({"tools": [WEATHER], "tool_choice": {"type": "function", "name": "b"}}, "'b' is not among the offered tools"),
+    ({"tool_choice": "required"}, "the request offers no tools"),
+    ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
+    ({"text": {"format": {"type": "json_schema", "name": "a"}}}, "text.format.schema"),
     ({"reasoning": {"effort": "extreme"}}, "reasoning.effort"),
     ({"temperature": 3}, "temperature"),
     ({"max_output_tokens": 0}, "max_output_tokens"),
@@ -535,6 +539,47 @@ def test_an_unknown_model_is_not_found(idle_client):
 def test_an_invalid_body_gets_an_openai_error(idle_client, content):
     answer = httpx.post(f"{idle_client.base_url}responses", content=content)
     assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_fields_without_an_effect_are_named_in_a_header(stream):
+    fields = {"colour": "red", "text": {"verbosity": "low", "mood": "good"}, "truncation": "auto", "n": 2}
+    with serve_openai(make_raw_engine(FINAL)) as client:
+        body = {"model": MODEL, "input": "Hello", "stream": stream, **fields}
+        answer = httpx.post(f"{client.base_url}responses", json=body)
+    assert answer.status_code == 200
+    names = answer.headers["X-Ignored-Fields"].split(", ")
+    assert sorted(names) == ["colour", "n", "text.mood", "text.verbosity", "truncation"]
+
+
+def test_the_other_sampling_fields_reach_the_engine():
+    engine = make_raw_engine(FINAL)
+    fields = {"seed": 7, "top_k": 5, "min_p": 0.1, "frequency_penalty": 0.5, "logit_bias": {"5": -1}}
+    with serve_openai(engine) as client:
+        client.responses.create(model=MODEL, input="Hello", extra_body=fields)
+    sampling = engine.requests[0].sampling
+    assert (sampling.seed, sampling.top_k, sampling.min_p, sampling.frequency_penalty) == (7, 5, 0.1, 0.5)
+
+
+def test_reasoning_returns_in_the_field_that_a_client_cannot_read():
+    engine = make_raw_engine(REASONING + write_call("get_weather", "{}"), FINAL)
+    with serve_openai(engine) as client:
+        first = client.responses.create(
+            model=MODEL, input="Weather?", tools=[WEATHER], store=False, include=["reasoning.encrypted_content"]
+        )
+        reasoning, call = first.output
+        packed: Any = {"type": "reasoning", "summary": [], "encrypted_content": reasoning.encrypted_content}
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}
+        history = [{"role": "user", "content": "Weather?"}, packed, call.to_dict(), result]
+        client.responses.create(model=MODEL, input=history, tools=[WEATHER])
+    assert "Let me see.<|end|>" in read_prompt(engine)
+
+
+@pytest.mark.parametrize("path", ["messages", "conversations", "responses/resp_1/cancel"])
+def test_the_routes_that_are_missing_are_not_found(idle_client, path):
+    answer = httpx.post(f"{idle_client.base_url}{path}", json={})
+    assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
