@@ -1,11 +1,11 @@
 """docs/comparison.md: the table is complete, its sources resolve, and the tests that it names exist."""
 
-import ast
 import re
 
 import pytest
 
 from tests import ROOT
+from tests.unit_tests.docs.named_tests import assert_test_exists
 
 PAGE = ROOT / "docs" / "comparison.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -51,15 +51,7 @@ def test_the_sources_are_tests_here_and_code_elsewhere():
 @pytest.mark.parametrize(("path", "name", "link"), sorted(set(NAMED_TESTS)))
 def test_every_named_test_exists(path, name, link):
     assert link == path
-    body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
-    for part in name.split("::"):
-        found = [
-            node
-            for node in body
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == part
-        ]
-        assert found, f"{path} has no {part}"
-        body = found[0].body
+    assert_test_exists(path, name)
 
 
 def test_no_test_is_named_in_another_form():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -81,22 +81,20 @@ class ResponseBuilder:
             yield self._number({"type": f"response.{name}", "response": self._copy_response()})
 
     def add(self, piece: OutputPiece) -> Iterator[Event]:
-        """Yield the events of a piece."""
+        """Yield the events of a piece; line breaks at the beginning of a message are dropped."""
         current = self._current
         if current is None or not current.can_take(piece):
-            if piece.kind == "text" and self._has_item("message"):
+            if piece.kind == "text":
                 piece = dataclasses.replace(piece, text=piece.text.lstrip("\n"))
                 if not piece.text:
-                    return  # line breaks that separate two messages, which are items of their own here
-            yield from self._close_item("completed")
-            current = self._current = self._open_item(piece)
-            yield from self._locate(current.start(), current)
+                    return  # line breaks between calls and messages, which are items of their own here
+            current = yield from self._begin_item(piece)
         yield from self._locate(current.extend(piece), current)
 
     def close(self, end: OutputEnd) -> Iterator[Event]:
         """Yield the events that complete the last item, and complete `response`; `finish` follows."""
         if not end.is_cut and not self._has_item("message") and not self._has_item("function_call"):
-            yield from self.add(OutputPiece(kind="text", text=""))
+            yield from self._begin_item(OutputPiece(kind="text", text=""))
         if isinstance(self._current, _OpenMessage):
             yield from self._locate(self._current.add_annotations(end.annotations, end.message_fields), self._current)
         yield from self._close_item("incomplete" if end.is_cut else "completed")
@@ -120,6 +118,12 @@ class ResponseBuilder:
         yield from self._close_item("incomplete")
         self.response |= {"status": "failed", "completed_at": None, "error": {"code": code, "message": message}}
         yield self.finish()
+
+    def _begin_item(self, piece: OutputPiece) -> Generator[Event, None, _OpenItem]:
+        yield from self._close_item("completed")
+        current = self._current = self._open_item(piece)
+        yield from self._locate(current.start(), current)
+        return current
 
     def _open_item(self, piece: OutputPiece) -> _OpenItem:
         key = f"{self._key}o{len(self.response['output'])}"

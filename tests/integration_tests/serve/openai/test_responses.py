@@ -241,6 +241,23 @@ def test_several_calls_in_one_answer_are_items_of_their_own(between):
         assert len({event.output_index for event in deltas}) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("get_tides", '{"city":"Nantes"}'), ("get_weather", '{"city":'), ("get_weather", "Nantes")]
+)
+def test_a_call_of_another_tool_is_delivered_as_written(name, arguments):
+    output = REASONING + write_call(name, arguments)
+    with serve_openai(make_raw_engine(output, output, FINAL)) as client:
+        events = stream_events(client, tools=[WEATHER])
+        whole = client.responses.create(model=MODEL, input="Weather?", tools=[WEATHER])
+        for response in (events[-1].response, whole):
+            call = response.output[-1]
+            assert (call.type, call.name, call.arguments) == ("function_call", name, arguments)
+            assert response.status == "completed"
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "There is no such tool."}
+        last = client.responses.create(model=MODEL, input=[result], previous_response_id=whole.id, tools=[WEATHER])
+    assert last.output_text == "It rains in Nantes."
+
+
 def test_a_call_that_is_cut_off_is_incomplete():
     output = write_call("get_weather", '{"city": "Nantes and all the other cities of the west"}')
     with serve_openai(make_raw_engine(output)) as client:

@@ -73,6 +73,9 @@ def simplify(response: Any) -> list[Any]:
             [text("a"), reason("b"), text("\n\nc"), text("\nd")],
             [("message", "a", "completed"), ("reasoning", "b", "completed"), ("message", "c\nd", "completed")],
         ),
+        ([text("\n"), text("\n"), text("a\n")], [("message", "a\n", "completed")]),
+        ([text("\n\n"), call(0, "{}", "f"), text("\n")], [("f", "{}", "completed")]),
+        ([reason("a"), text("\n\n")], [("reasoning", "a", "completed"), ("message", "", "completed")]),
         (
             [text("a"), call(5, "{}", "f"), text("\n\n")],
             [("message", "a", "completed"), ("f", "{}", "completed")],
