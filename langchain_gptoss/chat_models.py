@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
@@ -17,7 +17,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import PrivateAttr
 
-from langchain_gptoss.chat_formats.base import Delta, PromptOptions, ReasoningEffort
+from langchain_gptoss.chat_formats.base import DEFAULT_EFFORT, Delta, PromptOptions, ReasoningEffort
 from langchain_gptoss.language_models.generation import (
     ChunkBuilder,
     Generation,
@@ -342,6 +342,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
             text_outputs=True,
             tool_calling=True,
             tool_choice=True,
+            tool_call_streaming=True,
             structured_output=True,
             temperature=True,
         )
@@ -350,6 +351,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
             profile["max_output_tokens"] = card.context_length
         if (self.chat_format or card.chat_format) == "harmony":
             profile["reasoning_output"] = True
+            profile["reasoning_effort_levels"] = list(get_args(ReasoningEffort))
+            profile["reasoning_effort_default"] = DEFAULT_EFFORT
         return profile
 
 

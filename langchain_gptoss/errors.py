@@ -1,5 +1,8 @@
 """The error tree. Every message says what happened, why, and what to do next.
 
+All errors are also LangChain's `ModelError`, whose `is_retryable` tells retries, such as LangChain's
+`ModelRetryMiddleware`, whether another try may help. Errors with a counterpart in LangChain's tree subclass it too.
+
 GptOssError
 ├── ModelNotFoundError       no model has this name
 ├── CheckpointError          a folder or repository is not a checkpoint that can be loaded
@@ -15,16 +18,25 @@ GptOssError
 ├── RetrievalError           a retriever failed
 ├── SessionBusyError         a conversation is still being answered
 ├── RemoteServerError        a server that runs the model cannot be reached, refuses, or breaks off
+│   ├── RemoteAuthenticationError   it refuses the key (401)
+│   ├── RemotePermissionError       the key has no access (403)
+│   ├── RemoteModelNotFoundError    it does not have the model (404)
+│   ├── RemoteRequestError          it refuses the request (other 4xx)
+│   ├── RemoteContextError          the prompt is longer than its context
+│   ├── RemoteRateLimitError        it has too many requests (429)
+│   ├── RemoteFailureError          it failed (5xx)
+│   ├── RemoteConnectionError       it cannot be reached, or the connection broke off
+│   └── RemoteTimeoutError          it was silent for too long
 ├── InvalidInputError        an argument has a value that cannot work
 └── MissingDependencyError   an optional package is not installed
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from langchain_core.exceptions import ContextOverflowError
+from langchain_core import exceptions as langchain_errors
 
 
-class GptOssError(Exception):
+class GptOssError(langchain_errors.ModelError):
     """Base class of every error that this package raises on purpose.
 
     Args:
@@ -40,7 +52,7 @@ class GptOssError(Exception):
         is_public: True if a server may show the text of the error to its clients.
     """
 
-    is_retryable: ClassVar[bool] = False
+    is_retryable: bool = False
     status_code: ClassVar[int] = 500
     is_public: ClassVar[bool] = False
 
@@ -55,13 +67,15 @@ class GptOssError(Exception):
 
 
 def _restore_error(kind: type[GptOssError], args: tuple[object, ...], fields: dict[str, object]) -> GptOssError:
-    error = kind.__new__(kind, *args)
+    # `MemoryError.__new__` refuses classes with another base before it. The base that decides the layout does not.
+    layout: Any = kind.__base__
+    error: GptOssError = layout.__new__(kind, *args)
     error.args = args
     error.__dict__.update(fields)
     return error
 
 
-class ModelNotFoundError(GptOssError):
+class ModelNotFoundError(GptOssError, langchain_errors.ModelNotFoundError):
     """No model has the given name."""
 
 
@@ -95,7 +109,7 @@ class GptOssForkError(GptOssError):
     """A forked process uses a model that its parent loaded; the threads that run it exist in the parent only."""
 
 
-class ContextLengthError(GptOssError, ContextOverflowError):
+class ContextLengthError(GptOssError, langchain_errors.ContextOverflowError):
     """The prompt does not fit into the model's context.
 
     This is also a `langchain_core.exceptions.ContextOverflowError`, so LangChain's own handlers catch it.
@@ -149,12 +163,57 @@ class SessionBusyError(GptOssError):
 
 
 class RemoteServerError(GptOssError):
-    """A server that runs the model cannot be reached, refuses, or breaks off."""
+    """A server that runs the model cannot be reached, refuses, or breaks off.
+
+    Raised itself if the server does not follow its protocol.
+    """
+
+
+class RemoteAuthenticationError(RemoteServerError, langchain_errors.ModelAuthenticationError):
+    """The server refuses the key (401)."""
+
+
+class RemotePermissionError(RemoteServerError, langchain_errors.ModelPermissionDeniedError):
+    """The key has no access (403)."""
+
+
+class RemoteModelNotFoundError(RemoteServerError, langchain_errors.ModelNotFoundError):
+    """The server does not have the model, or nothing at this address (404)."""
+
+
+class RemoteRequestError(RemoteServerError, langchain_errors.ModelInvalidRequestError):
+    """The server refuses the request (400, 422 and other 4xx)."""
+
+
+class RemoteContextError(RemoteServerError, langchain_errors.ContextOverflowError):
+    """The server refuses the request because it is longer than its context."""
+
+
+class RemoteRateLimitError(RemoteServerError, langchain_errors.ModelRateLimitError):
+    """The server has too many requests (429)."""
 
     is_retryable = True
 
 
-class InvalidInputError(GptOssError, ValueError):
+class RemoteFailureError(RemoteServerError, langchain_errors.ModelAPIError):
+    """The server failed (5xx)."""
+
+    is_retryable = True
+
+
+class RemoteConnectionError(RemoteServerError, langchain_errors.ModelConnectionError):
+    """The server cannot be reached, or the connection broke off."""
+
+    is_retryable = True
+
+
+class RemoteTimeoutError(RemoteServerError, langchain_errors.ModelTimeoutError):
+    """The server was silent for too long (also 408 and 504)."""
+
+    is_retryable = True
+
+
+class InvalidInputError(GptOssError, langchain_errors.ModelInvalidRequestError, ValueError):
     """An argument has a value that cannot work; the message names it and the values that would work."""
 
     status_code = 422

@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_gptoss.chat_formats.messages import TextTurn, Turn, read_known_parts, read_messages
 
 ReasoningEffort = Literal["low", "medium", "high"]
+DEFAULT_EFFORT: ReasoningEffort = "medium"
 
 
 @dataclass(frozen=True, slots=True)

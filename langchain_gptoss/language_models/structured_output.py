@@ -42,12 +42,14 @@ def build_structured_output(
         raise InvalidInputError(f"method={method!r} needs a schema.", hint="Only 'json_mode' works without one.")
     bound_model, parser = _BINDERS[method](model, schema, strict)
     bound_model = bound_model.bind(**options) if options else bound_model
-    if not include_raw:
-        runnable: Runnable[LanguageModelInput, Any] = bound_model | parser
-        return runnable
-    parse = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    report_failure = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=bound_model) | parse.with_fallbacks([report_failure], exception_key="parsing_error")
+    if include_raw:
+        parse = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+        report_failure = RunnablePassthrough.assign(parsed=lambda _: None)
+        parse_safely = parse.with_fallbacks([report_failure], exception_key="parsing_error")
+        parser = RunnableMap(raw=RunnablePassthrough()) | parse_safely
+    # Only the first step of a sequence gets the options of a call, such as `stop`, so it must be the model itself.
+    runnable: Runnable[LanguageModelInput, Any] = bound_model | parser
+    return runnable
 
 
 def _bind_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, Any]:
@@ -56,6 +58,7 @@ def _bind_function(model: Any, schema: Any, strict: bool | None) -> tuple[Any, A
     bound_model = model.bind_tools(
         [{"type": "function", "function": function}],
         tool_choice=name,
+        parallel_tool_calls=False,  # the parsers read one call
         strict=strict,
         ls_structured_output_format=_describe_binding("function_calling", schema, strict),
     )

@@ -328,7 +328,16 @@ def test_profile_is_that_of_the_catalogue():
     assert profile["max_input_tokens"] == 131_072
     assert profile["tool_calling"]
     assert profile["reasoning_output"]
+    assert profile["reasoning_effort_levels"] == ["low", "medium", "high"]
+    assert profile["reasoning_effort_default"] == "medium"
+    assert profile["tool_call_streaming"]
     assert not profile["image_inputs"]
+
+
+def test_profile_of_a_model_without_reasoning_names_no_effort():
+    profile = ChatGptOss(model="demo").profile
+    assert profile["tool_call_streaming"]
+    assert not {"reasoning_output", "reasoning_effort_levels", "reasoning_effort_default"} & profile.keys()
 
 
 def test_docstring_example_of_the_scripted_engine_runs():

@@ -4,15 +4,16 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
+from typing import get_args
 
-from langchain_gptoss.chat_formats.base import PromptOptions
+from langchain_gptoss.chat_formats.base import DEFAULT_EFFORT, PromptOptions, ReasoningEffort
 from langchain_gptoss.chat_formats.harmony.codec import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, START, Codec
 from langchain_gptoss.chat_formats.harmony.typescript import write_namespace
 from langchain_gptoss.chat_formats.messages import AssistantTurn, TextTurn, ToolResultTurn, Turn
 from langchain_gptoss.errors import InvalidInputError
 
 KNOWLEDGE_CUTOFF = "2024-06"
-_EFFORTS = ("low", "medium", "high")
+_EFFORTS = get_args(ReasoningEffort)
 _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 _CHANNELS = "# Valid channels: analysis, commentary, final. Channel must be included for every message."
 # Tools that the models know from their training; OpenAI's rules for names of functions allow no dot.
@@ -32,7 +33,7 @@ def render_prompt(turns: Sequence[Turn], options: PromptOptions, codec: Codec) -
 
 
 def _write_system_message(options: PromptOptions) -> str:
-    effort = options.reasoning_effort or "medium"
+    effort = options.reasoning_effort or DEFAULT_EFFORT
     if effort not in _EFFORTS:
         raise InvalidInputError(f"reasoning_effort is {effort!r}; it must be one of {', '.join(_EFFORTS)}.")
     return (

@@ -16,15 +16,25 @@ import httpx
 
 from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.engine.request import GenerationRequest
+from langchain_gptoss.engine.runners.server_errors import (
+    build_event_error,
+    build_status_error,
+    build_transport_error,
+)
 from langchain_gptoss.engine.runners.server_protocols import Event, LlamaServer, ServerProtocol, VllmServer
 from langchain_gptoss.engine.token_stream import Cancelled, FinishReason, TokenStream
-from langchain_gptoss.errors import GptOssError, InvalidInputError, RemoteServerError
+from langchain_gptoss.errors import (
+    GptOssError,
+    InvalidInputError,
+    RemoteConnectionError,
+    RemoteModelNotFoundError,
+    RemoteServerError,
+)
 
 _BUSY_STATUSES = frozenset({429, 503})
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.5, 30.0
 _CONNECT_TIMEOUT_S = 10.0
 _DEFAULT_CONTEXT_LENGTH = 131_072
-_MAX_QUOTE_CHARACTERS = 300
 
 
 class _RemoteStream(TokenStream):
@@ -161,7 +171,7 @@ class RemoteEngine(Engine):
                 self._forward_tokens(stream, protocol, response, request)
         except Exception as error:
             if not stream.is_cancelled:
-                stream.fail(error if isinstance(error, GptOssError) else self._translate_error(error))
+                stream.fail(error if isinstance(error, GptOssError) else self._build_transport_error(error))
         finally:
             self._streams.discard(stream)
 
@@ -179,7 +189,7 @@ class RemoteEngine(Engine):
             if stream.is_cancelled:
                 return
         if reason is None:
-            raise RemoteServerError(f"{self._root} ended the answer without a reason.", hint="Ask again.")
+            raise RemoteConnectionError(f"{self._root} ended the answer without a reason.", hint="Ask again.")
         stream.finish(reason)
 
     @contextlib.contextmanager
@@ -203,7 +213,7 @@ class RemoteEngine(Engine):
                     continue
                 if response.is_error:
                     response.read()
-                    raise self._create_status_error(response)
+                    raise build_status_error(self._root, response)
                 yield response
                 return
 
@@ -227,7 +237,7 @@ class RemoteEngine(Engine):
             try:
                 data = json.loads(text)
                 if kind == "error" or "error" in data:
-                    raise RemoteServerError(f"{self._root} broke off: {_find_message(data)}")
+                    raise build_event_error(self._root, data)
                 yield protocol.parse_event(data)
             except (KeyError, TypeError, IndexError, ValueError) as error:
                 if isinstance(error, GptOssError):
@@ -245,7 +255,7 @@ class RemoteEngine(Engine):
                 try:
                     self._server = self._detect_server()
                 except httpx.HTTPError as error:
-                    raise self._translate_error(error) from error
+                    raise self._build_transport_error(error) from error
             return self._server
 
     def _detect_server(self) -> _Server:
@@ -259,16 +269,14 @@ class RemoteEngine(Engine):
                 context_length = int(entry.get("max_model_len") or _DEFAULT_CONTEXT_LENGTH)
                 return _Server(protocol=VllmServer(), model=entry["id"], context_length=context_length)
         names = ", ".join(repr(entry["id"]) for entry in entries) or "none"
-        raise RemoteServerError(f"{self._root} does not serve {self._model!r}; its models are {names}.")
+        raise RemoteModelNotFoundError(f"{self._root} does not serve {self._model!r}; its models are {names}.")
 
     def _get_json(self, path: str) -> dict[str, Any]:
         """Return the JSON object at a path; an empty one if there is none."""
         response = self._client.get(self._root + path)
-        if response.status_code in {401, 403}:
-            raise RemoteServerError(f"{self._root} refuses the key: {_quote_body(response)}.", hint="Set api_key.")
         if response.is_error:
             if response.status_code != 404:
-                raise self._create_status_error(response)
+                raise build_status_error(self._root, response)
             return {}
         try:
             data = response.json()
@@ -276,36 +284,5 @@ class RemoteEngine(Engine):
             return {}
         return data if isinstance(data, dict) else {}
 
-    def _create_status_error(self, response: httpx.Response) -> RemoteServerError:
-        return RemoteServerError(f"{self._root} answered {response.status_code}: {_quote_body(response)}")
-
-    def _translate_error(self, error: Exception) -> GptOssError:
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return RemoteServerError(
-                f"{self._root} cannot be reached ({error}).", hint="Start the server, or check base_url."
-            )
-        if isinstance(error, httpx.TimeoutException):
-            return RemoteServerError(
-                f"{self._root} was silent for {self._client.timeout.read:g} seconds.",
-                hint="Ask again, or raise timeout.",
-            )
-        if isinstance(error, httpx.HTTPError):
-            return RemoteServerError(f"The connection to {self._root} broke off ({error}).", hint="Ask again.")
-        return RemoteServerError(f"The answer of {self._root} could not be read: {error!r}.")
-
-
-def _quote_body(response: httpx.Response) -> str:
-    try:
-        return _find_message(response.json())
-    except ValueError:
-        return response.text.strip()[:_MAX_QUOTE_CHARACTERS] or response.reason_phrase
-
-
-def _find_message(data: Any) -> str:
-    """Return the message in an error as OpenAI, vLLM and llama.cpp write it."""
-    while isinstance(data, dict):
-        inner = data.get("error") or data.get("message") or data.get("detail")
-        if inner is None:
-            break
-        data = inner
-    return str(data)[:_MAX_QUOTE_CHARACTERS]
+    def _build_transport_error(self, error: Exception) -> RemoteServerError:
+        return build_transport_error(self._root, error, timeout_s=self._client.timeout.read)

@@ -6,6 +6,7 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from pydantic import BaseModel, Field
 
+from langchain_gptoss.errors import InvalidInputError
 from tests.unit_tests.scripted_models import build_chat_model, read_prompt, write_answer, write_call
 
 
@@ -28,6 +29,65 @@ def test_include_raw_gives_message_value_and_error(method):
     )
     assert broken["parsed"] is None
     assert broken["parsing_error"] is not None
+
+
+def read_sampling(llm, call=-1):
+    sampling = llm.engine.requests[call].sampling
+    return sampling.temperature, sampling.max_tokens
+
+
+@pytest.mark.parametrize("include_raw", [True, False])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+async def test_options_of_a_call_reach_the_model(method, include_raw):
+    answer = '{"name":"Nantes"}'
+    text = write_call("City", answer) if method == "function_calling" else write_answer(answer)
+    llm = build_chat_model(*[text] * 8, temperature=0.7)
+    structured = llm.with_structured_output(City, method=method, include_raw=include_raw)
+    options = {"temperature": 0, "max_tokens": 90}
+    structured.invoke("x", **options)
+    list(structured.stream("x", **options))
+    structured.batch(["x"], **options)
+    structured.bind(**options).invoke("x")
+    await structured.ainvoke("x", **options)
+    await structured.abatch(["x"], **options)
+    assert [chunk async for chunk in structured.astream("x", **options)]
+    result = structured.bind(max_tokens=90).bind(temperature=0).invoke("x")
+    assert len(llm.engine.requests) == 8
+    assert {read_sampling(llm, call) for call in range(8)} == {(0, 90)}
+    assert (result["parsed"] if include_raw else result) == City(name="Nantes")
+
+
+@pytest.mark.parametrize("stop_by", ["bind", "invoke"])
+def test_stop_strings_of_a_call_reach_the_model(stop_by):
+    llm = build_chat_model(write_answer('{"name":"Nantes"}'))
+    structured = llm.with_structured_output(City, include_raw=True)
+    options = {"stop": ["ant"]}
+    result = structured.bind(**options).invoke("x") if stop_by == "bind" else structured.invoke("x", **options)
+    assert result["raw"].content == '{"name":"N'
+    assert result["parsed"] is None
+    assert result["parsing_error"] is not None
+
+
+def test_unknown_options_of_a_call_are_rejected():
+    structured = build_chat_model().with_structured_output(City, include_raw=True)
+    with pytest.raises(InvalidInputError, match="Did you mean 'temperature'"):
+        structured.invoke("x", temprature=0)
+
+
+def test_stream_with_include_raw_gives_the_whole_message():
+    llm = build_chat_model(write_answer('{"name":"Nantes"}'))
+    pieces = list(llm.with_structured_output(City, include_raw=True).stream("x"))
+    total = pieces[0]
+    for piece in pieces[1:]:
+        total += piece
+    assert total["raw"].content == '{"name":"Nantes"}'
+    assert total["parsed"] == City(name="Nantes")
+
+
+def test_function_calling_asks_for_one_call():
+    llm = build_chat_model(write_call("City", '{"name":"Nantes"}'))
+    llm.with_structured_output(City, method="function_calling").invoke("x")
+    assert "rest" not in llm.engine.requests[0].grammar.lark
 
 
 def test_strict_false_does_not_enforce_the_schema():
