@@ -125,10 +125,10 @@ class GptOssLLM(GptOssModel, BaseLLM):
             async for chunk in chunks:
                 yield chunk
 
-    def _start(self, prompt: str, stop: list[str] | None, options: dict[str, Any]) -> "_TextChunkBuilder":
+    def _start(self, prompt: str, stop: list[str] | None, options: dict[str, Any]) -> "TextChunkBuilder":
         check_option_names(options, SAMPLING_OPTIONS, kind="option")
         prompt_ids = self.format.encode(prompt) if self.raw else self.format.render([HumanMessage(prompt)])
-        return _TextChunkBuilder(self.start_generation(prompt_ids, stop, options))
+        return TextChunkBuilder(self.start_generation(prompt_ids, stop, options))
 
     def _build_result(self, prompts: list[str], answers: list[list[GenerationChunk]]) -> LLMResult:
         prefixes = prompts if self.echo else [""] * len(prompts)
@@ -136,7 +136,7 @@ class GptOssLLM(GptOssModel, BaseLLM):
         return LLMResult(generations=generations)
 
 
-class _TextChunkBuilder(ChunkBuilder[GenerationChunk]):
+class TextChunkBuilder(ChunkBuilder[GenerationChunk]):
     """Chunks of a completion, without reasoning and tool calls."""
 
     def _build_chunk(self, delta: Delta) -> GenerationChunk | None:

@@ -231,6 +231,10 @@ class ChatFormat(ABC):
         """
 
     @abstractmethod
+    def build_text_parser(self) -> Parser:
+        """Return a new parser that reads no messages in the output: all of it is text."""
+
+    @abstractmethod
     def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
         """Return the grammar of the answer to a prompt with these options; None for an answer in free form."""
 

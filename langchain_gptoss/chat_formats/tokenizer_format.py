@@ -19,6 +19,7 @@ from langchain_gptoss.chat_formats.base import (
 from langchain_gptoss.chat_formats.call_reader import CallingParser
 from langchain_gptoss.chat_formats.checkpoint_tokenizer import convert_token_to_bytes, encode_as_text
 from langchain_gptoss.chat_formats.stop_filter import measure_overlap
+from langchain_gptoss.chat_formats.text_parser import build_tokenizer_text_parser
 from langchain_gptoss.chat_formats.tool_names import find_tool
 
 _NAME = re.compile(r'"name"\s*:\s*"([^"]+)"')
@@ -46,6 +47,10 @@ class TokenizerFormat(ChatFormat):
     def parser(self, tools: Collection[str] = (), *, offered_tools: Collection[str] = ()) -> Parser:
         """Implement `ChatFormat.parser`."""
         return TokenizerParser(self._tokenizer, tools, offered_tools=offered_tools)
+
+    def build_text_parser(self) -> Parser:
+        """Implement `ChatFormat.build_text_parser`."""
+        return build_tokenizer_text_parser(self._tokenizer, self._stop_ids)
 
     def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
         """Implement `ChatFormat.build_grammar`."""

@@ -15,7 +15,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 from langchain_core.runnables import run_in_executor
 
-from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, ChatFormat, Delta, PromptOptions, Repair
+from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, ChatFormat, Delta, Parser, PromptOptions, Repair
 from langchain_gptoss.chat_formats.stop_filter import StopFilter
 from langchain_gptoss.engine import TokenLogprobs, TokenStream
 
@@ -82,6 +82,7 @@ class Generation:
         *,
         prompt_tokens: int,
         model_name: str,
+        parser: Parser | None = None,
     ) -> None:
         """Create a generation.
 
@@ -92,9 +93,10 @@ class Generation:
             options: The options with which the prompt was rendered.
             prompt_tokens: Length of the prompt in tokens.
             model_name: Name of the model.
+            parser: Reads the output; None means the chat format's parser of an answer.
         """
         self.tokens = tokens
-        self._parser = chat_format.parser(
+        self._parser = parser or chat_format.parser(
             [tool.name for tool in options.callable_tools], offered_tools=[tool.name for tool in options.tools]
         )
         self._format = chat_format

@@ -10,7 +10,7 @@ from langchain_core.utils import secret_from_env
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, model_validator
 
 from langchain_gptoss.chat_formats import AnswerGrammar, ChatFormat, load_chat_format
-from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, PromptOptions
+from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, Parser, PromptOptions
 from langchain_gptoss.chat_formats.stop_filter import StopFilter
 from langchain_gptoss.engine import Engine, GenerationRequest, Grammar, SamplingParams
 from langchain_gptoss.engine.registry import get_local_engine, get_remote_engine
@@ -189,6 +189,8 @@ class GptOssModel(BaseModel):
         stop: list[str] | None,
         sampling: Mapping[str, Any],
         options: PromptOptions = DEFAULT_OPTIONS,
+        *,
+        parser: Parser | None = None,
     ) -> Generation:
         """Start to generate an answer.
 
@@ -197,6 +199,7 @@ class GptOssModel(BaseModel):
             stop: Stop strings of this call; None means those of the constructor.
             sampling: Sampling options of this call.
             options: The options with which the prompt was rendered.
+            parser: Reads the output; None means the chat format's parser of an answer.
 
         Raises:
             InvalidInputError: A value is invalid, or the schema cannot be enforced.
@@ -217,6 +220,7 @@ class GptOssModel(BaseModel):
             options,
             prompt_tokens=len(prompt_ids),
             model_name=self.card.name,
+            parser=parser,
         )
 
     def _build_sampling_params(self, overrides: Mapping[str, Any]) -> SamplingParams:

@@ -12,8 +12,10 @@ from langchain_core.callbacks import (
     Callbacks,
 )
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from pydantic import AfterValidator, BeforeValidator
 
@@ -91,6 +93,23 @@ def as_retriever(source: Any) -> BaseRetriever:
         f"{type(source).__name__} is not a retriever.",
         hint="Pass a LangChain vector store, a retriever, or a Runnable from a query to documents.",
     )
+
+
+def find_embeddings(retriever: Any) -> Embeddings | None:
+    """Return the embedding model of the first vector store under a retriever, or None.
+
+    Args:
+        retriever: A retriever; its fields may hold other retrievers, alone or in lists.
+    """
+    if isinstance(retriever, VectorStore):
+        return retriever.embeddings
+    if isinstance(retriever, list | tuple):
+        parts = list(retriever)
+    elif isinstance(retriever, BaseRetriever | RunnableBindingBase):
+        parts = [getattr(retriever, name) for name in type(retriever).model_fields]
+    else:
+        return None
+    return next((found for part in parts if (found := find_embeddings(part)) is not None), None)
 
 
 AnyRetriever = Annotated[BaseRetriever, BeforeValidator(as_retriever)]

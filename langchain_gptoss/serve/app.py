@@ -12,19 +12,21 @@ from typing import Any
 import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot import Chatbot, Sessions
 from langchain_gptoss.errors import GptOssError, InvalidInputError, MissingDependencyError
+from langchain_gptoss.retrievers.adapters import find_embeddings
 from langchain_gptoss.serve.caller import USER_HEADER, get_caller
 from langchain_gptoss.serve.chatbot_routes import build_chatbot_routes, respond_to_error
 from langchain_gptoss.serve.documents import DocumentReader, build_document_routes
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.gate import Gate
 from langchain_gptoss.serve.metrics import Metrics
-from langchain_gptoss.serve.openai import add_error_handler, build_openai_routes
+from langchain_gptoss.serve.openai import IGNORED_FIELDS_HEADER, add_error_handler, build_openai_routes
 from langchain_gptoss.serve.page import build_page_routes
 from langchain_gptoss.serve.settings import ServerSettings
 from langchain_gptoss.text.terminal import TerminalFilter
@@ -36,7 +38,11 @@ _OPEN_PATHS = ("/", "/assets/", "/healthz", "/readyz")
 
 
 def create_app(
-    chatbot: Runnable[Any, Any], *, title: str = "langchain-gptoss", settings: ServerSettings | None = None
+    chatbot: Runnable[Any, Any],
+    *,
+    title: str = "langchain-gptoss",
+    settings: ServerSettings | None = None,
+    embeddings: Embeddings | None = None,
 ) -> FastAPI:
     """Return a web application around a chatbot.
 
@@ -45,6 +51,7 @@ def create_app(
     | `/` | a web page to ask the chatbot |
     | `/chatbot/ask` | an answer as server-sent events |
     | `/v1/chat/completions`, `/v1/responses`, `/v1/models` | OpenAI's API |
+    | `/v1/completions`, `/v1/embeddings` | OpenAI's API: the chat model continues a text; the retriever's embeddings |
     | `/sessions`, `/documents` | saved conversations; the text of a cited document |
     | `/healthz`, `/readyz`, `/metrics` | the server runs; the model is loaded; Prometheus metrics |
     | `/openapi.json` | description of all routes |
@@ -55,6 +62,7 @@ def create_app(
             routes that need its model, retriever or sessions.
         title: Title of the page and of the API's description.
         settings: Keys and limits.
+        embeddings: The embedding model for `/v1/embeddings`; None means that of the chatbot's retriever.
     """
     settings = settings or ServerSettings()
     # FastAPI's own documentation pages load scripts from another host.
@@ -62,7 +70,11 @@ def create_app(
     parts = chatbot.settings if isinstance(chatbot, Chatbot) else None
     llm = parts.llm if parts is not None and settings.serve_chat_model else None
     add_chatbot_routes(app, chatbot)
-    app.include_router(build_openai_routes(chatbot, llm))
+    if not settings.serve_chat_model:
+        embeddings = None
+    elif embeddings is None and parts is not None:
+        embeddings = find_embeddings(parts.retriever)
+    app.include_router(build_openai_routes(chatbot, llm, embeddings, max_completions=settings.max_batch))
     add_error_handler(app)
     if (langserve_routes := _load_langserve_routes()) is not None:
         langserve_routes.finish_streams_at_shutdown()
@@ -90,7 +102,7 @@ def add_gate(app: FastAPI, settings: ServerSettings | None = None, *, open_paths
             below it.
     """
     settings, metrics = settings or ServerSettings(), Metrics()
-    app.state.settings, app.state.metrics_handler = settings, metrics.handler
+    app.state.settings, app.state.metrics, app.state.metrics_handler = settings, metrics, metrics.handler
 
     @app.get("/metrics", tags=["State"])
     async def get_metrics() -> Response:
@@ -104,6 +116,7 @@ def add_gate(app: FastAPI, settings: ServerSettings | None = None, *, open_paths
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", USER_HEADER],
+            expose_headers=[IGNORED_FIELDS_HEADER],
         )
 
 
@@ -145,6 +158,7 @@ def serve(
     port: int = 8000,
     title: str = "langchain-gptoss",
     settings: ServerSettings | None = None,
+    embeddings: Embeddings | None = None,
 ) -> None:
     """Serve a chatbot until the process is interrupted (Ctrl+C, SIGTERM); running answers may finish first.
 
@@ -154,11 +168,12 @@ def serve(
         port: Port to listen on.
         title: Title of the page.
         settings: Keys and limits. Without keys everyone who reaches the server may use it.
+        embeddings: The embedding model for `/v1/embeddings`; None means that of the chatbot's retriever.
     """
     settings = settings or ServerSettings()
     if host in LOCAL_HOSTS and settings.keys is None and not settings.allowed_hosts:
         settings = dataclasses.replace(settings, allowed_hosts=LOCAL_HOSTS)
-    app = create_app(chatbot, title=title, settings=settings)
+    app = create_app(chatbot, title=title, settings=settings, embeddings=embeddings)
     _make_logs_safe()
     uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=math.ceil(settings.grace_seconds))
 

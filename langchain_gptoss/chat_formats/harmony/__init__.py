@@ -8,6 +8,7 @@ from langchain_gptoss.chat_formats.harmony.codec import CONTROL_TOKENS, Codec, l
 from langchain_gptoss.chat_formats.harmony.parser import HarmonyParser
 from langchain_gptoss.chat_formats.harmony.renderer import render_prompt
 from langchain_gptoss.chat_formats.messages import Turn
+from langchain_gptoss.chat_formats.text_parser import build_byte_text_parser
 
 
 class HarmonyFormat(ChatFormat):
@@ -33,6 +34,10 @@ class HarmonyFormat(ChatFormat):
     def parser(self, tools: Collection[str] = (), *, offered_tools: Collection[str] = ()) -> Parser:
         """Implement `ChatFormat.parser`."""
         return HarmonyParser(self._codec, tools, offered_tools=offered_tools)
+
+    def build_text_parser(self) -> Parser:
+        """Implement `ChatFormat.build_text_parser`."""
+        return build_byte_text_parser(self._codec.decode_token, self._codec.control_names, self.stop_ids)
 
     def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
         """Implement `ChatFormat.build_grammar`; the grammar leaves the reasoning free."""
