@@ -1,19 +1,27 @@
-"""Durable writes and locks: files and folders appear complete, or they do not appear."""
+"""Durable writes, locks and private files.
+
+Files and folders appear complete, or they do not appear. What belongs to the user (sessions, indexes, logs) is created
+for its owner alone.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 _PARTIAL_PREFIX = ".partial-"
 PRIVATE_MODE = 0o600
+PRIVATE_FOLDER_MODE = 0o700
 SHARED_MODE = 0o644
+SHARED_FOLDER_MODE = 0o755
+_FILE_BITS = 0o666
 
 
 def sync_to_disk(path: Path) -> None:
@@ -76,11 +84,64 @@ def open_replacement(path: Path, *, mode: int = SHARED_MODE) -> Iterator[Path]:
     sync_to_disk(path.parent)
 
 
+def create_private_folder(path: Path, *, restrict: bool = False) -> None:
+    """Create a folder that only its owner may enter, with its parents, unless it exists.
+
+    Args:
+        path: The folder.
+        restrict: Make an existing folder private too if it has the mode 0755 with which earlier versions created it. A
+            folder with another mode is left as it is: its owner has chosen who may enter it.
+
+    Raises:
+        OSError: The folder cannot be created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=PRIVATE_FOLDER_MODE)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        if restrict:
+            _restrict(path, SHARED_FOLDER_MODE, PRIVATE_FOLDER_MODE)
+
+
+def create_private_file(path: Path) -> None:
+    """Create an empty file that only its owner may read, unless it exists; a file with the mode 0644 becomes private.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE))
+    except FileExistsError:
+        _restrict(path, SHARED_MODE, PRIVATE_MODE)
+
+
+def _restrict(path: Path, former_mode: int, mode: int) -> None:
+    # The folder of another user, or a file system without modes, is used as it is.
+    with suppress(OSError):
+        if stat.S_IMODE(path.stat().st_mode) == former_mode:
+            path.chmod(mode)
+
+
+def get_file_mode(folder: Path) -> int:
+    """Return the mode for files in a private folder: they may be read by those who may enter it.
+
+    Raises:
+        OSError: The folder does not exist.
+    """
+    return PRIVATE_MODE | (stat.S_IMODE(folder.stat().st_mode) & _FILE_BITS)
+
+
 @contextmanager
-def open_replacement_folder(target: Path) -> Iterator[Path]:
+def open_replacement_folder(target: Path, *, mode: int = SHARED_FOLDER_MODE) -> Iterator[Path]:
     """Yield a temporary folder that becomes `target` when the block succeeds and is deleted when it fails.
 
     Folders that an earlier, killed run left beside `target` are deleted first, so hold a lock on `target`.
+
+    Args:
+        target: The new folder.
+        mode: Its permission bits; the temporary folder is private.
 
     Raises:
         OSError: The folder cannot be made or renamed.
@@ -91,7 +152,7 @@ def open_replacement_folder(target: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL_PREFIX}{target.name}-", dir=target.parent))
     try:
         yield partial
-        partial.chmod(0o755)  # mkdtemp's 0700 would hide a shared folder from its other users
+        partial.chmod(mode)
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -110,7 +171,7 @@ def lock_path(path: Path, *, timeout_s: float = -1) -> Iterator[None]:
         OSError: The lock file cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    guard = FileLock(path.with_name(f".{path.name}.lock"), timeout=timeout_s)
+    guard = FileLock(path.with_name(f".{path.name}.lock"), timeout=timeout_s, mode=PRIVATE_MODE)
     try:
         guard.acquire()
     except Timeout as error:

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from langchain_gptoss._io import PRIVATE_MODE, sync_to_disk
+from langchain_gptoss._io import PRIVATE_MODE, create_private_folder, sync_to_disk
 from langchain_gptoss.audit import files
 from langchain_gptoss.audit.files import Head
 from langchain_gptoss.audit.line_format import (
@@ -90,7 +90,7 @@ class Ledger:
         """
         self._create_locks()
         with self._thread_lock:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            create_private_folder(self.path.parent)
             with self._file_lock.acquire(poll_interval=POLL_INTERVAL_S):
                 yield
 

@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from langchain_gptoss._io import create_private_folder
 from langchain_gptoss.audit import files
 from langchain_gptoss.audit.line_format import load_key
 from langchain_gptoss.errors import StorageError
@@ -67,7 +68,7 @@ class Pseudonymizer:
     def _create_own_key(self) -> None:
         """Create the key file in one step. If another process is faster, its key is kept."""
         # Not `_io.write_atomically`, which would replace the key that the other process already uses.
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        create_private_folder(self._path.parent)
         descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:

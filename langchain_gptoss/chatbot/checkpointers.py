@@ -3,14 +3,17 @@
 import asyncio
 import sqlite3
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig, run_in_executor
 
+from langchain_gptoss._io import create_private_file, create_private_folder
 from langchain_gptoss._optional import require
 from langchain_gptoss.errors import StorageError
+from langchain_gptoss.models.download.cache_directory import data_directory
 
 require("langgraph.checkpoint.sqlite", extra="serve")
 
@@ -22,7 +25,11 @@ from langgraph.checkpoint.base import (  # noqa: E402 (checked above)
 )
 from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: E402
 
+from langchain_gptoss.chatbot.session_serializer import SessionSerializer, check_conversation  # noqa: E402
+
 _CONNECT_TIMEOUT_S = 10
+# Errors of checkpoints that are not as they were written.
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, sqlite3.DatabaseError)
 
 
 class _ThreadedSaver(BaseCheckpointSaver[Any]):
@@ -82,6 +89,43 @@ class SqliteSessions(_ThreadedSaver, SqliteSaver):
     A chatbot needs no earlier states, and each of them holds the whole conversation again.
     """
 
+    location = ""
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the state of a conversation.
+
+        Raises:
+            StorageError: It is damaged, or holds something that a chatbot does not save.
+        """
+        with self._translate_damage():
+            found = super().get_tuple(config)
+            return None if found is None else check_conversation(found)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Yield states; see `get_tuple` for the errors."""
+        with self._translate_damage():
+            for found in super().list(config, filter=filter, before=before, limit=limit):
+                yield check_conversation(found)
+
+    @contextmanager
+    def _translate_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.ProgrammingError:  # a closed connection
+            raise
+        except _DAMAGE as error:
+            raise StorageError(
+                f"The sessions in {self.location} are damaged ({error}).",
+                hint="Restore a copy, or move the file away to begin anew.",
+            ) from error
+
     def put(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: Any
     ) -> RunnableConfig:
@@ -95,18 +139,21 @@ class SqliteSessions(_ThreadedSaver, SqliteSaver):
 
 
 def open_sqlite(path: Path) -> SqliteSessions:
-    """Return a checkpointer over a file, which is created if it is missing.
+    """Return a checkpointer over a file, which is created if it is missing, for its owner alone.
 
     Raises:
         StorageError: The file cannot be opened, or is not a SQLite database.
     """
     connection = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_private_folder(path.parent, restrict=path.parent == data_directory())
+        create_private_file(path)  # SQLite gives its other files the same mode
         connection = sqlite3.connect(path, check_same_thread=False, timeout=_CONNECT_TIMEOUT_S)
+        connection.execute("PRAGMA trusted_schema = OFF")  # a file of somebody else's may hold triggers and views
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut may lose the last exchange
-        saver = SqliteSessions(connection)
+        saver = SqliteSessions(connection, serde=SessionSerializer())
+        saver.location = str(path)
         saver.setup()
     except (OSError, sqlite3.Error) as error:
         if connection is not None:
@@ -146,7 +193,7 @@ def open_postgres(address: str) -> BaseCheckpointSaver[Any]:
         )
         pool.wait(timeout=_CONNECT_TIMEOUT_S)
         saver_class: Any = PostgresSessions  # mypy does not see PostgresSaver behind `require`
-        saver: Any = saver_class(pool)
+        saver: Any = saver_class(pool, serde=SessionSerializer())
         saver.setup()
     except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
         if pool is not None:

@@ -2,6 +2,7 @@
 
 import socket
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Guard, Language, Model, Store, make_chatbot
 from langchain_gptoss.cli.console import clean_exit, note, show
 
+_SESSIONS_FILE = "sessions.sqlite"
 keys_app = typer.Typer(help="Manage the API keys of a server.", no_args_is_help=True)
 
 Host = Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")]
@@ -100,8 +102,10 @@ def _choose_session_file() -> str:
     """Return the file for conversations in the user's data folder, and show its path to the user."""
     from langchain_gptoss.models.download.cache_directory import data_directory
 
-    file = data_directory() / "sessions.sqlite"
+    file = data_directory() / _SESSIONS_FILE
     note(f"Conversations are saved in {file} (--sessions changes that).")
+    if Path(_SESSIONS_FILE).exists() and Path(_SESSIONS_FILE).absolute() != file.absolute():
+        note(f"{_SESSIONS_FILE} in this folder is not used. To continue its conversations: --sessions {_SESSIONS_FILE}")
     return str(file)
 
 

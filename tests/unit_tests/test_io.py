@@ -1,6 +1,7 @@
 """Files and folders appear complete or not at all, and one process at a time holds a lock."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -9,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from langchain_gptoss import _io
-from langchain_gptoss._io import lock_path, open_replacement, open_replacement_folder, write_atomically
+from langchain_gptoss._io import (
+    create_private_file,
+    create_private_folder,
+    get_file_mode,
+    lock_path,
+    open_replacement,
+    open_replacement_folder,
+    write_atomically,
+)
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 
@@ -141,3 +150,46 @@ def test_a_killed_process_releases_its_lock(tmp_path):
     with lock_path(tmp_path / "thing", timeout_s=0), open_replacement_folder(tmp_path / "thing") as partial:
         (partial / "content").touch()
     assert list_names(tmp_path) == [".thing.lock", "thing"]
+
+
+def get_mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@needs_posix
+def test_private_files_and_folders_are_for_their_owner_alone(tmp_path):
+    previous = os.umask(0)
+    try:
+        create_private_folder(tmp_path / "a" / "b")
+        create_private_file(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(previous)
+    assert get_mode(tmp_path / "a" / "b") == 0o700
+    assert get_mode(tmp_path / "a" / "b" / "c") == 0o600
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FileExistsError):
+        create_private_folder(tmp_path / "file")
+    create_private_file(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "x"
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("before", "restrict", "after"),
+    [(0o755, True, 0o700), (0o755, False, 0o755), (0o750, True, 0o750), (0o2770, True, 0o2770), (0o700, True, 0o700)],
+)
+def test_only_folders_with_the_former_default_mode_are_restricted(tmp_path, before, restrict, after):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(before)
+    create_private_folder(folder, restrict=restrict)
+    assert get_mode(folder) == after
+
+
+@needs_posix
+@pytest.mark.parametrize(("folder_mode", "expected"), [(0o700, 0o600), (0o750, 0o640), (0o755, 0o644), (0o770, 0o660)])
+def test_files_may_be_read_by_those_who_may_enter_their_folder(tmp_path, folder_mode, expected):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(folder_mode)
+    assert get_file_mode(folder) == expected

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+from langchain_gptoss._io import create_private_file
 from langchain_gptoss.errors import IndexStoreError, StorageError
 
 _FORMAT = 1
@@ -76,8 +77,9 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            create_private_file(path)
             self._connection = sqlite3.connect(path, isolation_level=None)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise StorageError(f"{path} cannot be opened ({error}).", hint="Check the folder's permissions.") from error
         try:
             self._run(lambda: self._connection.executescript(_SCHEMA))

@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss._io import lock_path
+from langchain_gptoss._io import create_private_folder, get_file_mode, lock_path
 from langchain_gptoss.errors import GptOssError, IndexStoreError, InvalidInputError, StorageError
 from langchain_gptoss.ingest.sources import SYNC_MANIFEST
 from langchain_gptoss.ingest.split import format_for_embedding
@@ -233,8 +233,11 @@ def open_target(
         own_store = store
         path = resolve_path(manifest)
     with ExitStack() as stack:
-        stack.enter_context(_lock_manifest(path))
+        stack.enter_context(_lock_manifest(path, is_own_folder=folder is not None))
         opened_manifest = stack.enter_context(Manifest(path))
+        if folder is not None:
+            with suppress(OSError):  # a file system without modes
+                path.chmod(get_file_mode(folder))
         yield Target(
             opened_manifest,
             folder=folder,
@@ -265,9 +268,10 @@ def _reject_other_files(folder: Path) -> None:
 
 
 @contextmanager
-def _lock_manifest(path: Path) -> Iterator[None]:
+def _lock_manifest(path: Path, *, is_own_folder: bool) -> Iterator[None]:
     with ExitStack() as stack:
         try:
+            create_private_folder(path.parent, restrict=is_own_folder)
             stack.enter_context(lock_path(path, timeout_s=_LOCK_TIMEOUT_S))
         except TimeoutError:
             raise IndexStoreError(

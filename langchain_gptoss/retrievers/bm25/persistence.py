@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from langchain_gptoss._io import open_replacement
+from langchain_gptoss._io import create_private_folder, get_file_mode, open_replacement
 from langchain_gptoss._optional import require
 from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
 from langchain_gptoss.retrievers.bm25.postings import Postings, Segment
@@ -71,9 +71,9 @@ def write_index(folder: Path, saved: SavedIndex) -> None:
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        create_private_folder(folder, restrict=True)
         with (
-            open_replacement(folder / ARCHIVE) as temporary,
+            open_replacement(folder / ARCHIVE, mode=get_file_mode(folder)) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         ):
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=2).encode())

@@ -20,7 +20,15 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
-from langchain_gptoss._io import lock_path, open_replacement_folder, sync_to_disk, write_atomically
+from langchain_gptoss._io import (
+    PRIVATE_FOLDER_MODE,
+    create_private_folder,
+    get_file_mode,
+    lock_path,
+    open_replacement_folder,
+    sync_to_disk,
+    write_atomically,
+)
 from langchain_gptoss.errors import IndexStoreError, InvalidInputError, StorageError
 
 FORMAT = 1
@@ -79,9 +87,10 @@ def save_store(folder: Path, writers: Mapping[str, PartWriter], manifest: Mappin
         _check_folder(folder)
         with _lock_folder(folder):
             if folder.exists():
+                create_private_folder(folder, restrict=True)
                 return _write_store(folder, writers, manifest)
             # A new folder gets its name when it is complete, so every folder contains a store.
-            with open_replacement_folder(folder) as new_folder:
+            with open_replacement_folder(folder, mode=PRIVATE_FOLDER_MODE) as new_folder:
                 written = _write_store(new_folder, writers, manifest)
             sync_to_disk(folder.parent)
             return written
@@ -99,7 +108,7 @@ def _write_store(folder: Path, writers: Mapping[str, PartWriter], manifest: Mapp
         parts = {role: _write_part(folder, role, write) for role, write in writers.items()}
         sync_to_disk(folder)
         written = json.dumps({"format": FORMAT, **manifest, "parts": parts}, indent=2).encode()
-        write_atomically(folder / MANIFEST, written)
+        write_atomically(folder / MANIFEST, written, mode=get_file_mode(folder))
         return written
     finally:
         with contextlib.suppress(OSError):  # the next save removes what cannot be removed now
@@ -170,6 +179,7 @@ def _write_part(folder: Path, role: str, write: PartWriter) -> dict[str, Any]:
     new_path = folder / f"{role}{SUFFIXES[role]}{_NEW_SUFFIX}"
     try:
         write(new_path)
+        new_path.chmod(get_file_mode(folder))
         sync_to_disk(new_path)
         digest = _hash_file(new_path)
         path = folder / f"{role}-{digest[:16]}{SUFFIXES[role]}"

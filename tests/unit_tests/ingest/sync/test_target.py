@@ -1,4 +1,6 @@
-"""Opening an index, and its embedding model."""
+"""Opening an index, its embedding model, and who may read it."""
+
+import os
 
 import pytest
 
@@ -38,3 +40,22 @@ def test_open_store_rejects_missing_and_incomplete_indexes(docs, place, tmp_path
     (tmp_path / "empty.sqlite").rename(tmp_path / "incomplete" / "sync.sqlite")
     with pytest.raises(IndexStoreError, match="is not complete"):
         open_store(tmp_path / "incomplete", HashEmbeddings())
+
+
+def test_a_new_index_is_private_and_a_shared_one_stays_shared(tmp_path):
+    documents = tmp_path / "docs"
+    documents.mkdir()
+    (documents / "a.md").write_text("Express delivery costs 12.90 euros.")
+    index = tmp_path / "index"
+    previous = os.umask(0o022)
+    try:
+        sync_documents(documents, index, embeddings=HashEmbeddings())
+        assert [path for path in (index, *index.rglob("*")) if path.stat().st_mode & 0o077] == []
+        index.chmod(0o750)
+        (index / "store").chmod(0o750)
+        (documents / "b.md").write_text("Standard delivery costs 4.90 euros.")
+        sync_documents(documents, index, embeddings=HashEmbeddings())
+    finally:
+        os.umask(previous)
+    files = [path for path in index.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
