@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
@@ -138,7 +138,7 @@ class _TurnReader:
         blocks = message.content if isinstance(message.content, list) else []
         results = [block for block in blocks if isinstance(block, dict) and block.get("type") == "tool_result"]
         for block in results:  # Anthropic's form: results inside a human message
-            text = self._read_text(HumanMessage(content=block.get("content") or ""))
+            text = self._read_text(HumanMessage(content=_clean_content(block.get("content"))))
             yield self._build_result(str(block.get("tool_use_id")), text)
         text = self._read_text(message)
         if text or not results:
@@ -151,6 +151,13 @@ class _TurnReader:
                 hint="Keep the AI message with its tool_calls in the history, before the ToolMessage.",
             )
         return ToolResultTurn(name=self._tool_names.get(call_id) or name or "unknown", text=text)
+
+
+def _clean_content(content: Any) -> str | list[str | dict[Any, Any]]:
+    """Return content of a tool result as LangChain accepts it in a message."""
+    if isinstance(content, list):
+        return [part if isinstance(part, str | dict) else str(part) for part in content if part is not None]
+    return "" if content is None else str(content)
 
 
 def _drop_blank(text: str) -> str:

@@ -68,12 +68,17 @@ def test_blocks_of_other_providers_are_read(blocks, expected):
     assert expected in render(messages)
 
 
-@pytest.mark.parametrize("content", [None, "", "rain", [{"type": "text", "text": "rain"}]])
+@pytest.mark.parametrize("content", [None, "", [], [None], "rain", ["rain"], [{"type": "text", "text": "rain"}]])
 def test_tool_results_in_human_messages_are_read(content):
     result = HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": content}])
     prompt = render([HumanMessage("q"), AIMessage("", tool_calls=[CALL]), result])
-    written = f" to=assistant<|channel|>commentary<|message|>{'rain' if content else ''}<|end|><|start|>assistant"
+    written = f" to=assistant<|channel|>commentary<|message|>{'rain' if content and content != [None] else ''}<|end|><|start|>assistant"
     assert f"<|start|>functions.get_weather{written}" in prompt
+
+
+def test_number_as_a_tool_result_is_text():
+    result = HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": 0}])
+    assert "commentary<|message|>0<|end|>" in render([HumanMessage("q"), AIMessage("", tool_calls=[CALL]), result])
 
 
 def test_tool_results_with_blocks_and_invalid_calls_are_written():
