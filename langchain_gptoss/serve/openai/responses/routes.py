@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from langchain_gptoss.serve.caller import build_run_config, get_caller
@@ -35,7 +36,7 @@ from langchain_gptoss.serve.openai.responses.request import ResponseRequest
 from langchain_gptoss.serve.openai.responses.run import ResponseRun
 from langchain_gptoss.serve.openai.responses.store import ResponseStore, StoredResponse
 
-_MAX_LISTED_ITEMS = 100
+_DEFAULT_LIMIT, _MAX_LIMIT = 20, 100  # items of a page
 
 
 def add_response_routes(router: APIRouter, models: ServedModels, store: ResponseStore) -> None:
@@ -56,11 +57,11 @@ def add_response_routes(router: APIRouter, models: ServedModels, store: Response
             return respond_to_error(error, response_request)
 
     @router.get("/responses/{response_id}")
-    async def get_response(request: Request, response_id: str, *, stream: bool = False) -> Response:
+    async def get_response(request: Request, response_id: str) -> Response:
         """Return a stored response of the caller."""
         try:
             stored = await load_response(store, get_caller(request).user_id, response_id)
-            if stream:
+            if request.query_params.get("stream", "false").lower() == "true":
                 raise RequestRefused(400, "A stored response cannot be streamed again.", param="stream")
             return JSONResponse(stored.response)
         except Exception as error:
@@ -77,21 +78,47 @@ def add_response_routes(router: APIRouter, models: ServedModels, store: Response
             return respond_to_error(error)
 
     @router.get("/responses/{response_id}/input_items")
-    async def list_input_items(
-        request: Request,
-        response_id: str,
-        *,
-        after: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=_MAX_LISTED_ITEMS)] = 20,
-        order: Literal["asc", "desc"] = "desc",
-    ) -> Response:
-        """List the items of the request that a stored response answers."""
+    async def list_input_items(request: Request, response_id: str) -> Response:
+        """List the items of the request that a stored response answers.
+
+        The query takes `order` (`asc`, or `desc` by default), `limit` (1 to 100, 20 by default) and `after`, an id.
+        """
         try:
+            page = _read_page(request.query_params)
             stored = await load_response(store, get_caller(request).user_id, response_id)
-            items = stored.input_items if order == "asc" else stored.input_items[::-1]
-            return JSONResponse(_list_items(items, after, limit))
+            return JSONResponse(_list_items(stored.input_items, page))
         except Exception as error:
             return respond_to_error(error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Page:
+    """A page of a list.
+
+    Attributes:
+        after: The id of the item before the first one of the page; None begins at the first item.
+        limit: Number of items.
+        is_ascending: True lists the oldest item first.
+    """
+
+    after: str | None
+    limit: int
+    is_ascending: bool
+
+
+def _read_page(query: Mapping[str, str]) -> _Page:
+    """Return the page that a query asks for. FastAPI's own checks would answer in another form than OpenAI's API.
+
+    Raises:
+        RequestRefused: A value is invalid.
+    """
+    limit, order = query.get("limit", str(_DEFAULT_LIMIT)), query.get("order", "desc")
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= _MAX_LIMIT):
+        message = f"Invalid 'limit': {limit!r}; it must be a number from 1 to {_MAX_LIMIT}."
+        raise RequestRefused(400, message, param="limit", code="invalid_value")
+    if order not in ("asc", "desc"):
+        raise RequestRefused(400, f"Invalid 'order': {order!r}; use asc or desc.", param="order", code="invalid_value")
+    return _Page(after=query.get("after"), limit=int(limit), is_ascending=order == "asc")
 
 
 async def _prepare_run(
@@ -154,20 +181,21 @@ def _check_chatbot_request(request: ResponseRequest) -> None:
             raise RequestRefused(400, message, param=name)
 
 
-def _list_items(items: Sequence[Item], after: str | None, limit: int) -> dict[str, Any]:
-    """Return a page of items in the form of OpenAI's API.
+def _list_items(items: Sequence[Item], page: _Page) -> dict[str, Any]:
+    """Return a page of items, which are given in ascending order, in the form of OpenAI's API.
 
-    Args:
-        items: All items.
-        after: The id of the item before the first one of the page; None begins at the first item.
-        limit: Number of items.
+    Raises:
+        RequestRefused: No item has the id after which the page begins.
     """
-    ids = [item["id"] for item in items]
-    start = ids.index(after) + 1 if after in ids else 0
-    page = items[start : start + limit]
-    first_id, last_id = (page[0]["id"], page[-1]["id"]) if page else ("", "")
-    has_more = start + limit < len(items)
-    return {"object": "list", "data": list(page), "first_id": first_id, "last_id": last_id, "has_more": has_more}
+    ordered = list(items) if page.is_ascending else list(items)[::-1]
+    ids = [item["id"] for item in ordered]
+    if page.after is not None and page.after not in ids:
+        raise RequestRefused(400, f"Item with id {page.after!r} not found.", param="after")
+    start = 0 if page.after is None else ids.index(page.after) + 1
+    data = ordered[start : start + page.limit]
+    first_id, last_id = (data[0]["id"], data[-1]["id"]) if data else ("", "")
+    has_more = start + page.limit < len(ordered)
+    return {"object": "list", "data": data, "first_id": first_id, "last_id": last_id, "has_more": has_more}
 
 
 def _format_event(event: Event) -> str:

@@ -406,6 +406,12 @@ def test_input_items_come_in_pages():
         assert [item.content[0].text for item in page] == ["one", "two", "three"]
         newest = client.responses.input_items.list(response.id)
         assert [item.content[0].text for item in newest] == ["three", "two", "one"]
+        for wrong in ({"limit": 0}, {"limit": 101}, {"limit": "ten"}, {"order": "up"}, {"after": "msg_1"}):
+            with pytest.raises(openai.BadRequestError) as raised:
+                client.responses.input_items.list(response.id, **wrong)
+            assert raised.value.param in wrong
+        with pytest.raises(openai.BadRequestError, match="cannot be streamed again"):
+            client.responses.retrieve(response.id, stream=True)
 
 
 def test_stored_responses_survive_a_restart_in_the_file_of_the_sessions(tmp_path):
