@@ -155,7 +155,7 @@ def test_the_model_answers_with_reasoning_and_usage():
         )
     message = answer.choices[0].message
     assert message.content == "It rains."
-    assert message.model_extra["reasoning_content"] == "Let me see."
+    assert message.model_extra["reasoning_content"] == message.model_extra["reasoning"] == "Let me see."
     assert answer.usage.completion_tokens_details.reasoning_tokens > 0
 
 
