@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.openai.messages import SentMessage
-from langchain_gptoss.serve.openai.requests import Flag, Integer, RequestPart
+from langchain_gptoss.serve.openai.requests import Array, Flag, Integer, RequestPart
 from langchain_gptoss.serve.openai.sampling import SamplingFields
 
 _CHOICES = ("none", "auto", "required")
@@ -54,7 +54,7 @@ class AllowedTools(RequestPart):
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"] = "auto"
-    tools: list[ToolName] = Field(min_length=1)
+    tools: Array[ToolName] = Field(min_length=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -103,19 +103,19 @@ class RequestedFormat(RequestPart):
 class ChatCompletionRequest(SamplingFields):
     """A request for a chat completion."""
 
-    messages: list[SentMessage] = Field(min_length=1)
+    messages: Array[SentMessage] = Field(min_length=1)
     max_completion_tokens: Integer | None = Field(default=None, ge=1)
     logprobs: Flag = False
     top_logprobs: Integer | None = Field(default=None, ge=0, le=20)
     reasoning_effort: Literal["low", "medium", "high"] | None = None
     include_reasoning: Flag | None = None
-    tools: list[OfferedTool] | None = None
+    tools: Array[OfferedTool] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: Flag | None = None
     response_format: RequestedFormat | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Array[Literal["text"]] | None = None
     # OpenAI's older form of tools
-    functions: list[Function] | None = None
+    functions: Array[Function] | None = None
     function_call: ToolChoice | None = None
     # OpenAI's bookkeeping, without effect on an answer
     metadata: dict[str, Any] | None = None

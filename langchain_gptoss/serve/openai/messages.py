@@ -18,7 +18,7 @@ from langchain_core.messages import (
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_gptoss.serve.error_responses import RequestRefused
-from langchain_gptoss.serve.openai.requests import Integer, RequestPart
+from langchain_gptoss.serve.openai.requests import Array, Integer, RequestPart
 
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
@@ -51,9 +51,9 @@ class SentMessage(RequestPart):
     """A message of a request. The fields below `function_call` are those of answers that a client sends back."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
+    content: str | Array[ContentPart] | None = None
     name: str | None = None
-    tool_calls: list[SentToolCall] | None = None
+    tool_calls: Array[SentToolCall] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
 
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.inputs import describe_validation_error
@@ -23,6 +23,7 @@ _MAX_REPORTED_FIELDS, _MAX_NAME_CHARS = 30, 80
 _NAME_CHARACTERS = "[]._-"
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
+Item = TypeVar("Item")
 
 
 def _convert_integral_number(value: Any) -> Any:
@@ -38,6 +39,9 @@ Integer = Annotated[int, Strict(), BeforeValidator(_convert_integral_number)]
 
 Flag = Annotated[bool, Strict()]
 """JSON's true or false."""
+
+Array = Annotated[list[Item], Field(fail_fast=True)]
+"""A JSON array, read up to its first wrong item: a million errors would keep the server busy."""
 
 
 class RequestPart(BaseModel):

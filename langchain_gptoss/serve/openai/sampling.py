@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from langchain_gptoss.serve.error_responses import RequestRefused
-from langchain_gptoss.serve.openai.requests import Flag, Integer, Number, RequestPart
+from langchain_gptoss.serve.openai.requests import Array, Flag, Integer, Number, RequestPart
 
 MAX_CHOICES = 8
 """Largest number of answers to one request."""
@@ -39,9 +39,9 @@ class SamplingFields(RequestPart):
     min_p: Number | None = Field(default=None, ge=0, le=1)
     frequency_penalty: Number | None = Field(default=None, ge=-2, le=2)
     presence_penalty: Number | None = Field(default=None, ge=-2, le=2)
-    logit_bias: dict[str, Annotated[Number, Field(ge=-_MAX_BIAS, le=_MAX_BIAS)]] | None = None
+    logit_bias: dict[str, Any] | None = None
     max_tokens: Integer | None = Field(default=None, ge=1)
-    stop: str | Annotated[list[str], Field(max_length=_MAX_STOPS)] | None = None
+    stop: str | Annotated[Array[str], Field(max_length=_MAX_STOPS)] | None = None
     seed: Integer | None = Field(default=None, ge=-(2**_SEED_BITS), lt=2**_SEED_BITS)
     user: str | None = None
 
@@ -70,9 +70,13 @@ class SamplingFields(RequestPart):
         return {name: value for name, value in options.items() if value is not None}
 
 
-def _read_logit_bias(bias: dict[str, float] | None) -> dict[int, float] | None:
-    for key in bias or {}:
-        if not (key.isascii() and key.isdigit()):
-            message = f"Invalid key in 'logit_bias': {key!r}. The keys are token ids, such as \"1024\"."
+def _read_logit_bias(bias: dict[str, Any] | None) -> dict[int, float] | None:
+    for key, value in (bias or {}).items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (key.isascii() and key.isdigit() and is_number and abs(value) <= _MAX_BIAS):
+            message = (
+                f"Invalid 'logit_bias': {key!r} has the value {value!r}. The keys are token ids, such as \"1024\", and "
+                f"the values are numbers from -{_MAX_BIAS} to {_MAX_BIAS}."
+            )
             raise RequestRefused(400, message, param="logit_bias", code="invalid_value")
-    return {int(key): value for key, value in bias.items()} if bias else None
+    return {int(key): float(value) for key, value in bias.items()} if bias else None

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.openai.chat_requests import ChatCompletionRequest
@@ -135,7 +136,9 @@ def test_nulls_in_a_schema_keep_their_meaning():
         ({"top_logprobs": 3}, "top_logprobs", "invalid_value"),
         ({"logprobs": 3}, "logprobs", "invalid_type"),
         ({"logit_bias": {"word": 1}}, "logit_bias", "invalid_value"),
-        ({"logit_bias": {"5": 101}}, "logit_bias.5", "integer_above_max_value"),
+        ({"logit_bias": {"5": 101}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"5": "much"}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"5": True}}, "logit_bias", "invalid_value"),
         ({"logit_bias": [1]}, "logit_bias", "invalid_type"),
         ({"reasoning_effort": "extreme"}, "reasoning_effort", "invalid_value"),
         ({"tools": {}}, "tools", "invalid_type"),
@@ -186,6 +189,15 @@ def test_a_body_that_is_no_request_is_refused(body):
     with pytest.raises(RequestRefused) as raised:
         parse_request(body.encode(), ChatCompletionRequest)
     assert raised.value.response.status_code == 400
+
+
+def test_a_long_array_is_read_up_to_its_first_wrong_item():
+    with pytest.raises(RequestRefused) as raised:
+        parse(messages=[*MESSAGES, *[5] * 1000])
+    assert raised.value.response.param == "messages[1]"
+    cause = raised.value.__context__
+    assert isinstance(cause, ValidationError)
+    assert cause.error_count() == 1
 
 
 def test_unknown_fields_are_listed_with_their_place_and_without_nulls():
