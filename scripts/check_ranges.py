@@ -18,7 +18,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("rag", "demo", "serve", "langserve", "community", "qdrant", "postgres", "eval", "cpu")
+EXTRAS = ("rag", "demo", "serve", "langserve", "community", "qdrant", "postgres", "eval", "cpu", "agents")
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 PUNCTUATION = "?!.,;:\"'`"
-_FUNCTIONS = re.compile(r"(?:functions?\.)+", re.IGNORECASE)
+_FUNCTIONS = re.compile(r"(?:functions?[./:]+)+", re.IGNORECASE)
 
 
 def find_tool(recipient: str, tools: Collection[str]) -> str:

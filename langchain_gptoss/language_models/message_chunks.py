@@ -109,5 +109,10 @@ def _complete_sum(total: Any) -> Any:
     """Return the sum of a whole answer as an ordinary chunk with all calls in their places; return others unchanged."""
     if not isinstance(total, AIMessageChunk) or total.chunk_position != "last":
         return total
-    fields = {name: getattr(total, name) for name in AIMessageChunk.model_fields}
-    return invalidate_calls(AIMessageChunk.model_construct(**fields))
+    message = invalidate_calls(
+        AIMessageChunk.model_construct(**{name: getattr(total, name) for name in AIMessageChunk.model_fields})
+    )
+    # LangChain reads the calls from their pieces again if something is added to the sum, or when a saved one is loaded.
+    invalid_ids = {call["id"] for call in message.invalid_tool_calls}
+    message.tool_call_chunks = [piece for piece in message.tool_call_chunks if piece["id"] not in invalid_ids]
+    return message

@@ -24,22 +24,24 @@ _WELL_FORMED = re.compile(
     rf"(?:assistant)?{_RECIPIENT_FIELD} ?{re.escape(CHANNEL)}(?:analysis|commentary|final){_RECIPIENT_FIELD}"
     rf" ?(?:{re.escape(CONSTRAIN)}\w+| ?json| ?code)? ?"
 )
-_RECIPIENT = re.compile(r"to=\s*(\S+)")
+_RECIPIENT = re.compile(r"to=\s*([^\s{]+)")
 # A role at the beginning of a header, also with text glued to it: "userWhat is it?".
-_ROLE = re.compile(rf"(?:{'|'.join(_ROLES)})(?![a-z])")
+_ROLE = re.compile(rf"(?:{'|'.join(_ROLES)}|(?i:user|system|human|function)\b)(?![a-z])")
 _TOOL_ROLE = re.compile(r"(?:functions|browser|container)\.\S|python\b|[^\s<]+\s+to=assistant\b")
 # Words of a header, also with text glued to them: "assistantI'm sorry", "finalHello". Other words that begin like them,
 # such as "finally", are text.
 _HEADER_WORD = re.compile(
-    r"\s*(?:to=[^\s{]*|(?:analysis|commentary|assistant(?!s\b|ship)|final(?!ly|e[a-z]{0,6}\b|s\b|i[stz]))|json(?![a-z])"
-    r"|(?:code|text)(?=\s*$))"
+    r"\s*[?!.,;:]?\s*(?:to=[^\s{]*|(?:analysis|commentary|assistant(?!s\b|ship)|final(?!ly|e[a-z]{0,6}\b|s\b|i[stz]))|json(?![a-z])"
+    r"|(?:json|code|text)(?=\s*(?:$|to=|analysis|commentary|final|assistant|json|code)))"
 )
 _DEBRIS = re.compile(r"[\s!-/:-@\[-`{-~]*")  # white space and ASCII punctuation
+_DEBRIS_MARK = re.compile(r"\A\s*[?!.,;:](?=[\s\w*#\"“«])")  # after the last word of a header, as in "commentary?"
 _CUT_WORDS = (*CHANNELS, *_ROLES, "to=", "assistant", "functions", "json", "code")
 # The beginning of an answer whose control tokens were lost: a channel glued to a text, or a recipient.
 _BARE_HEADER = re.compile(
     r"\s*(?:assistant)?(?P<channel>analysis|commentary|final)?(?P<recipient>\s*to=[^\s{]+(?:\s*(?:json|code)(?=\s*[{\[]))?)?"
 )
+_WORDS = re.compile(r"\s*(?:assistant)?(?:analysis|commentary|final)?\s*")
 _BARE_TEXT = re.compile(r"[^\W\d_a-zß-öø-ÿ]|[\"“„«*#¿¡]")  # what may follow a glued word: an upper-case letter, ...
 
 
@@ -66,12 +68,13 @@ class Header:
     rest: str
 
 
-def parse_header(header: str, tools: Collection[str]) -> Header:
+def parse_header(header: str, tools: Collection[str], *, is_cut: bool = False) -> Header:
     """Return the content of a header.
 
     Args:
         header: The text between `<|start|>` and `<|message|>`, with control tokens by name.
         tools: Names of the tools in the prompt.
+        is_cut: True if the answer ended inside the header, so that its last word may be incomplete.
     """
     channel = _find_channel(header)
     recipient, tool = _find_recipient(header, tools)
@@ -90,7 +93,7 @@ def parse_header(header: str, tools: Collection[str]) -> Header:
         is_doubtful=tool is not None and _contradicts_call(header),
         is_well_formed=bool(_WELL_FORMED.fullmatch(header)) and is_exact and not role,
         interpretation=interpretation,
-        rest=_strip_header_words(header),
+        rest=_strip_header_words(header, is_cut=is_cut),
     )
 
 
@@ -140,16 +143,19 @@ def _contradicts_call(header: str) -> bool:
     return _find_channel(header) != "commentary"
 
 
-def _strip_header_words(header: str) -> str:
+def _strip_header_words(header: str, *, is_cut: bool) -> str:
     """Return the text after the words of a header: the text of a message without `<|message|>`."""
     text = header.rsplit(CHANNEL, 1)[-1].replace(CONSTRAIN, " ")
     while match := _HEADER_WORD.match(text):
         text = text[match.end() :]
+    text = _DEBRIS_MARK.sub("", text, count=1) if len(text) < len(header) else text
     rest = text.strip()
-    if rest.startswith("{"):
-        return rest
-    is_cut_word = any(word.startswith(rest.rstrip(PUNCTUATION)) for word in _CUT_WORDS)
-    return "" if is_cut_word or _DEBRIS.fullmatch(rest) else text.removeprefix(" ")
+    word = rest.rstrip(PUNCTUATION)
+    word = word.lower() if len(word) > 2 else word
+    # One letter may be the answer to a question, if the model ended it.
+    is_word_cut = is_cut or len(word) > 1 or CONSTRAIN in header
+    is_header_word = is_word_cut and any(header_word.startswith(word) for header_word in _CUT_WORDS)
+    return "" if is_header_word or _DEBRIS.fullmatch(rest) else text.lstrip()
 
 
 def split_bare_header(text: str) -> tuple[str, str] | None:
@@ -193,3 +199,8 @@ def can_begin_header(text: str, *, is_first: bool) -> bool:
         is_first: True for the first message, whose role is in the prompt.
     """
     return bool(_BEGINNING.fullmatch(text) or (not is_first and _ROLE_BEGINNING.fullmatch(text)))
+
+
+def is_header_text(text: str) -> bool:
+    """Return True if a text between two messages, at the end of the answer, is words of a header only."""
+    return "to=" in text or " to=".startswith(text) or bool(_WORDS.fullmatch(text))

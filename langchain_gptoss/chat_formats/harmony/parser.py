@@ -22,7 +22,13 @@ from langchain_gptoss.chat_formats.harmony.codec import (
     START,
     Codec,
 )
-from langchain_gptoss.chat_formats.harmony.header import Header, can_begin_header, parse_header, split_bare_header
+from langchain_gptoss.chat_formats.harmony.header import (
+    Header,
+    can_begin_header,
+    is_header_text,
+    parse_header,
+    split_bare_header,
+)
 from langchain_gptoss.chat_formats.stop_filter import measure_overlap
 
 _MESSAGE_ENDS = frozenset({END, RETURN, CALL})
@@ -183,6 +189,7 @@ class HarmonyParser(CallingParser):
         self._state, self._is_first_message, self._kind = "body", False, kind
         self._undecided, self._is_bare = None, False
         self._needs_separator = self._has_output[kind]
+        self._calls.is_cut = False
 
     def _open_call(self, tool: str) -> list[Delta]:
         self._state, self._is_first_message, self._kind = "body", False, "tool_call"
@@ -243,11 +250,10 @@ class HarmonyParser(CallingParser):
         is_first, self._is_first_message = self._is_first_message, False
         if not pending.strip():
             return []
-        header = parse_header(pending, self._names)
+        header = parse_header(pending, self._names, is_cut=token is None and not is_complete)
         if header.role and not is_first and token != START:
             return self._end_turn(pending, header)
-        is_recipient = pending.strip().startswith("to=") or " to=".startswith(pending)
-        if state == "gap" and token != START and not is_recipient:
+        if state == "gap" and token != START and not is_header_text(pending):
             self._record_repair("text without a header", "part of the answer")
             self._open_text("text")
             return self._emit_text(pending) + self._close_message(is_complete=True)
