@@ -75,6 +75,8 @@ PRESCRIBED_NAMES = {
     "amax_marginal_relevance_search_by_vector": "LangChain's VectorStore",
     "model_copy": "pydantic's BaseModel",
     "dumps": "LangServe's serializer",
+    "after_model": "LangChain's AgentMiddleware",
+    "aafter_model": "LangChain's AgentMiddleware",
     "lc_id": "LangChain's Serializable",
     "parser": "the data flow in docs/architecture.md: format.parser().feed(id)",
     "domains": "the command `gptoss domains`",

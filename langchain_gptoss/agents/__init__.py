@@ -1,4 +1,4 @@
-"""What agents on these models need besides LangChain."""
+"""Parts of agents on these models, for LangChain's `create_agent`."""
 
 from langchain_gptoss.agents.middleware import InvalidToolCallMiddleware
 

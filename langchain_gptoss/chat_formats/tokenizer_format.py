@@ -136,6 +136,9 @@ class TokenizerParser(CallingParser):
         written_name, arguments = _parse_call(call)
         is_tagged = source.lstrip().startswith(CALL_START)
         name = find_tool(written_name, self._tools) if written_name else ""
+        if is_tagged and not name and not is_complete:
+            self._record_repair(source.strip(), "a call that was cut off before its name")
+            return []
         if not name or (not is_tagged and name not in self._tools):
             if written_name or is_tagged:
                 self._record_repair(source.strip(), "text, because it calls no tool that was offered")

@@ -89,6 +89,51 @@ def test_tagged_call_of_an_unknown_tool_is_invalid():
     assert parse(FORMAT.encode(answer), [])[0] == answer
 
 
+@pytest.mark.parametrize(
+    ("answer", "arguments"),
+    [
+        ('<tool_call>{"name": "functions.get_time", "arguments": {"a": 1}}</tool_call>', '{"a": 1}'),
+        ('<tool_call>{"name": "Get-Time?", "arguments": {"a": 1}}</tool_call>', '{"a": 1}'),
+        ('<tool_call>{"name": "get_time", "arguments": {"a": "x\ny"}}</tool_call>', '{"a": "x\\ny"}'),
+        ('<tool_call>{"name": "get_time", "arguments": "{\\"a\\": 1}"}</tool_call>', '{"a": 1}'),
+        ('<tool_call>{"name": "get_time", "arguments": null}</tool_call>', "{}"),
+        ('<tool_call>{"name": "get_time", "arguments": {"a": 1}</tool_call>', '{"a": 1}'),
+    ],
+)
+def test_near_misses_are_repaired(answer, arguments):
+    _, calls, parser = parse(FORMAT.encode(answer), ["get_time", "f"])
+    assert (calls, parser.call_errors) == ([["get_time", arguments]], {})
+
+
+@pytest.mark.parametrize(("is_complete", "error"), [(True, None), (False, "cut off")])
+@pytest.mark.parametrize("answer", ['<tool_call>{"name": "f", "arguments": {}}', '{"name": "f", "arguments": {}}'])
+def test_a_call_without_its_end_is_valid_if_the_model_ended_the_answer(answer, is_complete, error):
+    parser = FORMAT.parser(["f"])
+    deltas = [delta for token_id in FORMAT.encode(answer) for delta in parser.feed(token_id)]
+    deltas += parser.flush(is_complete=is_complete)
+    assert "".join(delta.text for delta in deltas) == "{}"
+    assert (error or "") in parser.call_errors.get(0, "")
+    assert bool(parser.call_errors) == parser.is_call_cut == (not is_complete)
+
+
+def test_a_cut_at_any_token_gives_no_call_that_was_not_ended():
+    written = f"I look. {CALL}\n{CALL}"
+    ids = FORMAT.encode(written)
+    for size in range(len(ids)):
+        text, calls, parser = parse(ids[:size], ["f"])
+        shown, _, tag = text.partition("<")  # a cut tag is text
+        assert "I look.".startswith(shown.strip())
+        assert "tool_call>".startswith(tag)
+        assert len(calls) - len(parser.call_errors) == FORMAT._tokenizer.decode(ids[:size]).count("</tool_call>")
+
+
+def test_a_call_that_tool_choice_excludes_is_invalid():
+    parser = FORMAT.parser([], offered_tools=["f"])
+    deltas = [delta for token_id in FORMAT.encode(CALL) for delta in parser.feed(token_id)] + parser.flush()
+    assert [delta.name for delta in deltas if delta.name] == ["f"]
+    assert "tool_choice excludes it" in parser.call_errors[0]
+
+
 def test_json_answer_that_names_no_offered_tool_stays_text():
     answer = '{"name": "h", "arguments": {}}'
     text, calls, parser = parse(FORMAT.encode(answer), ["f"])

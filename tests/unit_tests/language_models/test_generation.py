@@ -16,7 +16,9 @@ from tests.unit_tests.scripted_models import (
     SlowEngine,
     build_chat_model,
     encode,
+    get_weather,
     write_answer,
+    write_call,
     write_final,
 )
 
@@ -57,6 +59,44 @@ def test_separator_of_two_messages_is_not_a_stop_string():
 def test_invalid_stop_strings_are_rejected(stop):
     with pytest.raises(InvalidInputError, match="stop"):
         build_chat_model(ANSWER).invoke("Hello", stop=stop)
+
+
+@pytest.mark.parametrize("role", ["user", "system", "functions.get_weather to=assistant<|channel|>commentary"])
+def test_a_made_up_message_stops_the_engine(role):
+    answer = write_final("Hello").replace("<|return|>", "<|end|>")
+    llm = build_chat_model(f"{answer}<|start|>{role}<|message|>" + "More? " * 500)
+    message = llm.invoke("x")
+    assert (message.content, message.response_metadata["finish_reason"]) == ("Hello", "stop")
+    assert llm.engine.streams[0].is_cancelled
+    assert message.usage_metadata["output_tokens"] < 30
+
+
+@pytest.mark.parametrize(
+    ("completion", "max_tokens", "reason"),
+    [
+        (write_call("get_weather", "{}"), None, "tool_calls"),
+        (write_call("search_web", "{}"), None, "tool_calls"),
+        (write_call("get_weather", "{oops"), None, "tool_calls"),
+        (write_call("get_weather", "{}", "<|end|><|start|>user<|message|>Thanks"), None, "tool_calls"),
+        (write_call("get_weather", "{}", ""), None, "length"),
+        (write_call("get_weather", ""), len(encode(write_call("get_weather", ""))) - 1, "length"),
+        (write_call("get_weather", "{}"), len(encode(write_call("get_weather", "{}"))) - 1, "length"),
+        (write_call("search_web", "{}"), len(encode(write_call("search_web", "{}"))) - 1, "length"),
+        (write_answer("Hello"), 3, "length"),
+        (write_answer("Hello"), None, "stop"),
+    ],
+)
+def test_the_finish_reason_tells_whether_the_model_ended_its_call(completion, max_tokens, reason):
+    llm = build_chat_model(completion, max_tokens=max_tokens).bind_tools([get_weather])
+    assert llm.invoke("x").response_metadata["finish_reason"] == reason
+
+
+@pytest.mark.parametrize(("sends_stop_token", "reason"), [(True, "length"), (False, "tool_calls")])
+def test_a_call_of_an_engine_that_hides_its_stop_tokens_is_complete(monkeypatch, sends_stop_token, reason):
+    monkeypatch.setattr(TokenStream, "sends_stop_token", sends_stop_token)
+    message = build_chat_model(write_call("get_weather", "{}", "")).bind_tools([get_weather]).invoke("x")
+    assert message.response_metadata["finish_reason"] == reason
+    assert bool(message.tool_calls) == (reason == "tool_calls")
 
 
 class LogprobsEngine(ScriptedEngine):
