@@ -5,6 +5,7 @@ wait for the next token and call back.
 """
 
 import asyncio
+import json
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -18,6 +19,7 @@ from langchain_core.runnables import run_in_executor
 from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, ChatFormat, Delta, Parser, PromptOptions, Repair
 from langchain_gptoss.chat_formats.stop_filter import StopFilter
 from langchain_gptoss.engine import TokenLogprobs, TokenStream
+from langchain_gptoss.language_models.schema_check import check_arguments, is_enforced_completely
 
 ChunkT = TypeVar("ChunkT", GenerationChunk, ChatGenerationChunk)
 BuilderT = TypeVar("BuilderT", bound="ChunkBuilder[Any]")
@@ -100,6 +102,11 @@ class Generation:
             [tool.name for tool in options.callable_tools], offered_tools=[tool.name for tool in options.tools]
         )
         self._format = chat_format
+        self._checked_tools = {
+            tool.name: tool
+            for tool in options.callable_tools
+            if options.enforces_arguments(tool) and not is_enforced_completely(tool)
+        }
         self._call_ids: list[str] = []
         self._call_names: list[str] = []
         self._call_arguments: list[str] = []
@@ -150,6 +157,7 @@ class Generation:
 
     def build_end(self) -> GenerationEnd:
         """Return the end of the answer; called after `flush`."""
+        errors = {**self._find_schema_errors(), **self._parser.call_errors}
         return GenerationEnd(
             finish_reason=self._find_finish_reason(),
             prompt_tokens=self._prompt_tokens,
@@ -162,13 +170,28 @@ class Generation:
                     index=index,
                     name=self._call_names[index],
                     args=arguments,
-                    error=self._parser.call_errors[index],
+                    error=errors[index],
                 )
                 for index, arguments in enumerate(self._call_arguments)
-                if index in self._parser.call_errors
+                if index in errors
             },
             model_name=self._model_name,
         )
+
+    def _find_schema_errors(self) -> dict[int, str]:
+        """Return the reasons for which calls violate what a grammar leaves out of an enforced schema, by position."""
+        errors = {}
+        for index, (name, text) in enumerate(zip(self._call_names, self._call_arguments, strict=True)):
+            tool = self._checked_tools.get(name)
+            if tool is None or index in self._parser.call_errors:
+                continue
+            try:
+                arguments = json.loads(text or "{}", strict=False)
+            except ValueError:
+                continue  # the parser reports what cannot be read
+            if reason := check_arguments(tool, arguments):
+                errors[index] = f"The arguments do not follow the schema of the tool. {reason}"
+        return errors
 
     @property
     def _is_complete(self) -> bool:

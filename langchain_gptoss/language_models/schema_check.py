@@ -12,6 +12,7 @@ from typing import Any
 from langchain_gptoss.chat_formats.base import Tool
 from langchain_gptoss.chat_formats.schema_dialects import DATA_KEYS, SCHEMA_MAP_KEYS, update_schema
 from langchain_gptoss.chat_formats.schema_references import ReferenceResolver
+from langchain_gptoss.chat_formats.schema_relaxation import relax_schema
 
 _MAX_MESSAGE_CHARACTERS = 300
 # A pattern that backtracks for longer than this is not checked.
@@ -23,6 +24,12 @@ def check_arguments(tool: Tool, arguments: Any) -> str | None:
     if not isinstance(arguments, Mapping):
         return "The arguments are not a JSON object."
     return check_value(tool.parameters, arguments)
+
+
+def is_enforced_completely(tool: Tool) -> bool:
+    """Return True if a grammar leaves nothing out of the schema of a tool's arguments."""
+    relaxed = relax_schema(tool.parameters, name=tool.name)
+    return relaxed.is_satisfiable and not relaxed.omitted
 
 
 def check_value(schema: Mapping[str, Any] | bool, value: Any) -> str | None:

@@ -1,7 +1,9 @@
 """Schemas as grammars follow them: no valid value is forbidden, and what is left out is said once."""
 
 import json
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer
@@ -135,3 +137,66 @@ def test_unique_values_of_a_list_end_the_array():
 )  # fmt: skip
 def test_large_schemas_are_accepted(schema):
     assert find_problem(relax_schema(schema).schema) is None
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "chat_model.md"
+ROWS = [
+    re.findall(r"`([$\w-]+)`", line.split("|")[1])
+    for line in DOCS.read_text("utf-8").splitlines()
+    if "checked |" in line
+]
+# Schemas for the keywords of the table of the documentation, with a value that violates the keyword.
+ENFORCED = {
+    "type": ({"type": "integer"}, "x"),
+    "enum": ({"enum": [1, 2]}, 3),
+    "const": ({"const": 1}, 3),
+    "properties": ({"type": "object", "properties": {"a": {"type": "integer"}}}, {"a": "x"}),
+    "required": ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, {}),
+    "additionalProperties": ({"type": "object", "additionalProperties": False}, {"a": 1}),
+    "items": ({"items": {"type": "integer"}}, ["x"]),
+    "prefixItems": ({"prefixItems": [{"type": "integer"}]}, ["x"]),
+    "anyOf": ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "x"),
+    "allOf": ({"allOf": [{"type": "integer"}, {"minimum": 3}]}, 1),
+    "$ref": ({"$ref": "#/$defs/A", "$defs": {"A": {"type": "integer"}}}, "x"),
+    "minLength": ({"minLength": 2}, "x"),
+    "maxLength": ({"maxLength": 2}, "xyz"),
+    "minItems": ({"minItems": 2}, [1]),
+    "maxItems": ({"maxItems": 1}, [1, 2]),
+    "minimum": ({"type": "integer", "minimum": 3}, 1),
+    "maximum": ({"type": "integer", "maximum": 3}, 4),
+    "exclusiveMinimum": ({"type": "integer", "exclusiveMinimum": 3}, 3),
+    "exclusiveMaximum": ({"type": "integer", "exclusiveMaximum": 3}, 3),
+    "multipleOf": ({"type": "integer", "multipleOf": 3}, 4),
+}
+CHECKED = {
+    "not": ({"not": {"const": 1}}, 1),
+    "if": ({"if": {"const": 1}, "then": False}, 1),
+    "uniqueItems": ({"uniqueItems": True}, [1, 1]),
+    "contains": ({"contains": {"const": 1}}, [2]),
+    "dependentRequired": ({"dependentRequired": {"a": ["b"]}}, {"a": 1}),
+    "dependentSchemas": ({"dependentSchemas": {"a": {"required": ["b"]}}}, {"a": 1}),
+    "dependencies": ({"dependencies": {"a": ["b"]}}, {"a": 1}),
+    "unevaluatedItems": ({"prefixItems": [True], "unevaluatedItems": False}, [1, 2]),
+    "$dynamicRef": ({"$dynamicAnchor": "n", "properties": {"a": {"$dynamicRef": "#n"}}, "maxProperties": 1}, {"a": {"a": 1, "b": 2}}),
+}  # fmt: skip
+
+
+def test_documentation_names_what_is_enforced_and_what_is_checked():
+    assert ROWS[0] == list(ENFORCED)
+    assert ROWS[3] == list(CHECKED)
+
+
+@pytest.mark.parametrize("keyword", ENFORCED)
+def test_enforced_keywords_are_in_the_grammar(keyword):
+    schema, invalid = ENFORCED[keyword]
+    assert relax_schema(schema).omitted == ()
+    assert not follows(schema, invalid)
+    assert check_value(schema, invalid)
+
+
+@pytest.mark.parametrize("keyword", CHECKED)
+def test_other_keywords_are_checked_only(keyword):
+    schema, invalid = CHECKED[keyword]
+    assert relax_schema(schema).omitted
+    assert follows(schema, invalid)
+    assert check_value(schema, invalid)

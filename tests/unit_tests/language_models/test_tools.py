@@ -325,3 +325,51 @@ def test_strict_may_be_given_per_call():
     enforced, free = llm.engine.requests
     assert '"city": {"type": "string"}' in enforced.grammar.lark
     assert free.grammar is None
+
+
+TAGS = {
+    "name": "tag",
+    "parameters": {
+        "type": "object",
+        "properties": {"tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}},
+        "required": ["tags"],
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore::langchain_gptoss.errors.SchemaWarning")
+@pytest.mark.parametrize(("choice", "strict"), [("any", None), ("tag", None), ("auto", True)])
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_enforced_call_that_violates_the_rest_of_its_schema_is_invalid(choice, strict, way):
+    written = '{"tags":["a","a"]}'
+    llm = build_chat_model(write_call("tag", written)).bind_tools(
+        [TAGS, get_weather], tool_choice=choice, strict=strict
+    )
+    message = llm.invoke("x") if way == "invoke" else sum_chunks(llm.stream("x"))
+    assert message.tool_calls == []
+    (invalid,) = message.invalid_tool_calls
+    assert (invalid["name"], invalid["args"]) == ("tag", written)
+    assert "$.tags: uniqueItems is violated" in invalid["error"]
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.filterwarnings("ignore::langchain_gptoss.errors.SchemaWarning")
+@pytest.mark.parametrize(("choice", "strict"), [("auto", None), ("auto", False), ("any", False)])
+def test_call_without_enforcement_is_left_to_its_tool(choice, strict):
+    llm = build_chat_model(write_call("tag", '{"tags":["a","a"]}')).bind_tools(
+        [TAGS], tool_choice=choice, strict=strict
+    )
+    assert llm.invoke("x").tool_calls[0]["args"] == {"tags": ["a", "a"]}
+
+
+@pytest.mark.filterwarnings("ignore::langchain_gptoss.errors.SchemaWarning")
+def test_enforced_call_that_follows_its_schema_is_made():
+    llm = build_chat_model(write_call("tag", '{"tags":["a","b"]}')).bind_tools([TAGS], tool_choice="any")
+    assert llm.invoke("x").tool_calls[0]["args"] == {"tags": ["a", "b"]}
+
+
+def sum_chunks(chunks: Any) -> Any:
+    first, *others = chunks
+    for chunk in others:
+        first += chunk
+    return first
