@@ -77,7 +77,7 @@ def create(idle_address) -> Iterator[Any]:
 
 def test_models_are_listed():
     with serve_openai(make_engine()) as client:
-        assert [model.id for model in client.models.list()] == ["chatbot", MODEL]
+        assert [model.id for model in client.models.list()] == ["chatbot", MODEL, "WordEmbeddings"]
         assert client.models.retrieve(MODEL).owned_by == "langchain-gptoss"
         with pytest.raises(openai.NotFoundError) as raised:
             client.models.retrieve("gpt-9/turbo")
