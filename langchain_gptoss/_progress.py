@@ -1,9 +1,8 @@
 """Progress bars: one bar that counts bytes, and functions that silence the bars of other libraries."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from langchain_gptoss.text.terminal import clean_line
 
@@ -50,21 +49,3 @@ def silence_transformers_bars() -> Iterator[None]:
     finally:
         if was_enabled:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def silence_hub_bars() -> Iterator[None]:
-    """Switch off the progress bars of huggingface_hub while the block runs."""
-    from huggingface_hub import utils
-
-    hub_utils: Any = utils  # these functions are documented, but the module does not declare them as exported
-
-    # If the environment variable asks for bars, huggingface_hub only warns and keeps them.
-    if hub_utils.are_progress_bars_disabled() or os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS"):
-        yield
-        return
-    hub_utils.disable_progress_bars()
-    try:
-        yield
-    finally:
-        hub_utils.enable_progress_bars()

@@ -77,6 +77,8 @@ PRESCRIBED_NAMES = {
     "dumps": "LangServe's serializer",
     "after_model": "LangChain's AgentMiddleware",
     "aafter_model": "LangChain's AgentMiddleware",
+    "dumps_typed": "LangGraph's SerializerProtocol",
+    "loads_typed": "LangGraph's SerializerProtocol",
     "lc_id": "LangChain's Serializable",
     "parser": "the data flow in docs/architecture.md: format.parser().feed(id)",
     "domains": "the command `gptoss domains`",

@@ -1,4 +1,4 @@
-"""How conversations are saved: as MessagePack with messages and plain values, and nothing else.
+"""Serializer of saved conversations: MessagePack with messages and plain values, and nothing else.
 
 LangGraph's own serializer calls any function that the saved bytes name, so that whoever can write a file of sessions
 can run code in the server that opens it. This one writes the same format, so that files of earlier versions are read,

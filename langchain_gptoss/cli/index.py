@@ -26,6 +26,7 @@ Workers = Annotated[int | None, typer.Option(help="Processes that parse files; b
 MaxChars = Annotated[int | None, typer.Option(help="Maximum characters in a chunk; 700 in a new index.", min=1)]
 MaxTokens = Annotated[int | None, typer.Option(help="Maximum tokens in a chunk, instead of --max-chars.", min=1)]
 Overlap = Annotated[int | None, typer.Option(help="Maximum length that a chunk repeats of the previous one.", min=0)]
+FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow links that lead out of the given folders.")]
 MaxMb = Annotated[float, typer.Option("--max-mb", help="Maximum size of a file, in MB.", min=0.001)]
 
 
@@ -42,9 +43,15 @@ def index(
     max_tokens: MaxTokens = None,
     overlap: Overlap = None,
     max_mb: MaxMb = 100.0,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Index documents, or synchronize an index with them."""
-    options: dict[str, Any] = {"embeddings": embeddings, "workers": workers, "max_bytes": round(max_mb * 1e6)}
+    options: dict[str, Any] = {
+        "embeddings": embeddings,
+        "workers": workers,
+        "max_bytes": round(max_mb * 1e6),
+        "follow_links": follow_links,
+    }
     limits: dict[str, Any] = {"max_chars": max_chars, "max_tokens": max_tokens, "overlap": overlap}
     with clean_exit():
         has_limits = any(limit is not None for limit in limits.values())

@@ -30,10 +30,12 @@ class ReadOptions:
     Attributes:
         loaders: Loaders by suffix, in place of this package's readers or for other formats.
         max_bytes: The largest file that is read; its compressed parts may unpack to the same size.
+        follow_links: Follow links that lead out of a given folder, and links to folders.
     """
 
     loaders: Mapping[str, Loader]
     max_bytes: int
+    follow_links: bool = False
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -56,7 +58,9 @@ class FileContents:
     warnings: tuple[str, ...] = ()
 
 
-def create_read_options(loaders: Mapping[str, Loader] | None, max_bytes: int) -> ReadOptions:
+def create_read_options(
+    loaders: Mapping[str, Loader] | None, max_bytes: int, *, follow_links: bool = False
+) -> ReadOptions:
     """Return validated options; suffixes may be in any case, with or without the point.
 
     Raises:
@@ -67,7 +71,9 @@ def create_read_options(loaders: Mapping[str, Loader] | None, max_bytes: int) ->
             f"max_bytes is {max_bytes} and must be at least 1.", hint=f"The default is {MAX_BYTES}."
         )
     return ReadOptions(
-        {f".{suffix.lower().lstrip('.')}": loader for suffix, loader in (loaders or {}).items()}, max_bytes
+        {f".{suffix.lower().lstrip('.')}": loader for suffix, loader in (loaders or {}).items()},
+        max_bytes,
+        follow_links,
     )
 
 

@@ -33,6 +33,7 @@ def load_documents(
     *,
     loaders: Mapping[str, Loader] | None = None,
     max_bytes: int = MAX_BYTES,
+    follow_links: bool = False,
     on_skip: Callable[[SkippedFile], None] | None = None,
 ) -> list[Document]:
     """Load the documents of a file or of a folder and its subfolders, in the order of their paths.
@@ -47,6 +48,7 @@ def load_documents(
         loaders: Functions that read files in place of this package's readers, by suffix: `{".pdf": my_loader}`. Each
             takes a Path and returns a text, which is read as Markdown, or Documents, or a LangChain loader.
         max_bytes: The largest file that is read, in bytes; larger ones are skipped.
+        follow_links: Follow links that lead out of a given folder, and links to folders; each folder is read once.
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
     Returns:
@@ -62,7 +64,7 @@ def load_documents(
         MissingDependencyError: A file needs the extra `rag`, which is not installed.
     """
     report_skipped = on_skip or _log_warning
-    options = create_read_options(loaders, max_bytes)
+    options = create_read_options(loaders, max_bytes, follow_links=follow_links)
     places, langchain_loaders = split_sources(path)
     documents: list[Document] = []
     skipped: list[SkippedFile] = []
@@ -115,7 +117,7 @@ def list_supported_files(places: Sequence[str | Path], options: ReadOptions, *, 
     Raises:
         DocumentsError: One of the places does not exist, or none has a supported file.
     """
-    listing = list_files(places, options.suffixes, exclude=exclude)
+    listing = list_files(places, options.suffixes, exclude=exclude, follow_links=options.follow_links)
     if not listing.files and not listing.skipped:
         raise _create_nothing_supported_error(places, listing.unsupported, options.suffixes)
     return listing

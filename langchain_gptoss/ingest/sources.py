@@ -4,7 +4,6 @@ Each file gets a name, its source, that stays the same when everything is moved 
 folder or, with several places, below the folder that they share.
 """
 
-import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -12,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from langchain_gptoss.errors import DocumentsError
+from langchain_gptoss.ingest.file_search import WILDCARDS, FileSearch
 from langchain_gptoss.text.terminal import clean_line
 
 SYNC_MANIFEST = "sync.sqlite"
 """Name of a file that marks its folder as an index; such folders are not searched for documents."""
 
 _VECTOR_SUFFIX = ".faiss"
-_WILDCARDS = ("*", "?", "[")
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,19 @@ class Listing:
     unlisted_prefixes: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
 
+    def skip_file(self, path: Path, reason: str) -> None:
+        """Record a file that is not read; a file that several places name is recorded once."""
+        skipped = SkippedFile(_make_source(path, self.root), reason)
+        if skipped not in self.skipped:
+            self.skipped.append(skipped)
+
     def skip_folder(self, path: Path, reason: str) -> None:
         """Record a folder whose files are unknown."""
         source = _make_source(path, self.root)
-        self.skipped.append(SkippedFile(source, reason))
-        self.unlisted_prefixes.append("" if source == "." else f"{source}/")
+        prefix = "" if source == "." else f"{source}/"
+        if prefix not in self.unlisted_prefixes:
+            self.skipped.append(SkippedFile(source, reason))
+            self.unlisted_prefixes.append(prefix)
 
 
 @dataclass(frozen=True)
@@ -98,16 +105,19 @@ class _Place:
     is_pattern: bool = False
 
 
-def list_files(places: Sequence[str | Path], suffixes: Sequence[str], *, exclude: Path | None = None) -> Listing:
+def list_files(
+    places: Sequence[str | Path], suffixes: Sequence[str], *, exclude: Path | None = None, follow_links: bool = False
+) -> Listing:
     """Return the files at some places.
 
-    Hidden files, hidden folders and folders that hold an index are ignored. Links to folders are not followed: they
-    may lead to any folder, and form cycles.
+    Hidden files, hidden folders and folders that hold an index are ignored. Links to folders, which may lead in
+    circles, and links that lead out of a folder are not followed; a place itself may be a link.
 
     Args:
         places: Files, folders, and patterns such as `docs/**/*.md`.
         suffixes: Suffixes of the supported files, in lower case.
         exclude: A folder to ignore.
+        follow_links: Follow all links; each folder is still read once.
 
     Raises:
         DocumentsError: One of the places does not exist.
@@ -119,10 +129,11 @@ def list_files(places: Sequence[str | Path], suffixes: Sequence[str], *, exclude
     seen_paths: set[Path] = set()
     seen_sources: set[str] = set()
     for place in resolved:
-        for path in _iterate_paths(place, listing, exclude):
-            if path in seen_paths:
+        for path in _iterate_paths(place, listing, exclude, follow_links):
+            identity = Path(os.path.realpath(path)) if follow_links else path
+            if identity in seen_paths:
                 continue
-            seen_paths.add(path)
+            seen_paths.add(identity)
             source = _make_source(path, listing.root)
             if source in seen_sources:
                 reason = "another file has the same name in Unicode; rename one of them"
@@ -143,7 +154,7 @@ def _resolve_place(place: str | Path) -> _Place:
         path = Path(os.path.abspath(text))
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        if any(wildcard in str(text) for wildcard in _WILDCARDS):
+        if any(wildcard in str(text) for wildcard in WILDCARDS):
             return _Place(str(text), _find_pattern_root(str(text)), is_pattern=True)
         raise DocumentsError(f"There is no file or folder at {text}.", hint="Check the path.") from None
     except OSError as error:
@@ -153,12 +164,13 @@ def _resolve_place(place: str | Path) -> _Place:
 
 def _find_pattern_root(pattern: str) -> Path:
     """Return the folder above the first part of a pattern that holds a wildcard."""
-    fixed_parts: list[str] = []
-    for part in Path(pattern).parts:
-        if any(wildcard in part for wildcard in _WILDCARDS):
-            break
-        fixed_parts.append(part)
+    path = Path(pattern)
+    fixed_parts = path.parts[: _count_fixed_parts(path)]
     return Path(os.path.abspath(os.path.join(*fixed_parts) if fixed_parts else "."))
+
+
+def _count_fixed_parts(pattern: Path) -> int:
+    return next(number for number, part in enumerate(pattern.parts) if any(wildcard in part for wildcard in WILDCARDS))
 
 
 def _find_common_folder(folders: list[Path]) -> Path:
@@ -168,41 +180,37 @@ def _find_common_folder(folders: list[Path]) -> Path:
         return Path()
 
 
-def _iterate_paths(place: _Place, listing: Listing, exclude: Path | None) -> Iterator[Path]:
+def _iterate_paths(place: _Place, listing: Listing, exclude: Path | None, follow_links: bool) -> Iterator[Path]:
+    search = FileSearch(
+        root=place.root,
+        follow_links=follow_links,
+        is_left_out=lambda folder, names: folder == exclude or (not place.is_pattern and _is_index(names)),
+        skip_file=listing.skip_file,
+        skip_folder=listing.skip_folder,
+    )
     if place.is_pattern:
-        has_match = False
-        for name in glob.iglob(place.text, recursive=True):
-            path = Path(os.path.abspath(name))
-            has_match = True
-            if not path.is_dir() and not (exclude and path.is_relative_to(exclude)):
-                yield path
-        if not has_match:
-            raise DocumentsError(f"No file matches {place.text}.", hint="Check the pattern.")
+        yield from _match_pattern(place, search, exclude)
     elif Path(place.text) == place.root:
-        yield from _walk_folder(place.root, listing, exclude)
+        yield from search.walk()
     else:
-        yield Path(place.text)
+        yield Path(place.text)  # the user has named it, so that it may be a link
 
 
-def _walk_folder(folder: Path, listing: Listing, exclude: Path | None) -> Iterator[Path]:
-    def skip_unreadable(error: OSError) -> None:
-        listing.skip_folder(Path(error.filename), f"the folder cannot be read ({error.strerror})")
+def _match_pattern(place: _Place, search: FileSearch, exclude: Path | None) -> Iterator[Path]:
+    pattern = Path(place.text)
+    parts = pattern.parts[_count_fixed_parts(pattern) :]
+    has_match = False
+    for name in search.match(parts):
+        path = Path(os.path.abspath(name))
+        has_match = True
+        if not (exclude and path.is_relative_to(exclude)):
+            yield path
+    if not has_match:
+        raise DocumentsError(f"No file matches {place.text}.", hint="Check the pattern.")
 
-    for parent, folders, names in os.walk(folder, onerror=skip_unreadable):
-        if SYNC_MANIFEST in names or any(name.endswith(_VECTOR_SUFFIX) for name in names):
-            folders[:] = []
-            continue
-        subfolders = []
-        for name in folders:
-            path = Path(parent, name)
-            if name.startswith(".") or path == exclude:
-                continue
-            if path.is_symlink():
-                listing.skip_folder(path, "links to folders are not followed; give the folder itself as a source")
-            else:
-                subfolders.append(name)
-        folders[:] = subfolders
-        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+def _is_index(names: Sequence[str]) -> bool:
+    return SYNC_MANIFEST in names or any(name.endswith(_VECTOR_SUFFIX) for name in names)
 
 
 def _make_source(path: Path, root: Path) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from langchain_gptoss._progress import show_progress, silence_hub_bars, silence_transformers_bars
+from langchain_gptoss._progress import show_progress, silence_transformers_bars
 
 
 def test_show_progress_counts_bytes(capfd):
@@ -27,17 +27,7 @@ def test_bars_of_transformers_are_silenced_inside_the_block(was_enabled):
         (logging.enable_progress_bar if before else logging.disable_progress_bar)()
 
 
-def test_bars_of_the_hub_are_silenced_inside_the_block(monkeypatch):
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    monkeypatch.delenv("HF_HUB_DISABLE_PROGRESS_BARS", raising=False)
-    before = are_progress_bars_disabled()
-    try:
-        enable_progress_bars()
-        with silence_hub_bars():
-            assert are_progress_bars_disabled()
-            with silence_hub_bars():
-                assert are_progress_bars_disabled()
-        assert not are_progress_bars_disabled()
-    finally:
-        (disable_progress_bars if before else enable_progress_bars)()
+def test_descriptions_do_not_act_on_the_terminal(capfd):
+    with show_progress(1, "Verifying a\x1b]0;x\x07\nb"):
+        pass
+    assert "Verifying a␛]0;x␇␊b" in capfd.readouterr().err

@@ -80,6 +80,7 @@ def check_index(
     embeddings: Embeddings | str | None = None,
     loaders: Mapping[str, Loader] | None = None,
     max_bytes: int = MAX_BYTES,
+    follow_links: bool = False,
     workers: int | None = None,
     manifest: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -93,6 +94,7 @@ def check_index(
         embeddings: The embedding model or its name; by default the one that the index was made with.
         loaders: The loaders that `sync_documents` was called with.
         max_bytes: As in `sync_documents`.
+        follow_links: As in `sync_documents`.
         workers: As in `sync_documents`.
         manifest: As in `sync_documents`.
         on_progress: As in `sync_documents`, during a repair.
@@ -105,7 +107,7 @@ def check_index(
         IndexStoreError: The index was made with another embedding model, or another process writes to it.
     """
     started = time.monotonic()
-    options = create_read_options(loaders, max_bytes)
+    options = create_read_options(loaders, max_bytes, follow_links=follow_links)
     with open_target(store, embeddings=embeddings, manifest=manifest) as target:
         limits = choose_limits(target.manifest, None, None, None)
         entries = {source: entry for source, entry in target.manifest.read_entries().items() if entry.chunk_ids}

@@ -84,6 +84,7 @@ def sync_documents(
     overlap: int | None = None,
     loaders: Mapping[str, Loader] | None = None,
     max_bytes: int = MAX_BYTES,
+    follow_links: bool = False,
     workers: int | None = None,
     manifest: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -104,6 +105,7 @@ def sync_documents(
             are; a new index gets chunks of 700 characters without overlap.
         loaders: Functions that read files with some suffixes, as in `load_documents`.
         max_bytes: The largest file that is read, in bytes.
+        follow_links: Follow links that lead out of a given folder, and links to folders; each folder is read once.
         workers: Maximum number of worker processes that parse files; by default one per core, and none for few files.
         manifest: The file that lists the contents of a LangChain vector store.
         on_progress: Called as files are indexed; by default there is a progress bar on standard error.
@@ -119,7 +121,7 @@ def sync_documents(
         StorageError: The index cannot be written.
     """
     started = time.monotonic()
-    options = create_read_options(loaders, max_bytes)
+    options = create_read_options(loaders, max_bytes, follow_links=follow_links)
     with open_target(store, embeddings=embeddings, manifest=manifest) as target:
         limits = choose_limits(target.manifest, max_chars, max_tokens, overlap)
         _check_embeddings(target, embeddings)

@@ -53,7 +53,9 @@ def watch_documents(
     if loaders:
         raise InvalidInputError("A LangChain loader cannot be watched.", hint="Give files, folders or patterns.")
     stop = stop or threading.Event()
-    read_options = create_read_options(options.get("loaders"), options.get("max_bytes", MAX_BYTES))
+    read_options = create_read_options(
+        options.get("loaders"), options.get("max_bytes", MAX_BYTES), follow_links=options.get("follow_links", False)
+    )
     exclude = None
     if isinstance(store, str | Path):
         exclude = resolve_path(store)

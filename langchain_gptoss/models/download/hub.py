@@ -1,9 +1,10 @@
 """Download of checkpoints from the model hub into the hub's own cache, where other programs find them too.
 
-When `huggingface_hub` is interrupted, it discards the received part of a file, which may be gigabytes, and it does not
-compare the received content with its checksum. So this module downloads large files itself (see `hub_transfer`) and
-moves a file into the cache only if its SHA-256 is the published one. `refs/main`, which the cache needs for offline
-use, is written last: a model counts as cached only when it is complete.
+When `huggingface_hub` is interrupted, it discards the received part of a file, which may be gigabytes; it does not
+compare the received content with its checksum, and it takes names in the cache from the server's answers. So this
+module downloads files itself (see `hub_transfer`), checks every value that the hub gives (see `hub_metadata`), takes no
+byte beyond the published size, and moves a file into the cache only if its checksum is the published one. `refs/main`,
+which the cache needs for offline use, is written last: a model counts as cached only when it is complete.
 """
 
 import os
@@ -16,17 +17,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from langchain_gptoss._io import sync_to_disk, write_atomically
-from langchain_gptoss._progress import ProgressBar, show_progress, silence_hub_bars
+from langchain_gptoss._progress import ProgressBar, show_progress
 from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError, DownloadError, GptOssError
 from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
 from langchain_gptoss.models.download.checksums import matches_checksum
 from langchain_gptoss.models.download.hub_cache import PARTIAL_SUFFIX, RemoteFile, Snapshot
+from langchain_gptoss.models.download.hub_metadata import check_commit, check_files, create_description_error
 from langchain_gptoss.models.download.hub_transfer import HTTP_ERRORS, AlteredFileError, receive_file, truncate
 from langchain_gptoss.models.safetensors_files import read_header
 
 # Code and weights of other formats are never fetched, nor are folders: in the published repositories these contain the
 # same weights for two other runtimes.
 _FILE_PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+_WEIGHTS_SUFFIX = ".safetensors"
 _CACHE_VARIABLE = "HF_HOME"
 _MAX_ATTEMPTS = 2
 _LOCK_POLL_S = 0.5
@@ -89,26 +92,26 @@ def _describe_repository(repository: str) -> Snapshot:
     """Ask the hub for the newest commit of a repository and its files."""
     from huggingface_hub import HfApi, constants
 
-    info = HfApi().model_info(repository, files_metadata=True)
-    if info.sha is None:
-        raise DownloadError(f"The hub does not report the commit of {repository!r}.", hint="Try again later.")
-    files = [
-        RemoteFile(
-            name=sibling.rfilename,
-            size_bytes=sibling.size or 0,
-            checksum=sibling.lfs.sha256 if sibling.lfs else sibling.blob_id or "",
-        )
-        for sibling in info.siblings or []
-        if "/" not in sibling.rfilename and any(fnmatch(sibling.rfilename, pattern) for pattern in _FILE_PATTERNS)
-    ]
-    if not any(file.name.endswith(".safetensors") for file in files):
+    try:
+        info = HfApi().model_info(repository, files_metadata=True)
+        needed = [sibling for sibling in info.siblings or [] if _is_needed(sibling.rfilename)]
+    except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
+        if isinstance(error, HTTP_ERRORS):
+            raise
+        raise create_description_error(repository) from error
+    commit, files = check_commit(repository, info.sha), check_files(repository, needed)
+    if not any(file.name.endswith(_WEIGHTS_SUFFIX) for file in files):
         raise CheckpointError(
             f"{repository!r} has no *.safetensors files on the hub. Other weight files may be pickles, which can run "
             "code when they are opened, and are never fetched.",
             hint="Choose another model.",
         )
     storage = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
-    return Snapshot(repository=repository, commit=info.sha, files=tuple(files), storage=storage)
+    return Snapshot(repository=repository, commit=commit, files=files, storage=storage)
+
+
+def _is_needed(name: str) -> bool:
+    return "/" not in name and any(fnmatch(name, pattern) for pattern in _FILE_PATTERNS)
 
 
 @contextmanager
@@ -184,14 +187,12 @@ def _remove_damaged_files(snapshot: Snapshot, *, verify: bool) -> None:
 
 
 def _is_intact(path: Path, file: RemoteFile, *, verify: bool) -> bool:
-    if file.size_bytes and path.stat().st_size != file.size_bytes:
+    if path.stat().st_size != file.size_bytes:
         return False
-    if not file.checksum:
-        return True
     if verify:
         with show_progress(file.size_bytes, f"Verifying {file.name}") as progress_bar:
             return matches_checksum(path, file.checksum, progress_bar)
-    if not file.name.endswith(".safetensors"):
+    if not file.name.endswith(_WEIGHTS_SUFFIX):
         return matches_checksum(path, file.checksum)
     # Only the header is checked: hashing every shard would add a minute to each resumed download.
     try:
@@ -201,10 +202,20 @@ def _is_intact(path: Path, file: RemoteFile, *, verify: bool) -> bool:
     return True
 
 
+class _HiddenBar:
+    """A progress bar that is not shown, for a file that is fetched before the bar of all files."""
+
+    def update(self, n: int) -> None:
+        """Do nothing."""
+
+    def set_description(self, desc: str) -> None:
+        """Do nothing."""
+
+
 def _fetch_config(snapshot: Snapshot, check_config: Check) -> None:
     for file in snapshot.files:
         if file.name == "config.json":
-            _fetch_small_file(snapshot, file)
+            _fetch_file(snapshot, file, _HiddenBar())
     check_config(snapshot.folder)
 
 
@@ -212,31 +223,17 @@ def _fetch_files(snapshot: Snapshot) -> None:
     present_bytes = snapshot.count_present_bytes()
     description = f"Fetching {snapshot.repository}"
     with show_progress(snapshot.total_bytes, description, done_bytes=present_bytes) as progress_bar:
-        for file in sorted(snapshot.files, key=lambda file: (file.is_large, file.name)):
-            if snapshot.get_path(file).exists():
-                continue
-            if file.is_large:
-                _fetch_large_file(snapshot, file, progress_bar)
-            else:
-                _fetch_small_file(snapshot, file)
-                progress_bar.update(file.size_bytes)
+        for file in sorted(snapshot.files, key=lambda file: (file.name.endswith(_WEIGHTS_SUFFIX), file.name)):
+            _fetch_file(snapshot, file, progress_bar)
 
 
-def _fetch_small_file(snapshot: Snapshot, file: RemoteFile) -> None:
-    from huggingface_hub import hf_hub_download
-
-    with silence_hub_bars():
-        hf_hub_download(snapshot.repository, file.name, revision=snapshot.commit)
-    if file.checksum and not matches_checksum(snapshot.get_path(file), file.checksum):
-        snapshot.remove_file(file)
-        raise AlteredFileError(repr(file.name))
-
-
-def _fetch_large_file(snapshot: Snapshot, file: RemoteFile, progress_bar: ProgressBar) -> None:
+def _fetch_file(snapshot: Snapshot, file: RemoteFile, progress_bar: ProgressBar) -> None:
+    path = snapshot.get_path(file)
+    if path.exists():
+        return
     blob = snapshot.get_blob_path(file)
     if not blob.exists():
         _download_blob(snapshot, file, progress_bar)
-    path = snapshot.get_path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.symlink_to(os.path.relpath(blob, path.parent))
@@ -256,7 +253,8 @@ def _download_blob(snapshot: Snapshot, file: RemoteFile, progress_bar: ProgressB
         url = hf_hub_url(snapshot.repository, file.name, revision=snapshot.commit)
         receive_file(url, file.size_bytes, stream, progress_bar)
     sync_to_disk(partial)
-    progress_bar.set_description(f"Verifying {file.name}")
+    if file.name.endswith(_WEIGHTS_SUFFIX):  # the others take no time
+        progress_bar.set_description(f"Verifying {file.name}")
     if not matches_checksum(partial, file.checksum):
         partial.unlink()
         raise AlteredFileError(repr(file.name))

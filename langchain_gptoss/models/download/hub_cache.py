@@ -7,11 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_gptoss.models.download.checksums import SHA256_DIGITS
-
 PARTIAL_SUFFIX = ".gptoss.incomplete"
-# The hub serves larger files only through its own protocol, which only its own client supports.
-_MAX_HTTP_BYTES = 50_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +23,6 @@ class RemoteFile:
     name: str
     size_bytes: int
     checksum: str
-
-    @property
-    def is_large(self) -> bool:
-        """True if this package downloads the file itself and can resume it; the hub's client fetches other files."""
-        return len(self.checksum) == SHA256_DIGITS and self.size_bytes <= _MAX_HTTP_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

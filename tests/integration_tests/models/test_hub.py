@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from langchain_gptoss._progress import ProgressBar
 from langchain_gptoss.errors import CheckpointError, DownloadError, StorageError
 from langchain_gptoss.models.catalog import resolve_model
 from langchain_gptoss.models.checkpoint import locate_checkpoint
@@ -26,6 +27,7 @@ from tests.integration_tests.models.hub_server import (
     SHARDS,
     Hub,
     compute_checksum,
+    describe_files,
     write_checkpoint,
 )
 
@@ -126,13 +128,13 @@ def test_repeated_cuts_raise_an_error_and_keep_the_received_bytes(hub, cache):
 
 
 def test_busy_servers_are_asked_again(hub, cache, monkeypatch):
-    fetch_small = hub_module._fetch_small_file
+    fetch_file = hub_module._fetch_file
 
-    def fetch_and_turn_busy(snapshot: Snapshot, file: RemoteFile) -> None:
-        fetch_small(snapshot, file)
-        hub.busy_answers = 3 if file.name == "model.safetensors.index.json" else 0
+    def fetch_and_turn_busy(snapshot: Snapshot, file: RemoteFile, progress_bar: ProgressBar) -> None:
+        fetch_file(snapshot, file, progress_bar)
+        hub.busy_answers = 3 if file.name == "tokenizer.json" else hub.busy_answers
 
-    monkeypatch.setattr(hub_module, "_fetch_small_file", fetch_and_turn_busy)
+    monkeypatch.setattr(hub_module, "_fetch_file", fetch_and_turn_busy)
     assert is_complete(fetch_model(), hub)
     assert hub.list_requested_starts(FIRST) == [0, 0, 0, 0]
 
@@ -245,6 +247,9 @@ def test_downloads_continue_after_a_full_disk(hub, cache, monkeypatch):
     receive = hub_module.receive_file
 
     def fail_halfway(url, size_bytes, stream, progress_bar):
+        if FIRST not in url:
+            receive(url, size_bytes, stream, progress_bar)
+            return
         stream.write(hub.files[url.rsplit("/", 1)[-1]][:100_000])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -253,7 +258,7 @@ def test_downloads_continue_after_a_full_disk(hub, cache, monkeypatch):
         fetch_model()
     monkeypatch.setattr(hub_module, "receive_file", receive)
     assert is_complete(fetch_model(), hub)
-    assert 100_000 in [*hub.list_requested_starts(FIRST), *hub.list_requested_starts("tokenizer.json")]
+    assert 100_000 in hub.list_requested_starts(FIRST)
 
 
 def test_read_only_caches_are_reported(hub, cache, monkeypatch):
@@ -367,3 +372,50 @@ def test_complete_caches_work_offline_and_errors_name_missing_files(hub, cache, 
     assert f"is cached, but not complete ('{folder}' lacks '{SECOND}'" in errors
     assert "offline mode is enabled" in errors
     assert hub.requests == []
+
+
+def test_small_files_too_end_at_their_published_size(hub, cache):
+    """A hub that sends more than it announces fills no disk."""
+    published = dict(hub.files)
+    hub.files["generation_config.json"] += b" " * 5_000_000
+    hub.describe = lambda: describe_files(published)
+    assert (fetch_model() / "generation_config.json").read_bytes() == published["generation_config.json"]
+    assert max((path.stat().st_size for path in cache.rglob("*") if path.is_file()), default=0) < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rfilename": "..\\x.json"},
+        {"rfilename": "C:x.json"},
+        {"size": "x"},
+        {"size": 1.5},
+        {"size": -1},
+        {"size": None},
+        {"blobId": "../../../victim"},
+        {"blobId": ""},
+        {"lfs": {"size": 1, "sha256": "../../victim", "pointerSize": 1}},
+        {"lfs": {"sha256": "0" * 64}},
+        {"lfs": "text"},
+        {"rfilename": 5},
+    ],
+)
+def test_a_hostile_description_is_refused_before_anything_is_written(hub, cache, tmp_path, change):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    hub.describe = lambda: [
+        {**sibling, **(change if sibling["rfilename"] == "config.json" else {})}
+        for sibling in describe_files(hub.files)
+    ]
+    with pytest.raises(DownloadError):
+        fetch_model()
+    assert victim.read_text() == "mine"
+    assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("commit", ["../../../victim", "main", "", "g" * 40, "0" * 39, "/etc", "0" * 39 + "\n"])
+def test_a_commit_that_is_none_is_refused(hub, cache, commit):
+    hub.commit = commit
+    with pytest.raises(DownloadError):
+        fetch_model()
+    assert [path for path in cache.rglob("*") if path.is_file()] == []

@@ -82,3 +82,74 @@ def test_folders_with_an_index_are_ignored(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}")
     assert [document.metadata["source"] for document in load_documents(tmp_path)] == ["docs/a.md"]
+
+
+@pytest.fixture
+def linked(tmp_path) -> Path:
+    """A folder with links of every kind, beside a folder that none of its documents may come from."""
+    docs, outside = tmp_path / "docs", tmp_path / "outside"
+    for name in ("docs/ok.md", "docs/sub/deep.md", "docs/sub/..data/real.md", "outside/secret.md", "docs-2/near.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"text of {Path(name).stem}")
+    (docs / "linkdir").symlink_to(outside)
+    (docs / "sub" / "loop").symlink_to(docs)
+    (docs / "sub" / "self").symlink_to(".")
+    (docs / "link.md").symlink_to(outside / "secret.md")
+    (docs / "chain.md").symlink_to("link.md")
+    (docs / "relative.md").symlink_to("../outside/secret.md")
+    (docs / "near.md").symlink_to("../docs-2/near.md")  # its folder begins with the name of the given one
+    (docs / "gone.md").symlink_to("nowhere.md")
+    (docs / "sub" / "mounted.md").symlink_to("..data/real.md")  # as Kubernetes mounts files
+    return docs
+
+
+def load_texts(*places: object, **options) -> tuple[list[str], dict[str, str]]:
+    skips: list[SkippedFile] = []
+    documents = load_documents(list(places), on_skip=skips.append, **options)
+    assert len({skip.source for skip in skips}) == len(skips)
+    return sorted(document.page_content for document in documents), {skip.source: skip.reason for skip in skips}
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.md", "**/**/*.md", "**", "**/**"])
+def test_links_that_lead_out_of_the_folder_are_not_followed(linked, pattern):
+    texts, skips = load_texts(str(linked / pattern))
+    assert texts == ["text of deep", "text of ok", "text of real"]
+    assert all(skips[name].startswith("it is a link that leads out") for name in ("link.md", "chain.md", "relative.md", "near.md"))  # fmt: skip
+    assert all(skips[name].startswith("links to folders are not followed") for name in ("linkdir", "sub/loop", "sub/self"))  # fmt: skip
+    assert skips["gone.md"] == "it no longer exists"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*/*.md", "*/*/*.md", "*/loop/ok.md", "*/loop/*/deep.md", "linkdi?/*.md", "link*", "[l]ink.md"]
+)
+def test_no_pattern_leads_through_a_link(linked, pattern):
+    try:
+        texts, _ = load_texts(str(linked / pattern))
+    except DocumentsError:
+        texts = []
+    assert set(texts) <= {"text of deep", "text of real"}
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.md"])
+def test_links_are_followed_if_asked_for_and_circles_give_each_document_once(linked, pattern):
+    texts, skips = load_texts(str(linked / pattern), follow_links=True)
+    assert {"text of ok", "text of deep", "text of near", "text of secret"} <= set(texts)
+    assert texts.count("text of deep") == 1
+    assert len(texts) == len(set(texts))
+    assert set(skips) == {"gone.md"}
+
+
+def test_a_named_link_is_followed(linked, tmp_path):
+    (tmp_path / "named").symlink_to(linked)
+    assert load_texts(tmp_path / "named")[0] == ["text of deep", "text of ok", "text of real"]
+    assert load_texts(linked / "link.md")[0] == ["text of secret"]
+    assert load_texts(str(tmp_path / "named" / "*.md"))[0] == ["text of ok"]
+
+
+def test_special_files_are_not_opened(tmp_path):
+    (tmp_path / "a.md").write_text("x")
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "null.md").symlink_to("/dev/zero")
+    texts, skips = load_texts(tmp_path, follow_links=True)
+    assert texts == ["x"]
+    assert skips == dict.fromkeys(("null.md", "pipe.md"), "it is not a regular file")

@@ -12,7 +12,6 @@ from langchain_gptoss.models.catalog import resolve_model
 from langchain_gptoss.models.checkpoint import locate_checkpoint
 from langchain_gptoss.models.download import hub_transfer
 from langchain_gptoss.models.download.checksums import verify_checksums
-from langchain_gptoss.models.download.hub_cache import RemoteFile
 from tests.unit_tests.models.checkpoint_files import (
     FIRST_SHARD,
     SECOND_SHARD,
@@ -81,10 +80,3 @@ def test_the_errors_of_the_installed_http_library_are_known():
 
     library = next(base.__module__.split(".")[0] for base in type(get_session()).__mro__ if base.__name__ == "Client")
     assert library in {error.__module__.split(".")[0] for error in hub_transfer.HTTP_ERRORS}
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "checksum", "is_large"), [(10, "0" * 64, True), (10, "0" * 40, False), (10**11, "0" * 64, False)]
-)
-def test_only_large_files_of_the_http_protocol_are_downloaded_here(size_bytes, checksum, is_large):
-    assert RemoteFile(name="a", size_bytes=size_bytes, checksum=checksum).is_large is is_large
