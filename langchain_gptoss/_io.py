@@ -22,6 +22,7 @@ PRIVATE_FOLDER_MODE = 0o700
 SHARED_MODE = 0o644
 SHARED_FOLDER_MODE = 0o755
 _FILE_BITS = 0o666
+_ROOT_UID = 0
 
 
 def sync_to_disk(path: Path) -> None:
@@ -131,6 +132,32 @@ def get_file_mode(folder: Path) -> int:
         OSError: The folder does not exist.
     """
     return PRIVATE_MODE | (stat.S_IMODE(folder.stat().st_mode) & _FILE_BITS)
+
+
+def find_foreign_access(path: Path) -> str | None:
+    """Return why another account could replace a file or folder, as a clause, or None if none can.
+
+    The path and each folder above it must belong to this user or to root and must not be writable by others. In a
+    folder with the sticky bit, such as `/tmp`, nobody can replace what belongs to somebody else. A group that is named
+    by the same number as the user contains this user only, on systems that give each user a group.
+
+    Args:
+        path: A file or folder; links in it are resolved first.
+
+    Raises:
+        OSError: The path does not exist, or cannot be read.
+    """
+    real = Path(os.path.realpath(path, strict=True))
+    for place in (real, *real.parents):
+        status = place.stat(follow_symlinks=False)
+        if status.st_uid not in (os.geteuid(), _ROOT_UID):
+            return f"{place} belongs to another account"
+        has_own_group = status.st_gid == status.st_uid != _ROOT_UID
+        others_write = stat.S_IWOTH if has_own_group else stat.S_IWOTH | stat.S_IWGRP
+        is_sticky = place != real and bool(status.st_mode & stat.S_ISVTX)
+        if status.st_mode & others_write and not is_sticky:
+            return f"{place} can be written by other accounts"
+    return None
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class FileSearch:
             if not _is_folder(entry):
                 yield from self._check_file(path)
             elif entry.is_symlink():
-                if self._may_follow(path):
+                if self._check_folder_link(path):
                     links.append(path)
             else:
                 yield from self._walk_without_links(path, links)
@@ -85,14 +85,14 @@ class FileSearch:
         yield from self._match(folder, rest)
         for entry in self._list(folder, is_new=False) or ():
             path = folder / entry.name
-            if _is_folder(entry) and not entry.name.startswith(".") and self._may_enter(path):
+            if _is_folder(entry) and not entry.name.startswith(".") and self._check_entry(path):
                 yield from self._match_below(path, rest, (*parents, real))
 
     def _match_entry(self, path: Path, rest: Sequence[str]) -> Iterator[Path]:
         if not path.is_dir():
             if not rest and os.path.lexists(path):
                 yield from self._check_file(path)
-        elif rest and self._may_enter(path):
+        elif rest and self._check_entry(path):
             yield from self._match(path, rest)
 
     def _check_file(self, path: Path) -> Iterator[Path]:
@@ -109,10 +109,10 @@ class FileSearch:
             return True  # a broken link; reading it will say so
         return target.is_relative_to(os.path.realpath(self.root))
 
-    def _may_enter(self, path: Path) -> bool:
-        return not path.is_symlink() or self._may_follow(path)
+    def _check_entry(self, path: Path) -> bool:
+        return not path.is_symlink() or self._check_folder_link(path)
 
-    def _may_follow(self, path: Path) -> bool:
+    def _check_folder_link(self, path: Path) -> bool:
         if not self.follow_links:
             self.skip_folder(path, _FOLDER_LINK)
         return self.follow_links
