@@ -101,11 +101,8 @@ def _is_as_compiled(target: Path, source_hash: str) -> bool:
         if find_foreign_access(target) is not None or find_foreign_access(record_path) is not None:
             return False
         record = json.loads(record_path.read_bytes())
-        return (
-            record["source"] == source_hash
-            and record["flags"] == list(_FLAGS)
-            and record["sha256"] == _hash_file(target)
-        )
+        expected = {"source": source_hash, "flags": list(_FLAGS), "sha256": _hash_file(target)}
+        return all(bool(record[name] == value) for name, value in expected.items())
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
