@@ -150,6 +150,7 @@ class TokenizerParser(CallingParser):
 
 def _parse_call(call: str) -> tuple[str, str]:
     """Return the name and the arguments of a call; arguments that are not JSON are returned unchanged."""
+    call = call.strip()  # also of white space that JSON does not know
     try:
         value = json.loads(call, strict=False)  # with raw line breaks in strings, which models write
     except (ValueError, RecursionError):

@@ -42,7 +42,7 @@ class TokenStream:
         logprobs: Log-probabilities of the token that was read last, if the request asked for them.
         cached_tokens: Number of prompt tokens that the engine took from its cache.
         sends_stop_token: True if an answer that the model ended always has a stop token as its last token. Some servers
-            do not send it.
+            do not send it, and an answer may end where its grammar allows nothing more.
     """
 
     sends_stop_token = True

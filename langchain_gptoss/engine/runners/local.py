@@ -110,6 +110,8 @@ class LocalEngine(Engine):
         for count in range(1, limit + 1):
             token_id = sampler.sample(logits if matcher is None else matcher.mask_logits(logits))
             is_complete = matcher is not None and matcher.accept_token(token_id)
+            if is_complete and token_id not in request.stop_ids:
+                stream.sends_stop_token = False  # nothing may follow, and so nothing does
             yield _create_step(request, logits, token_id)
             if token_id in request.stop_ids or is_complete:
                 return "stop"

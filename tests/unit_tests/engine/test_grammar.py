@@ -129,6 +129,19 @@ def test_required_tool_call_follows_the_grammar(llm, tokenizer, answers, seed, m
         assert message.tool_calls[0]["args"]["colour"] in {"red", "green"}
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("parallel", [True, False])
+def test_call_that_ends_with_its_grammar_is_complete(llm, seed, parallel):
+    """Formats without calls of their own write no stop token after the JSON of a call."""
+    tools = [{"name": "pick", "parameters": {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"]}}]
+    model = llm.model_copy(update={"chat_format": "plain"}).bind_tools(tools, tool_choice="any", strict=True)
+    message = model.invoke("Pick", seed=seed, parallel_tool_calls=parallel)
+    if message.usage_metadata["output_tokens"] < llm.max_tokens:
+        assert message.response_metadata["finish_reason"] == "tool_calls"
+        assert message.invalid_tool_calls == []
+        assert message.tool_calls[0]["args"] == {"a": 1}
+
+
 def test_logprobs_are_those_before_masking(llm, answers):
     request = GenerationRequest(
         prompt_ids=(3, 4),
