@@ -15,8 +15,8 @@ def find_tool(recipient: str, tools: Collection[str]) -> str:
     for name in (recipient, recipient.removeprefix("functions."), recipient.removeprefix("functions.").strip(".")):
         if name in tools:
             return name
-    stripped = recipient.strip(PUNCTUATION)
-    bare = _FUNCTIONS.sub("", stripped, count=1) if _FUNCTIONS.match(stripped) else stripped
+    stripped = recipient.strip(PUNCTUATION).removesuffix("()")
+    bare = _FUNCTIONS.sub("", stripped, count=1).strip(PUNCTUATION) if _FUNCTIONS.match(stripped) else stripped
     for candidate in (bare, bare.removesuffix("json"), bare.removesuffix("code")):
         matches = [name for name in tools if _normalize_name(name) == _normalize_name(candidate)]
         if len(matches) == 1:

@@ -22,7 +22,7 @@ _NOT_TOOLS = frozenset({"assistant", "user", "all", "json", "code", *CHANNELS}) 
 _RECIPIENT_FIELD = r"(?: to=[^\s<]+)?"
 _WELL_FORMED = re.compile(
     rf"(?:assistant)?{_RECIPIENT_FIELD} ?{re.escape(CHANNEL)}(?:analysis|commentary|final){_RECIPIENT_FIELD}"
-    rf" ?(?:{re.escape(CONSTRAIN)}\w+| ?json| ?code)? ?"
+    rf" ?(?:{re.escape(CONSTRAIN)}(?:json|code|text)| ?json| ?code)? ?"
 )
 _RECIPIENT = re.compile(r"to=\s*([^\s{]+)")
 # A role at the beginning of a header, also with text glued to it: "userWhat is it?".
@@ -85,7 +85,8 @@ def parse_header(header: str, tools: Collection[str], *, is_cut: bool = False) -
         interpretation = f"a call of {tool}"
     else:
         interpretation = f"a message in the {channel or 'final'} channel"
-    is_exact = tool is None or recipient in {tool, f"functions.{tool}"}
+    # Built-in tools such as "browser.search" have no namespace of functions.
+    is_exact = tool is None or recipient == f"functions.{tool}" or (recipient == tool and tool not in tools)
     return Header(
         role=role,
         channel=channel or "final",
@@ -155,7 +156,8 @@ def _strip_header_words(header: str, *, is_cut: bool) -> str:
     # One letter may be the answer to a question, if the model ended it.
     is_word_cut = is_cut or len(word) > 1 or CONSTRAIN in header
     is_header_word = is_word_cut and any(header_word.startswith(word) for header_word in _CUT_WORDS)
-    return "" if is_header_word or _DEBRIS.fullmatch(rest) else text.lstrip()
+    is_call_cut = is_cut and bool(_RECIPIENT.search(header)) and not rest.startswith("{")
+    return "" if is_header_word or is_call_cut or _DEBRIS.fullmatch(rest) else text.lstrip()
 
 
 def split_bare_header(text: str) -> tuple[str, str] | None:
@@ -182,7 +184,7 @@ def _match_beginning(word: str) -> str:
 
 _CHANNEL_BEGINNING = "|".join(_match_beginning(channel) for channel in CHANNELS)
 _BEGINNING = re.compile(
-    rf"\s*(?:assistant)?(?:{_CHANNEL_BEGINNING}|{_match_beginning('assistant')})\s*(?:t|to|to=[^\s<{{]*)?\s*"
+    rf"\s*(?:assistant)?(?:{_CHANNEL_BEGINNING}|{_match_beginning('assistant')})\s*(?:to=[^\s<{{]+\s+)*(?:t|to|to=[^\s<{{]*)?\s*"
     rf"(?:{_match_beginning('json')}|{_match_beginning('code')})\s*"
 )
 _ROLE_BEGINNING = re.compile(
@@ -201,6 +203,14 @@ def can_begin_header(text: str, *, is_first: bool) -> bool:
     return bool(_BEGINNING.fullmatch(text) or (not is_first and _ROLE_BEGINNING.fullmatch(text)))
 
 
-def is_header_text(text: str) -> bool:
-    """Return True if a text between two messages, at the end of the answer, is words of a header only."""
-    return "to=" in text or " to=".startswith(text) or bool(_WORDS.fullmatch(text))
+def is_header_text(text: str, *, is_cut: bool) -> bool:
+    """Return True if a text between two messages, at the end of the answer, is words of a header only.
+
+    Args:
+        text: The text.
+        is_cut: True if the answer ended inside the text, so that its last word may be incomplete.
+    """
+    match = _WORDS.match(text)
+    rest = text[match.end() :] if match else text
+    is_recipient = "to=" in text or " to=".startswith(text) or (is_cut and "to=".startswith(rest))
+    return is_recipient or not rest

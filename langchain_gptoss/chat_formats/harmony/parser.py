@@ -250,10 +250,11 @@ class HarmonyParser(CallingParser):
         is_first, self._is_first_message = self._is_first_message, False
         if not pending.strip():
             return []
-        header = parse_header(pending, self._names, is_cut=token is None and not is_complete)
+        is_cut = token is None and not is_complete
+        header = parse_header(pending, self._names, is_cut=is_cut)
         if header.role and not is_first and token != START:
             return self._end_turn(pending, header)
-        if state == "gap" and token != START and not is_header_text(pending):
+        if state == "gap" and token != START and not is_header_text(pending, is_cut=is_cut):
             self._record_repair("text without a header", "part of the answer")
             self._open_text("text")
             return self._emit_text(pending) + self._close_message(is_complete=True)

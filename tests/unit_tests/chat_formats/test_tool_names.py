@@ -18,6 +18,8 @@ TOOLS = ["bash", "get_weather", "Search", "search", "a.b", "functions", "getTime
         ("functions/bash", "bash"),
         ("BASH", "bash"),
         ("functions.bash?", "bash"),
+        ("functions.bash()", "bash"),
+        ('functions."bash"', "bash"),
         ("functions.bash.", "bash"),
         ("bash:", "bash"),
         ('"functions.bash"', "bash"),
@@ -46,7 +48,7 @@ def test_a_name_that_means_one_tool_is_found(recipient, tool):
         ("container.exec", "container.exec"),
         ("functions.bash2", "bash2"),
         ("functions.bas", "bas"),
-        ("bash()", "bash()"),
+        ("bash(ls)", "bash(ls)"),
         ("bash/rm", "bash/rm"),
         ("bash.bash", "bash.bash"),
         ("SEARCH", "SEARCH"),  # Search or search

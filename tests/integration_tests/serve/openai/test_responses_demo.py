@@ -67,7 +67,7 @@ def test_a_required_call_follows_the_schema_and_takes_its_result(client):
     assert (call.type, call.name) == ("function_call", "get_weather")
     assert json.loads(call.arguments)["city"] in ("Nantes", "Brest")
     result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "It rains."}
-    second = client.responses.create(**SHORT, input=[result], previous_response_id=first.id)
+    second = client.responses.create(**SHORT, input=[result], tools=[WEATHER], previous_response_id=first.id)
     assert second.output
     assert second.usage.input_tokens > first.usage.input_tokens
 

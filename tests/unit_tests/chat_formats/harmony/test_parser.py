@@ -94,7 +94,7 @@ REAL_OUTPUT = [
         (REAL_OUTPUT[2], "Hm.", "It rains, été 🎉👩‍👩‍👧.", [], 0),
         (REAL_OUTPUT[3], "", "First, a plan.\n\nDone.", [], 0),
         (REAL_OUTPUT[4], "", "", [["now", "{}"]], 1),
-        ("<|channel|>commentary to=now<|message|>{}<|call|>", "", "", [["now", "{}"]], 0),
+        ("<|channel|>commentary to=now<|message|>{}<|call|>", "", "", [["now", "{}"]], 1),
         ("<|channel|>commentary to=functions.now code<|message|>{}<|call|>", "", "", [["now", "{}"]], 0),
         # Output that models really produce.
         ("<|channel|>commentary to=functions.now please <|message|>{}<|call|>", "", "", [["now", "{}"]], 1),
@@ -221,3 +221,26 @@ def test_only_offered_tools_are_called(completions, data):
     offered = data.draw(st.lists(st.sampled_from(TOOL_NAMES), unique=True))
     answer = parse([token_id for completion in completions for token_id in encode(completion)], offered)
     assert {name for name, _ in answer["calls"]} <= set(offered)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<|channel|>commentary to=functions.get_weather <|constrain|>json junk",
+        "<|channel|>commentary? to=functions.get_weather",
+        " to=functions.get_weather<|channel|>commentary <|constrain|>JSON",
+        "commentary to=functions.get_weather <|constrain|>json",
+        " to=functions.now to=functions.get_weather<|channel|>commentary",
+    ],
+)
+def test_a_header_that_the_limit_cuts_shows_nothing(header):
+    ids = encode(header)
+    for length in range(2, len(ids) + 1):
+        answer = parse(ids[:length])
+        assert (answer["text"], answer["calls"]) == ("", []), length
+
+
+@pytest.mark.parametrize("content_type", ["jso", "response"])
+def test_an_unknown_content_type_is_a_repair(content_type):
+    answer = parse(encode(f"<|channel|>final <|constrain|>{content_type}<|message|>Hi<|return|>"))
+    assert (answer["text"], len(answer["repairs"])) == ("Hi", 1)

@@ -67,6 +67,8 @@ OFFERED = st.sampled_from([
     ("<|channel|>commentary to=functions.now<|channel|>commentary to=functions.get_weather", "get_weather"),
     (" to=functions.gone<|channel|>commentary to=functions.now", "now"),
     ("<|channel|>commentary to=functions.now to=functions.get_weather", "get_weather"),
+    (" to=functions.now to=functions.get_weather<|channel|>commentary", "get_weather"),
+    ("<|channel|>commentary to=functions.now()", "now"), ('<|channel|>commentary to=functions."now"', "now"),
 ])  # fmt: skip
 UNOFFERED = st.sampled_from([
     ("<|channel|>commentary to=functions.search_web", "search_web"), (" to=functions.gone<|channel|>commentary", "gone"),
