@@ -8,6 +8,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 
 from langchain_gptoss.audit import AnswerRecord, RecordedPassage, get_provenance, get_sampling
 from langchain_gptoss.audit.records import hash_text
+from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.prompts import ChatbotPrompts
@@ -31,7 +32,7 @@ def build_metadata(llm: BaseChatModel, prompts: ChatbotPrompts, answer: AnswerSt
 
 
 def build_record(
-    llm: BaseChatModel, answer: AnswerState, caller: Caller, chunk: ChatbotChunk, label_field: str
+    llm: BaseChatModel, answer: AnswerState, caller: Caller, chunk: ChatbotChunk, access: Access | None
 ) -> AnswerRecord:
     """Return an answer's record for the audit log.
 
@@ -40,9 +41,9 @@ def build_record(
         answer: The final state of the answer.
         caller: The user and the session.
         chunk: The last chunk of the output.
-        label_field: The metadata field with the access labels, or empty.
+        access: The rule that reads the access labels of documents, or None.
     """
-    labels = {document.page_content: document.metadata.get(label_field) for document in answer.documents}
+    labels = {document.page_content: access.get_labels(document) for document in answer.documents} if access else {}
     return AnswerRecord.from_output(
         chunk,
         user=caller.user_id,
@@ -60,7 +61,7 @@ def build_record(
     )
 
 
-def _record_passage(passage: Passage, labels: Any) -> RecordedPassage:
+def _record_passage(passage: Passage, labels: tuple[str, ...] | None) -> RecordedPassage:
     return RecordedPassage(
         source=passage.source,
         page=passage.page,
@@ -68,5 +69,5 @@ def _record_passage(passage: Passage, labels: Any) -> RecordedPassage:
         start=passage.start,
         end=passage.start + len(passage.text),
         sha256=hash_text(passage.text),
-        labels=tuple(labels) if labels else None,
+        labels=labels or None,
     )

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol, runtime_checkable
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForRetrieverRun,
-    CallbackManagerForRetrieverRun,
-    Callbacks,
-)
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun, Callbacks
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
@@ -19,43 +15,12 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from pydantic import AfterValidator, BeforeValidator
 
-from langchain_gptoss._flow import Flow, arun_flow, call, run_flow
+from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.retrievers.fusion import RELEVANCE
-from langchain_gptoss.vectorstores.filters import Filter, compile_filter
+from langchain_gptoss.retrievers.store_retriever import StoreRetriever, search_matching, select_matching
+from langchain_gptoss.vectorstores import FaissRetriever, FaissStore
+from langchain_gptoss.vectorstores.filters import Filter
 from langchain_gptoss.vectorstores.qdrant import QdrantRetriever, is_qdrant
-
-
-class StoreRetriever(VectorStoreRetriever):
-    """Retriever over any vector store that puts the relevance of each document in `metadata["relevance_score"]`.
-
-    A store that does not define the meaning of its scores (LangChain's `NotImplementedError`) is searched without
-    scores.
-    """
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
-    ) -> list[Document]:
-        try:
-            return run_flow(self._search_with_scores(query, kwargs))
-        except NotImplementedError:
-            return super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
-
-    async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
-    ) -> list[Document]:
-        try:
-            return await arun_flow(self._search_with_scores(query, kwargs))
-        except NotImplementedError:
-            return await super()._aget_relevant_documents(query, run_manager=run_manager, **kwargs)
-
-    def _search_with_scores(self, query: str, options: Mapping[str, Any]) -> Flow[list[Document]]:
-        store, options = self.vectorstore, {**self.search_kwargs, **options}
-        results = yield from call(
-            lambda: store.similarity_search_with_relevance_scores(query, **options),
-            lambda: store.asimilarity_search_with_relevance_scores(query, **options),
-        )
-        return [_add_relevance(document, score) for document, score in results]
 
 
 class RunnableRetriever(BaseRetriever):
@@ -80,19 +45,42 @@ def as_retriever(source: Any) -> BaseRetriever:
     """
     if isinstance(source, VectorStore):
         source = source.as_retriever()
-    if type(source) is VectorStoreRetriever and is_qdrant(source.vectorstore):
-        return QdrantRetriever(**{name: getattr(source, name) for name in type(source).model_fields})
     # Exactly this class: a derived class has its own way of searching.
-    if type(source) is VectorStoreRetriever and source.search_type == "similarity":
-        return StoreRetriever(**{name: getattr(source, name) for name in type(source).model_fields})
+    if type(source) is VectorStoreRetriever:
+        return _choose_store_retriever(source.vectorstore)(
+            **{name: getattr(source, name) for name in type(source).model_fields}
+        )
     if isinstance(source, BaseRetriever):
-        return source
+        return _convert_inner_retrievers(source)
     if isinstance(source, Runnable):
         return RunnableRetriever(runnable=source)
     raise InvalidInputError(
         f"{type(source).__name__} is not a retriever.",
         hint="Pass a LangChain vector store, a retriever, or a Runnable from a query to documents.",
     )
+
+
+def _choose_store_retriever(store: VectorStore) -> type[VectorStoreRetriever]:
+    if is_qdrant(store):
+        return QdrantRetriever
+    return FaissRetriever if isinstance(store, FaissStore) else StoreRetriever
+
+
+def _convert_inner_retrievers(retriever: BaseRetriever) -> BaseRetriever:
+    """Return a retriever whose inner retrievers over vector stores keep their own filter when a call has one.
+
+    LangChain's own retrievers over stores replace it. A retriever without such parts is returned as it is.
+    """
+    changes: dict[str, Any] = {}
+    for name in type(retriever).model_fields:
+        value = getattr(retriever, name)
+        if isinstance(value, list):
+            parts = [as_retriever(part) if isinstance(part, BaseRetriever) else part for part in value]
+            if any(new is not old for new, old in zip(parts, value, strict=True)):
+                changes[name] = parts
+        elif isinstance(value, BaseRetriever) and (converted := as_retriever(value)) is not value:
+            changes[name] = converted
+    return retriever.model_copy(update=changes) if changes else retriever
 
 
 def find_embeddings(retriever: Any) -> Embeddings | None:
@@ -112,16 +100,24 @@ def find_embeddings(retriever: Any) -> Embeddings | None:
     return next((found for part in parts if (found := find_embeddings(part)) is not None), None)
 
 
+_DEFAULT_K = 4  # of LangChain's vector stores
+
 AnyRetriever = Annotated[BaseRetriever, BeforeValidator(as_retriever)]
 """A pydantic field that accepts everything that `as_retriever` accepts."""
 
 
 def query_retriever(
-    retriever: BaseRetriever, query: str, *, k: int | None, filter: Filter | None, callbacks: Callbacks
+    retriever: BaseRetriever,
+    query: str,
+    *,
+    k: int | None,
+    filter: Filter | None,
+    callbacks: Callbacks,
+    on_rejected: Callable[[Document], None] | None = None,
 ) -> Flow[list[Document]]:
     """Return the documents that a retriever finds for a query, best first.
 
-    A retriever that takes no filter is queried without it, and the filter is applied to its documents.
+    A retriever that takes no filter is queried without it. The filter is applied to the documents in any case.
 
     Args:
         retriever: The retriever.
@@ -129,19 +125,39 @@ def query_retriever(
         k: Maximum number of documents; None leaves it to the retriever.
         filter: Condition on the documents' metadata, or None for all documents.
         callbacks: Callbacks for the retriever's run.
+        on_rejected: Called with each document that the retriever returned although it does not match the filter.
     """
-    options = _select_options(retriever, k=k, filter=filter)
     config = RunnableConfig(callbacks=callbacks)
+    if filter is not None and _replaces_own_filter(retriever):
+        limit = k or getattr(retriever, "search_kwargs", {}).get("k") or _DEFAULT_K
+
+        def search(count: int) -> Flow[list[Document]]:
+            return _call_retriever(retriever, query, config, {"k": count})
+
+        return (yield from search_matching(search, filter, limit, on_rejected))
+    options = _select_options(retriever, k=k, filter=filter)
+    documents = yield from _call_retriever(retriever, query, config, options)
+    if isinstance(filter, Mapping) or callable(filter):
+        documents = select_matching(documents, filter, on_rejected)
+    return documents[:k]
+
+
+def _replaces_own_filter(retriever: BaseRetriever) -> bool:
+    """Return True if a filter in the call would replace the retriever's own, or have a meaning that is not known."""
+    combining = FaissRetriever | QdrantRetriever | StoreRetriever
+    return isinstance(retriever, VectorStoreRetriever) and not isinstance(retriever, combining)
+
+
+def _call_retriever(
+    retriever: BaseRetriever, query: str, config: RunnableConfig, options: Mapping[str, Any]
+) -> Flow[list[Document]]:
     # LangChain's default async method takes no options. A retriever with only a sync method runs in a thread instead.
     is_sync_only = type(retriever)._aget_relevant_documents is BaseRetriever._aget_relevant_documents
-    documents = yield from call(
+    documents: list[Document] = yield from call(
         lambda: retriever.invoke(query, config, **options),
         None if options and is_sync_only else lambda: retriever.ainvoke(query, config, **options),
     )
-    if filter is not None and "filter" not in options:
-        accepts = compile_filter(filter)
-        documents = [document for document in documents if accepts(document.metadata)]
-    return documents[:k]
+    return documents
 
 
 def select_active_retrievers(
@@ -181,18 +197,23 @@ class SupportsScoring(Protocol):
         """Return relevance by document id, on the scale of `metadata["relevance_score"]`.
 
         Documents that do not exist, or that the retriever's own filter excludes, are left out. A derived class that
-        changes the scores of documents must change this method too.
+        changes the scores of documents must change this method too. A method with a keyword `filter` gets the filter of
+        the query.
         """
 
 
-def score_candidates(retriever: BaseRetriever, query: str, ids: Sequence[str]) -> Flow[Mapping[str, float]]:
+def score_candidates(
+    retriever: BaseRetriever, query: str, ids: Sequence[str], filter: Filter | None = None
+) -> Flow[Mapping[str, float]]:
     """Return the relevance of documents by id; empty if the retriever cannot score them.
 
     The async driver calls the retriever in a thread.
     """
     if not ids or not isinstance(retriever, SupportsScoring):
         return {}
-    return (yield from call(lambda: retriever.score_documents(query, ids)))
+    takes_filter = filter is not None and "filter" in inspect.signature(retriever.score_documents).parameters
+    options: dict[str, Any] = {"filter": filter} if takes_filter else {}
+    return (yield from call(lambda: retriever.score_documents(query, ids, **options)))
 
 
 def supports_filter(retriever: BaseRetriever) -> bool:
@@ -206,11 +227,6 @@ def _select_options(retriever: BaseRetriever, *, k: int | None, filter: Filter |
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     options = {"k": k, "filter": filter}
     return {name: value for name, value in options.items() if value is not None and (takes_any or name in parameters)}
-
-
-def _add_relevance(document: Document, score: float) -> Document:
-    metadata = {**document.metadata, RELEVANCE: float(score)}
-    return Document(id=document.id, page_content=document.page_content, metadata=metadata)
 
 
 def check_k(k: int) -> int:

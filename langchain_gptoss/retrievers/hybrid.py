@@ -82,7 +82,7 @@ class HybridRetriever(FlowRetriever):
             )
             fusion = self._create_fusion(results, depths)
             later_scores = yield from gather(
-                score_candidates(retriever, query, [] if by_ranks else fusion.find_unscored_ids(number))
+                score_candidates(retriever, query, [] if by_ranks else fusion.find_unscored_ids(number), filter)
                 for number, retriever in enumerate(self.retrievers)
             )
         return fusion.rank(by_ranks=by_ranks, later_scores=later_scores, k=k)

@@ -17,7 +17,8 @@ from langchain_gptoss.retrievers.adapters import AnyRetriever, Count, check_k, q
 from langchain_gptoss.retrievers.bm25 import BM25Retriever
 from langchain_gptoss.retrievers.flow_retriever import FlowRetriever
 from langchain_gptoss.retrievers.fusion import deduplicate
-from langchain_gptoss.vectorstores.filters import Filter, compile_filter
+from langchain_gptoss.retrievers.own_filters import get_own_filter
+from langchain_gptoss.vectorstores.filters import Filter, combine_filters, compile_filter
 
 # Between two neighbours is white space, or a heading that belongs to no chunk. A longer gap means that text is missing.
 _MAX_GAP_CHARS = 300
@@ -153,6 +154,14 @@ def _measure_length(places: Sequence[Place]) -> int:
     return max(end for _, _, end in places) - min(start for _, start, _ in places)
 
 
+def _read_from_bm25(chunks: BM25Retriever) -> Callable[[str], Sequence[Document]]:
+    """Return a function from a source to its chunks that the retriever's own filter accepts."""
+    if chunks.filter is None:
+        return chunks.index.get_by_source
+    accepts = compile_filter(chunks.filter)
+    return lambda source: [chunk for chunk in chunks.index.get_by_source(source) if accepts(chunk.metadata)]
+
+
 ChunkSource = BM25Retriever | Sequence[Document] | Callable[[str], Sequence[Document]]
 """All chunks, a retriever over them, or a function from a source to its chunks."""
 
@@ -168,7 +177,7 @@ class NeighbourRetriever(FlowRetriever):
     Attributes:
         retriever: Finds the chunks: a vector store, a retriever or a Runnable from a query to documents.
         chunks: Provides the neighbours: all chunks, a `BM25Retriever` over them, or a function from a source to its
-            chunks. A filter in the call applies to neighbours too.
+            chunks. A filter in the call, the filter of `retriever` and that of `chunks` apply to neighbours too.
         before: Number of chunks before a hit.
         after: Number of chunks after a hit.
         section: Take all chunks under the hit's heading and ignore `before` and `after`.
@@ -188,7 +197,7 @@ class NeighbourRetriever(FlowRetriever):
     @classmethod
     def _convert_to_function(cls, chunks: ChunkSource) -> Callable[[str], Sequence[Document]]:
         if isinstance(chunks, BM25Retriever):
-            return chunks.index.get_by_source
+            return _read_from_bm25(chunks)
         if callable(chunks):
             return chunks
         by_source: dict[str, list[Document]] = {}
@@ -209,7 +218,8 @@ class NeighbourRetriever(FlowRetriever):
         return passages[:k]
 
     def _build_passages(self, hits: Sequence[Document], filter: Filter | None) -> list[Document]:
-        accepts = compile_filter(filter) if filter is not None else None
+        combined = combine_filters(get_own_filter(self.retriever), filter)
+        accepts = compile_filter(combined) if combined is not None else None
 
         def get_chunks(hit: Document) -> list[Document]:
             chunks = self.chunks(str(hit.metadata.get("source")))

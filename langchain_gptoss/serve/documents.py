@@ -10,11 +10,12 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
+from langchain_core.vectorstores import VectorStoreRetriever
 
 from langchain_gptoss._flow import arun_flow
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.retrievers.adapters import as_retriever, query_retriever
+from langchain_gptoss.retrievers.own_filters import iterate_retrievers
 from langchain_gptoss.serve.caller import get_caller
 
 _MAX_CHUNKS = 10_000
@@ -38,7 +39,7 @@ class DocumentText:
 
 
 class DocumentReader:
-    """Reads documents from the vector store behind a retriever.
+    """Reads documents from the vector store behind a retriever, with the retriever's own filter.
 
     Args:
         retriever: The chatbot's retriever.
@@ -46,8 +47,7 @@ class DocumentReader:
     """
 
     def __init__(self, retriever: BaseRetriever, access: Access | None) -> None:
-        store = _find_store(retriever)
-        self._chunks = None if store is None else as_retriever(store)
+        self._chunks = _find_chunks(retriever)
         self._access = access
 
     async def aread(self, source: str, labels: Sequence[str]) -> DocumentText | None:
@@ -83,12 +83,15 @@ def build_document_routes(reader: DocumentReader) -> APIRouter:
     return router
 
 
-def _find_store(retriever: Any) -> VectorStore | None:
-    """Return the first vector store of a retriever or of the retrievers inside it."""
-    if isinstance(retriever, VectorStoreRetriever):
-        return retriever.vectorstore
-    inner = [*getattr(retriever, "retrievers", []), getattr(retriever, "retriever", None)]
-    return next((store for each in inner if each is not None and (store := _find_store(each)) is not None), None)
+def _find_chunks(retriever: BaseRetriever) -> BaseRetriever | None:
+    """Return a retriever over the first vector store under a retriever, with the same filter of its own, or None."""
+    found = next((each for each in iterate_retrievers(retriever) if isinstance(each, VectorStoreRetriever)), None)
+    if found is None:
+        return None
+    own_filter = found.search_kwargs.get("filter")
+    return as_retriever(
+        found.vectorstore.as_retriever(search_kwargs={} if own_filter is None else {"filter": own_filter})
+    )
 
 
 def _join_chunks(source: str, chunks: Sequence[Document]) -> DocumentText:
@@ -105,7 +108,8 @@ def _join_chunks(source: str, chunks: Sequence[Document]) -> DocumentText:
 
 
 def _get_start(chunk: Document) -> int:
-    return int(chunk.metadata.get("start") or 0)
+    start = chunk.metadata.get("start")
+    return start if isinstance(start, int) else 0
 
 
 def _fill_gap(length: int, heading: str) -> str:

@@ -30,7 +30,7 @@ ORDERINGS: Mapping[str, Callable[[Any, Any], bool]] = {
     "$lt": operator.lt,
     "$lte": operator.le,
 }
-FIELD_OPERATORS = ("$eq", "$ne", *ORDERINGS, "$in", "$nin", "$contains", "$exists", "$not")
+FIELD_OPERATORS = ("$eq", "$ne", *ORDERINGS, "$in", "$nin", "$contains", "$contains_any", "$exists", "$not")
 GROUP_OPERATORS = ("$and", "$or", "$not")
 MAX_EXACT_FLOAT = 2**53
 """Largest integer up to which a float64 holds every integer exactly."""
@@ -199,7 +199,7 @@ def _parse_condition(field: str, name: str, operand: Any) -> Node:
                 f"{name} on {field!r} compares numbers or strings, and its operand is {operand!r}.",
                 hint="Write dates as ISO strings, such as '2024-05-31'.",
             )
-    elif name in ("$in", "$nin"):
+    elif name in ("$in", "$nin", "$contains_any"):
         if not isinstance(operand, list | tuple | set | frozenset):
             raise InvalidInputError(f"{name} on {field!r} takes a list of values, and its operand is {operand!r}.")
         operand = frozenset(_normalize_operand(field, item) for item in operand)
@@ -253,6 +253,22 @@ def compile_filter(filter: Filter) -> Callable[[Mapping[str, Any]], bool]:
     return lambda metadata: bool(function(MappingProxyType(metadata)))
 
 
+def combine_filters(*filters: Any) -> Any:
+    """Return one filter that holds where all given filters hold; None counts as no filter.
+
+    Raises:
+        InvalidInputError: Two filters are given, and one of them is neither a dict nor a function.
+    """
+    given = [filter for filter in filters if filter is not None]
+    distinct = [filter for number, filter in enumerate(given) if filter not in given[:number]]
+    if len(distinct) < 2:
+        return distinct[0] if distinct else None
+    if all(isinstance(filter, Mapping) for filter in distinct):
+        return {"$and": distinct}
+    predicates = [compile_filter(filter) for filter in distinct]
+    return lambda metadata: all(accepts(metadata) for accepts in predicates)
+
+
 def matches(node: Node, metadata: Mapping[str, Any]) -> bool:
     """Return True if the metadata of one document matches a parsed filter."""
     match node:
@@ -279,7 +295,16 @@ def matches_value(condition: Condition, value: Any) -> bool:
     if name == "$contains":
         if isinstance(value, str):
             return isinstance(operand, str) and operand in value
-        return isinstance(value, list) and any(normalize_value(item) == operand for item in value)
+        return isinstance(value, list | tuple) and any(normalize_value(item) == operand for item in value)
+    if name == "$contains_any":
+        return isinstance(value, list | tuple) and any(_is_among(item, operand) for item in value)
     if name in ("$in", "$nin"):
-        return (normalize_value(value) in operand) == (name == "$in")
+        return _is_among(value, operand) == (name == "$in")
     return bool(normalize_value(value) == operand) == (name == "$eq")
+
+
+def _is_among(value: Any, operands: frozenset[Any]) -> bool:
+    try:
+        return normalize_value(value) in operands
+    except TypeError:  # it cannot be hashed, so it is no JSON value, and equals none
+        return False

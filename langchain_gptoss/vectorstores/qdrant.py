@@ -134,12 +134,23 @@ class QdrantRetriever(VectorStoreRetriever):
     def _split_options(self, kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
         """Return the options of the search with a translated filter, and the lowest relevance of a result."""
         options = {**self.search_kwargs, **kwargs}
-        filter = options.get("filter")
-        if isinstance(filter, Mapping) or callable(filter):
-            key = getattr(self.vectorstore, "metadata_payload_key", "metadata")
-            options["filter"] = translate_filter(filter, key=key)
+        options["filter"] = self._combine_filters(self.search_kwargs.get("filter"), kwargs.get("filter"))
         has_threshold = self.search_type == "similarity_score_threshold"
         return options, options.pop("score_threshold") if has_threshold else -math.inf
+
+    def _combine_filters(self, *filters: Any) -> models.Filter | None:
+        """Return Qdrant's filter that holds where all filters hold, each this package's or Qdrant's own."""
+        key = getattr(self.vectorstore, "metadata_payload_key", "metadata")
+        native = [
+            translate_filter(filter, key=key) if isinstance(filter, Mapping) or callable(filter) else filter
+            for filter in filters
+            if filter is not None
+        ]
+        if len(native) < 2:
+            return native[0] if native else None
+        from qdrant_client import models
+
+        return models.Filter(must=native)
 
     def _add_relevance(self, results: Sequence[tuple[Document, float]], threshold: float) -> list[Document]:
         store: Any = self.vectorstore
@@ -272,6 +283,9 @@ class _FilterTranslator:
             return self._require_single(path, lambda single_path: self._build_range(single_path, **limit))
         if name == "$contains":
             return self._require_item(path, condition)
+        if name == "$contains_any":
+            items = sorted(operand, key=repr)
+            return self._require_any(*(self._require_list_item(path, condition, item) for item in items))
         values = operand if name in ("$in", "$nin") else [operand]
         equal = self._require_any(*(self._require_equal(path, condition, value) for value in values))
         if name in ("$eq", "$in"):
@@ -306,13 +320,17 @@ class _FilterTranslator:
             return self._require_all(self._require_null(path), self._require_empty(path))
         return self._require_single(path, self._build_equality(condition, value))
 
-    def _require_item(self, path: str, condition: Condition) -> Part:
-        """Return the condition that a list has the operand as an item, or a string has it as a part."""
-        value = condition.operand
+    def _require_list_item(self, path: str, condition: Condition, value: Any) -> Part:
+        """Return the condition that a list has `value` as an item."""
         if value is None:
             return self._require_all(self._require_null(path), self._negate(self._require_empty(path)))
         build = self._build_equality(condition, value)
-        is_item = self._require_all(build(path), build(f"{path}[]"))
+        return self._require_all(build(path), build(f"{path}[]"))
+
+    def _require_item(self, path: str, condition: Condition) -> Part:
+        """Return the condition that a list has the operand as an item, or a string has it as a part."""
+        value = condition.operand
+        is_item = self._require_list_item(path, condition, value)
         if not isinstance(value, str):
             return is_item
         if not hasattr(self._models, "MatchSubstring"):

@@ -133,12 +133,28 @@ def _create_passage(number: int, document: Document) -> Passage:
         text=document.page_content,
         source=str(metadata.get("source") or document.id or f"passage {number}"),
         heading=str(metadata.get("heading") or metadata.get("title") or ""),
-        page=metadata.get("page"),
-        start=int(metadata.get("start") or 0),
-        relevance=None if score is None else float(score),
+        page=_read_integer(metadata.get("page")),
+        start=max(0, _read_integer(metadata.get("start")) or 0),
+        relevance=_read_score(score),
         lead_in=str(metadata.get("lead_in") or ""),
         quoted=str(metadata.get("quoted") or ""),
     )
+
+
+def _read_integer(value: Any) -> int | None:
+    """Return a whole number of metadata; None for other values, such as the page "iv", which other loaders store."""
+    try:
+        return None if isinstance(value, bool) or int(value) != float(value) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _read_score(value: Any) -> float | None:
+    try:
+        score = None if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return score if score is not None and math.isfinite(score) else None
 
 
 def collect_spans(passages: Sequence[Passage]) -> list[Span]:

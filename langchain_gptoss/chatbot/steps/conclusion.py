@@ -40,8 +40,7 @@ def _record(answer: AnswerState, context: StepContext) -> ChatbotChunk:
         metadata=build_metadata(settings.llm, settings.prompts, answer, context.caller),
     )
     if settings.audit is not None:
-        label_field = settings.access.field if settings.access else ""
-        record = build_record(settings.llm, answer, context.caller, chunk, label_field)
+        record = build_record(settings.llm, answer, context.caller, chunk, settings.access)
         receipt = settings.audit.append(record)
         chunk.metadata["audit"] = {"id": receipt.id, "seq": receipt.seq, "hash": receipt.hash}
     return chunk

@@ -38,7 +38,14 @@ def retrieve_documents(state: GraphState, context: StepContext) -> Flow[GraphSta
 def _query(query: str, filter: dict[str, Any] | None, context: StepContext) -> Flow[list[Document]]:
     retriever, callbacks = context.settings.retriever, context.config.get("callbacks")
     try:
-        documents = yield from query_retriever(retriever, query, k=None, filter=filter, callbacks=callbacks)
+        documents = yield from query_retriever(
+            retriever,
+            query,
+            k=None,
+            filter=filter,
+            callbacks=callbacks,
+            on_rejected=context.settings.access.report_malformed if context.settings.access else None,
+        )
     except GptOssError:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.documents import Document
 
@@ -16,16 +16,16 @@ from langchain_gptoss._optional import require
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.bm25.persistence import SavedIndex, read_index, write_index
 from langchain_gptoss.retrievers.bm25.postings import Postings
+from langchain_gptoss.retrievers.bm25.row_masks import RowMasks
 from langchain_gptoss.text.terms import TermAnalyser
-from langchain_gptoss.vectorstores.filters import Filter, compile_filter
+from langchain_gptoss.vectorstores.filters import Filter, Node
 
 if TYPE_CHECKING:
-    from langchain_gptoss.retrievers.bm25.postings import Floats
+    from langchain_gptoss.retrievers.bm25.postings import Flags, Floats
 
 # The defaults of bm25s and of Lucene's users. On PIAF, nDCG@10 varies by less than 0.01 for k1 from 1.2 to 2.
 K1, B = 1.5, 0.75
 _IMMUTABLE = frozenset({str, int, float, bool, type(None)})
-_SORTED_FIRST = 1000  # documents with a word of the query that are sorted first; a filter may need more
 
 
 class BM25Index:
@@ -57,7 +57,8 @@ class BM25Index:
         self._by_source: dict[str, set[str]] = {}
         self._terms: dict[str, int] = {}
         # Scores of the last query: hybrid search scores the same query twice.
-        self._last_scores: tuple[Sequence[Sequence[str]], Floats, float] | None = None
+        self._last_scores: tuple[Sequence[Sequence[str]], Node | None, Floats, float] | None = None
+        self._row_masks = RowMasks()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -131,6 +132,7 @@ class BM25Index:
     def _compact(self) -> None:
         """Drop the rows of deleted documents. The caller holds the lock."""
         self._last_scores = None
+        self._row_masks = RowMasks()
         self._postings, rows = self._postings.compact()
         self._documents = [self._documents[row] for row in rows]
         self._rows = {str(document.id): row for row, document in enumerate(self._documents) if document}
@@ -155,26 +157,18 @@ class BM25Index:
         Args:
             query: The query.
             k: Maximum number of documents.
-            filters: Conditions on documents, all of which must hold. They do not change scores, so they are checked
-                from the best document down until `k` documents are found.
+            filters: Conditions on documents, all of which must hold. Scores are computed as if there were no other
+                documents, so that they reveal nothing about documents that a caller may not see.
 
         Raises:
             InvalidInputError: `k` is below 1, or a filter is not valid.
         """
         if k < 1:
             raise InvalidInputError(f"k is {k}.", hint="Use 1 or more.")
-        conditions = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
         words = self._analyser.analyse_query(query)
         with self._lock:
-            scores, limit = self._score_rows(words)
-            hits: list[tuple[Document, float]] = []
-            for row in _iterate_best_rows(scores, k if not conditions else max(k, _SORTED_FIRST)):
-                document = self._documents[row]
-                if document is not None and all(accepts(document.metadata) for accepts in conditions):
-                    hits.append((self._copy_row(row), float(scores[row]) / limit))
-                    if len(hits) == k:
-                        break
-            return hits
+            scores, limit, _ = self._score_rows(words, filters)
+            return [(self._copy_row(row), float(scores[row]) / limit) for row in _select_best_rows(scores, k)]
 
     def score_documents(
         self, query: str, ids: Sequence[str], filters: Sequence[Filter | None] = ()
@@ -189,23 +183,35 @@ class BM25Index:
         Raises:
             InvalidInputError: A filter is not valid.
         """
-        conditions = [compile_filter(filter_) for filter_ in filters if filter_ is not None]
         words = self._analyser.analyse_query(query)
         with self._lock:
-            scores, limit = self._score_rows(words)
+            scores, limit, mask = self._score_rows(words, filters)
             rows = {id_: self._rows[id_] for id_ in ids if id_ in self._rows}
-            return {
-                id_: float(scores[row]) / (limit or 1.0)
-                for id_, row in rows.items()
-                if (document := self._documents[row]) and all(accepts(document.metadata) for accepts in conditions)
-            }
+            return {id_: float(scores[row]) / (limit or 1.0) for id_, row in rows.items() if mask is None or mask[row]}
 
-    def _score_rows(self, words: Sequence[Sequence[str]]) -> tuple[Floats, float]:
-        """Return the score of every row and the limit that no score can reach. The caller holds the lock."""
-        if self._last_scores is None or self._last_scores[0] != words:
-            groups = [[self._terms.get(term, -1) for term in word] for word in words]
-            self._last_scores = words, *self._postings.score_rows(groups)
-        return self._last_scores[1:]
+    def iterate_metadata(self) -> Iterator[dict[str, Any]]:
+        """Yield a copy of the metadata of every document."""
+        with self._lock:
+            documents = [document for document in self._documents if document is not None]
+        yield from (dict(document.metadata) for document in documents)
+
+    def _score_rows(
+        self, words: Sequence[Sequence[str]], filters: Sequence[Filter | None]
+    ) -> tuple[Floats, float, Flags | None]:
+        """Return the score of every row, the limit that no score can reach, and the rows that match; None for all.
+
+        The caller holds the lock.
+        """
+        given = [filter_ for filter_ in filters if filter_ is not None]
+        node, mask = self._row_masks.build(given, self._documents) if given else (None, None)
+        last = self._last_scores
+        is_repeatable = mask is None or node is not None
+        if is_repeatable and last is not None and (last[0], last[1]) == (words, node):
+            return last[2], last[3], mask
+        groups = [[self._terms.get(term, -1) for term in word] for word in words]
+        scores, limit = self._postings.score_rows(groups, mask)
+        self._last_scores = (words, node, scores, limit) if is_repeatable else None
+        return scores, limit, mask
 
     def _copy_row(self, row: int) -> Document:
         document = self._documents[row]
@@ -255,19 +261,14 @@ class BM25Index:
         return index
 
 
-def _iterate_best_rows(scores: Floats, first: int) -> Iterator[int]:
-    """Yield the rows with a score above 0, best first; equal scores in the order of rows.
-
-    About `first` rows are sorted at the start; the rest is sorted only if it is needed.
-    """
+def _select_best_rows(scores: Floats, k: int) -> list[int]:
+    """Return up to `k` rows with a score above 0, best first; equal scores in the order of rows."""
     np = require("numpy", extra="rag")
     rows = np.flatnonzero(scores > 0)
-    if len(rows) > first:
-        lowest = np.partition(scores[rows], -first)[-first]
-        best = rows[scores[rows] >= lowest]
-        yield from best[np.argsort(-scores[best], kind="stable")].tolist()
-        rows = rows[scores[rows] < lowest]
-    yield from rows[np.argsort(-scores[rows], kind="stable")].tolist()
+    if len(rows) > k:  # sort no more rows than needed
+        rows = rows[scores[rows] >= np.partition(scores[rows], -k)[-k]]
+    best: list[int] = rows[np.argsort(-scores[rows], kind="stable")][:k].tolist()
+    return best
 
 
 def _get_searched_text(document: Document) -> str:

@@ -103,19 +103,22 @@ class Postings:
             compacted.segments = [_group_postings(terms, renumbered[segment.rows[alive]], segment.counts[alive])]
         return compacted, kept.tolist()
 
-    def score_rows(self, groups: Sequence[Sequence[int]]) -> tuple[Floats, float]:
-        """Return the BM25 score of every row, 0 for removed rows, and a limit that no score can reach.
+    def score_rows(self, groups: Sequence[Sequence[int]], included: Flags | None = None) -> tuple[Floats, float]:
+        """Return the BM25 score of every row, 0 for rows left out, and a limit that no score can reach.
 
         Args:
             groups: The words of the query, each as the ids of its alternative terms; -1 for an unknown term.
+            included: The rows to score; None for all. The other rows change no score: the number of documents, the
+                mean length and the frequencies of terms are those of the included rows.
         """
         np = require("numpy", extra="rag")
         scores, limit = np.zeros(len(self.lengths), dtype=np.float32), 0.0
-        count, norm = len(self), self._get_length_norm()
+        scored = self.alive if included is None else self.alive & included
+        count, norm = int(np.count_nonzero(scored)), self._get_length_norm(None if included is None else scored)
         for group in groups:
             heaviest = 0.0
             for term in group:
-                rows, counts = self._find_alive(term)
+                rows, counts = self._find_rows(term, scored)
                 idf = math.log(1 + (count - len(rows) + 0.5) / (len(rows) + 0.5))
                 scores[rows] += np.float32(idf) * counts / (counts + norm[rows])
                 # An alternative that occurs nowhere is a stem in the wrong language and must not raise the limit.
@@ -123,20 +126,27 @@ class Postings:
             limit += heaviest or math.log(1 + (count + 0.5) / 0.5)
         return scores, limit
 
-    def _find_alive(self, term: int) -> tuple[Rows, Floats]:
+    def _find_rows(self, term: int, scored: Flags) -> tuple[Rows, Floats]:
         np = require("numpy", extra="rag")
         parts = [postings for segment in self.segments if (postings := segment.find_postings(term))]
         if not parts:
             return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
         rows, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        alive = self.alive[rows]
-        return rows[alive], counts[alive]
+        is_scored = scored[rows]
+        return rows[is_scored], counts[is_scored]
 
-    def _get_length_norm(self) -> Floats:
+    def _get_length_norm(self, scored: Flags | None) -> Floats:
+        """Return the length norm of every row, with the mean length of the scored rows; None for all."""
+        if scored is not None:
+            return self._compute_length_norm(scored)
         if self._norm is None:
-            mean = float(self.lengths[self.alive].mean()) if len(self) else 1.0
-            self._norm = self.k1 * (1 - self.b + self.b * self.lengths / (mean or 1.0))
+            self._norm = self._compute_length_norm(self.alive)
         return self._norm
+
+    def _compute_length_norm(self, scored: Flags) -> Floats:
+        mean = float(self.lengths[scored].mean()) if scored.any() else 1.0
+        norm: Floats = self.k1 * (1 - self.b + self.b * self.lengths / (mean or 1.0))
+        return norm
 
     def _merge(self, ratio: float) -> None:
         np = require("numpy", extra="rag")

@@ -24,7 +24,8 @@ class BM25Retriever(BaseRetriever):
 
     Documents can be added and deleted at any time; the cost depends on these documents only, and nothing is rebuilt.
     Each returned document is a copy with its relevance, from 0 to 1, in `metadata["relevance_score"]`: its share of the
-    score that no document can reach. Documents that share no word with the query are not returned.
+    score that no document can reach. Documents that share no word with the query are not returned. With a filter,
+    scores are computed over the matching documents alone.
 
     Attributes:
         index: The documents. Retrievers with different `k` or `filter` can share one.
@@ -125,14 +126,15 @@ class BM25Retriever(BaseRetriever):
         """
         return cls(index=BM25Index.load(folder), **kwargs)
 
-    def score_documents(self, query: str, ids: Sequence[str]) -> dict[str, float]:
+    def score_documents(self, query: str, ids: Sequence[str], *, filter: Filter | None = None) -> dict[str, float]:
         """Return the relevance of documents by id; 0 for a document that shares no word with the query.
 
         Args:
             query: The query.
-            ids: Ids of documents. Unknown ids, and documents that the retriever's filter excludes, are left out.
+            ids: Ids of documents. Unknown ids, and documents that a filter excludes, are left out.
+            filter: Condition on documents, in addition to the retriever's own.
         """
-        return self.index.score_documents(query, ids, [self.filter])
+        return self.index.score_documents(query, ids, [self.filter, filter])
 
     def _get_relevant_documents(
         self,

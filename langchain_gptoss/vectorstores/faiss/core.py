@@ -282,6 +282,14 @@ class StoreCore:
                 yield allowed
                 return
 
+    def iterate_metadata(self) -> Iterator[dict[str, Any]]:
+        """Yield the metadata of the present documents."""
+        with self._lock.lock_reading():
+            stop, live = self._next_key, self._live
+        for key, metadata in self._documents.iterate_metadata(0, stop):
+            if live is not None and live[key]:
+                yield metadata
+
     def iterate_with_vectors(self, batch_size: int) -> Iterator[tuple[list[Document], Vectors]]:
         """Yield the present documents with their vectors; those deleted before their batch are left out."""
         np = require("numpy", extra="rag")

@@ -109,7 +109,7 @@ class Column:
             self._numbers = _enlarge(self._numbers, code + 1, fill=float("nan"))
         if isinstance(value, str):
             self._strings.append(value)
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             for item in {normalize_value(item) for item in value}:
                 self._codes_by_item.setdefault(item, []).append(code)
         elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -155,6 +155,9 @@ class Column:
             table[[self._code_by_value[value] for value in values if value in self._code_by_value]] = True
             if name in ("$nin", "$ne"):
                 table = ~table
+        elif name == "$contains_any":
+            for item in operand:
+                table[self._codes_by_item.get(item, [])] = True
         elif name == "$contains":
             table[self._codes_by_item.get(operand, [])] = True
             if isinstance(operand, str):

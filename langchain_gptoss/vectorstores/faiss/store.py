@@ -203,6 +203,10 @@ class FaissStore(VectorStore):
         self._core.add(list(row_by_id), rows, prepared, possibly_known_ids=possibly_known_ids)
         return ids
 
+    def iterate_metadata(self) -> Iterator[dict[str, Any]]:
+        """Yield the metadata of all documents."""
+        return self._core.iterate_metadata()
+
     def iterate_with_vectors(self, batch_size: int = 1000) -> Iterator[tuple[list[Document], Vectors]]:
         """Yield all documents with their vectors, to move them elsewhere without embedding them again.
 

@@ -1,7 +1,7 @@
 """Keys, access labels and sessions: the documents and conversations of each caller, over real sockets."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 from urllib.parse import quote
@@ -9,14 +9,25 @@ from urllib.parse import quote
 import httpx
 import pytest
 from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStoreRetriever
 from langserve.lzstring import LZString
 
+from langchain_gptoss import (
+    BM25Retriever,
+    ChatGptOss,
+    FaissStore,
+    HybridRetriever,
+    NeighbourRetriever,
+    create_chatbot,
+)
 from langchain_gptoss.engine import ScriptedEngine
 from langchain_gptoss.serve import ApiKey, Keys, ServerSettings, add_key
 from tests.integration_tests.serve.helpers import (
     ANSWER,
     ENCODING,
     INPUT,
+    MODEL,
+    WordEmbeddings,
     connect,
     encode_answer,
     make_app,
@@ -223,3 +234,72 @@ def test_other_session_names_are_refused(office, name):
     refused = office.send("staff", "/chatbot/invoke", {"input": INPUT | {"session_id": name}})
     assert refused.status_code == 422
     assert "session_id is" in refused.json()["detail"]
+
+
+def make_store(documents: list[Document]) -> FaissStore:
+    store = FaissStore(WordEmbeddings())
+    store.add_documents(documents)
+    return store
+
+
+TENANTS = [
+    Document(SECRET, metadata={"source": "secret.md", "start": 0, "tenant": "b", "access": ["public"]}),
+    Document(ANSWER, metadata={"source": "prices.md", "start": 0, "tenant": "a", "access": ["public"]}),
+]
+OWN_FILTER = {"filter": {"tenant": "a"}}
+TENANT_RETRIEVERS: dict[str, Callable[[], Any]] = {
+    "faiss": lambda: make_store(TENANTS).as_retriever(search_kwargs=OWN_FILTER),
+    "a function": lambda: make_store(TENANTS).as_retriever(
+        search_kwargs={"filter": lambda metadata: metadata["tenant"] == "a"}
+    ),
+    "LangChain's retriever": lambda: VectorStoreRetriever(
+        vectorstore=make_store(TENANTS), search_type="mmr", search_kwargs=OWN_FILTER
+    ),
+    "hybrid": lambda: HybridRetriever(
+        retrievers=[
+            make_store(TENANTS).as_retriever(search_kwargs=OWN_FILTER),
+            BM25Retriever.from_documents(TENANTS, **OWN_FILTER),
+        ]
+    ),
+    "neighbours": lambda: NeighbourRetriever(
+        retriever=make_store(TENANTS).as_retriever(search_kwargs=OWN_FILTER), chunks=TENANTS
+    ),
+}
+
+
+@pytest.mark.parametrize("access", [None, "access"])
+@pytest.mark.parametrize("kind", TENANT_RETRIEVERS)
+def test_the_own_filter_of_a_retriever_holds_on_every_route(kind, access):
+    engine = ScriptedEngine([encode_answer(ANSWER)] * 50)
+    llm = ChatGptOss(model=MODEL, engine=engine)
+    chatbot = create_chatbot(llm, TENANT_RETRIEVERS[kind](), access=access, decline_below=0)
+    settings = ServerSettings(requests_per_minute=None)
+    with run_server(make_app(chatbot, langserve=True, settings=settings)) as address, connect(address) as client:
+        assert client.get("/documents", params={"source": "prices.md"}).json()["text"] == ANSWER
+        assert client.get("/documents", params={"source": "secret.md"}).status_code == 404
+        for path, body in QUESTIONS[:3] + QUESTIONS[6:]:
+            answer = client.post(path, json=body)
+            assert answer.status_code == 200, path
+            assert "9,000" not in answer.text, path
+            assert "secret.md" not in answer.text, path
+        assert "9,000" not in "".join(ENCODING.decode(request.prompt_ids) for request in engine.requests)
+
+
+def test_scores_do_not_tell_whether_a_hidden_document_has_a_word():
+    documents = [
+        Document(f"The express delivery number {n} costs {n} euros.", metadata={"source": f"{n}", "access": ["public"]})
+        for n in range(5)
+    ]
+    hidden = Document("The codename zebrafish is reserved.", metadata={"source": "hr.md", "access": ["hr"]})
+    chatbot = create_chatbot(
+        ChatGptOss(model=MODEL, engine=ScriptedEngine([])),
+        BM25Retriever.from_documents([*documents, hidden]),
+        access="access",
+    )
+    with run_server(make_app(chatbot, langserve=True)) as address, connect(address) as client:
+        known, unknown = (
+            client.post("/retriever/invoke", json={"input": f"express delivery {word}"}).json()["output"]
+            for word in ("zebrafish", "unicorn")
+        )
+    assert len(known) == 5
+    assert known == unknown

@@ -44,8 +44,10 @@ class RepeatingModel(RecordingModel):
 class FilterIgnoringRetriever(BaseRetriever):
     """Takes a filter and ignores it."""
 
+    documents: list[Document] = DOCUMENTS
+
     def _get_relevant_documents(self, query, *, run_manager, filter=None):
-        return DOCUMENTS
+        return self.documents
 
 
 def build_faiss_retriever():
@@ -119,9 +121,101 @@ def test_labels_that_are_no_list_raise_an_error():
 
 
 def test_the_filter_accepts_each_label_once_and_public():
-    assert Access("acl").build_filter(["b", "a", "b"]) == {
-        "$or": [{"acl": {"$contains": "a"}}, {"acl": {"$contains": "b"}}, {"acl": {"$contains": "public"}}]
-    }
+    assert Access("acl").build_filter(["b", "a", "b"]) == {"acl": {"$contains_any": ["a", "b", "public"]}}
+
+
+FORMS = [
+    ("hr", "a text"),
+    ("non-public", "a text"),
+    ("public", "a text"),
+    ("hr, public", "a text"),
+    (5, "a number"),
+    (True, "a truth value"),
+    (None, "empty"),
+    (["public", 5], "a list"),
+    (["public", None], "a list"),
+    (["public", ["hr"]], "a list"),
+    ([""], "a list"),
+    ({"public": True}, "a table"),
+    ({"public", "hr"}, "a set"),
+]
+
+
+@pytest.mark.parametrize("kind", ["bm25", "faiss", "ignores"])
+@pytest.mark.parametrize(("value", "description"), FORMS)
+async def test_labels_of_other_forms_hide_their_document_and_are_named(value, description, kind, tmp_path, caplog):
+    if kind == "faiss" and isinstance(value, set):
+        pytest.skip("FaissStore stores JSON")
+    documents = [
+        Document("The bonus of the staff is 500 euros.", metadata={"source": "odd.md", "access": value}),
+        Document("The bonus of the staff is paid in May.", metadata={"source": "ok.md", "access": ["public", "x"]}),
+    ]
+    store = FaissStore(DeterministicFakeEmbedding(size=16))
+    if kind == "faiss":
+        store.add_documents(documents)
+    retriever = {
+        "bm25": lambda: BM25Retriever.from_documents(documents),
+        "faiss": store.as_retriever,
+        "ignores": lambda: FilterIgnoringRetriever(documents=documents),
+    }[kind]()
+    llm = RepeatingModel(messages=iter([]))
+    log = tmp_path / "audit.jsonl"
+    with create_chatbot(llm, retriever, access="access", strict=False, decline_below=0, audit=log) as bot:
+        config = {"configurable": {"access_labels": ["hr", "5", "None"]}}
+        for output in (bot.invoke(QUESTION, config), await bot.ainvoke(QUESTION, config)):
+            assert [source["source"] for source in output["sources"]] == ["ok.md"]
+    assert "500 euros" not in "".join(llm.prompts) + log.read_text()
+    assert '"labels":["public","x"]' in log.read_text().replace(" ", "")
+    (message,) = [record.message for record in caplog.records if "hidden from everyone" in record.message]
+    assert "odd.md" in message
+    assert description in message
+
+
+@pytest.mark.parametrize("value", [[], ["Public"], ["PUBLIC"], ["public "], [" public"], ["non-public"], ["publi"]])
+def test_lists_without_a_common_label_hide_their_document_without_a_warning(value, caplog):
+    document = Document("The bonus of the staff is 500 euros.", metadata={"source": "x.md", "access": value})
+    bot = create_chatbot(build_model(), BM25Retriever.from_documents([document]), access="access")
+    assert bot.invoke(QUESTION, {"configurable": {"access_labels": ["hr"]}})["sources"] == []
+    assert caplog.records == []
+
+
+def test_labels_may_be_in_a_nested_field():
+    document = Document("The bonus of the staff is 500 euros.", metadata={"source": "x", "acl": {"read": ["hr"]}})
+    bot = create_chatbot(build_model(), BM25Retriever.from_documents([document]), access="acl.read")
+    assert bot.invoke(QUESTION)["sources"] == []
+    assert len(Access("acl.read").select_visible([document], ["hr"])) == 1
+
+
+def test_a_retriever_of_many_wrong_labels_writes_a_bounded_number_of_warnings(caplog):
+    documents = [Document("bonus", metadata={"source": str(n), "access": "hr"}) for n in range(500)]
+    access = Access("access")
+    assert access.select_visible(documents * 2, ["hr"]) == []
+    assert len(caplog.records) == 100
+
+
+@pytest.mark.parametrize(
+    ("metadata", "page", "start"),
+    [
+        ({"page": "iv", "start": "abc"}, None, 0),
+        ({"page": "12", "start": "7"}, 12, 7),
+        ({"page": 3.0, "start": float("nan")}, 3, 0),
+        ({"page": [1], "start": -5}, None, 0),
+        ({"page": True, "start": None, "relevance_score": "high"}, None, 0),
+        ({"page": 10**400, "start": {}, "relevance_score": float("inf")}, 10**400, 0),
+    ],
+)
+def test_odd_pages_and_offsets_do_not_fail_an_answer(metadata, page, start, tmp_path):
+    documents = [Document("The bonus of the staff is 500 euros.", metadata={"source": "x", **metadata})]
+    bot = create_chatbot(
+        RepeatingModel(messages=iter([])),
+        FilterIgnoringRetriever(documents=documents),
+        decline_below=0,
+        strict=False,
+        audit=tmp_path / "a.jsonl",
+    )
+    with bot:
+        (source,) = bot.invoke(QUESTION)["sources"]
+    assert (source["page"], source["start"]) == (page if page != 10**400 else None, start)
 
 
 def test_an_empty_field_name_raises_an_error():

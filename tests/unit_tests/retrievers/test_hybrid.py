@@ -179,9 +179,8 @@ async def test_depth_does_not_change_scores_of_bm25_and_faiss(filter_):
     store = FaissStore(embedding)
     store.add_documents(DOCUMENTS)
     shallow = HybridRetriever(retrievers=[words, store], depth=3, k=3)
-    mean = {
-        d.id: d.metadata["relevance_score"] for d in HybridRetriever(retrievers=[words, store], k=12).invoke("zone 7")
-    }
+    deep = HybridRetriever(retrievers=[words, store], k=12)
+    mean = {d.id: d.metadata["relevance_score"] for d in deep.invoke("zone 7", filter=filter_)}
     embedding.queries.clear()
     found = shallow.invoke("zone 7", filter=filter_)
     assert embedding.queries == ["zone 7"]

@@ -1,13 +1,15 @@
 """Chunks with their neighbours: windows, sections, gaps, and exact offsets."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
+from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_gptoss.ingest import split_documents
 from langchain_gptoss.retrievers import BM25Retriever, NeighbourRetriever
 from tests import scale
-from tests.unit_tests.retrievers.helpers import FixedRetriever, RetrieverSuite, create_bm25
+from tests.unit_tests.retrievers.helpers import EMBEDDING, FixedRetriever, RetrieverSuite, create_bm25
 
 
 class TestNeighbours(RetrieverSuite):
@@ -113,3 +115,29 @@ def test_text_of_overlapping_chunks_is_not_repeated():
         retriever=FixedRetriever(documents=[pieces[1]]), chunks=lambda source: pieces
     ).invoke("x")
     assert passage.page_content == text
+
+
+@pytest.mark.parametrize("own", ["retriever", "chunks", "both"])
+def test_neighbours_match_the_own_filters_of_retriever_and_chunks(own):
+    pieces = [
+        Document(page_content=f"part {n}", id=str(n), metadata={"source": "s", "start": n * 10, "tenant": "ab"[n == 2]})
+        for n in range(4)
+    ]
+    filtered, full = (BM25Retriever.from_documents(pieces, filter=filter_) for filter_ in ({"tenant": "a"}, None))
+    expanded = NeighbourRetriever(
+        retriever=FixedRetriever(documents=[pieces[1]]) if own == "chunks" else filtered,
+        chunks=full if own == "retriever" else filtered,
+        after=9,
+    )
+    found = expanded.invoke("part 1", k=1)
+    assert found[0].page_content.split() == ["part", "0", "part", "1", "part", "3"]
+    assert expanded.invoke("part 1", filter={"tenant": "b"}) == []
+
+
+def test_a_filter_in_the_form_of_another_store_gives_no_neighbours():
+    pieces = [Document(page_content=f"part {n}", metadata={"source": "s", "start": n * 10, "n": n}) for n in range(3)]
+    store = InMemoryVectorStore(EMBEDDING)
+    store.add_documents(pieces)
+    retriever = store.as_retriever(search_kwargs={"filter": lambda document: document.metadata["n"] == 1})
+    (found,) = NeighbourRetriever(retriever=retriever, chunks=pieces).invoke("part")
+    assert found.page_content == "part 1"

@@ -130,7 +130,10 @@ def test_score_documents_equals_the_scores_of_a_search():
         "c": 0.0,
         "a": found["a"],
     }
-    assert create_retriever(filter={"year": 2024}).score_documents("express shipping", ["a", "b"]) == {"b": found["b"]}
+    filtered = create_retriever(filter={"year": 2024})
+    expected = {d.id: d.metadata["relevance_score"] for d in filtered.invoke("express shipping")}
+    assert filtered.score_documents("express shipping", ["a", "b"]) == {"b": expected["b"]}
+    assert bm25.score_documents("express shipping", ["a", "b"], filter={"year": 2024}) == {"b": expected["b"]}
     assert bm25.score_documents("", ["a"]) == {"a": 0.0}
     assert BM25Retriever().score_documents("express", ["a"]) == {}
 
