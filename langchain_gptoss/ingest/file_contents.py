@@ -1,6 +1,7 @@
 """Contents of one file as documents, read by this package's readers or by a loader of the user."""
 
 import hashlib
+import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from pathlib import Path
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
-from langchain_gptoss.errors import GptOssError, InvalidInputError
+from langchain_gptoss.errors import GptOssError, InvalidInputError, MissingDependencyError
 from langchain_gptoss.ingest.documents import complete_documents, create_documents
-from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.base import OUT_OF_MEMORY, OutOfMemoryError, UnreadableFileError
 from langchain_gptoss.ingest.readers.registry import SUPPORTED_SUFFIXES, load_reader
 from langchain_gptoss.ingest.sources import SourceFile, make_printable
 from langchain_gptoss.ingest.structure import MARKDOWN
 
 MAX_BYTES = 100_000_000
 """Size of the largest file that is read, in bytes, unless another limit is given."""
+
+_MAX_DETAIL_CHARS = 200
 
 Loader = Callable[[Path], "str | BaseLoader | Iterable[Document]"]
 """Reads a file in place of this package's reader: returns its text, its Documents, or a LangChain loader of them."""
@@ -102,20 +105,37 @@ def read_file(file: SourceFile, options: ReadOptions, *, known_hash: str | None 
 
 def _read_bytes(path: Path, max_bytes: int) -> bytes:
     try:
-        status = path.stat()
-        # Opening a pipe would wait forever.
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableFileError("it is not a regular file")
-        if status.st_size > max_bytes:
-            raise UnreadableFileError(
-                f"it has {status.st_size / 1e6:,.1f} MB and the limit is {max_bytes / 1e6:,.1f} MB; "
-                "split it or raise max_bytes"
-            )
-        return path.read_bytes()
+        _check_status(path.stat(), max_bytes)  # opening some devices has an effect
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            _check_status(status, max_bytes)
+            data = file.read(status.st_size + 1)
+            if len(data) > status.st_size:  # a file of the system, or one that another program writes to
+                data += file.read(max_bytes + 1 - len(data))
+                _check_size(len(data), max_bytes)
+        return data
     except FileNotFoundError:
         raise UnreadableFileError("it no longer exists") from None
     except OSError as error:
         raise UnreadableFileError(f"it cannot be read ({error.strerror})", is_permanent=False) from error
+
+
+def _check_status(status: os.stat_result, max_bytes: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableFileError("it is not a regular file")
+    _check_size(status.st_size, max_bytes)
+
+
+def _check_size(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
+        raise UnreadableFileError(
+            f"it has {size_bytes / 1e6:,.1f} MB and the limit is {max_bytes / 1e6:,.1f} MB; split it or raise max_bytes"
+        )
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file for `open`; a pipe that nobody writes to would otherwise keep the caller waiting."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def _parse_file(file: SourceFile, data: bytes, options: ReadOptions) -> tuple[list[Document], tuple[str, ...]]:
@@ -123,8 +143,20 @@ def _parse_file(file: SourceFile, data: bytes, options: ReadOptions) -> tuple[li
     suffix = file.path.suffix.lower()
     if suffix in options.loaders:
         return _call_loader(file, options.loaders[suffix]), ()
-    extracted = load_reader(suffix)(data, options.max_bytes)
-    documents = create_documents(file.source, extracted, default_title=make_printable(file.path.stem))
+    try:
+        extracted = load_reader(suffix)(data, options.max_bytes)
+        documents = create_documents(file.source, extracted, default_title=make_printable(file.path.stem))
+    except (UnreadableFileError, MissingDependencyError):
+        raise
+    except RecursionError:
+        raise UnreadableFileError("it is nested too deeply; save it again in another format") from None
+    except MemoryError:
+        raise OutOfMemoryError(OUT_OF_MEMORY) from None
+    except Exception as error:  # parsers raise anything on damaged files; it concerns this file alone
+        detail = " ".join(str(error).split())[:_MAX_DETAIL_CHARS].rstrip(".")
+        raise UnreadableFileError(
+            f"it cannot be parsed ({type(error).__name__}{': ' if detail else ''}{detail}); open it and save it again"
+        ) from error
     return documents, tuple(extracted.warnings)
 
 

@@ -9,6 +9,7 @@ would fail only later, at the first question.
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from langchain_core.document_loaders import BaseLoader
@@ -16,8 +17,9 @@ from langchain_core.documents import Document
 
 from langchain_gptoss.errors import DocumentsError, DocumentWarning, InvalidInputError
 from langchain_gptoss.ingest.documents import load_with_langchain
-from langchain_gptoss.ingest.file_contents import MAX_BYTES, Loader, ReadOptions, create_read_options, read_file
+from langchain_gptoss.ingest.file_contents import MAX_BYTES, Loader, ReadOptions, create_read_options
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.pool import ReadJob, read_files
 from langchain_gptoss.ingest.sources import FileWarning, Listing, SkippedFile, list_files
 
 Source = str | Path | BaseLoader
@@ -72,11 +74,13 @@ def load_documents(
     if places or not langchain_loaders:
         listing = list_supported_files(places, options)
         skipped += listing.skipped
+        jobs = [ReadJob(file) for file in listing.files]
+        with closing(read_files(jobs, options)) as results:
+            contents_by_file = {job.file: contents for job, contents in results}
         for file in listing.files:
-            try:
-                contents = read_file(file, options)
-            except UnreadableFileError as error:
-                skipped.append(SkippedFile(file.source, str(error)))
+            contents = contents_by_file[file]
+            if isinstance(contents, UnreadableFileError):
+                skipped.append(SkippedFile(file.source, str(contents)))
             else:
                 documents.extend(contents.documents or [])
                 file_warnings += (FileWarning(file.source, message) for message in contents.warnings)

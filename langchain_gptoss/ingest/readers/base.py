@@ -13,6 +13,10 @@ PageHeadings = list[tuple[int, str]]
 """Headings of a page, in order: the offset in the page's text where each begins, and its path ("Returns > Costs")."""
 
 
+OUT_OF_MEMORY = "reading it needs more memory than it may use; split it"
+"""Reason why a file is skipped."""
+
+
 class UnreadableFileError(Exception):
     """A file cannot be used. Its text becomes the reason of a `SkippedFile`.
 
@@ -30,6 +34,14 @@ class UnreadableFileError(Exception):
     def __init__(self, reason: str, *, is_permanent: bool = True) -> None:
         super().__init__(reason)
         self.is_permanent = is_permanent
+
+
+class OutOfMemoryError(UnreadableFileError):
+    """Reading a file needs more memory than it may use."""
+
+
+class SizeLimitError(UnreadableFileError):
+    """A file unpacks to more than it may. Unlike other errors in a part of a file, it ends the whole file."""
 
 
 @dataclass(frozen=True)

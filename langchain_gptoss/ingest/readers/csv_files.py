@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Literal
 
 from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileError
+from langchain_gptoss.ingest.readers.budget import create_text_budget
 from langchain_gptoss.ingest.readers.decoder import decode_text
 from langchain_gptoss.ingest.readers.tables.detection import find_tables
 from langchain_gptoss.ingest.readers.tables.grid import Grid
@@ -34,7 +35,7 @@ def read_csv(data: bytes, max_bytes: int) -> ExtractedText:
     tables = find_tables(Grid(rows=rows))
     if comments:
         tables.append(Table(notes=tuple(comments)))
-    text, headings = format_sheets([("", tables)])
+    text, headings = format_sheets([("", tables)], create_text_budget(data, max_bytes))
     title = next((heading for _, heading in headings if heading), "")
     return ExtractedText(
         [text],

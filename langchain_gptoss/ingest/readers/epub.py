@@ -3,7 +3,6 @@
 Chapters are XHTML. XML is UTF-8 unless it says otherwise, but tools have put old pages into books as they were.
 """
 
-import io
 import posixpath
 import re
 import zipfile
@@ -13,10 +12,11 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from langchain_gptoss.ingest.readers.base import PAGE_BREAK, ExtractedText, UnreadableFileError
+from langchain_gptoss.ingest.readers.base import PAGE_BREAK, ExtractedText, SizeLimitError, UnreadableFileError
+from langchain_gptoss.ingest.readers.budget import SizeBudget, create_text_budget
 from langchain_gptoss.ingest.readers.decoder import DecodedText, decode_text
 from langchain_gptoss.ingest.readers.html import convert_html_to_markdown, find_declared_encoding
-from langchain_gptoss.ingest.readers.zip_files import explain_errors
+from langchain_gptoss.ingest.readers.zip_files import open_archive
 from langchain_gptoss.ingest.structure import find_first_heading
 
 _CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
@@ -27,12 +27,14 @@ _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _CIPHER_REFERENCE = "{http://www.w3.org/2001/04/xmlenc#}CipherReference"
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^\[>]*\[(?P<subset>.*?)\]\s*>", re.DOTALL | re.IGNORECASE)
+_REFERENCE = re.compile(r"&([\w.-]+);")
 _ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]+)\s+(?:"([^"<&%]{0,200})"|'([^'<&%]{0,200})')\s*>""")
 
 
 def read_epub(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a book, its chapters in reading order. A chapter without headings has its title in the table of contents."""
-    with explain_errors("EPUB book (.epub)", data, max_bytes), zipfile.ZipFile(io.BytesIO(data)) as file:
+    budget = create_text_budget(data, max_bytes)
+    with open_archive("EPUB book (.epub)", data, max_bytes) as file:
         book = _open_book(file)
         texts: list[str] = []
         metadata: dict[str, Any] = {}
@@ -41,7 +43,9 @@ def read_epub(data: bytes, max_bytes: int) -> ExtractedText:
             place = f"its chapter {posixpath.basename(name)}"
             try:
                 chapter = _read_chapter(file, name)
-                text = convert_html_to_markdown(_clean_markup(chapter.text)).strip()
+                text = convert_html_to_markdown(_clean_markup(chapter.text, budget)).strip()
+            except SizeLimitError:
+                raise
             except (UnreadableFileError, KeyError) as error:
                 reason = "it is missing" if isinstance(error, KeyError) else str(error)
                 warnings.append(f"{place} is left out: {reason}")
@@ -91,13 +95,17 @@ def _read_chapter(file: zipfile.ZipFile, name: str) -> DecodedText:
     return decode_text(data, declared=find_declared_encoding(data))
 
 
-def _clean_markup(markup: str) -> str:
-    """Return a chapter with its own entities replaced, and marked as XML even if it does not say so."""
+def _clean_markup(markup: str, budget: SizeBudget) -> str:
+    """Return a chapter with its own entities replaced, and marked as XML even if it does not say so.
+
+    The chapter counts toward the budget, with the values of its entities.
+    """
     doctype = _DOCTYPE.search(markup)
     if doctype is not None:
         values = {name: double or single for name, double, single in _ENTITY.findall(doctype["subset"])}
         markup = markup[: doctype.start()] + markup[doctype.end() :]
-        markup = re.sub(r"&([\w.-]+);", lambda match: values.get(match[1], match[0]), markup)
+        budget.charge(sum(len(values.get(name, "")) for name in _REFERENCE.findall(markup)))
+        markup = _REFERENCE.sub(lambda match: values.get(match[1], match[0]), markup)
     return f'<?xml version="1.0"?>{_XML_DECLARATION.sub("", markup, count=1)}'
 
 
@@ -116,13 +124,14 @@ def _parse_xml(file: zipfile.ZipFile, name: str) -> ElementTree.Element:
 def _list_chapters(package: ElementTree.Element, folder: str) -> list[str]:
     items = {item.get("id"): item for item in package.iter(f"{_OPF}item")}
     chapters = [items.get(reference.get("idref")) for reference in package.iter(f"{_OPF}itemref")]
-    return [
+    names = [
         _resolve(folder, item.get("href", ""))
         for item in chapters
         if item is not None
         and "html" in item.get("media-type", "")
         and "nav" not in item.get("properties", "").split()  # the table of contents
     ]
+    return list(dict.fromkeys(names))  # EPUB 3.3, 5.7.3: a book lists each chapter once
 
 
 def _resolve(folder: str, reference: str) -> str:
@@ -139,6 +148,8 @@ def _read_contents(file: zipfile.ZipFile, package: ElementTree.Element, folder: 
         name = _resolve(folder, item.get("href", ""))
         try:
             contents = _parse_xml(file, name)
+        except SizeLimitError:
+            raise
         except (KeyError, ElementTree.ParseError, UnreadableFileError):
             continue
         entries = _list_navigation(contents) if is_navigation else _list_ncx(contents)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from langchain_gptoss.ingest.readers.base import ExtractedText, UnreadableFileError
+from langchain_gptoss.ingest.readers.base import ExtractedText, SizeLimitError, UnreadableFileError
+from langchain_gptoss.ingest.readers.budget import SizeBudget, create_text_budget
 from langchain_gptoss.ingest.readers.decoder import DecodedText, decode_text
 
 _PARAGRAPH_BREAK = "\n\n"
@@ -15,10 +16,12 @@ def read_json(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a JSON document; the items of a top-level list become paragraphs."""
     decoded = decode_text(data)
     try:
-        paragraphs = _format_document(decoded.text)
+        paragraphs = _format_document(decoded.text, create_text_budget(data, max_bytes))
+    except SizeLimitError:
+        raise
     except UnreadableFileError:
         # JSON lines are often named .json.
-        paragraphs, broken = _format_json_lines(decoded.text)
+        paragraphs, broken = _format_json_lines(decoded.text, create_text_budget(data, max_bytes))
         if broken or len(paragraphs) < 2:
             raise
     return _create_extracted(paragraphs, decoded)
@@ -36,12 +39,15 @@ def read_jsonl(data: bytes, max_bytes: int) -> ExtractedText:
         if not lines_with_nul:
             raise
         decoded = decode_text(b"\n".join(b"" if b"\0" in line else line for line in lines))
-    paragraphs, broken = _format_json_lines(decoded.text)
+    paragraphs, broken = _format_json_lines(decoded.text, create_text_budget(data, max_bytes))
     errors = {**dict.fromkeys(lines_with_nul, "it contains NUL bytes"), **broken}
     if not errors:
         return _create_extracted(paragraphs, decoded)
     try:
-        return _create_extracted(_format_document(decoded.text), decoded)  # one document on several lines
+        # one document on several lines
+        return _create_extracted(_format_document(decoded.text, create_text_budget(data, max_bytes)), decoded)
+    except SizeLimitError:
+        raise
     except UnreadableFileError as error:
         if not decoded.text.strip():
             raise
@@ -70,7 +76,7 @@ def _describe_broken_lines(errors: dict[int, str]) -> str:
     return f"{noun} {shown} {verb} not valid JSON ({errors[numbers[0]]}) and {verb} left out"
 
 
-def _format_json_lines(text: str) -> tuple[list[str], dict[int, str]]:
+def _format_json_lines(text: str, budget: SizeBudget) -> tuple[list[str], dict[int, str]]:
     """Return the paragraphs of the valid lines, and the errors of the others by line number."""
     paragraphs: list[str] = []
     errors: dict[int, str] = {}
@@ -78,7 +84,7 @@ def _format_json_lines(text: str) -> tuple[list[str], dict[int, str]]:
         if not line.strip():
             continue
         try:
-            paragraphs.append(_format_record(json.loads(line)))
+            paragraphs.append(_format_record(json.loads(line), budget))
         except RecursionError:
             errors[number] = "more than 1,000 levels"
         except ValueError as error:
@@ -86,30 +92,31 @@ def _format_json_lines(text: str) -> tuple[list[str], dict[int, str]]:
     return paragraphs, errors
 
 
-def _format_document(text: str) -> list[str]:
+def _format_document(text: str, budget: SizeBudget) -> list[str]:
     if not text.strip():
         raise UnreadableFileError("it is empty")
     try:
         value = json.loads(text)
-        return [_format_record(item) for item in (value if isinstance(value, list) else [value])]
+        return [_format_record(item, budget) for item in (value if isinstance(value, list) else [value])]
     except RecursionError:
         raise UnreadableFileError("its JSON is nested too deeply (more than 1,000 levels)") from None
     except ValueError as error:
         raise UnreadableFileError(f"it is not valid JSON ({error}); correct it or export it again") from None
 
 
-def _format_record(value: Any) -> str:
-    return "\n".join(_format_lines("", value))
+def _format_record(value: Any, budget: SizeBudget) -> str:
+    return "\n".join(_format_lines("", value, budget))
 
 
-def _format_lines(name: str, value: Any) -> Iterator[str]:
-    """Yield "path.to.key: value" for each value that is not empty."""
+def _format_lines(name: str, value: Any, budget: SizeBudget) -> Iterator[str]:
+    """Yield "path.to.key: value" for each value that is not empty. Each path counts toward the budget."""
+    budget.charge(len(name))
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _format_lines(f"{name}.{key}" if name else str(key), item)
+            yield from _format_lines(f"{name}.{key}" if name else str(key), item, budget)
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         for number, item in enumerate(value, 1):
-            yield from _format_lines(f"{name}[{number}]", item)
+            yield from _format_lines(f"{name}[{number}]", item, budget)
     else:
         text = ", ".join(map(_format_scalar, value)) if isinstance(value, list) else _format_scalar(value)
         if text.strip():

@@ -23,7 +23,7 @@ _FRAME_PLACEHOLDERS = ("ftr", "dt", "hdr")  # footer, date and header, which sta
 def read_pptx(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a presentation, one page per slide: title, texts, tables, notes. A hidden slide is an empty page."""
     pptx = require("pptx", extra="rag")
-    with explain_errors("PowerPoint presentation (.pptx)", data, max_bytes):
+    with explain_errors("PowerPoint presentation (.pptx)", data, max_bytes, unpacks_pictures=True):
         frames: set[str] = set()
         pages = [
             "" if slide.element.get("show") in ("0", "false") else _format_slide(slide, frames)

@@ -51,7 +51,7 @@ def read_beginning(archive: zipfile.ZipFile, name: str, size_bytes: int) -> byte
 
 
 def _check_name(name: str) -> None:
-    # The limit of the unpacked size counts these parts only.
+    # Parts of other kinds may be large, and are none that a sheet needs.
     if not name.lower().endswith((".xml", ".rels")):
         raise ValueError(f"its part {name} is not XML")
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from xml.etree import ElementTree
 
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
+from langchain_gptoss.ingest.readers.budget import SizeBudget
 from langchain_gptoss.ingest.readers.excel.display import format_text, format_value
 from langchain_gptoss.ingest.readers.excel.package import (
     get_local_name,
@@ -49,10 +50,10 @@ class Worksheet:
     missing: list[str] = field(default_factory=list)
 
 
-def read_worksheet(workbook: Workbook, name: str) -> Worksheet:
-    """Read the cells of a worksheet."""
+def read_worksheet(workbook: Workbook, name: str, budget: SizeBudget) -> Worksheet:
+    """Read the cells of a worksheet, whose texts count toward a budget: many cells can refer to one text."""
     sheet = Worksheet()
-    reader = _CellReader(workbook, sheet)
+    reader = _CellReader(workbook, sheet, budget)
     row_number = 0
     for element in iterate_elements(workbook.archive, name):
         kind = get_local_name(element.tag)
@@ -73,8 +74,11 @@ def read_worksheet(workbook: Workbook, name: str) -> Worksheet:
     return sheet
 
 
-def create_sheet_grid(sheet: Worksheet) -> Grid:
-    """Return the visible cells of a worksheet as a grid, with one blank row or column for each gap."""
+def create_sheet_grid(sheet: Worksheet, budget: SizeBudget) -> Grid:
+    """Return the visible cells of a worksheet as a grid, with one blank row or column for each gap.
+
+    The texts of merged cells, which fill all their positions, count toward the budget.
+    """
     rows = _number_lines(sorted(sheet.rows), sheet.hidden_rows)
     columns = _number_lines(
         sorted({column for cells in sheet.rows.values() for column in cells if not _is_hidden(column, sheet)}),
@@ -89,7 +93,7 @@ def create_sheet_grid(sheet: Worksheet) -> Grid:
         for column, text in cells.items():
             if column in columns:
                 line[columns[column]] = text
-    merges = list(_fill_merges(sheet, grid, rows, columns))
+    merges = list(_fill_merges(sheet, grid, rows, columns, budget))
     headers = {
         rows[row]: frozenset(columns[column] for column in marked if column in columns)
         for row, marked in sheet.headers.items()
@@ -99,7 +103,7 @@ def create_sheet_grid(sheet: Worksheet) -> Grid:
 
 
 def _fill_merges(
-    sheet: Worksheet, grid: list[list[str]], rows: dict[int, int], columns: dict[int, int]
+    sheet: Worksheet, grid: list[list[str]], rows: dict[int, int], columns: dict[int, int], budget: SizeBudget
 ) -> Iterator[Merge]:
     """Write the text of merged cells into the positions that they cover, and yield these."""
     used_rows, used_columns = list(rows), list(columns)
@@ -114,6 +118,7 @@ def _fill_merges(
         remaining -= len(covered_rows) * (last - first + 1)
         if remaining < 0:
             break
+        budget.charge(len(text) * len(covered_rows))
         for row in covered_rows:
             grid[rows[row]][first : last + 1] = [text] * (last + 1 - first)
         yield rows[covered_rows[0]], first, rows[covered_rows[-1]], last
@@ -171,9 +176,11 @@ class _CellReader:
     Args:
         workbook: Texts and styles of the cells.
         sheet: Receives the cells.
+        budget: Limits the texts of the cells.
     """
 
-    def __init__(self, workbook: Workbook, sheet: Worksheet) -> None:
+    def __init__(self, workbook: Workbook, sheet: Worksheet, budget: SizeBudget) -> None:
+        self._budget = budget
         self._workbook = workbook
         self._sheet = sheet
         # Most values of a sheet occur several times.
@@ -188,6 +195,7 @@ class _CellReader:
             column = _number_column(reference) if reference else column + 1
             text = self._read_cell(cell, f"{reference}{number}")
             if text:
+                self._budget.charge(len(text))
                 cells[column] = text
                 if self._get_style(cell).is_bold:
                     self._sheet.headers.setdefault(number, set()).add(column)

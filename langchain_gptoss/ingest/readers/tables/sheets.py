@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from langchain_gptoss.ingest.readers.base import PageHeadings
-from langchain_gptoss.ingest.readers.tables.table import Table, format_as_list
+from langchain_gptoss.ingest.readers.budget import SizeBudget
+from langchain_gptoss.ingest.readers.tables.table import Table, iterate_list_items
 
 _PARAGRAPH = "\n\n"
 _MAX_TITLE_CHARS = 120  # a longer line above a table is a text
@@ -14,13 +15,17 @@ _MAX_TITLES = 3
 _DEFAULT_NAME = re.compile(r"(?:sheet|feuil|feuille|tabelle|hoja|foglio|planilha|blad)\s?\d*", re.IGNORECASE)
 
 
-def format_sheets(sheets: Iterable[tuple[str, Sequence[Table]]]) -> tuple[str, PageHeadings]:
+def format_sheets(sheets: Iterable[tuple[str, Sequence[Table]]], budget: SizeBudget) -> tuple[str, PageHeadings]:
     """Return the text of sheets and its headings.
 
     The titles of a table are lines of the text, so that they can be quoted, and the heading of all chunks of the table.
 
     Args:
         sheets: The name of each sheet, "" for none, and its tables. Default names such as "Sheet1" are left out.
+        budget: Limits the text: the name of a column is repeated before each of its values.
+
+    Raises:
+        SizeLimitError: The text is larger than the budget.
     """
     parts: list[str] = []
     headings: PageHeadings = []
@@ -37,7 +42,8 @@ def format_sheets(sheets: Iterable[tuple[str, Sequence[Table]]]) -> tuple[str, P
             headings.append((length, " > ".join(filter(None, [name, *_choose_headings(table)]))))
             if name and not number:
                 add_part(name)
-            for part in ("\n".join(table.titles), format_as_list(table), "\n".join(table.notes)):
+            rows = "\n".join(budget.charge_texts(iterate_list_items(table)))
+            for part in ("\n".join(table.titles), rows, "\n".join(table.notes)):
                 if part:
                     add_part(part)
     return _PARAGRAPH.join(parts), headings

@@ -40,8 +40,13 @@ class Table:
 
 def format_as_list(table: Table) -> str:
     """Format the rows as list items that say the name of each value: "- Name: Anna; City: Paris"."""
+    return "\n".join(iterate_list_items(table))
+
+
+def iterate_list_items(table: Table) -> Iterator[str]:
+    """Yield the lines of `format_as_list`."""
     format_row = _format_field if table.is_record else _format_record
-    return "\n".join(f"- {format_row(table, row)}" for row in table.rows if any(row.values))
+    return (f"- {format_row(table, row)}" for row in table.rows if any(row.values))
 
 
 def format_as_pipes(table: Table) -> str:

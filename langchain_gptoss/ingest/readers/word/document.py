@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from langchain_gptoss.ingest.readers.base import ExtractedText
+from langchain_gptoss.ingest.readers.budget import SizeBudget, create_text_budget
 from langchain_gptoss.ingest.readers.decoder import decode_text
 from langchain_gptoss.ingest.readers.html import convert_html_to_markdown, find_declared_encoding
 from langchain_gptoss.ingest.readers.markdown_blocks import (
@@ -30,7 +29,7 @@ from langchain_gptoss.ingest.readers.word.numbering import BULLET, Numbering, fo
 from langchain_gptoss.ingest.readers.word.package import WordPackage, get_value, is_on
 from langchain_gptoss.ingest.readers.word.styles import Style, Styles
 from langchain_gptoss.ingest.readers.word.word_tables import format_word_table
-from langchain_gptoss.ingest.readers.zip_files import explain_errors
+from langchain_gptoss.ingest.readers.zip_files import open_archive
 from langchain_gptoss.ingest.structure import find_first_heading
 
 _MAX_HEADING_CHARS = 300  # a longer "heading" is a paragraph in the wrong style
@@ -49,16 +48,22 @@ _NOTE_FORMATS = {"footnoteReference": "decimal", "endnoteReference": "lowerRoman
 
 def read_docx(data: bytes, max_bytes: int) -> ExtractedText:
     """Read a Word document as it is shown and printed, without page numbers, comments and tables of contents."""
-    with explain_errors("Word document (.docx)", data, max_bytes), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        text = join_blocks(_DocumentReader(WordPackage(archive)).read())
+    with open_archive("Word document (.docx)", data, max_bytes) as archive:
+        text = join_blocks(_DocumentReader(WordPackage(archive), create_text_budget(data, max_bytes)).read())
     return ExtractedText([text], find_first_heading(text))
 
 
 class _DocumentReader:
-    """Reader of a document: what all its flows of text share."""
+    """Reader of a document: what all its flows of text share.
 
-    def __init__(self, package: WordPackage) -> None:
+    Args:
+        package: The file.
+        budget: Limits the text: a note or a label that is short in the file may be repeated.
+    """
+
+    def __init__(self, package: WordPackage, budget: SizeBudget) -> None:
         self.package = package
+        self.budget = budget
         self.styles = Styles(package.find_part("styles"))
         self.numbering = Numbering(package.find_part("numbering"), self.styles)
         self._notes = {kind: _find_notes(package, *names) for kind, names in _NOTE_PARTS.items()}
@@ -179,6 +184,7 @@ class _StoryReader:
 
     def _add_paragraph(self, text: str, properties: Element | None, style: Style) -> None:
         label, level = self._create_label(properties, style)
+        self._document.budget.charge(len(label) + len(text) + level)
         heading_level = _find_heading_level(properties, style) if self._has_headings else 0
         if heading_level and len(text) <= _MAX_HEADING_CHARS:
             self._end_list()
@@ -214,6 +220,7 @@ class _StoryReader:
         if name.lower().endswith((".html", ".htm", ".xhtml")):
             self._end_list()
             text = convert_html_to_markdown(decode_text(data, declared=find_declared_encoding(data)).text)
+            self._document.budget.charge(len(text))
             self._blocks += [Block(text=text)] if text else []
 
     def _end_list(self) -> None:

@@ -16,10 +16,12 @@ from langchain_gptoss.ingest.readers.worker import serve_requests
 from langchain_gptoss.ingest.sources import SourceFile
 from tests.unit_tests.ingest.sample_files import create_outlined_pdf
 
+LIMITS = {"time_limit_s": 30.0, "max_response_chars": 1_000_000}
+
 
 def request_file(path: Path, known_hash: str | None = None) -> Any:
     """Send a request through the protocol and return the parsed response."""
-    request = {"source": path.name, "path": str(path), "max_bytes": 1_000_000, "known_hash": known_hash}
+    request = {"source": path.name, "path": str(path), "max_bytes": 1_000_000, "known_hash": known_hash, **LIMITS}
     responses = io.BytesIO()
     serve_requests(io.BytesIO(json.dumps(request).encode() + b"\n"), responses)
     ready, response = responses.getvalue().splitlines()

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from langchain_gptoss.errors import GptOssError, IndexStoreError, InvalidInputError
-from langchain_gptoss.ingest import check_index, open_store, sync_documents
+from langchain_gptoss.ingest import check_index, file_contents, open_store, sync_documents
 from langchain_gptoss.ingest.file_contents import read_file
 from langchain_gptoss.ingest.sync import apply as apply
 from tests.unit_tests.ingest.sync_helpers import HashEmbeddings, describe_index, synchronize
@@ -84,13 +84,13 @@ def test_files_that_change_during_the_run(docs, tmp_path, monkeypatch):
             file.path.write_text("# Title\n\nother")
         elif file.source == "3.md":
             denied = PermissionError(13, "Permission denied")
-            monkeypatch.setattr(Path, "read_bytes", lambda _: (_ for _ in ()).throw(denied))
+            monkeypatch.setattr(file_contents, "_open_without_waiting", lambda *_: (_ for _ in ()).throw(denied))
         try:
             return read_file(file, options, **more)
         finally:
-            monkeypatch.setattr(Path, "read_bytes", read_bytes)
+            monkeypatch.setattr(file_contents, "_open_without_waiting", open_file)
 
-    read_bytes = Path.read_bytes
+    open_file = file_contents._open_without_waiting
     monkeypatch.setattr("langchain_gptoss.ingest.readers.pool.read_file", read_changed_file)
     report = synchronize(docs, place)
     assert [str(skip) for skip in report.skipped] == [

@@ -13,6 +13,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.ingest import (
     check_index,
+    file_contents,
     open_store,
     sync_documents,
 )
@@ -83,19 +84,19 @@ def test_temporarily_unreadable_files_stay_in_the_index(docs, place, monkeypatch
     synchronize(docs, place)
     before = describe_index(place)
     os.utime(docs / "a.md", (LONG_AGO + 5, LONG_AGO + 5))
-    read_bytes, scandir = Path.read_bytes, os.scandir
+    open_file, scandir = file_contents._open_without_waiting, os.scandir
 
-    def deny_file(path: Path) -> bytes:
-        if path.name == "a.md":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read_bytes(path)
+    def deny_file(path: str, flags: int) -> int:
+        if path.endswith("a.md"):
+            raise PermissionError(13, "Permission denied", path)
+        return open_file(path, flags)
 
     def deny_folder(path):
         if str(path).endswith("sub"):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(Path, "read_bytes", deny_file)
+    monkeypatch.setattr(file_contents, "_open_without_waiting", deny_file)
     monkeypatch.setattr(os, "scandir", deny_folder)
     report = synchronize(docs, place)
     assert [str(skip) for skip in report.skipped] == [

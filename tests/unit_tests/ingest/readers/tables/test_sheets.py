@@ -1,7 +1,12 @@
 """Text and headings of sheets."""
 
+from langchain_gptoss.ingest.readers.budget import SizeBudget
 from langchain_gptoss.ingest.readers.tables.sheets import format_sheets
 from langchain_gptoss.ingest.readers.tables.table import Row, Table
+
+
+def write_sheets(sheets):
+    return format_sheets(sheets, SizeBudget(1_000_000))
 
 
 def create_table(value, *titles, notes=()):
@@ -9,14 +14,14 @@ def create_table(value, *titles, notes=()):
 
 
 def test_the_titles_are_lines_and_headings():
-    text, headings = format_sheets([("Crew", [create_table("Mara", "Summer", "as of May")])])
+    text, headings = write_sheets([("Crew", [create_table("Mara", "Summer", "as of May")])])
     assert text == "Crew\n\nSummer\nas of May\n\n- Name: Mara"
     assert headings == [(0, "Crew > Summer > as of May")]
 
 
 def test_every_table_begins_a_heading():
     tables = [create_table("Mara", "Summer", notes=("All paid.",)), create_table("Pavel")]
-    text, headings = format_sheets([("Crew", tables), ("Ports", [create_table("Brest")])])
+    text, headings = write_sheets([("Crew", tables), ("Ports", [create_table("Brest")])])
     assert text == "Crew\n\nSummer\n\n- Name: Mara\n\nAll paid.\n\n- Name: Pavel\n\nPorts\n\n- Name: Brest"
     assert [(text[start : start + 7], path) for start, path in headings] == [
         ("Crew\n\nS", "Crew > Summer"),
@@ -27,13 +32,13 @@ def test_every_table_begins_a_heading():
 
 def test_default_names_of_sheets_are_left_out():
     for name in ("Sheet1", "Feuil1", "Sheet", "Tabelle 2"):
-        assert format_sheets([(name, [create_table("Mara")])]) == ("- Name: Mara", [(0, "")])
+        assert write_sheets([(name, [create_table("Mara")])]) == ("- Name: Mara", [(0, "")])
 
 
 def test_a_long_line_above_a_table_is_no_heading():
     line = "All prices include the tax and are valid for one year " * 3
-    assert format_sheets([("", [create_table("Mara", line)])])[1] == [(0, "")]
+    assert write_sheets([("", [create_table("Mara", line)])])[1] == [(0, "")]
 
 
 def test_sheets_without_tables_are_left_out():
-    assert format_sheets([("Empty", []), ("Crew", [create_table("Mara")])]) == ("Crew\n\n- Name: Mara", [(0, "Crew")])
+    assert write_sheets([("Empty", []), ("Crew", [create_table("Mara")])]) == ("Crew\n\n- Name: Mara", [(0, "Crew")])
