@@ -87,6 +87,10 @@ class ForkGuard:
             )
 
 
+TORCH_THREADS = ForkGuard(at_first_use=True)
+"""Guards what loads a model with torch: its own threads exist in the process that first loaded one."""
+
+
 def build_python_command(module: str, *arguments: str) -> list[str]:
     """Return a command that runs a module in an isolated Python; run it in `get_working_folder()`.
 

@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss._optional import require
-from langchain_gptoss._process import ForkGuard
+from langchain_gptoss._process import TORCH_THREADS, ForkGuard
 from langchain_gptoss._progress import silence_transformers_bars
 from langchain_gptoss.errors import DownloadError
 from langchain_gptoss.models.demo import fetch_demo_embeddings
@@ -83,8 +83,8 @@ def load_embeddings(
         DownloadError: The model is not cached and cannot be fetched.
         StorageError: The cache folder is full or read-only.
         MissingDependencyError: The extra `rag` or `demo` is not installed.
-
-    The embeddings raise a `GptOssForkError` in a process that was forked after they were loaded.
+        GptOssForkError: This process was forked after its parent loaded a model with torch. The embeddings raise it
+            too, in a process that was forked after they were loaded.
     """
     if name == "demo-multilingual":
         from langchain_gptoss.models.demo_multilingual_encoder import UniversalSentenceEmbeddings
@@ -147,6 +147,7 @@ def find_prompts(model: str, own_prompts: dict[str, str]) -> Prompts:
 
 
 def _load_sentence_transformer(model: str, device: str | None) -> Any:
+    TORCH_THREADS.check("torch")
     require("sentence_transformers", extra="rag")
     embeddings_class = require("langchain_huggingface", extra="rag").HuggingFaceEmbeddings
     try:

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_gptoss._process import ForkGuard
+from langchain_gptoss._process import TORCH_THREADS
 from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.models.planning.plan import Plan
 
@@ -18,7 +18,6 @@ class _LocalEntry:
 
 
 _lock = threading.Lock()
-_fork_guard = ForkGuard(at_first_use=True)
 _local_entries: list[_LocalEntry] = []
 _remote_engines: dict[tuple[object, ...], Engine] = {}
 
@@ -49,7 +48,7 @@ def get_local_engine(
         GptOssForkError: This process was forked after its parent loaded a model. torch's own threads are missing as
             well, so it cannot load another one either.
     """
-    _fork_guard.check("A model")
+    TORCH_THREADS.check("A model")
     folder = folder.resolve()
     options = {"device": device, "dtype": dtype, "experts": experts, "context": max_context}
     with _lock:
@@ -101,7 +100,7 @@ def close_all() -> None:
 
     A forked process leaves the engines to its parent.
     """
-    if _fork_guard.is_forked:
+    if TORCH_THREADS.is_forked:
         return
     with _lock:
         for engine in [*_remote_engines.values(), *(entry.engine for entry in _local_entries)]:

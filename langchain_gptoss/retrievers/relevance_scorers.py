@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss._optional import require
-from langchain_gptoss._process import ForkGuard
+from langchain_gptoss._process import TORCH_THREADS, ForkGuard
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.fusion import FUSED, RELEVANCE
 
@@ -108,6 +108,7 @@ class PairScorer:
         self._fork_guard.check("This reranker")
         with self._lock:
             if isinstance(self._encoder, str):
+                TORCH_THREADS.check("torch")
                 self._encoder = require("sentence_transformers", extra="rag").CrossEncoder(self._encoder)
             return self._encoder
 

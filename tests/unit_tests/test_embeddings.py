@@ -86,5 +86,6 @@ def test_a_forked_process_is_refused_at_once(monkeypatch):
     client = load_embeddings("multilingual")._client
     assert client.encode("a") == ["a"]
     assert isinstance(call_forked(lambda: client.encode("a")), GptOssForkError)
+    assert isinstance(call_forked(lambda: load_embeddings("multilingual")), GptOssForkError)
     assert client.device == "cpu"
     assert pickle.loads(pickle.dumps(client)).encode("b") == ["b"]
