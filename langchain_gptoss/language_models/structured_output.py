@@ -95,9 +95,10 @@ def _describe_schema(schema: Any) -> dict[str, Any]:
     try:
         return convert_to_json_schema(schema)
     except (ValueError, TypeError, AttributeError, KeyError):
-        function = read_schema(schema)  # a form that LangChain does not know
-    names = {"title": function["name"], "description": function.get("description", "")}
-    return {**names, **function.get("parameters", {})}
+        # A form that LangChain does not know, such as a list of types. It reads the description once more, and takes
+        # a function of OpenAI's API as it is.
+        function = {"parameters": {}, **read_schema(schema)}
+    return {"type": "function", "function": function}
 
 
 def _build_parser(schema: Any, json_schema: Mapping[str, Any] | None = None) -> Any:

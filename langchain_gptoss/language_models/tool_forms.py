@@ -41,6 +41,7 @@ _PARAMETER_KEYS = (
     "parametersJsonSchema",
     "parameters_json_schema",
 )
+_RESULT_KEYS = frozenset({"outputSchema", "output_schema", "response"})  # the schema of a tool's result
 _DECLARATION_KEYS = ("function_declarations", "functionDeclarations")
 _JSON_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 # A dict with one of these keys, and without a schema below another key, is itself a schema.
@@ -144,16 +145,22 @@ def _read_named_dict(tool: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(tool.get("name"), str):
         raise InvalidInputError(f"{_shorten(tool)} is not a tool: it has no name.", hint="Give it a name.")
     if not present:
-        unread = sorted(key for key, value in tool.items() if isinstance(value, Mapping) and "param" in key.lower())
-        if unread:
-            raise InvalidInputError(
-                f"The tool {tool['name']!r} has its parameters under {unread[0]!r}, which is not a known form.",
-                hint="Put a JSON schema under 'parameters'.",
-            )
+        _check_no_schema_is_left(tool)
     parameters = tool[present[0]] if present else None
     if isinstance(parameters, Mapping) and isinstance(parameters.get("json"), Mapping) and len(parameters) == 1:
         parameters = parameters["json"]  # Amazon Bedrock
     return _build_function(tool["name"], tool.get("description"), parameters, tool.get("strict"))
+
+
+def _check_no_schema_is_left(tool: Mapping[str, Any]) -> None:
+    """Check that no unknown key of a tool without parameters holds a schema, which would be lost."""
+    for key, value in tool.items():
+        is_schema = isinstance(value, Mapping) and ("param" in key.lower() or _is_bare_schema(value))
+        if is_schema and key not in _RESULT_KEYS:
+            raise InvalidInputError(
+                f"The tool {tool['name']!r} has a schema under {key!r}, which is not a known form.",
+                hint="Put a JSON schema under 'parameters'.",
+            )
 
 
 def _build_function(name: str, description: Any, parameters: Any, strict: Any = None) -> dict[str, Any]:

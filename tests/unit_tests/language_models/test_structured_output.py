@@ -185,3 +185,17 @@ def test_invalid_call_is_an_error_and_not_none(schema):
     llm = build_chat_model(write_call("City", '{"name":"Nan', ""))
     with pytest.raises(OutputParserException, match="The call of 'City' is invalid"):
         llm.with_structured_output(schema, method="function_calling").invoke("x")
+
+
+@pytest.mark.parametrize("types", [["object", "null"], ["null", "object"], ["object"], ["object", "string"]])
+def test_schemas_with_several_types_are_traced_and_answered(types):
+    schema = {"title": "City", "type": types, "properties": {"name": {"type": "string"}}}
+    llm = build_chat_model(write_answer('{"name": "Nantes"}'))
+    assert llm.with_structured_output(schema).invoke("Which city?") == {"name": "Nantes"}
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_a_schema_under_an_unknown_key_is_refused(method):
+    schema = {"name": "City", "form": {"type": "object", "properties": {"name": {"type": "string"}}}}
+    with pytest.raises(InvalidInputError, match="'form'"):
+        build_chat_model().with_structured_output(schema, method=method)

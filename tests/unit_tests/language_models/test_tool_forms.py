@@ -171,7 +171,12 @@ def test_no_keyword_of_the_root_is_lost(root, wrap):
         ({"type": "web_search_20250305", "name": "web_search", "max_uses": 5}, "a tool that its provider runs"),
         ({"type": "custom", "name": "sql", "format": {"type": "grammar"}}, "a tool that its provider runs"),
         ({"googleSearch": {}}, "no name"),
-        ({"name": "f", "parameter_definitions": {"city": {"type": "str"}}}, "'f' has its parameters under"),
+        (
+            {"name": "f", "parameter_definitions": {"city": {"type": "str"}}},
+            "'f' has a schema under 'parameter_definitions'",
+        ),
+        ({"name": "f", "input": {"type": "object", "properties": {}}}, "'f' has a schema under 'input'"),
+        ({"name": "f", "args_schema": {"properties": {}}}, "'f' has a schema under 'args_schema'"),
         ({"name": "f", "parameters": {"city": {"type": "string"}}}, "'city' is not one of its keywords"),
         ({"name": "f", "parameters": [{"name": "city"}]}, "'f' are .* must be a JSON schema"),
         ({"name": "f", "parameters": {"type": "array"}}, "'f' do not describe an object"),
