@@ -82,6 +82,8 @@ PRESCRIBED_NAMES = {
     "lc_id": "LangChain's Serializable",
     "parser": "the data flow in docs/architecture.md: format.parser().feed(id)",
     "domains": "the command `gptoss domains`",
+    "startup": "uvicorn's Server",
+    "connection_made": "asyncio's Protocol",
     "data_directory": "a place, as cache_directory",
 }
 # Each Triton kernel is one loop on the GPU and cannot call Python functions.

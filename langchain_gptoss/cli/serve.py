@@ -69,7 +69,7 @@ def serve_chatbot(
     """Serve a chatbot: a web page, OpenAI's API, metrics."""
     with clean_exit():
         from langchain_gptoss.serve import Keys, ServerSettings, serve
-        from langchain_gptoss.serve.app import LOCAL_HOSTS
+        from langchain_gptoss.serve.origins import LOCAL_HOSTS
 
         settings = ServerSettings(
             keys=Keys.load(keys) if keys else None,

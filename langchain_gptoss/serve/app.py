@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
-import math
+import sys
 from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any
 
-import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import Runnable
+from uvicorn.config import STARTUP_FAILURE
 
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot import Chatbot, Sessions
@@ -22,6 +23,7 @@ from langchain_gptoss.errors import GptOssError, InvalidInputError, MissingDepen
 from langchain_gptoss.retrievers.adapters import find_embeddings
 from langchain_gptoss.serve.caller import USER_HEADER, get_caller
 from langchain_gptoss.serve.chatbot_routes import build_chatbot_routes, respond_to_error
+from langchain_gptoss.serve.connections import build_server
 from langchain_gptoss.serve.documents import DocumentReader, build_document_routes
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.gate import Gate
@@ -30,9 +32,6 @@ from langchain_gptoss.serve.openai import IGNORED_FIELDS_HEADER, add_error_handl
 from langchain_gptoss.serve.page import build_page_routes
 from langchain_gptoss.serve.settings import ServerSettings
 from langchain_gptoss.text.terminal import TerminalFilter
-
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
-"""Names by which a server is reached from its own machine only."""
 
 _OPEN_PATHS = ("/", "/assets/", "/healthz", "/readyz")
 
@@ -171,11 +170,13 @@ def serve(
         embeddings: The embedding model for `/v1/embeddings`; None means that of the chatbot's retriever.
     """
     settings = settings or ServerSettings()
-    if host in LOCAL_HOSTS and settings.keys is None and not settings.allowed_hosts:
-        settings = dataclasses.replace(settings, allowed_hosts=LOCAL_HOSTS)
     app = create_app(chatbot, title=title, settings=settings, embeddings=embeddings)
     _make_logs_safe()
-    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=math.ceil(settings.grace_seconds))
+    server = build_server(app, host=host, port=port, settings=settings)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 def _make_logs_safe() -> None:

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING
 
 from langchain_gptoss.serve.error_responses import SERVER_ERROR, ErrorResponse
+from langchain_gptoss.serve.html_headers import get_missing_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,7 +51,7 @@ class TrackedResponse:
             self._is_event_stream = any(
                 name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers
             )
-            message = {**message, "headers": [*headers, *_SECURITY_HEADERS]}
+            message = {**message, "headers": [*headers, *_SECURITY_HEADERS, *get_missing_headers(headers)]}
         elif message["type"] == "http.response.body":
             self.is_complete = not message.get("more_body", False)
         await self._send(message)

@@ -16,6 +16,7 @@ from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.serve.cancellation import TrackedResponse, cancel_on_disconnect, replay_body
 from langchain_gptoss.serve.error_responses import RETRY_AFTER_S, RequestRefused
 from langchain_gptoss.serve.keys import ApiKey
+from langchain_gptoss.serve.origins import check_origin
 from langchain_gptoss.serve.rate_limiter import RateLimiter
 from langchain_gptoss.serve.settings import ServerSettings
 
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
     from langchain_gptoss.serve.metrics import Metrics
 
 _MAX_DISCARDED = 8  # times the size limit; larger uploads are cut off
-
-# The page loads nothing from other hosts, and other pages may not frame it.
-_CONTENT_POLICY = (
-    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-)
-PAGE_HEADERS = {"Content-Security-Policy": _CONTENT_POLICY, "X-Frame-Options": "DENY", "Cache-Control": "no-cache"}
 
 
 class Gate:
@@ -76,7 +71,7 @@ class Gate:
 
     async def _handle_request(self, scope: Scope, receive: Receive, response: TrackedResponse) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        self._check_origin(scope, headers)
+        check_origin(scope, headers, self._settings)
         key = None
         if not self._is_open(scope):
             key = self._find_key(headers)
@@ -103,22 +98,6 @@ class Gate:
         finally:
             self._active_count -= 1
             self._metrics.answering.dec()
-
-    def _check_origin(self, scope: Scope, headers: dict[bytes, str]) -> None:
-        """Refuse requests that a page of another site sends from a user's browser.
-
-        CORS alone prevents such a page from reading the answer, but not from sending the request.
-
-        Raises:
-            RequestRefused: Another site sends the request, or it names a host that is not allowed (DNS rebinding).
-        """
-        hosts, host = self._settings.allowed_hosts, headers.get(b"host", "")
-        if hosts and host.rpartition(":")[0] not in hosts and host not in hosts:
-            raise RequestRefused(421, f"This server does not answer for the host {host!r}. Allow it with --allow-host.")
-        is_cross_site = headers.get(b"sec-fetch-site") in ("cross-site", "same-site")
-        is_read = scope["method"] in ("GET", "OPTIONS")
-        if is_cross_site and not is_read and headers.get(b"origin") not in self._settings.cors_origins:
-            raise RequestRefused(403, "Pages of other sites may not use this server. Allow an origin with --cors.")
 
     def _is_open(self, scope: Scope) -> bool:
         path = scope["path"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, NotRequired, cast
 
 from fastapi import Request
-from langchain_core.messages import AnyMessage, BaseMessage
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from langchain_gptoss.errors import InvalidInputError
@@ -25,15 +26,29 @@ Messages = list[Annotated[AnyMessage, BeforeValidator(_require_type)]]
 """A conversation in JSON, with the type of each message."""
 
 
+def keep_spoken_messages(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
+    """Return the messages of the user and the answers.
+
+    A client's system message, or one of another role, would compete with the chatbot's own instructions. Tools are not
+    offered to the chatbot's model, so calls and their results are left out, too.
+    """
+    return [
+        kind(content=message.content)
+        for message in messages
+        for kind in (HumanMessage, AIMessage)
+        if isinstance(message, kind)
+    ]
+
+
 class ServedInput(TypedDict):
     """The chatbot's input as JSON.
 
     Each message of `chat_history` must have its `type` ("human", "ai", ...), so that it arrives as a message of the
-    same class.
+    same class. Messages of other types than these two are left out.
     """
 
     question: str
-    chat_history: NotRequired[Messages]
+    chat_history: NotRequired[Annotated[Messages, AfterValidator(keep_spoken_messages)]]
     session_id: NotRequired[str | None]
 
 

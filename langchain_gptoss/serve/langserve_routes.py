@@ -26,6 +26,7 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.adapters import query_retriever
 from langchain_gptoss.serve.caller import build_run_config
 from langchain_gptoss.serve.error_responses import RequestRefused
+from langchain_gptoss.serve.html_headers import PlaygroundRoute
 from langchain_gptoss.serve.inputs import Messages, ServedInput, read_json, refuse_input, require_question
 from langchain_gptoss.serve.settings import ServerSettings
 
@@ -75,7 +76,7 @@ def finish_streams_at_shutdown() -> None:
 
 def build_langserve_chatbot_routes(chatbot: Runnable[Any, Any], path: str) -> APIRouter:
     """Return LangServe's routes of a chatbot."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlaygroundRoute)
     example = '{"question": "..."}'
     _add_routes(router, chatbot, path, input_type=ServedInput, check=require_question, example=example)
     return router
@@ -83,7 +84,7 @@ def build_langserve_chatbot_routes(chatbot: Runnable[Any, Any], path: str) -> AP
 
 def build_model_routes(llm: BaseChatModel) -> APIRouter:
     """Return the routes of the chat model: `/model`, and `/chat` with a chat playground."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlaygroundRoute)
     _add_routes(router, llm, "/model")
     get_messages = RunnableLambda(lambda value: value["messages"], name="gptoss_messages")
     chat = (get_messages | llm).with_config(run_name="gptoss_chat")
@@ -113,7 +114,7 @@ def build_retriever_routes(retriever: Any, access: Access | None) -> APIRouter:
     async def afind(query: str, config: RunnableConfig) -> list[Document]:
         return select_visible(await arun_flow(query_retriever(retriever, query, **build_options(config))), config)
 
-    router = APIRouter()
+    router = APIRouter(route_class=PlaygroundRoute)
     runnable = RunnableLambda(find, afunc=afind, name="gptoss_retriever")
     _add_routes(router, runnable, "/retriever", input_type=str, output_type=list[Document])
     return router

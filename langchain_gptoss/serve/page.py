@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable
 from langchain_gptoss.audit import get_provenance
 from langchain_gptoss.chatbot import Chatbot
 from langchain_gptoss.chatbot.localization import LocalizedTexts
-from langchain_gptoss.serve.gate import PAGE_HEADERS
+from langchain_gptoss.serve.html_headers import PAGE_HEADERS
 
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 

@@ -10,6 +10,7 @@ _LIMITS = (
     "upload_seconds",
     "timeout_seconds",
     "max_concurrent",
+    "max_connections",
     "max_batch",
     "requests_per_minute",
     "grace_seconds",
@@ -24,16 +25,19 @@ class ServerSettings:
         keys: The keys that clients need; None lets everyone who reaches the server use it.
         max_body_bytes: Size of the longest request. A conversation that fills gpt-oss's context has about half a
             million bytes.
-        upload_seconds: Seconds in which a request must arrive.
+        upload_seconds: Seconds in which the headers of a request must arrive, and then its body. A client that reads
+            nothing of its response for as long is disconnected (by `serve`).
         timeout_seconds: Seconds in which an answer must be complete, including the time in the queue. A stream then
             ends with an error.
         max_concurrent: Number of questions that are answered or queued at the same time; further ones get status 503.
+        max_connections: Number of open connections (to `serve`), at most half of the process's limit of open files. One
+            more closes the connection that has waited longest for a request.
         max_batch: Number of inputs in a request to a `/batch` route.
         requests_per_minute: Limit for each key or, without keys, for each address; None sets no limit.
         cors_origins: Origins of other web pages that may use the server, such as `"https://intranet.example"`.
-        allowed_hosts: Host names that requests may use, such as `"localhost"`; empty allows every name. `serve` allows
-            only the names of this machine if it listens on them and needs no key, so that a page from elsewhere cannot
-            reach the server through a host name of its own (DNS rebinding).
+        allowed_hosts: Host names that requests may use, such as `"localhost"`; `"*"` allows every name. Empty allows
+            the names of this machine if a request comes to a loopback address and the server needs no keys, so that a
+            page from elsewhere cannot reach the server through a host name of its own (DNS rebinding); else every name.
         serve_chat_model: True serves the chat model beside the chatbot, without its documents, rules and audit log.
         grace_seconds: Seconds in which running answers may finish when the server stops.
 
@@ -46,6 +50,7 @@ class ServerSettings:
     upload_seconds: float = 30.0
     timeout_seconds: float = 600.0
     max_concurrent: int = 64
+    max_connections: int = 512
     max_batch: int = 32
     requests_per_minute: int | None = 120
     cors_origins: tuple[str, ...] = ()
