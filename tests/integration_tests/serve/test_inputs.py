@@ -11,7 +11,7 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 
 from langchain_gptoss.engine import ScriptedEngine
-from langchain_gptoss.errors import CheckpointError, ContextLengthError, InvalidInputError
+from langchain_gptoss.errors import CheckpointError, InvalidInputError, SessionBusyError
 from langchain_gptoss.serve import ServerSettings
 from tests.integration_tests.serve.helpers import (
     ANSWER,
@@ -201,7 +201,6 @@ def test_a_conversation_holds_questions_and_answers_only(instruction):
         ("invoke", {"input": value}),
         ("stream", {"input": value}),
         ("stream_events", {"input": value}),
-        ("stream_log", {"input": value}),
         ("batch", {"inputs": [value, value]}),
     ]
     with serve_chatbot(chatbot, langserve=True, settings=NO_LIMIT) as client:
@@ -262,7 +261,7 @@ class RefusingChatbot(RunnableLambda):
     ("error", "status_code", "message"),
     [
         (InvalidInputError("top_k is -1."), 422, "top_k is -1."),
-        (ContextLengthError("The question is too long."), 422, "The question is too long."),
+        (SessionBusyError("The session is busy."), 409, "The session is busy."),
         (RuntimeError("a secret"), 500, "The reason is in its log."),
         (CheckpointError("a secret"), 500, "The reason is in its log."),
     ],
