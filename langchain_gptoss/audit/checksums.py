@@ -1,14 +1,18 @@
 """Checks that a match of a pattern is real personal data: checksums, lengths, and the words around it.
 
 Each check takes the match, the text before it and the text after it. Sources: ISO 13616 (IBAN), ISO/IEC 7812-1 (Luhn,
-card prefixes), INSEE (key of the NIR), ITU-T E.164 (phone numbers).
+card prefixes), INSEE (key of the NIR).
 """
 
 import ipaddress
 import re
 
+from langchain_gptoss.audit.phone_numbers import NUMBERED_THING
+
 _NOT_ALPHANUMERIC = re.compile(r"[^0-9A-Za-z]")
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
+_NOT_IN_NIR = re.compile(r"[^0-9AB]")
+_DECIMAL_POINT = re.compile(r"(?<![0-9])0,$")
 MAX_IBAN_LENGTH = 34
 # Lengths by country, from the SWIFT registry.
 _IBAN_LENGTHS = {
@@ -39,18 +43,6 @@ _CARDS = re.compile(
     r"(?:4[0-9]{15}|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)[0-9]{12}"
     r"|3[47][0-9]{13}|6(?:011|5[0-9]{2}|4[4-9][0-9])[0-9]{12}|35(?:2[89]|[3-8][0-9])[0-9]{12})"
 )
-# Words after which digits are the number of a thing, not a phone number.
-_NUMBERED_THING = re.compile(
-    r"(?i)(?:\b(?:command\w*|orders?|réf\w*|ref\w*|dossier|case|facture|invoice|tickets?|contrat|contract|colis|parcel"
-    r"|suivi|tracking|bon|lot|batch|isbn|issn|ean|siren|siret|rcs|article|art\.?|devis|quote|série|serial)\b"
-    r"[\s\w.]{0,14}(?:n[°ºo]\.?|#|:|number|numéro|is|est)?\s{0,2}|[#№]\s?)$"
-)
-_QUANTITY = re.compile(
-    r"(?i)\s{0,2}(?:%|€|\$|£|euros?\b|eur\b|usd\b|gbp\b|dollars?\b|pounds?\b|millions?\b|milliards?\b|billions?\b|k€|m€"
-    r"|habitants?\b|inhabitants?\b|people\b|personnes?\b|km\b|kg\b|tonnes?\b|tokens?\b|units?\b|unités?\b|octets?\b"
-    r"|bytes?\b)"
-)
-_THOUSANDS = re.compile(r"(?:\+|00)[0-9]{1,3}(?:[ .\u00a0\u202f][0-9]{3})+")
 _OUTLINE = re.compile(
     r"(?i)(?:\b(?:v|ver|version|release|article|art|section|sect|chapter|chapitre|clause|point|paragraphe?|annexe?|appendix"
     r"|table|tableau|figure|fig|firmware|build|oid|step|étape)\.?|§)\s{0,2}(?:n[°º]\s?)?$"
@@ -68,7 +60,11 @@ def _has_luhn_digit(digits: str) -> bool:
 def is_card(match: str, before: str, after: str) -> bool:
     """Return True for a payment card of a known network with a valid check digit."""
     digits = _NOT_A_DIGIT.sub("", match)
-    return bool(_CARDS.fullmatch(digits)) and _has_luhn_digit(digits) and not _NUMBERED_THING.search(before)
+    return (
+        bool(_CARDS.fullmatch(digits))
+        and _has_luhn_digit(digits)
+        and not (NUMBERED_THING.search(before) or _DECIMAL_POINT.search(before))
+    )
 
 
 def cut_iban(match: str) -> str:
@@ -91,21 +87,9 @@ def is_iban(match: str, before: str, after: str) -> bool:
 
 def is_nir(match: str, before: str, after: str) -> bool:
     """Return True for a French social security number with a valid key; the letters of Corsica count as 19 and 18."""
-    characters = _NOT_ALPHANUMERIC.sub("", match).upper()
+    characters = _NOT_IN_NIR.sub("", match.upper())
     number = characters[:13].replace("2A", "19").replace("2B", "18")
     return number.isdecimal() and 97 - int(number) % 97 == int(characters[13:])
-
-
-def is_phone(match: str, before: str, after: str) -> bool:
-    """Return True for a phone number that is neither an amount nor the number of an order."""
-    digits = _NOT_A_DIGIT.sub("", match)
-    if _QUANTITY.match(after) or not 8 <= len(digits.removeprefix("00")) <= 15:
-        return False
-    if match.startswith("00") and not match.startswith("0033") and len(digits) < 11:
-        return False
-    if _THOUSANDS.fullmatch(match) and len(digits.removeprefix("00")) < 11:
-        return False
-    return match != digits or not _NUMBERED_THING.search(before)
 
 
 def is_ipv4(match: str, before: str, after: str) -> bool:

@@ -1,6 +1,6 @@
 """Masking of personal data and secrets in French and English text: replaces them by placeholders.
 
-It uses patterns and checksums, not a model, takes well under a millisecond, and needs no network. It finds data with a
+It uses patterns and checksums, not a model, takes about a millisecond, and needs no network. It finds data with a
 fixed form (addresses, numbers, keys), but not names, postal addresses, or facts about a person in a sentence. Similar
 text stays: prices, dates, article numbers, order numbers, versions, SIREN and SIRET.
 """
@@ -10,6 +10,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_gptoss.audit.announced_secrets import (
+    ANNOUNCED_PASSWORD,
+    ANNOUNCED_PIN,
+    ANNOUNCED_TOKEN,
+    PASSPHRASE,
+    PASSWORD_HINTS,
+    PIN_HINTS,
+    QUOTED_PASSWORD,
+    TOKEN_HINTS,
+    is_announced_password,
+    is_announced_pin,
+    is_passphrase,
+)
 from langchain_gptoss.audit.checksums import (
     cut_iban,
     is_card,
@@ -17,51 +30,49 @@ from langchain_gptoss.audit.checksums import (
     is_ipv4,
     is_ipv6,
     is_nir,
+)
+from langchain_gptoss.audit.phone_numbers import (
+    ANNOUNCED_PHONE,
+    PHONE,
+    PHONE_HINTS,
+    is_announced_phone,
     is_phone,
 )
 from langchain_gptoss.errors import InvalidInputError
 
-_GAP = "[ .\u00a0\u202f-]"
-
 _SECRETS = (
-    r"-----BEGIN (?P<pem>[A-Z ]{0,30}PRIVATE KEY)-----.{1,8000}?-----END (?P=pem)-----"
+    r"\bgptoss-(?=[0-9_-]{0,42}[A-Za-z])(?=[a-z0-9_-]{0,42}[A-Z])[A-Za-z0-9_-]{43,}"
+    r"|-----BEGIN (?P<pem>[A-Z ]{0,30}PRIVATE KEY)-----.{1,8000}?-----END (?P=pem)-----"
     r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"
     r"|\b(?:sk|pk|rk)[-_](?:[A-Za-z]{2,10}[-_]){0,2}[A-Za-z0-9_-]{16,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{30,}|\bglpat-[\w-]{18,}"
     r"|\bhf_[A-Za-z0-9]{28,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[\w-]{35}|\bxox[abeprs]-[\w-]{10,}"
-)
-# A word that announces a secret, then a value with letters and digits: "password: required" stays.
-_ANNOUNCED = (
-    r"(?i:\b(?:bearer|(?:pass(?:word|wd|phrase)|pwd|mot de passe|mdp|api[ _-]?key|clé (?:d['’])?api|secret(?:[ _-]key)?"
-    r"|(?:access|auth|refresh)?[ _-]?token|jeton)(?:\s{0,3}[:=]|\s(?:is|est)\b))\s{0,3}[\"'«]?\s?)"
-    r"(?P<value>(?!\[[a-z_]+-[0-9]+\])(?=[^\s\"'»]{0,80}[0-9])(?=[^\s\"'»]{0,80}[A-Za-z])[^\s\"'»,;&]{6,200})"
+    r"|\bnpm_[A-Za-z0-9]{36}|\bpypi-[\w-]{50,}|\bSG\.[\w-]{20,}\.[\w-]{20,}|\bya29\.[\w-]{20,}|\bgsk_[A-Za-z0-9]{40,}"
 )
 _EMAIL = r"(?<![\w.+%-])\w[\w.+%-]{0,63}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])"
 _CREDENTIALS = r"(?<=://)(?P<value>[^\s/@:\"'<>]{1,128}:[^\s/@\"'<>]{1,256})(?=@)"
 _IBAN = r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ \u00a0\u202f-]?[A-Za-z0-9]){11,32}"
-_NIR = (
-    rf"(?<![0-9])[1-478]{_GAP}?[0-9]{{2}}{_GAP}?[0-9]{{2}}{_GAP}?(?:[0-9]{{2}}|2[ABab]){_GAP}?[0-9]{{3}}{_GAP}?"
-    rf"[0-9]{{3}}{_GAP}?[0-9]{{2}}(?![0-9])"
+_NIR_GAP = "[ ./\u00a0\u202f-]"
+_NIR_NUMBER = (
+    rf"[1-478]{_NIR_GAP}{{0,2}}[0-9]{{2}}{_NIR_GAP}{{0,2}}[0-9]{{2}}{_NIR_GAP}{{0,2}}(?:[0-9]{{2}}|2[ABab]){_NIR_GAP}{{0,2}}"
+    rf"[0-9]{{3}}{_NIR_GAP}{{0,2}}[0-9]{{3}}"
+)
+_NIR_KEY = r"[\s./,;|–-]{0,3}(?:\(?(?i:cl[ée]f?|key)\s?(?::|=|est|is)?\s{0,2}|\(|\[)?[0-9]{2}(?![0-9])[)\]]?"
+_NIR = rf"(?<![0-9]){_NIR_NUMBER}{_NIR_KEY}"
+_ANNOUNCED_NIR = (
+    r"(?i:(?<!\w)(?:nir|n[°º]?\s?ss|insee|s[ée]cu(?:rit[ée])?(?:\s+sociale)?|social\s+security(?:\s+number)?)"
+    r"(?:\s+(?:is|est))?[\s:=(]{1,4})"
+    rf"(?P<value>{_NIR_NUMBER}(?:{_NIR_KEY})?)(?![0-9])"
 )
 _CARD = (
-    r"(?<![0-9.,-])(?:[0-9]{15,16}|[0-9]{4}(?:(?P<gap>[ \u00a0\u202f-])[0-9]{4})(?:(?P=gap)[0-9]{4}){2}"
-    r"|3[47][0-9]{2}[ \u00a0\u202f-][0-9]{6}[ \u00a0\u202f-][0-9]{5})(?![0-9]|[.,-][0-9])"
-)
-_PHONE = (
-    r"(?<![\w+.,/-])(?=[+(0-9])(?:"
-    rf"(?:(?:\+|00)33{_GAP}?(?:\(0\){_GAP}?)?[1-9]|0[1-79])(?:{_GAP}?[0-9]{{2}}){{4}}"
-    rf"|\+33{_GAP}?[1-9][0-9]{{2}}(?:{_GAP}[0-9]{{3}}){{2}}"
-    r"|(?:\+[1-9]|00 ?[1-9])(?:[ ./()\u00a0\u202f-]{0,2}[0-9]){7,14}"
-    r"|\([2-9][0-9]{2}\)[ -]?[2-9][0-9]{2}-[0-9]{4}"
-    r"|[2-9][0-9]{2}(?P<dash>[-.])[2-9][0-9]{2}(?P=dash)[0-9]{4}"
-    r"|07[0-9]{3} ?[0-9]{6}|020 ?[0-9]{4} ?[0-9]{4}"
-    r")(?![\w]|[.,/-][0-9])"
+    r"(?<![0-9.-])(?:[0-9]{15,16}|[0-9]{4}(?:(?P<gap>[ \u00a0\u202f-])[0-9]{4})(?:(?P=gap)[0-9]{4}){2}"
+    r"|3[47][0-9]{2}[ \u00a0\u202f-][0-9]{6}[ \u00a0\u202f-][0-9]{5})(?![0-9]|[.-][0-9])"
 )
 _IPV4 = r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.[0-9])"
 _IPV6 = r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{4,39}(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![\w:])"
 
 Check = Callable[[str, str, str], bool]
-"""Takes a match, the text before it and the text after it."""
+"""Takes a match, the text before it, in which earlier matches are masked, and the text after it."""
 
 
 def _accept(match: str, before: str, after: str) -> bool:
@@ -89,7 +100,9 @@ class _Rule:
 
 
 _DIGIT = re.compile("[0-9]")
-_LONG_NUMBER = re.compile(r"[0-9](?:[ .()/\u00a0\u202f-]{0,3}[0-9]){5}")  # phones, cards and NIR have more digits
+_LONG_NUMBER = re.compile(
+    r"[0-9](?:[ .()/_\u00a0\u202f\u2010-\u2013-]{0,5}[0-9]){5}"
+)  # phones, cards and NIR have more digits
 
 
 def _make_rule(
@@ -97,32 +110,41 @@ def _make_rule(
     pattern: str,
     check: Check = _accept,
     *,
-    hints: str = "",
+    hints: Iterable[str] = (),
     needs: re.Pattern[str] | None = _DIGIT,
 ) -> _Rule:
-    return _Rule(kind, re.compile(pattern, re.DOTALL), check, tuple(hints.split()), needs)
+    return _Rule(kind, re.compile(pattern, re.DOTALL), check, tuple(hints), needs)
 
 
-_SECRET_HINTS = "-----begin eyj sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_ _pat_ glpat- hf_ akia asia aiza xox"
-_ANNOUNCED_HINTS = "bearer pass pwd mdp key api secret token jeton"
+_SECRET_HINTS = (
+    *("gptoss-", "-----begin", "eyj", "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    *("_pat_", "glpat-", "hf_", "akia", "asia", "aiza", "xox", "npm_", "pypi-", "sg.", "ya29", "gsk_"),
+)
+_NIR_HINTS = ("nir", "ss", "insee", "sécu", "secu", "social")
 
 # The order matters: a key may contain an address, and an IBAN or a card number may look like a phone number.
 _RULES = (
     _make_rule("secret", _SECRETS, hints=_SECRET_HINTS),
-    _make_rule("secret", _ANNOUNCED, hints=_ANNOUNCED_HINTS),
-    _make_rule("credentials", _CREDENTIALS, hints="://", needs=None),
-    _make_rule("email", _EMAIL, hints="@", needs=None),
+    _make_rule("secret", ANNOUNCED_TOKEN, hints=TOKEN_HINTS, needs=None),
+    _make_rule("secret", PASSPHRASE, is_passphrase, hints=("phrase",), needs=None),
+    _make_rule("secret", QUOTED_PASSWORD, is_announced_password, hints=PASSWORD_HINTS, needs=None),
+    _make_rule("secret", ANNOUNCED_PASSWORD, is_announced_password, hints=PASSWORD_HINTS, needs=None),
+    _make_rule("secret", ANNOUNCED_PIN, is_announced_pin, hints=PIN_HINTS),
+    _make_rule("credentials", _CREDENTIALS, hints=("://",), needs=None),
+    _make_rule("email", _EMAIL, hints=("@",), needs=None),
     _make_rule("iban", _IBAN, is_iban),
     _make_rule("nir", _NIR, is_nir, needs=_LONG_NUMBER),
+    _make_rule("nir", _ANNOUNCED_NIR, hints=_NIR_HINTS, needs=_LONG_NUMBER),
     _make_rule("card", _CARD, is_card, needs=_LONG_NUMBER),
-    _make_rule("phone", _PHONE, is_phone, needs=_LONG_NUMBER),
-    _make_rule("ip", _IPV4, is_ipv4, hints="."),
-    _make_rule("ip", _IPV6, is_ipv6, hints=":"),
+    _make_rule("phone", PHONE, is_phone, needs=_LONG_NUMBER),
+    _make_rule("phone", ANNOUNCED_PHONE, is_announced_phone, hints=PHONE_HINTS, needs=_LONG_NUMBER),
+    _make_rule("ip", _IPV4, is_ipv4, hints=(".",)),
+    _make_rule("ip", _IPV6, is_ipv6, hints=(":",)),
 )
 KINDS = tuple(dict.fromkeys(rule.kind for rule in _RULES))
 CONTEXT_CHARACTERS = 40  # before and after a match, for its check
 _KINDS_WITH_GAPS = frozenset({"iban", "nir", "card", "phone"})  # equal values may differ in spaces
-_GAPS = re.compile("[ .()/\u00a0\u202f-]")
+_GAPS = re.compile(r"[^0-9A-Za-z+]")
 
 
 class Masker:
@@ -174,10 +196,13 @@ class Masker:
         placeholders = {} if placeholders is None else placeholders
         lowered = text.lower()
         has = {pattern: pattern.search(text) is not None for pattern in (_DIGIT, _LONG_NUMBER)}
+        has_hint: dict[tuple[str, ...], bool] = {(): True}  # several rules have the same hints
         for rule in self._rules:
-            if (rule.needs is None or has[rule.needs]) and (
-                not rule.hints or any(hint in lowered for hint in rule.hints)
-            ):
+            if rule.needs is not None and not has[rule.needs]:
+                continue
+            if rule.hints not in has_hint:
+                has_hint[rule.hints] = any(hint in lowered for hint in rule.hints)
+            if has_hint[rule.hints]:
                 text = _replace_matches(text, rule, placeholders)
         return text
 
@@ -220,8 +245,9 @@ def _replace_matches(text: str, rule: _Rule, placeholders: dict[tuple[str, str],
         if rule.check is is_iban:
             end = start + len(cut_iban(match[0]))
         position = match.start() + 1  # a match that fails the check may overlap the start of a real one
-        context = text[max(0, start - CONTEXT_CHARACTERS) : start], text[end : end + CONTEXT_CHARACTERS]
-        if 0 <= start < end and rule.check(text[start:end], *context):
+        before = text[max(done, start - CONTEXT_CHARACTERS) : start]
+        before = f"{pieces[-1]}{before}" if pieces and start - done < CONTEXT_CHARACTERS else before
+        if 0 <= start < end and rule.check(text[start:end], before, text[end : end + CONTEXT_CHARACTERS]):
             pieces += [text[done:start], _get_placeholder(rule.kind, text[start:end], placeholders)]
             done = position = end
     return "".join(pieces) + text[done:]

@@ -61,6 +61,28 @@ HITS = [
     ("le mot de passe est Azerty123!", "le mot de passe est [secret-1]"),
     ("?api_key=abc123def456&x=1", "?api_key=[secret-1]&x=1"),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIE1\n-----END RSA PRIVATE KEY-----", "[secret-1]"),
+    ("2 55 08 14 168 025 / 38", "[nir-1]"),
+    ("2 55 08 14 168 025/38", "[nir-1]"),
+    ("2550814168025/38", "[nir-1]"),
+    ("2550814168025 clé 38", "[nir-1]"),
+    ("2 55 08 14 168 025 clé : 38", "[nir-1]"),
+    ("2 55 08 14 168 025, clé 38.", "[nir-1]."),
+    ("2 55 08 14 168 025 (clé 38)", "[nir-1]"),
+    ("2 55 08 14 168 025 clef 38", "[nir-1]"),
+    ("2 55 08 14 168 025 Cle=38", "[nir-1]"),
+    ("2550814168025 key 38", "[nir-1]"),
+    ("2550814168025-38", "[nir-1]"),
+    ("2 55 08 14 168 025 - 38", "[nir-1]"),
+    ("2 55 08 14 168 025 (38)", "[nir-1]"),
+    ("2.55.08.14.168.025.38", "[nir-1]"),
+    ("2-55-08-14-168-025-38", "[nir-1]"),
+    ("2/55/08/14/168/025/38", "[nir-1]"),
+    ("1 80 01 2A 004 012 / 57", "[nir-1]"),
+    ("1 80 01 2A 004 012 clé 57", "[nir-1]"),
+    ("2\u00a055\u00a008\u00a014\u00a0168\u00a0025\u00a0\u00a038", "[nir-1]"),
+    ("n° de sécurité sociale : 2550814168025", "n° de sécurité sociale : [nir-1]"),
+    ("NIR 2 55 08 14 168 025", "NIR [nir-1]"),
+    ("mon numéro de sécu est 2 55 08 14 168 025", "mon numéro de sécu est [nir-1]"),
 ]
 
 MISSES = [
@@ -94,6 +116,76 @@ MISSES = [
     "π is 3.14159265358979323846, e is 2.718281828",
     "75001 Paris, 44000 Nantes, CS 12345",
     "gpt-oss-20b, 20.9 B parameters, 131,072 tokens, task-specific, ask-me",
+    # articles and laws
+    "article L. 121-21-8",
+    "art. R4127-35",
+    "article 1240 du code civil",
+    "articles L. 611-1, L. 611-2 et L. 611-3",
+    "directive 2011/83/UE",
+    "règlement (UE) 2016/679",
+    "loi n° 78-17 du 6 janvier 1978",
+    "42 U.S.C. § 1983",
+    "26 CFR 1.501(c)(3)-1",
+    "Article 6(1)(a)",
+    "décret n° 2020-1310",
+    # IBAN-like, cards
+    "FR76 3000 6000 0112 3456 7890 188",
+    "FR12345678901",
+    "DE89 3704 0044 0532 0130 01",
+    "TVA FR 40 303 265 045",
+    "BIC BNPAFRPPXXX",
+    "GB82 WEST 1234",
+    "4111 1111 1111 1112",
+    "4111111111111112,5555555555554445",
+    "0,4111111111111111",
+    "0.4111111111111111",
+    # versions
+    "v1.20.3.4",
+    "version 10.2.1.3",
+    "Python 3.11.9",
+    "1.2.3",
+    "CUDA 12.4.1",
+    "build 20240517.1",
+    "01.02.03.04.05.06",
+    "firmware 06.12.34.56.78.90",
+    # ISBN, ISSN, DOI
+    "ISBN 978-2-07-036822-8",
+    "ISBN 2-07-036822-X",
+    "978-0-306-40615-7",
+    "ISSN 1234-5679",
+    "doi:10.1000/182",
+    "arXiv:2401.01234",
+    "10.1038/s41586-024-07123-4",
+    # SIREN, SIRET
+    "SIREN 552 100 554",
+    "SIRET 552 100 554 00013",
+    "552 100 554",
+    "552 100 554 00013",
+    "55210055400013",
+    "RCS Paris B 552 100 554",
+    "n° TVA FR83552100554",
+    # coordinates
+    "48.8566, 2.3522",
+    "48.856614,2.3522219",
+    "48° 51′ 24″ N, 2° 21′ 07″ E",
+    "-33.8688, 151.2093",
+    "40.7128° N",
+    "45.764043,4.835659",
+    "lat 45.764043 lon 4.835659",
+    # others
+    "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "00:1A:2B:3C:4D:5E",
+    "75001 Paris",
+    "44000 Nantes",
+    "12 345 678 habitants",
+    "Boeing 747-8, Airbus A350-900",
+    "ISO 9001:2015",
+    "RFC 9110",
+    "1,2,3,4,5,6,7,8,9,10",
+    "10, 20, 30, 40, 50",
+    "01 02 03 04",
+    "chapitres 01, 02, 03, 04, 05 et 06",
 ]
 
 
@@ -149,6 +241,19 @@ def test_invalid_options_are_rejected(options, message):
 
 WORDS = st.text(alphabet=st.sampled_from("abcdefghij éàç,.;!?'\n"), max_size=60)
 DIGITS = st.text(alphabet="0123456789", min_size=8, max_size=8)
+
+
+# A pattern that goes back over a text of repeated beginnings would take hours.
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        *("password ", "password for the ", "secret_", "api-key ", "eyJaaaaaaaaa.", "FR76 ", "4111 ", "nir 2 55 08 "),
+        *("a", "1", "(", ":", "0.0.", "x@", "-----BEGIN PRIVATE KEY-----", "+33(", "gptoss-", "0-"),
+    ],
+)
+def test_long_texts_of_beginnings_are_kept(beginning):
+    text = beginning * (100_000 // len(beginning))
+    assert MASKER.mask(text) == text
 
 
 @settings(max_examples=scale(500))
