@@ -30,6 +30,7 @@ from langchain_gptoss.serve.gate import Gate
 from langchain_gptoss.serve.metrics import Metrics
 from langchain_gptoss.serve.openai import IGNORED_FIELDS_HEADER, add_error_handler, build_openai_routes
 from langchain_gptoss.serve.page import build_page_routes
+from langchain_gptoss.serve.public_output import PublicChatbot
 from langchain_gptoss.serve.settings import ServerSettings
 from langchain_gptoss.text.terminal import TerminalFilter
 
@@ -76,7 +77,6 @@ def create_app(
     app.include_router(build_openai_routes(chatbot, llm, embeddings, max_completions=settings.max_batch))
     add_error_handler(app)
     if (langserve_routes := _load_langserve_routes()) is not None:
-        langserve_routes.finish_streams_at_shutdown()
         if llm is not None:
             app.include_router(langserve_routes.build_model_routes(llm))
         if parts is not None:
@@ -145,9 +145,10 @@ def add_chatbot_routes(app: FastAPI, chatbot: Runnable[Any, Any], *, path: str =
         raise InvalidInputError(f"path is {path!r}; it must begin with a slash and not end with one.")
     for kind in (GptOssError, RequestRefused):
         app.add_exception_handler(kind, _handle_error)
-    app.include_router(build_chatbot_routes(chatbot, path))
+    public_chatbot = PublicChatbot(chatbot)
+    app.include_router(build_chatbot_routes(public_chatbot, path))
     if (langserve_routes := _load_langserve_routes()) is not None:
-        app.include_router(langserve_routes.build_langserve_chatbot_routes(chatbot, path))
+        app.include_router(langserve_routes.build_langserve_chatbot_routes(public_chatbot, path))
 
 
 def serve(

@@ -1,7 +1,8 @@
 """LangServe's routes for the chatbot, the chat model and the retriever. The only module that imports langserve.
 
 LangServe is archived: it gets no new features. Its routes stay for programs that use `langserve.RemoteRunnable`. They
-need the extra `langserve`; importing this module without it raises `MissingDependencyError`.
+need the extra `langserve`; importing this module without it raises `MissingDependencyError`. The streaming routes are
+those of `langserve_streams`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from langchain_gptoss.serve.caller import build_run_config
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.html_headers import PlaygroundRoute
 from langchain_gptoss.serve.inputs import Messages, ServedInput, read_json, refuse_input, require_question
+from langchain_gptoss.serve.langserve_streams import STREAM_ENDPOINTS, add_stream_routes
 from langchain_gptoss.serve.settings import ServerSettings
 
 for _module in ("langserve", "sse_starlette"):
@@ -36,7 +38,6 @@ for _module in ("langserve", "sse_starlette"):
 import orjson  # noqa: E402 (a dependency of langserve)
 from langserve import add_routes  # noqa: E402
 from langserve.serialization import WellKnownLCSerializer  # noqa: E402
-from sse_starlette.sse import AppStatus  # noqa: E402
 
 
 class Conversation(TypedDict):
@@ -50,7 +51,7 @@ _REQUEST_CONFIG: ContextVar[RunnableConfig | None] = ContextVar("gptoss_request_
 
 
 class _Serializer(WellKnownLCSerializer):
-    """Serializes everything that `stream_events` shows; a value that JSON cannot hold becomes the name of its type."""
+    """Serializes every output; a value that JSON cannot hold becomes the name of its type."""
 
     def dumps(self, obj: Any) -> bytes:
         """Return the JSON of an object."""
@@ -64,14 +65,6 @@ def _convert_to_plain(value: Any) -> Any:
 def _store_request_config(_config: dict[str, Any], request: Request) -> dict[str, Any]:
     _REQUEST_CONFIG.set(build_run_config(request))
     return {}
-
-
-def finish_streams_at_shutdown() -> None:
-    """Let LangServe's streams use the server's grace period; sse-starlette would cut them off at once.
-
-    sse-starlette allows this for the whole process only.
-    """
-    AppStatus.enable_automatic_graceful_drain = False
 
 
 def build_langserve_chatbot_routes(chatbot: Runnable[Any, Any], path: str) -> APIRouter:
@@ -151,16 +144,23 @@ def _add_routes(
         custom_input_type=input_type,
         custom_output_type=output_type,
     )
+    input_schema, serializer = bound.get_input_schema(), _Serializer()
+    dependencies = [Depends(_InputCheck(input_schema, check, example))]
     add_routes(
         router,
         bound,
         path=path,
-        dependencies=[Depends(_InputCheck(bound.get_input_schema(), check, example))],
+        dependencies=dependencies,
         config_keys=(),
+        disabled_endpoints=STREAM_ENDPOINTS,
         enable_feedback_endpoint=False,
+        include_callback_events=False,
         per_req_config_modifier=_store_request_config,
-        serializer=_Serializer(),
+        serializer=serializer,
         **options,
+    )
+    add_stream_routes(
+        router, runnable, path, input_schema=input_schema, serialize=serializer.dumps, dependencies=dependencies
     )
 
 

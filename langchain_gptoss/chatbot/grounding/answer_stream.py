@@ -150,7 +150,7 @@ class AnswerStream:
         elif not self.strict and (shown or not is_refused):
             text = text[:shown] if is_refused else text
             has_content = bool(extract_content_words(sentence))
-            self.unsupported += [sentence] if has_content else []
+            self.unsupported += [text.strip()] if has_content else []
             yield self._format_rest(text, shown, UNSUPPORTED if has_content else "")
 
     def _check(self, sentence: str) -> int | None:

@@ -15,6 +15,7 @@ from langchain_gptoss.serve.openai.completions import add_completion_route
 from langchain_gptoss.serve.openai.embeddings import add_embedding_route
 from langchain_gptoss.serve.openai.models import ServedModels, add_model_routes
 from langchain_gptoss.serve.openai.responses import add_response_routes, open_response_store
+from langchain_gptoss.serve.public_output import PublicChatbot
 
 
 def build_openai_routes(
@@ -32,7 +33,7 @@ def build_openai_routes(
         embeddings: The embedding model; None leaves it out.
         max_completions: Largest number of text completions in a request.
     """
-    router, models = APIRouter(prefix="/v1", tags=["OpenAI"]), ServedModels(chatbot, llm, embeddings)
+    router, models = APIRouter(prefix="/v1", tags=["OpenAI"]), ServedModels(PublicChatbot(chatbot), llm, embeddings)
     add_model_routes(router, models)
     add_chat_completion_route(router, models)
     if llm is not None:
