@@ -1,5 +1,6 @@
 """Audit: a tamper-evident log of answers, their passages and models, and its verification."""
 
+from langchain_gptoss.audit.intents import AnswerIntent
 from langchain_gptoss.audit.log import AuditLog, Receipt
 from langchain_gptoss.audit.masking import Masker
 from langchain_gptoss.audit.provenance import get_provenance, get_sampling
@@ -9,6 +10,7 @@ from langchain_gptoss.audit.records import AnswerRecord, RecordedPassage, genera
 from langchain_gptoss.audit.verification import Problem, Verification, verify
 
 __all__ = [
+    "AnswerIntent",
     "AnswerRecord",
     "AuditLog",
     "Masker",

@@ -4,12 +4,15 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from langchain_gptoss.audit.files import read_lines_backwards
+from langchain_gptoss.audit.intents import AnswerIntent, IntentFolder, read_intent
 from langchain_gptoss.audit.ledger import Ledger
 from langchain_gptoss.audit.line_format import Hasher, format_now, load_key, to_canonical_json
 from langchain_gptoss.audit.masking import Masker
@@ -24,8 +27,9 @@ SYNC_INTERVAL_S = 1.0
 # Not masked: programs make these values, and placeholders in them would make the record useless.
 _UNMASKED_KEYS = frozenset(
     {"id", "user", "session", "sha256", "model", "sampling", "prompt_version", "domain", "usage", "timings", "event"}
-    | {"labels", "verdict", "source"}
+    | {"labels", "verdict", "source", "status"}
 )
+_INTERRUPTED = {"status": "interrupted", "reason": "The process ended before the answer was recorded."}
 _OWN_EVENTS = frozenset({"created", "checkpoint", "gap", "mismatch", "pruned", "repaired"})
 
 
@@ -123,6 +127,8 @@ class AuditLog:
         self._pseudonymizer = Pseudonymizer(self.path, pseudonym_key) if pseudonymize else None
         self._raises_errors, self._keep_reasoning = on_error == "stop", keep_reasoning
         self._gap, self._lock = _Gap(), threading.Lock()
+        self._intents = IntentFolder(self.path, self._ledger, sync=sync == "always")
+        self._postponed: list[AnswerIntent] = []
         self._syncer = _BackgroundSyncer(self._ledger) if sync == "batch" else None
         self._is_closed = False
         self._open()
@@ -132,11 +138,56 @@ class AuditLog:
         """Number of records that could not be written and are not recorded as a gap yet."""
         return self._gap.count
 
-    def append(self, record: AnswerRecord | Mapping[str, Any]) -> Receipt:
+    def begin(self, record: AnswerRecord) -> AnswerIntent | None:
+        """Write the intent of an answer, before its first piece is shown.
+
+        Add each piece with `add_piece` before it is shown, and pass the intent to `append` with the record of the
+        complete answer, which has the same id. If the process is killed in between, the next log that is opened
+        on this file records the pieces with the status "interrupted".
+
+        Args:
+            record: What is known of the answer. Its own text is empty.
+
+        Returns:
+            The intent; None if it cannot be written and `on_error="continue"`.
+
+        Raises:
+            StorageError: It cannot be written and `on_error="stop"`.
+            InvalidInputError: JSON cannot represent the record, or the log is closed.
+        """
+        self._check_open()
+        placeholders: dict[tuple[str, str], str] = {}
+        values = self._mask_values(self._pseudonymize_values(self._select_values(record)), placeholders)
+        mask = self._masker.mask if self._masker is not None else None
+        try:
+            return self._intents.create(values, lambda text: text if mask is None else mask(text, dict(placeholders)))
+        except OSError as error:
+            self._handle_intent_failure(error)
+            return None
+
+    def add_piece(self, intent: AnswerIntent | None, text: str) -> None:
+        """Add a piece of the answer to its intent, before the piece is shown.
+
+        Raises:
+            StorageError: It cannot be written and `on_error="stop"`.
+        """
+        if intent is not None and text:
+            try:
+                intent.add_text(text)
+            except OSError as error:
+                self._handle_intent_failure(error)
+
+    def postpone(self, intent: AnswerIntent) -> None:
+        """Keep the intent of an answer whose record cannot be written, and record it when the log can be written."""
+        intent.close()
+        self._postponed.append(intent)
+
+    def append(self, record: AnswerRecord | Mapping[str, Any], *, intent: AnswerIntent | None = None) -> Receipt:
         """Write a record.
 
         Args:
             record: The record of an answer, or an event of your own: a dict with the key `"event"`.
+            intent: The intent of the answer, which is deleted after the record is written.
 
         Returns:
             The receipt; give its `hash` out with the answer.
@@ -145,10 +196,7 @@ class AuditLog:
             StorageError: The record cannot be written and `on_error="stop"`.
             InvalidInputError: JSON cannot represent the record, or the log is closed.
         """
-        if self._is_closed:
-            raise InvalidInputError(
-                f"The audit log {str(self.path)!r} is closed.", hint="Open it again to write to it."
-            )
+        self._check_open()
         values = self._select_values(record)
         record_id = str(values["id"])
         with self._lock:
@@ -160,6 +208,9 @@ class AuditLog:
             except (OSError, StorageError) as error:
                 return self._handle_failure(record_id, error)
             self._gap = _Gap()
+        if intent is not None:
+            intent.discard()
+        self._record_postponed()
         if self._syncer is not None:
             self._syncer.request_sync()
         return Receipt(record_id, line.seq, line.hash)
@@ -193,6 +244,9 @@ class AuditLog:
         if self._is_closed:
             return
         self._is_closed = True
+        for path in self._intents.list_own():  # of answers that were given up without an end
+            self._record_interrupted(path)
+        self._intents.close()
         with self._lock:
             try:
                 if self._gap.count:
@@ -224,6 +278,7 @@ class AuditLog:
                 raise self._build_storage_error(error) from error
             logger.warning("%s", self._build_storage_error(error))
             return
+        self._record_leftovers()
         if self.retention is None:
             return
         try:
@@ -232,6 +287,49 @@ class AuditLog:
             if self._raises_errors:
                 raise
             logger.warning("%s", error)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise InvalidInputError(
+                f"The audit log {str(self.path)!r} is closed.", hint="Open it again to write to it."
+            )
+
+    def _record_leftovers(self) -> None:
+        """Record the answers that were interrupted when a process ended."""
+        try:
+            for path, values in self._intents.take_leftovers():
+                self._record_interrupted(path, values)
+        except OSError as error:
+            if self._raises_errors:
+                raise self._build_storage_error(error) from error
+            logger.warning("%s", self._build_storage_error(error))
+
+    def _record_postponed(self) -> None:
+        """Record what was shown of answers whose records could not be written, now that the log can be written."""
+        while self._postponed:
+            with suppress(IndexError):  # another thread was faster
+                self._record_interrupted(self._postponed.pop().path)
+
+    def _record_interrupted(self, path: Path, values: dict[str, Any] | None = None) -> None:
+        """Record the answer in an intent, unless it has a record, and delete the intent. An error leaves it there."""
+        try:
+            values = values if values is not None else read_intent(path)
+            if values is not None and not self._has_record(str(values.get("id"))):
+                self._ledger.add([to_canonical_json({**values, **_INTERRUPTED})])
+            path.unlink(missing_ok=True)
+        except (OSError, StorageError) as error:
+            logger.warning("The interrupted answer in %s is not in the audit log yet: %s", path, error)
+
+    def _has_record(self, record_id: str) -> bool:
+        """Return True if the log has a line with an id."""
+        name = f'"{record_id}"'.encode()
+        return any(name in line for _, line in read_lines_backwards(self.path))
+
+    def _handle_intent_failure(self, error: OSError) -> None:
+        storage_error = self._build_storage_error(error)
+        if self._raises_errors:
+            raise storage_error from error
+        logger.warning("%s An answer is shown without an intent.", storage_error)
 
     def _select_values(self, record: AnswerRecord | Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a record that the log keeps."""
@@ -255,10 +353,12 @@ class AuditLog:
         names = {kind: values[kind] for kind in ("user", "session") if values.get(kind) is not None}
         return values | {kind: self._pseudonymizer.pseudonymize(kind, str(name)) for kind, name in names.items()}
 
-    def _mask_values(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _mask_values(
+        self, values: dict[str, Any], placeholders: dict[tuple[str, str], str] | None = None
+    ) -> dict[str, Any]:
         if self._masker is None or self._source_masker is None:
             return values
-        placeholders: dict[tuple[str, str], str] = {}
+        placeholders = {} if placeholders is None else placeholders
         masked: dict[str, Any] = self._masker.mask_all(values, keep=_UNMASKED_KEYS, placeholders=placeholders)
         for field in ("passages", "citations"):
             for item in masked.get(field) or ():

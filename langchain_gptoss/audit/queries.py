@@ -98,6 +98,8 @@ def summarize_entry(entry: Entry) -> str:
         details = ", ".join(f"{key} {value}" for key, value in record.items() if key in {"count", "what", "through"})
         return f"{entry.seq:>6}  {entry.time[:19]}  {event}" + (f" ({details})" if details else "")
     state = "declined" if record.get("abstained") else "answered"
+    if record.get("status", "complete") != "complete":
+        state = str(record["status"])
     return f"{entry.seq:>6}  {entry.time[:19]}  {record.get('id')}  {state}  {_shorten(record.get('question'), 60)}"
 
 
@@ -125,6 +127,8 @@ def describe_entry(entry: Entry) -> Iterator[str]:
     if record.get("reasoning"):
         yield f"Reasoning: {record['reasoning']}"
     yield f"{'Declined' if record.get('abstained') else 'Answer'}: {record.get('answer', '')}"
+    if record.get("status", "complete") != "complete":
+        yield f"Status: {record['status']}; the answer is the part that may have been read"
     if record.get("reason"):
         yield f"Reason: {record['reason']}"
     yield from _describe_checks(record)

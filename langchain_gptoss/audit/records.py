@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -80,6 +80,8 @@ class AnswerRecord(BaseModel):
         usage: Number of tokens.
         timings: Seconds by step.
         guard: Findings of the guard.
+        status: `"complete"`; or, if only a part of the answer was shown, the reason: `"abandoned"` (the caller stopped
+            reading), `"failed"` (an error), `"interrupted"` (the process ended).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,6 +105,7 @@ class AnswerRecord(BaseModel):
     usage: dict[str, Any] | None = None
     timings: dict[str, float] = Field(default_factory=dict)
     guard: tuple[dict[str, Any], ...] = ()
+    status: Literal["complete", "abandoned", "failed", "interrupted"] = "complete"
 
     @classmethod
     def from_output(cls, output: BaseModel | Mapping[str, Any], **fields: Any) -> Self:

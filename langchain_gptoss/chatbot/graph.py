@@ -13,8 +13,9 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import get_runtime
 
 from langchain_gptoss._flow import Flow, arun_flow, run_flow
+from langchain_gptoss.chatbot.context import RunContext, StepContext
 from langchain_gptoss.chatbot.settings import ChatbotSettings
-from langchain_gptoss.chatbot.state import AnswerWriter, GraphState, RunContext, StepContext
+from langchain_gptoss.chatbot.state import AnswerWriter, GraphState
 from langchain_gptoss.chatbot.steps.answer import generate_answer, verify_answer
 from langchain_gptoss.chatbot.steps.conclusion import complete_answer
 from langchain_gptoss.chatbot.steps.conversation import condense_conversation
@@ -75,7 +76,13 @@ def _build_node(name: str, step: Step, settings: ChatbotSettings) -> RunnableLam
     def run_step(state: GraphState, config: RunnableConfig) -> Flow[GraphState]:
         runtime = get_runtime(RunContext)
         writer = AnswerWriter(send=runtime.context.send or runtime.stream_writer, abandoned=runtime.context.abandoned)
-        context = StepContext(settings=settings, caller=runtime.context.caller, writer=writer, config=config)
+        context = StepContext(
+            settings=settings,
+            caller=runtime.context.caller,
+            writer=writer,
+            config=config,
+            recorder=runtime.context.recorder,
+        )
         started = time.perf_counter()
         changes = yield from step(state, context)
         if answer := changes.get("answer_state"):

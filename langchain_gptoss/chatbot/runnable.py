@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import functools
 import operator
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,15 +23,17 @@ from langchain_gptoss.audit import AuditLog
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.caller import read_caller
+from langchain_gptoss.chatbot.context import RunContext
 from langchain_gptoss.chatbot.graph import ChatbotGraph, build_graph
 from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
 from langchain_gptoss.chatbot.guard.pipeline import build_policies
 from langchain_gptoss.chatbot.inputs import parse_input
 from langchain_gptoss.chatbot.localization import load_texts
 from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
+from langchain_gptoss.chatbot.recorder import AnswerRecorder
 from langchain_gptoss.chatbot.sessions import Sessions, open_checkpointer
 from langchain_gptoss.chatbot.settings import ChatbotSettings
-from langchain_gptoss.chatbot.state import AnswerState, GraphState, RunContext
+from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput
 from langchain_gptoss.domains import DomainProfile, RetrievalSettings
 from langchain_gptoss.errors import InvalidInputError
@@ -63,6 +66,11 @@ class _PreparedRun:
     context: RunContext
     session: AbstractContextManager[None]
     durability: Any
+
+    @property
+    def recorder(self) -> AnswerRecorder:
+        """Records the answer in the audit log."""
+        return self.context.recorder
 
     def invoke(self) -> None:
         """Run the graph to its end."""
@@ -171,8 +179,10 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
         async def yield_input() -> AsyncIterator[Any]:
             yield input
 
-        async for chunk in self.atransform(yield_input(), config, **kwargs):
-            yield chunk
+        # Closed at once if the caller stops reading, so that the part that was shown is recorded.
+        async with aclosing(cast("Any", self.atransform(yield_input(), config, **kwargs))) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def transform(
         self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any
@@ -184,12 +194,14 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
         self, input: AsyncIterator[Any], config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[ChatbotOutput]:
         """Async version of `transform`."""
-        async for chunk in self._atransform_stream_with_config(input, self._astream, config, **kwargs):
-            yield chunk
+        stream = self._atransform_stream_with_config(input, self._astream, config, **kwargs)
+        async with aclosing(cast("Any", stream)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _run(self, value: Any, config: RunnableConfig) -> Flow[ChatbotOutput]:
         chunks: list[ChatbotChunk] = []
-        run = self._prepare_run(value, config, chunks.append)
+        run = self._prepare_run(value, config, chunks.append, is_streamed=False)
         with run.session:
             yield from call(run.invoke, run.ainvoke)
         return functools.reduce(operator.add, chunks, ChatbotChunk()).to_output()
@@ -212,14 +224,19 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
         with run.session:
             worker = threading.Thread(target=contextvars.copy_context().run, args=(run_graph,), daemon=True)
             worker.start()
+            failure: BaseException | None = None
             try:
                 while (chunk := chunks.get()) is not None:
                     if isinstance(chunk, BaseException):
                         raise chunk
-                    yield chunk
+                    yield from run.recorder.release(chunk)
+            except BaseException as error:
+                failure = error
+                raise
             finally:
                 run.context.abandoned.set()
                 worker.join(_JOIN_TIMEOUT_S)
+                run.recorder.end(failure)
 
     async def _astream(
         self, inputs: AsyncIterator[Any], run_manager: Any, config: RunnableConfig
@@ -228,15 +245,28 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
         run = self._prepare_run(value, config, None)
         with run.session:
             chunks = run.astream()
+            failure: BaseException | None = None
             try:
                 async for chunk in chunks:
-                    yield chunk
+                    for released in await _release(run.recorder, chunk):
+                        yield released
+            except BaseException as error:
+                failure = error
+                raise
             finally:
                 run.context.abandoned.set()
-                await chunks.aclose()
+                try:
+                    await chunks.aclose()
+                finally:
+                    await _end(run.recorder, failure)
 
     def _prepare_run(
-        self, value: Any, config: RunnableConfig, send: Callable[[ChatbotChunk], None] | None
+        self,
+        value: Any,
+        config: RunnableConfig,
+        send: Callable[[ChatbotChunk], None] | None,
+        *,
+        is_streamed: bool = True,
     ) -> _PreparedRun:
         """Return a run for an input.
 
@@ -247,7 +277,8 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
         caller = read_caller(config, question.session_id)
         texts = next(iter(self.settings.texts.values()))
         answer = AnswerState(question=question.question, history=question.chat_history, texts=texts)
-        state, context = GraphState(answer_state=answer), RunContext(caller=caller, send=send)
+        recorder = AnswerRecorder(self.settings, caller, is_streamed=is_streamed)
+        state, context = GraphState(answer_state=answer), RunContext(caller=caller, recorder=recorder, send=send)
         if caller.session_id is None:
             return _PreparedRun(
                 graph=self._graph, state=state, config=config, context=context, session=nullcontext(), durability=None
@@ -396,6 +427,19 @@ def _merge_configs(config: RunnableConfig, session_config: RunnableConfig) -> Ru
         "configurable": {**(config.get("configurable") or {}), **session_config["configurable"]},
         "metadata": {**(config.get("metadata") or {}), **session_config["metadata"]},
     }
+
+
+async def _release(recorder: AnswerRecorder, chunk: ChatbotChunk) -> Iterable[ChatbotChunk]:
+    """Return the chunks that may leave. The disk may block, so it is used in a thread."""
+    if not recorder.is_active:
+        return (chunk,)
+    return await asyncio.to_thread(list, recorder.release(chunk))
+
+
+async def _end(recorder: AnswerRecorder, error: BaseException | None) -> None:
+    """Record what was shown of an answer that was not completed, also if the task is cancelled meanwhile."""
+    if recorder.is_active:
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, recorder.end, error))
 
 
 def _join_chunks(parts: Iterable[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""State and context of one answer, which the steps receive, and the writer of its output."""
+"""State of one answer, which the steps receive and return, and the writer of its output."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from typing import Annotated
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.runnables import RunnableConfig
 from langgraph.channels import UntrackedValue
 from typing_extensions import TypedDict
 
-from langchain_gptoss.chatbot.caller import Caller
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.guard import Verdict
 from langchain_gptoss.chatbot.localization import LocalizedTexts
-from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
 
@@ -123,35 +120,3 @@ class AnswerWriter:
         """Raise `Abandoned` if the caller has stopped reading."""
         if self.abandoned.is_set():
             raise Abandoned
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """LangGraph's context of one run.
-
-    Attributes:
-        caller: The user, the access labels and the session.
-        send: Receives the chunks of the output; None sends them to LangGraph's own stream.
-        abandoned: Set when the caller has stopped reading.
-    """
-
-    caller: Caller
-    send: Callable[[ChatbotChunk], None] | None = None
-    abandoned: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepContext:
-    """The surroundings of a step: everything it receives besides the state.
-
-    Attributes:
-        settings: The parts and options of the chatbot.
-        caller: The user, the access labels and the session.
-        writer: Sends chunks of the output to the caller.
-        config: LangChain's configuration of the run, with its callbacks.
-    """
-
-    settings: ChatbotSettings
-    caller: Caller
-    writer: AnswerWriter
-    config: RunnableConfig

@@ -1,4 +1,4 @@
-"""What clients see of a chatbot's output: nothing that its checks have kept out of the answer."""
+"""The output that clients see: nothing that the checks of a chatbot have kept out of the answer."""
 
 from __future__ import annotations
 

@@ -6,10 +6,11 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_usage
 
 from langchain_gptoss._flow import Flow, call, consume
+from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages, render_for_model
 from langchain_gptoss.chatbot.history import prepend_summary
-from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState, StepContext
+from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
 

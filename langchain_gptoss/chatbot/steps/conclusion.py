@@ -3,9 +3,10 @@
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_gptoss._flow import Flow, call
+from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.history import remove_citation_markers
-from langchain_gptoss.chatbot.record import build_metadata, build_record
-from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
+from langchain_gptoss.chatbot.record import build_metadata
+from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
 
@@ -39,8 +40,6 @@ def _record(answer: AnswerState, context: StepContext) -> ChatbotChunk:
         timings=dict(answer.timings),
         metadata=build_metadata(settings.llm, settings.prompts, answer, context.caller),
     )
-    if settings.audit is not None:
-        record = build_record(settings.llm, answer, context.caller, chunk, settings.access)
-        receipt = settings.audit.append(record)
+    if (receipt := context.recorder.complete(answer, chunk)) is not None:
         chunk.metadata["audit"] = {"id": receipt.id, "seq": receipt.seq, "hash": receipt.hash}
     return chunk

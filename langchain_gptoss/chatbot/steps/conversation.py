@@ -6,8 +6,9 @@ from dataclasses import replace
 from langchain_core.messages import BaseMessage
 
 from langchain_gptoss._flow import Flow, call
+from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.history import expand_follow_up, format_conversation, split_by_budget
-from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
+from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, rewrite_question
 
 _SUMMARY_WORDS = 150

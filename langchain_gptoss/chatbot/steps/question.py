@@ -6,9 +6,10 @@ from langchain_core.language_models.chat_models import BaseChatModel
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.chatbot.settings import ChatbotSettings
-from langchain_gptoss.chatbot.state import GraphState, StepContext
+from langchain_gptoss.chatbot.state import GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
 from langchain_gptoss.errors import ContextLengthError
 
@@ -18,6 +19,7 @@ def check_question(state: GraphState, context: StepContext) -> Flow[GraphState]:
 
     Raises:
         ContextLengthError: The question does not fit into the model's context.
+        StorageError: The audit log cannot be written, and is set to stop then.
     """
     settings, answer = context.settings, state["answer_state"]
     texts = yield from call(lambda: _read_question(settings, answer.question))
@@ -25,7 +27,8 @@ def check_question(state: GraphState, context: StepContext) -> Flow[GraphState]:
     if policy := settings.policies.questions.get(texts.language):
         verdict = yield from policy.judge(answer.question, context.config)
         if not verdict.allowed:
-            answer = answer.refuse("question", verdict)
+            answer = refused = answer.refuse("question", verdict)
+            yield from call(lambda: context.recorder.begin(refused))
             context.writer.write(
                 ChatbotChunk(sources=[], standalone_question=answer.standalone_question, language=texts.language)
             )

@@ -8,12 +8,13 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss._flow import Flow, call
+from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.abstention import judge
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
 from langchain_gptoss.chatbot.settings import ChatbotSettings
-from langchain_gptoss.chatbot.state import AnswerState, GraphState, StepContext
+from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk, Source
 from langchain_gptoss.errors import GptOssError, RetrievalError
 from langchain_gptoss.retrievers.adapters import query_retriever
@@ -57,9 +58,14 @@ def _query(query: str, filter: dict[str, Any] | None, context: StepContext) -> F
 
 
 def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
-    """Decide whether the passages can answer the question, and send the sources to the caller."""
+    """Decide whether the passages can answer the question, and send the sources to the caller.
+
+    Raises:
+        StorageError: The audit log cannot be written, and is set to stop then.
+    """
     answer = yield from call(lambda: _judge(state["answer_state"], context.settings))
     sources = answer.sources if answer.answer_stream is not None else ()
+    yield from call(lambda: context.recorder.begin(answer))
     context.writer.write(
         ChatbotChunk(
             sources=[_describe_source(passage) for passage in sources],

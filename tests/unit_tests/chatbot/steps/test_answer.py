@@ -9,7 +9,9 @@ from langchain_core.runnables import RunnableLambda
 from langchain_gptoss import create_chatbot
 from langchain_gptoss._flow import run_flow
 from langchain_gptoss.chatbot.caller import Caller
-from langchain_gptoss.chatbot.state import Abandoned, AnswerState, AnswerWriter, StepContext
+from langchain_gptoss.chatbot.context import StepContext
+from langchain_gptoss.chatbot.recorder import AnswerRecorder
+from langchain_gptoss.chatbot.state import Abandoned, AnswerState, AnswerWriter
 from langchain_gptoss.chatbot.steps.answer import AnswerCollector, generate_answer, verify_answer
 from langchain_gptoss.chatbot.steps.retrieval import judge_passages, retrieve_documents
 from langchain_gptoss.errors import RetrievalError
@@ -25,7 +27,8 @@ def chunks():
 def context(chunks):
     bot = create_chatbot(build_model(EXPRESS_ANSWER), build_retriever())
     writer = AnswerWriter(send=chunks.append, abandoned=threading.Event())
-    return StepContext(settings=bot.settings, caller=Caller(), writer=writer, config={})
+    recorder = AnswerRecorder(bot.settings, Caller(), is_streamed=True)
+    return StepContext(settings=bot.settings, caller=Caller(), writer=writer, config={}, recorder=recorder)
 
 
 @pytest.fixture
