@@ -10,13 +10,9 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.adapters import supports_filter
 from langchain_gptoss.retrievers.own_filters import iterate_metadata
-from langchain_gptoss.vectorstores.access_labels import (
-    PUBLIC,
-    LabelSurvey,
-    describe_value,
-    read_labels,
-    survey_labels,
-)
+from langchain_gptoss.text.label_values import PUBLIC, describe_value
+from langchain_gptoss.text.terminal import clean_line
+from langchain_gptoss.vectorstores.access_labels import LabelCounts, count_labels, read_labels
 from langchain_gptoss.vectorstores.filters import get_field
 
 _MAX_WARNINGS = 100  # of single documents; a store of wrong labels must not fill the log
@@ -59,7 +55,7 @@ class Access:
                 f"{type(retriever).__name__} takes no filter, so it would search documents that a caller may not see.",
                 hint="Use FaissStore.as_retriever(), BM25Retriever or HybridRetriever, or leave out access=.",
             )
-        malformed = self.survey(retriever).malformed
+        malformed = self.count_labels(retriever).malformed
         if malformed:
             shown = "; ".join(f"{source}: {value}" for source, value in list(malformed.items())[:_SHOWN_SOURCES])
             more = f"; and {len(malformed) - _SHOWN_SOURCES} more" if len(malformed) > _SHOWN_SOURCES else ""
@@ -67,14 +63,14 @@ class Access:
                 "Documents of %d sources are hidden from everyone, because %r is not a list of texts (%s%s).",
                 len(malformed),
                 self.field,
-                shown,
+                clean_line(shown),
                 more,
             )
             self._reported.update(malformed)
 
-    def survey(self, retriever: BaseRetriever) -> LabelSurvey:
+    def count_labels(self, retriever: BaseRetriever) -> LabelCounts:
         """Return the labels of the documents that a retriever searches, as far as its stores can list them."""
-        return survey_labels(iterate_metadata(retriever), self.field)
+        return count_labels(iterate_metadata(retriever), self.field)
 
     def build_filter(self, labels: Iterable[str]) -> dict[str, Any]:
         """Return the metadata filter for a caller.
@@ -117,7 +113,7 @@ class Access:
         self._reported.add(source)
         _logger.warning(
             "A document of %s is hidden from everyone: its %r is %s and not a list of texts.",
-            source or "an unknown source",
+            clean_line(source) or "an unknown source",
             self.field,
             describe_value(value),
         )

@@ -1,5 +1,6 @@
 """The chatbot that the commands use, and their common options."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +25,13 @@ Audit = Annotated[str | None, typer.Option("--audit", help="A file that records 
 
 
 def make_chatbot(
-    model: str, docs: str | None, store: str | None = None, *, guard_model: str | None = None, **options: Any
+    model: str,
+    docs: str | None,
+    store: str | None = None,
+    *,
+    guard_model: str | None = None,
+    labels: Sequence[str] | None = None,
+    **options: Any,
 ) -> "Chatbot":
     """Return a chatbot over documents or an index.
 
@@ -35,16 +42,20 @@ def make_chatbot(
         docs: The documents, or None.
         store: The index, or None.
         guard_model: Name of the model that checks questions and answers, or None.
+        labels: Access labels of documents that have none of their own, or None.
         **options: Further arguments of `create_chatbot`.
 
     Raises:
-        InvalidInputError: Both or neither of `docs` and `store` are given, or an argument is invalid.
+        InvalidInputError: Both or neither of `docs` and `store` are given, labels are given for an index, or an
+            argument is invalid.
     """
     from langchain_gptoss.errors import InvalidInputError
     from langchain_gptoss.models.catalog import resolve_model
 
     if (docs is None) == (store is None):
         raise InvalidInputError("Give either --docs FOLDER or --store INDEX.", hint="`gptoss index` makes an index.")
+    if labels and docs is None:
+        raise InvalidInputError("--label is for --docs.", hint="An index is labelled by `gptoss index --label`.")
     card = resolve_model(model)
     if card.note:
         note(f"{card.name}: {card.note}")
@@ -56,11 +67,11 @@ def make_chatbot(
         from langchain_gptoss.chatbot.localization import load_texts
 
         load_texts(options["domain"], options.get("language"))
-    documents = load_documents(docs) if docs is not None else []
+    documents = load_documents(docs, access=options.get("access"), labels=labels) if docs is not None else []
     locate_checkpoint(card)
     if guard_model is not None:
         locate_checkpoint(resolve_model(guard_model))
-    index = open_store(str(store)) if docs is None else index_documents(documents)
+    index = open_store(str(store)) if docs is None else index_documents(documents, access=options.get("access"))
     if docs is not None:
         file_count = len({document.metadata["source"] for document in documents})
         note(f"Indexed {file_count} files as {len(index)} passages.")

@@ -27,6 +27,13 @@ MaxChars = Annotated[int | None, typer.Option(help="Maximum characters in a chun
 MaxTokens = Annotated[int | None, typer.Option(help="Maximum tokens in a chunk, instead of --max-chars.", min=1)]
 Overlap = Annotated[int | None, typer.Option(help="Maximum length that a chunk repeats of the previous one.", min=0)]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow links that lead out of the given folders.")]
+AccessField = Annotated[
+    str | None, typer.Option("--access", help='Metadata field with access labels; "access" in a new index.')
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="Access label of files that front matter and access.toml do not label; repeatable."),
+]
 MaxMb = Annotated[float, typer.Option("--max-mb", help="Maximum size of a file, in MB.", min=0.001)]
 
 
@@ -44,6 +51,8 @@ def index(
     overlap: Overlap = None,
     max_mb: MaxMb = 100.0,
     follow_links: FollowLinks = False,
+    access: AccessField = None,
+    label: Labels = None,
 ) -> None:
     """Index documents, or synchronize an index with them."""
     options: dict[str, Any] = {
@@ -51,6 +60,8 @@ def index(
         "workers": workers,
         "max_bytes": round(max_mb * 1e6),
         "follow_links": follow_links,
+        "access": access,
+        "labels": label,
     }
     limits: dict[str, Any] = {"max_chars": max_chars, "max_tokens": max_tokens, "overlap": overlap}
     with clean_exit():

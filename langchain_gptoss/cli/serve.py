@@ -27,6 +27,13 @@ SessionStore = Annotated[
     ),
 ]
 Access = Annotated[str | None, typer.Option("--access", help="Metadata field with a document's access labels.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        help="With --docs: access label of files that front matter and access.toml do not label; repeatable.",
+    ),
+]
 CorsOrigins = Annotated[
     list[str] | None, typer.Option("--cors", help="Origin of a web page that may use the server; repeatable.")
 ]
@@ -57,6 +64,7 @@ def serve_chatbot(
     sessions: SessionStore = None,
     audit: Audit = None,
     access: Access = None,
+    label: Labels = None,
     guard_model: Guard = None,
     cors: CorsOrigins = None,
     allow_host: AllowedHosts = None,
@@ -68,6 +76,7 @@ def serve_chatbot(
 ) -> None:
     """Serve a chatbot: a web page, OpenAI's API, metrics."""
     with clean_exit():
+        from langchain_gptoss.errors import InvalidInputError
         from langchain_gptoss.serve import Keys, ServerSettings, serve
         from langchain_gptoss.serve.origins import LOCAL_HOSTS
 
@@ -80,6 +89,8 @@ def serve_chatbot(
             max_concurrent=concurrent,
             serve_chat_model=chat_model,
         )
+        if label and access is None:
+            raise InvalidInputError("--label needs --access.", hint="Add --access access, or another field's name.")
         _check_address(host, port)
         chatbot = make_chatbot(
             model,
@@ -91,6 +102,7 @@ def serve_chatbot(
             sessions=sessions or _choose_session_file(),
             audit=audit,
             access=access,
+            labels=label,
         )
         if keys is None and host not in LOCAL_HOSTS:
             note(f"Everyone who reaches {host} may use this server. To require a key, use --keys FILE.")

@@ -4,13 +4,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import GptOssError, InvalidInputError, MissingDependencyError
+from langchain_gptoss.ingest.access_labels import LabelOptions
 from langchain_gptoss.ingest.documents import complete_documents, create_documents
 from langchain_gptoss.ingest.readers.base import OUT_OF_MEMORY, OutOfMemoryError, UnreadableFileError
 from langchain_gptoss.ingest.readers.registry import SUPPORTED_SUFFIXES, load_reader
@@ -34,11 +35,13 @@ class ReadOptions:
         loaders: Loaders by suffix, in place of this package's readers or for other formats.
         max_bytes: The largest file that is read; its compressed parts may unpack to the same size.
         follow_links: Follow links that lead out of a given folder, and links to folders.
+        labels: How files are labelled for access.
     """
 
     loaders: Mapping[str, Loader]
     max_bytes: int
     follow_links: bool = False
+    labels: LabelOptions = field(default_factory=LabelOptions)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -62,7 +65,11 @@ class FileContents:
 
 
 def create_read_options(
-    loaders: Mapping[str, Loader] | None, max_bytes: int, *, follow_links: bool = False
+    loaders: Mapping[str, Loader] | None,
+    max_bytes: int,
+    *,
+    follow_links: bool = False,
+    labels: LabelOptions | None = None,
 ) -> ReadOptions:
     """Return validated options; suffixes may be in any case, with or without the point.
 
@@ -77,6 +84,7 @@ def create_read_options(
         {f".{suffix.lower().lstrip('.')}": loader for suffix, loader in (loaders or {}).items()},
         max_bytes,
         follow_links,
+        labels or LabelOptions(),
     )
 
 

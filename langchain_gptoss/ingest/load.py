@@ -16,6 +16,7 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import DocumentsError, DocumentWarning, InvalidInputError
+from langchain_gptoss.ingest.access_labels import Labeller, LabelOptions, create_label_options
 from langchain_gptoss.ingest.documents import load_with_langchain
 from langchain_gptoss.ingest.file_contents import MAX_BYTES, Loader, ReadOptions, create_read_options
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
@@ -36,6 +37,8 @@ def load_documents(
     loaders: Mapping[str, Loader] | None = None,
     max_bytes: int = MAX_BYTES,
     follow_links: bool = False,
+    access: str | None = None,
+    labels: Sequence[str] | None = None,
     on_skip: Callable[[SkippedFile], None] | None = None,
 ) -> list[Document]:
     """Load the documents of a file or of a folder and its subfolders, in the order of their paths.
@@ -51,6 +54,9 @@ def load_documents(
             takes a Path and returns a text, which is read as Markdown, or Documents, or a LangChain loader.
         max_bytes: The largest file that is read, in bytes; larger ones are skipped.
         follow_links: Follow links that lead out of a given folder, and links to folders; each folder is read once.
+        access: Metadata field with a document's access labels; None means "access". The labels come from the front
+            matter of a file (`access: [hr]`), from a file `access.toml` in its folder or above, or from `labels`.
+        labels: Labels of the files that neither front matter nor `access.toml` labels.
         on_skip: Called for each file that cannot be used; by default a warning is logged.
 
     Returns:
@@ -62,11 +68,12 @@ def load_documents(
 
     Raises:
         DocumentsError: There is nothing at `path`, or none of its files can be used.
-        InvalidInputError: `max_bytes` is below 1, or a loader returns a wrong type.
+        InvalidInputError: `max_bytes` is below 1, a loader returns a wrong type, or an `access.toml` is invalid.
         MissingDependencyError: A file needs the extra `rag`, which is not installed.
     """
     report_skipped = on_skip or _log_warning
-    options = create_read_options(loaders, max_bytes, follow_links=follow_links)
+    label_options = create_label_options(access, labels)
+    options = create_read_options(loaders, max_bytes, follow_links=follow_links, labels=label_options)
     places, langchain_loaders = split_sources(path)
     documents: list[Document] = []
     skipped: list[SkippedFile] = []
@@ -77,15 +84,18 @@ def load_documents(
         jobs = [ReadJob(file) for file in listing.files]
         with closing(read_files(jobs, options)) as results:
             contents_by_file = {job.file: contents for job, contents in results}
+        labeller = Labeller(label_options, listing.root)
         for file in listing.files:
             contents = contents_by_file[file]
             if isinstance(contents, UnreadableFileError):
                 skipped.append(SkippedFile(file.source, str(contents)))
             else:
-                documents.extend(contents.documents or [])
-                file_warnings += (FileWarning(file.source, message) for message in contents.warnings)
+                labelled, label_warnings = labeller.label_documents(contents.documents or [], file)
+                documents.extend(labelled)
+                messages = (*contents.warnings, *label_warnings)
+                file_warnings += (FileWarning(file.source, message) for message in messages)
     for loader in langchain_loaders:
-        documents.extend(load_with_langchain(loader))
+        documents.extend(label_each(load_with_langchain(loader), label_options, file_warnings))
     for file_or_folder in skipped:
         report_skipped(file_or_folder)
     if not documents:
@@ -93,6 +103,19 @@ def load_documents(
     for file_warning in file_warnings:
         warnings.warn(str(file_warning), DocumentWarning, stacklevel=2)
     return documents
+
+
+def label_each(
+    documents: Sequence[Document], options: LabelOptions, file_warnings: list[FileWarning]
+) -> list[Document]:
+    """Return documents that come from no file of a folder with their labels, and add warnings to a list."""
+    labeller, labelled = Labeller(options), []
+    for document in documents:
+        one, messages = labeller.label_documents([document])
+        labelled += one
+        new = [FileWarning(str(document.metadata.get("source", "")), message) for message in messages]
+        file_warnings += (warning for warning in new if warning not in file_warnings)
+    return labelled
 
 
 def _log_warning(skipped: SkippedFile) -> None:

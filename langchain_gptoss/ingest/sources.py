@@ -17,6 +17,9 @@ from langchain_gptoss.text.terminal import clean_line
 SYNC_MANIFEST = "sync.sqlite"
 """Name of a file that marks its folder as an index; such folders are not searched for documents."""
 
+ACCESS_RULES = "access.toml"
+"""Name of a file with access labels, which is no document."""
+
 _VECTOR_SUFFIX = ".faiss"
 
 
@@ -140,7 +143,7 @@ def list_files(
                 listing.skipped.append(SkippedFile(source, reason))
             elif path.suffix.lower() in suffixes:
                 listing.files.append(SourceFile(source, path))
-            else:
+            elif path.name != ACCESS_RULES:
                 listing.unsupported.append(source)
             seen_sources.add(source)
     listing.files.sort(key=lambda file: file.source)

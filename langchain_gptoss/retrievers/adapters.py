@@ -128,7 +128,7 @@ def query_retriever(
         on_rejected: Called with each document that the retriever returned although it does not match the filter.
     """
     config = RunnableConfig(callbacks=callbacks)
-    if filter is not None and _replaces_own_filter(retriever):
+    if filter is not None and _has_replaceable_filter(retriever):
         limit = k or getattr(retriever, "search_kwargs", {}).get("k") or _DEFAULT_K
 
         def search(count: int) -> Flow[list[Document]]:
@@ -142,7 +142,7 @@ def query_retriever(
     return documents[:k]
 
 
-def _replaces_own_filter(retriever: BaseRetriever) -> bool:
+def _has_replaceable_filter(retriever: BaseRetriever) -> bool:
     """Return True if a filter in the call would replace the retriever's own, or have a meaning that is not known."""
     combining = FaissRetriever | QdrantRetriever | StoreRetriever
     return isinstance(retriever, VectorStoreRetriever) and not isinstance(retriever, combining)

@@ -32,6 +32,7 @@ from langchain_gptoss.serve.openai import IGNORED_FIELDS_HEADER, add_error_handl
 from langchain_gptoss.serve.page import build_page_routes
 from langchain_gptoss.serve.public_output import PublicChatbot
 from langchain_gptoss.serve.settings import ServerSettings
+from langchain_gptoss.serve.visibility import warn_if_nothing_is_visible
 from langchain_gptoss.text.terminal import TerminalFilter
 
 _OPEN_PATHS = ("/", "/assets/", "/healthz", "/readyz")
@@ -82,6 +83,7 @@ def create_app(
         if parts is not None:
             app.include_router(langserve_routes.build_retriever_routes(parts.retriever, parts.access))
     if parts is not None:
+        warn_if_nothing_is_visible(parts, None if settings.keys is None else settings.keys.labels)
         app.include_router(build_document_routes(DocumentReader(parts.retriever, parts.access)))
     if isinstance(chatbot, Chatbot) and chatbot.sessions is not None:
         app.include_router(_build_session_routes(chatbot.sessions))

@@ -119,6 +119,11 @@ class Keys:
             keys[digest] = key
         return cls(keys)
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """The access labels of all keys."""
+        return frozenset(label for key in self._keys.values() for label in key.labels)
+
     def find_key(self, secret: str) -> ApiKey | None:
         """Return the key with a secret, or None if there is none."""
         # The lookup compares hashes: its duration reveals nothing about the secrets.

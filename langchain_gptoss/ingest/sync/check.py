@@ -18,7 +18,7 @@ from langchain_gptoss.ingest.load import Source
 from langchain_gptoss.ingest.readers.base import UnreadableFileError
 from langchain_gptoss.ingest.readers.pool import read_files
 from langchain_gptoss.ingest.split import ChunkLimits, compute_chunk_id
-from langchain_gptoss.ingest.sync.diff import Candidate, SyncPlan, choose_limits, create_plan
+from langchain_gptoss.ingest.sync.diff import Candidate, SyncPlan, choose_label_options, choose_limits, create_plan
 from langchain_gptoss.ingest.sync.manifest import Entry
 from langchain_gptoss.ingest.sync.progress import Progress
 from langchain_gptoss.ingest.sync.synchronize import run_plan
@@ -81,6 +81,8 @@ def check_index(
     loaders: Mapping[str, Loader] | None = None,
     max_bytes: int = MAX_BYTES,
     follow_links: bool = False,
+    access: str | None = None,
+    labels: Sequence[str] | None = None,
     workers: int | None = None,
     manifest: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -95,6 +97,8 @@ def check_index(
         loaders: The loaders that `sync_documents` was called with.
         max_bytes: As in `sync_documents`.
         follow_links: As in `sync_documents`.
+        access: As in `sync_documents`.
+        labels: As in `sync_documents`.
         workers: As in `sync_documents`.
         manifest: As in `sync_documents`.
         on_progress: As in `sync_documents`, during a repair.
@@ -110,6 +114,7 @@ def check_index(
     options = create_read_options(loaders, max_bytes, follow_links=follow_links)
     with open_target(store, embeddings=embeddings, manifest=manifest) as target:
         limits = choose_limits(target.manifest, None, None, None)
+        options = replace(options, labels=choose_label_options(target.manifest, access, labels))
         entries = {source: entry for source, entry in target.manifest.read_entries().items() if entry.chunk_ids}
         checker = _IndexChecker(target, entries, options)
         plan = create_plan(sources, target.manifest, options, limits, exclude=target.folder, rehash=True)

@@ -11,6 +11,7 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from langchain_gptoss.errors import InvalidInputError
+from langchain_gptoss.ingest.access_labels import Labeller, LabelOptions, create_label_options
 from langchain_gptoss.ingest.documents import load_with_langchain
 from langchain_gptoss.ingest.file_contents import ReadOptions
 from langchain_gptoss.ingest.load import Source, list_supported_files, split_sources
@@ -19,7 +20,7 @@ from langchain_gptoss.ingest.sources import Listing, SkippedFile, SourceFile
 from langchain_gptoss.ingest.split import DEFAULT_MAX_CHARS, ChunkLimits, check_limits
 from langchain_gptoss.ingest.sync.manifest import Entry, Manifest
 
-_RECIPE_VERSION = 3  # increased when reading or splitting gives other results than before
+_RECIPE_VERSION = 4  # increased when reading or splitting gives other results than before
 _MTIME_RESOLUTION_NS = 2_000_000_000  # a file may change again within one tick of its file system's clock
 
 
@@ -51,6 +52,7 @@ class SyncPlan:
         unchanged: Sources that stay as they are.
         skipped: Sources that cannot be used.
         unsupported: Files in formats that are not supported.
+        labeller: Labels the documents of the candidates.
     """
 
     root: Path | None = None
@@ -59,6 +61,7 @@ class SyncPlan:
     unchanged: list[str] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
+    labeller: Labeller = field(default_factory=lambda: Labeller(LabelOptions()))
 
     def skip(self, entry: Entry) -> None:
         """Record that a source is as its row says."""
@@ -93,8 +96,20 @@ def choose_limits(
     return limits
 
 
-def save_settings(manifest: Manifest, plan: SyncPlan, limits: ChunkLimits) -> None:
+def choose_label_options(manifest: Manifest, access: str | None, labels: Sequence[str] | None) -> LabelOptions:
+    """Return the given options, completed by those that the index was made with.
+
+    Raises:
+        InvalidInputError: The field is empty, or the labels are not a list of texts.
+    """
+    saved = manifest.get_setting("access")
+    saved_field, saved_labels = json.loads(saved) if saved else (None, [])
+    return create_label_options(access or saved_field, saved_labels if labels is None else labels)
+
+
+def save_settings(manifest: Manifest, plan: SyncPlan, limits: ChunkLimits, label_options: LabelOptions) -> None:
     """Save the settings that the next synchronization is compared with."""
+    manifest.save_setting("access", json.dumps([label_options.field, label_options.labels]))
     manifest.save_setting("limits", json.dumps([limits.max_chars, limits.max_tokens, limits.overlap]))
     if plan.root is not None:
         manifest.save_setting("root", str(plan.root))
@@ -135,7 +150,7 @@ class SyncPlanner:
         self._limits = limits
         self._rehash = rehash
         self._entries = manifest.read_entries()
-        self._plan = SyncPlan()
+        self._plan = SyncPlan(labeller=Labeller(options.labels))
 
     def create_plan(self, places: list[str | Path], loaders: list[BaseLoader], exclude: Path | None) -> SyncPlan:
         """Compare files and LangChain loaders with the manifest."""
@@ -144,6 +159,7 @@ class SyncPlanner:
         if places or not loaders:
             listing = list_supported_files(places, self._options, exclude=exclude)
             plan.root = listing.root
+            plan.labeller = Labeller(self._options.labels, listing.root)
             plan.skipped += listing.skipped
             plan.unsupported += listing.unsupported
             unlisted_prefixes = tuple(listing.unlisted_prefixes)
@@ -217,7 +233,8 @@ class SyncPlanner:
         named = loader if loader is None or hasattr(loader, "__qualname__") else type(loader)
         name = "" if named is None else f"{named.__module__}.{named.__qualname__}"
         limits = self._limits
-        return json.dumps([_RECIPE_VERSION, limits.max_chars, limits.max_tokens, limits.overlap, name])
+        labels = self._plan.labeller.describe(file)
+        return json.dumps([_RECIPE_VERSION, limits.max_chars, limits.max_tokens, limits.overlap, name, *labels])
 
 
 def _read_size_and_time(path: Path) -> tuple[int, int]:

@@ -25,7 +25,14 @@ from langchain_gptoss.ingest.readers.pool import read_files
 from langchain_gptoss.ingest.sources import FileWarning, SkippedFile
 from langchain_gptoss.ingest.split import ChunkLimits, split_documents
 from langchain_gptoss.ingest.sync.apply import BatchWriter, Change
-from langchain_gptoss.ingest.sync.diff import Candidate, SyncPlan, choose_limits, create_plan, save_settings
+from langchain_gptoss.ingest.sync.diff import (
+    Candidate,
+    SyncPlan,
+    choose_label_options,
+    choose_limits,
+    create_plan,
+    save_settings,
+)
 from langchain_gptoss.ingest.sync.manifest import Entry
 from langchain_gptoss.ingest.sync.progress import Progress, ProgressReporter
 from langchain_gptoss.ingest.sync.target import Target, get_embeddings_name, open_target
@@ -85,6 +92,8 @@ def sync_documents(
     loaders: Mapping[str, Loader] | None = None,
     max_bytes: int = MAX_BYTES,
     follow_links: bool = False,
+    access: str | None = None,
+    labels: Sequence[str] | None = None,
     workers: int | None = None,
     manifest: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -106,6 +115,9 @@ def sync_documents(
         loaders: Functions that read files with some suffixes, as in `load_documents`.
         max_bytes: The largest file that is read, in bytes.
         follow_links: Follow links that lead out of a given folder, and links to folders; each folder is read once.
+        access: Metadata field with access labels, as in `load_documents`; by default that of the index.
+        labels: Labels of files without their own, as in `load_documents`; by default those of the index. A file whose
+            labels change is indexed again.
         workers: Maximum number of worker processes that parse files; by default one per core, and none for few files.
         manifest: The file that lists the contents of a LangChain vector store.
         on_progress: Called as files are indexed; by default there is a progress bar on standard error.
@@ -124,6 +136,7 @@ def sync_documents(
     options = create_read_options(loaders, max_bytes, follow_links=follow_links)
     with open_target(store, embeddings=embeddings, manifest=manifest) as target:
         limits = choose_limits(target.manifest, max_chars, max_tokens, overlap)
+        options = replace(options, labels=choose_label_options(target.manifest, access, labels))
         _check_embeddings(target, embeddings)
         plan = create_plan(sources, target.manifest, options, limits, exclude=target.folder)
         report = run_plan(plan, target, options, limits, workers=workers, on_progress=on_progress)
@@ -154,7 +167,7 @@ def run_plan(
     run = _SyncRun(plan, target, options, limits)
     if plan.candidates or plan.removed:
         run.write(workers, on_progress)
-    save_settings(target.manifest, plan, limits)
+    save_settings(target.manifest, plan, limits, options.labels)
     return SyncReport(
         added=tuple(sorted(run.added)),
         changed=tuple(sorted(run.changed)),
@@ -196,7 +209,7 @@ class _SyncRun:
                 self._remove(entry, None, writer)
             for candidate in candidates.values():
                 if candidate.file is None:
-                    self._add_documents(candidate, candidate.documents, writer)
+                    self._label_and_add(candidate, candidate.documents, writer)
             results = stack.enter_context(closing(read_files(self._plan.create_read_jobs(), self._options, workers)))
             for job, contents in results:
                 candidate = candidates[job.file.source]
@@ -241,9 +254,16 @@ class _SyncRun:
             self._plan.skip(candidate.previous)
             return False
         candidate = replace(candidate, entry=replace(candidate.entry, file_hash=contents.file_hash))
-        is_added = self._add_documents(candidate, contents.documents, writer)
+        is_added = self._label_and_add(candidate, contents.documents, writer)
         if is_added:
             self.warnings += (FileWarning(candidate.entry.source, message) for message in contents.warnings)
+        return is_added
+
+    def _label_and_add(self, candidate: Candidate, documents: Sequence[Document], writer: BatchWriter) -> bool:
+        labelled, messages = self._plan.labeller.label_documents(documents, candidate.file)
+        is_added = self._add_documents(candidate, labelled, writer)
+        if is_added:
+            self.warnings += (FileWarning(candidate.entry.source, message) for message in messages)
         return is_added
 
     def _add_documents(self, candidate: Candidate, documents: Sequence[Document], writer: BatchWriter) -> bool:

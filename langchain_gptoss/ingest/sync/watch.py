@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_gptoss.errors import GptOssError, InvalidInputError
+from langchain_gptoss.ingest.access_labels import RULES_FILE
 from langchain_gptoss.ingest.file_contents import MAX_BYTES, create_read_options
 from langchain_gptoss.ingest.load import Source, list_supported_files, split_sources
 from langchain_gptoss.ingest.sync.synchronize import SyncReport, sync_documents
@@ -63,8 +64,11 @@ def watch_documents(
         options["embeddings"] = resolve_embeddings(exclude, options.get("embeddings"))
 
     def take_snapshot() -> _Snapshot:
-        files = list_supported_files(places, read_options, exclude=exclude).files
-        return frozenset(_describe_file(file.source, file.path) for file in files)
+        listing = list_supported_files(places, read_options, exclude=exclude)
+        folders = {folder for file in listing.files for folder in file.path.parents if folder != listing.root.parent}
+        rules = [folder / RULES_FILE for folder in folders if folder.is_relative_to(listing.root)]
+        files = [(file.source, file.path) for file in listing.files] + [(str(path), path) for path in rules]
+        return frozenset(_describe_file(source, path) for source, path in files)
 
     synced = previous = take_snapshot()
     on_report(sync_documents(places, store, **options))

@@ -56,10 +56,10 @@ class FaissStore(VectorStore):
     negative; `0.5 + 0.5 s / (1 + |s|)` for an inner product `s`; `1 / (1 + d)` for a distance `d`.
 
     Filters are applied before the search. A filter is a dict such as `{"lang": "fr", "year": {"$gte": 2024}}`, with
-    `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$nin`, `$contains` (an item of a list, or a part of a string)
-    and `$exists` on fields, `$and`, `$or` and `$not` around filters, and dotted paths for nested fields. Or it is a
-    function of the metadata, which is called for every document. On a missing field every operator except `$exists` is
-    false, `$ne` too.
+    `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$nin`, `$contains` (an item of a list, or a part of a string),
+    `$contains_any` (one of some items of a list) and `$exists` on fields, `$and`, `$or` and `$not` around filters, and
+    dotted paths for nested fields. Or it is a function of the metadata, which is called for every document. On a
+    missing field every operator except `$exists` is false, `$ne` too.
 
     Args:
         embedding: The embedding model. The store takes the dimension from the first vectors.

@@ -4,10 +4,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
 from typer.testing import CliRunner
 
 from langchain_gptoss.cli import serve as cli_serve
 from langchain_gptoss.cli.app import app
+from langchain_gptoss.cli.chatbot import make_chatbot
+from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.serve import Keys, ServerSettings
 from tests import ROOT
 
@@ -29,11 +32,19 @@ def server_arguments(monkeypatch, tmp_path) -> dict[str, Any]:
     return arguments
 
 
+@pytest.fixture
+def demo_parts(monkeypatch):
+    """Parts of a chatbot that need no checkpoint."""
+    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda card: None)
+    monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda llm: None)
+    monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda: DeterministicFakeEmbedding(size=16))
+
+
 def test_help_names_every_option():
     shown = run("serve", "--help").stdout
     for option in ("--docs", "--store", "--model", "--domain", "--host", "--port", "--keys", "--sessions", "--audit"):
         assert option in shown
-    for option in ("--access", "--cors", "--allow-host", "--rate", "--timeout", "--concurrent", "--title"):
+    for option in ("--access", "--label", "--cors", "--allow-host", "--rate", "--timeout", "--concurrent", "--title"):
         assert option in shown
     assert "127.0.0.1" in shown
 
@@ -60,6 +71,7 @@ def test_every_option_reaches_the_server(server_arguments, tmp_path):
     key = run("keys", "add", "shop", "--file", file, "--label", "hr").stdout.strip()
     options = ["--keys", file, "--cors", "https://a.example", "--cors", "https://b.example", "--allow-host", "help"]
     options += ["--rate", "7", "--timeout", "30", "--concurrent", "3", "--title", "Desk", "--port", "9000"]
+    options += ["--label", "staff", "--label", "it"]
     options += ["--host", "0.0.0.0", "--access", "groups", "--audit", "audit.jsonl", "--domain", "support"]
     result = run("serve", "--docs", "docs", *options)
     assert result.exit_code == 0, result.output
@@ -78,7 +90,37 @@ def test_every_option_reaches_the_server(server_arguments, tmp_path):
         "audit.jsonl",
         "support",
     )
+    assert server_arguments["chatbot"]["labels"] == ["staff", "it"]
     assert "Everyone" not in result.stderr
+
+
+def test_labels_need_a_field_and_documents(server_arguments):
+    assert "--label needs --access" in run("serve", "--docs", "docs", "--label", "hr").stderr
+    with pytest.raises(InvalidInputError, match="--label is for --docs"):
+        make_chatbot("demo", None, "index", labels=["hr"], access="groups")
+
+
+@pytest.mark.usefixtures("demo_parts")
+def test_a_chatbot_over_a_folder_answers_those_whose_labels_fit(tmp_path):
+    folder = tmp_path / "docs"
+    (folder / "hr").mkdir(parents=True)
+    (folder / "access.toml").write_text('[labels]\n"hr/**" = ["hr"]\n')
+    (folder / "hr" / "pay.md").write_text("The bonus of the staff is 500 euros.")
+    (folder / "sales.md").write_text("---\ngroups: [sales]\n---\nExpress delivery costs 12 euros.")
+    (folder / "hours.md").write_text("The office opens at nine.")
+    chatbot = make_chatbot("demo", str(folder), labels=["public"], access="groups")
+    question = "How much is the bonus of the staff, and express delivery?"
+    for labels, sources in (
+        ([], {"hours.md"}),
+        (["hr"], {"hours.md", "hr/pay.md"}),
+        (["sales"], {"hours.md", "sales.md"}),
+        (["hr", "sales"], {"hours.md", "hr/pay.md", "sales.md"}),
+    ):
+        settings = chatbot.settings
+        filter_ = settings.access.build_filter(labels)
+        assert {
+            document.metadata["source"] for document in settings.retriever.invoke(question, filter=filter_)
+        } == sources
 
 
 def test_an_open_server_on_the_network_gets_a_warning(server_arguments):
