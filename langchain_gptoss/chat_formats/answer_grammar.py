@@ -90,18 +90,15 @@ def _write_call_rules(options: PromptOptions, token: Mapping[str, str]) -> list[
 def build_tagged_grammar(options: PromptOptions) -> AnswerGrammar | None:
     """Return the grammar of an answer in which calls are JSON between tags; None for a free answer.
 
-    Chat formats without tool calls of their own use this grammar. A required call may also come without tags.
+    Chat formats without tool calls of their own use this grammar. A required call is one
+    object without tags: small models that may go on repeat their call until the token limit.
     """
     tools, schema = options.callable_tools, options.enforced_schema
     if not tools:
         return None if schema is None else _build_json_grammar(schema)
     calls = [build_call_schema(tool, enforce=options.enforces_arguments(tool)) for tool in tools]
     if options.must_call:
-        grammar = _build_json_grammar({"anyOf": calls} if len(calls) > 1 else calls[0])
-        if not options.parallel_tool_calls:
-            return grammar
-        lark = f"{grammar.lark.rstrip()} | call+\n{_write_tagged_call_rules(calls)}\n"
-        return AnswerGrammar(lark=lark, json_schema=grammar.json_schema)
+        return _build_json_grammar({"anyOf": calls} if len(calls) > 1 else calls[0])
     if schema is not None:
         start = f"start: {_write_json_rule(schema)} | {'call+' if options.parallel_tool_calls else 'call'}"
         return AnswerGrammar(lark=f"{start}\n{_write_tagged_call_rules(calls)}\n")

@@ -50,11 +50,7 @@ def _write_instructions(options: PromptOptions) -> str:
         descriptions = "\n".join(json.dumps(_describe_tool(tool), ensure_ascii=False) for tool in tools)
         call = '{"name": "<name>", "arguments": {<arguments>}}'
         if options.must_call:
-            several = f" For several calls, write each as {CALL_START}{call}{CALL_END}."
-            parts.append(
-                f"You have these tools:\n{descriptions}\nAnswer with one call and nothing else: {call}"
-                f"{several if options.parallel_tool_calls else ''}"
-            )
+            parts.append(f"You have these tools:\n{descriptions}\nAnswer with one call and nothing else: {call}")
         else:
             parts.append(
                 f"You have these tools:\n{descriptions}\n"

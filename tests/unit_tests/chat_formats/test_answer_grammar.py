@@ -215,13 +215,11 @@ def test_required_call_of_several_tools_is_one_schema():
     assert len(grammar.json_schema["anyOf"]) == 2
 
 
-def test_several_required_calls_are_tagged():
-    call = '<tool_call>{"name": "g", "arguments": {}}</tool_call>'
-    for choice, other in (("any", "f"), ("g", "g")):
+def test_required_call_is_one_object_without_tags():
+    call = '{"name": "g", "arguments": {}}'
+    for choice in ("any", "g"):
         grammar = build_tagged_grammar(PromptOptions(tools=TOOLS, tool_choice=choice))
-        assert is_accepted(grammar, f'{call}\n<tool_call>{{"name": "{other}", "arguments": {{}}}}</tool_call>')
-        assert not is_accepted(grammar, call + "Hello.")
+        assert is_accepted(grammar, call)
+        assert not is_accepted(grammar, call + call)
+        assert not is_accepted(grammar, f"<tool_call>{call}</tool_call>")
         assert not is_accepted(grammar, "Hello.")
-    single = build_tagged_grammar(PromptOptions(tools=TOOLS, tool_choice="any", parallel_tool_calls=False))
-    assert is_accepted(single, '{"name": "g", "arguments": {}}')
-    assert not is_accepted(single, call)

@@ -25,14 +25,10 @@ def test_tools_are_described_in_the_system_message():
 
 
 def test_required_call_is_asked_for_without_tags():
-    for allows_several in (True, False):
-        (role, text), _ = write(
-            [HumanMessage("x")], tools=(TOOL,), tool_choice="any", parallel_tool_calls=allows_several
-        )
-        assert role == "system"
-        assert "Answer with one call and nothing else" in text
-        assert ("For several calls, write each as <tool_call>" in text) == allows_several
-        assert ("<tool_call>" in text) == allows_several
+    (role, text), _ = write([HumanMessage("x")], tools=(TOOL,), tool_choice="any")
+    assert role == "system"
+    assert "Answer with one call and nothing else" in text
+    assert "<tool_call>" not in text
 
 
 def test_prompt_shows_all_tools_and_names_the_allowed_ones():
