@@ -8,7 +8,7 @@ text stays: prices, dates, article numbers, order numbers, versions, SIREN and S
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_gptoss.audit.announced_secrets import (
     ANNOUNCED_PASSWORD,
@@ -38,6 +38,7 @@ from langchain_gptoss.audit.phone_numbers import (
     is_announced_phone,
     is_phone,
 )
+from langchain_gptoss.audit.span_decoding import Span
 from langchain_gptoss.errors import InvalidInputError
 
 _SECRETS = (
@@ -144,7 +145,21 @@ _RULES = (
 KINDS = tuple(dict.fromkeys(rule.kind for rule in _RULES))
 CONTEXT_CHARACTERS = 40  # before and after a match, for its check
 _KINDS_WITH_GAPS = frozenset({"iban", "nir", "card", "phone"})  # equal values may differ in spaces
+_KINDS_OF_WORDS = frozenset({"person", "address"})  # equal values may differ in case and spaces
+_PLACEHOLDER = re.compile(r"(\[[a-z_]+-[0-9]+\])")
 _GAPS = re.compile(r"[^0-9A-Za-z+]")
+
+
+class Detector(Protocol):
+    """Finds personal data that has no fixed form, such as `PrivacyFilter`."""
+
+    def find_spans(self, text: str) -> Sequence[Span]:
+        """Return the data in a text; the labels of the spans name the placeholders.
+
+        Args:
+            text: A text in which the data that patterns find is already masked.
+        """
+        ...
 
 
 class Masker:
@@ -162,6 +177,7 @@ class Masker:
         *,
         kinds: Iterable[str] = KINDS,
         patterns: Mapping[str, str | re.Pattern[str]] | None = None,
+        detectors: Sequence[Detector] = (),
     ) -> None:
         """Compile the patterns.
 
@@ -169,6 +185,8 @@ class Masker:
             kinds: Kinds of data to mask, from `KINDS`.
             patterns: Patterns of your own by kind: `{"employee": r"EMP-[0-9]{5}"}`. They are applied first. A group
                 named `value` limits masking to that part of a match.
+            detectors: Models that find names and addresses, such as `PrivacyFilter.load()`. They read texts in which
+                the other data is masked.
 
         Raises:
             InvalidInputError: A kind is unknown, the name of a kind is not a word, or a pattern is not a regular
@@ -184,6 +202,7 @@ class Masker:
                     f"{kind!r} cannot name a kind.", hint="Use lower-case letters, such as 'employee'."
                 )
             own_rules.append(_Rule(kind, _compile_pattern(kind, pattern)))
+        self._detectors = tuple(detectors)
         self._rules = (*own_rules, *(rule for rule in _RULES if rule.kind in enabled_kinds))
 
     def mask(self, text: str, placeholders: dict[tuple[str, str], str] | None = None) -> str:
@@ -204,6 +223,8 @@ class Masker:
                 has_hint[rule.hints] = any(hint in lowered for hint in rule.hints)
             if has_hint[rule.hints]:
                 text = _replace_matches(text, rule, placeholders)
+        for detector in self._detectors:
+            text = _replace_spans(text, detector.find_spans(text), placeholders)
         return text
 
     def mask_all(
@@ -253,9 +274,28 @@ def _replace_matches(text: str, rule: _Rule, placeholders: dict[tuple[str, str],
     return "".join(pieces) + text[done:]
 
 
+def _replace_spans(text: str, spans: Sequence[Span], placeholders: dict[tuple[str, str], str]) -> str:
+    """Return a text in which spans are masked; placeholders inside a span are kept."""
+    pieces: list[str] = []
+    done = 0
+    for span in sorted(spans, key=lambda each: (each.start, each.end)):
+        start, end = max(span.start, done), min(span.end, len(text))
+        if start >= end:
+            continue
+        pieces.append(text[done:start])
+        for part in _PLACEHOLDER.split(text[start:end]):
+            value = part.strip()
+            is_data = any(character.isalnum() for character in value) and not _PLACEHOLDER.fullmatch(part)
+            placeholder = _get_placeholder(span.label, value, placeholders) if is_data else value
+            pieces.append(part.replace(value, placeholder, 1) if value else part)
+        done = end
+    return "".join(pieces) + text[done:]
+
+
 def _get_placeholder(kind: str, value: str, placeholders: dict[tuple[str, str], str]) -> str:
     """Return the placeholder of a value; emails that differ in case, or numbers that differ in spaces, share one."""
     normalized = value.lower() if kind in {"email", "ip"} else value
+    normalized = " ".join(value.casefold().split()) if kind in _KINDS_OF_WORDS else normalized
     normalized = _GAPS.sub("", value).upper() if kind in _KINDS_WITH_GAPS else normalized
     count = sum(1 for other, _ in placeholders if other == kind)
     return placeholders.setdefault((kind, normalized), f"[{kind}-{count + 1}]")
