@@ -34,7 +34,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
-    """How files are labelled.
+    """Options of labelling files.
 
     Attributes:
         field: Metadata field, and key in front matter, with the labels.
@@ -96,7 +96,7 @@ class Labeller:
             found, value = self._find_value(document.metadata)
             if not found:
                 if has_hidden_labels is None:
-                    has_hidden_labels = file is not None and self._mentions_field(file.path)
+                    has_hidden_labels = file is not None and self._has_unread_field(file.path)
                 if has_hidden_labels:
                     warnings.append(
                         f"nobody may see it, because {self._options.field!r} in its front matter is no list"
@@ -130,7 +130,7 @@ class Labeller:
                     return True, value
         return False, None
 
-    def _mentions_field(self, path: Path) -> bool:
+    def _has_unread_field(self, path: Path) -> bool:
         """Return True if a front matter that could not be read, or only in part, has the field.
 
         The reader drops empty and nested values, and leaves a block that is not valid in the text.

@@ -38,7 +38,7 @@ def warn_if_nothing_is_visible(settings: ChatbotSettings, key_labels: Collection
     _logger.warning(
         "%s",
         clean_line(
-            f"Nobody may see any of the {found.document_count} passages: {reason}, and {callers}. Label the documents "
+            f"Nobody may see any passage ({found.document_count} in all): {reason}, and {callers}. Label the documents "
             f"(front matter, access.toml or --label), with {PUBLIC!r} for everyone, or give keys their labels."
         ),
     )

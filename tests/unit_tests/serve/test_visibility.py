@@ -21,7 +21,7 @@ def start(labels, *, key_labels=None, access="groups"):
 @pytest.mark.parametrize(
     ("labels", "key_labels", "parts"),
     [
-        ([None, None], ("hr",), ("any of the 2 passages", "none has labels in the field 'groups'", "keys have hr")),
+        ([None, None], ("hr",), ("any passage (2 in all)", "none has labels in the field 'groups'", "keys have hr")),
         ([["sales"], None], ("hr",), ("their labels are sales", "keys have hr")),
         ([["sales"]], (), ("no key has a label",)),
         ([["sales"]], None, ("callers without a key have none",)),
