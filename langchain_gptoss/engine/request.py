@@ -1,5 +1,6 @@
 """A request to the engine: token ids, sampling parameters, and a grammar."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ _NUMBERS = ("temperature", "top_p", "min_p", "frequency_penalty", "presence_pena
 _OPTIONAL = frozenset({"seed", "max_tokens", "logprobs"})
 MAX_LOGPROBS = 20
 MAX_PENALTY, MAX_LOGIT_BIAS = 2.0, 100.0  # the ranges of OpenAI's API
+MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1  # the range of torch's generators
+_MAX_ID_DIGITS = 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +53,13 @@ class SamplingParams:
         object.__setattr__(self, "logit_bias", _read_logit_bias(self.logit_bias))
         penalty_range = f"between -{MAX_PENALTY:g} and {MAX_PENALTY:g}"
         checks = {
-            "temperature": (self.temperature >= 0, "0 or more"),
+            "temperature": (self.temperature >= 0 and _fits_float(self.temperature), "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "top_k": (self.top_k >= 0, "0 (all) or more"),
             "min_p": (0 <= self.min_p <= 1, "between 0 and 1"),
             "frequency_penalty": (abs(self.frequency_penalty) <= MAX_PENALTY, penalty_range),
             "presence_penalty": (abs(self.presence_penalty) <= MAX_PENALTY, penalty_range),
+            "seed": (self.seed is None or MIN_SEED <= self.seed <= MAX_SEED, "between -2**63 and 2**64 - 1"),
             "max_tokens": (self.max_tokens is None or self.max_tokens > 0, "1 or more"),
             "logprobs": (self.logprobs is None or 0 <= self.logprobs <= MAX_LOGPROBS, f"between 0 and {MAX_LOGPROBS}"),
         }
@@ -97,13 +101,22 @@ def _read_logit_bias(logit_bias: Any) -> dict[int, float] | None:
 
 
 def _read_token_id(key: Any) -> int:
-    text = str(key).strip()
-    if isinstance(key, bool) or not isinstance(key, int | str) or not (text.isascii() and text.isdigit()):
+    text = "" if isinstance(key, int) and abs(key) >= 10**_MAX_ID_DIGITS else str(key).strip()
+    if isinstance(key, bool) or not isinstance(key, int | str) or not _is_id(text):
         raise InvalidInputError(
             f"logit_bias has the key {key!r}; its keys are token ids.",
             hint="Ask the model for the ids of a text: llm.get_token_ids(' word').",
         )
     return int(text)
+
+
+def _fits_float(value: float) -> bool:
+    """Return True if a number can be computed with; a whole number may have thousands of digits."""
+    return not isinstance(value, int) or abs(value) <= sys.float_info.max
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ the safetensors files, so a checkpoint of any size is checked in about a second.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError
 from langchain_gptoss.models.catalog import ModelCard
+from langchain_gptoss.models.checkpoint_numbers import find_number_problem
 from langchain_gptoss.models.demo import fetch_demo_model
 from langchain_gptoss.models.download.checksums import verify_checksums
 from langchain_gptoss.models.safetensors_files import StoredTensor, check_weights
@@ -94,8 +96,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return a checkpoint's `config.json`.
 
     Raises:
-        DamagedCheckpointError: The file is missing or is not JSON.
+        DamagedCheckpointError: The file is missing or is not JSON, or the folder has pipes, sockets or devices.
     """
+    _check_kinds_of_files(folder)
     file = folder / "config.json"
     if not file.exists():
         raise DamagedCheckpointError(
@@ -121,11 +124,30 @@ def check_config(folder: Path) -> dict[str, Any]:
             hint="For other models use langchain-huggingface or langchain-ollama.",
         )
     _refuse_code(folder, config)
-    if problem := _find_size_problem(config) or _find_layer_problem(config) or _find_ratio_problem(config):
+    problem = (
+        _find_size_problem(config)
+        or find_number_problem(config)
+        or _find_layer_problem(config)
+        or _find_ratio_problem(config)
+    )
+    if problem:
         raise CheckpointError(
             f"{str(folder / 'config.json')!r} describes an impossible model: {problem}.", hint=_COPY_AGAIN
         )
     return config
+
+
+def _check_kinds_of_files(folder: Path) -> None:
+    """Check that the folder has files and folders only: whoever opens a pipe waits for ever."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not (entry.is_file() or entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))):
+                    raise DamagedCheckpointError(
+                        f"{entry.path!r} is not a regular file but a pipe, a socket or a device.", hint=_COPY_AGAIN
+                    )
+    except OSError:
+        return  # the file that is read next says why
 
 
 def _read_json_object(file: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from langchain_gptoss.errors import InvalidInputError, StorageError
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _MAX_NAME_LENGTH = 90  # leaves space for a user's name after it: sessions allow 200 characters
+_MAX_LABEL_LENGTH = 200
 _FIELDS = {"name", "sha256", "labels", "requests_per_minute", "expires"}
 
 
@@ -41,6 +42,11 @@ class ApiKey:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        if not all(map(is_label, self.labels)):
+            raise InvalidInputError(
+                f"The labels of {self.name} are {self.labels!r}.",
+                hint=f"A label has 1 to {_MAX_LABEL_LENGTH} printable characters.",
+            )
 
     @property
     def caller(self) -> Caller:
@@ -66,6 +72,11 @@ def check_name(name: str) -> None:
             f"The caller's name is {name[:40]!r}.",
             hint=f"A name has 1 to {_MAX_NAME_LENGTH} characters and no slash or control character.",
         )
+
+
+def is_label(label: str) -> bool:
+    """Return True if a text can be an access label: a blank one would fail each request of the key's owner."""
+    return bool(label.strip()) and label.isprintable() and len(label) <= _MAX_LABEL_LENGTH
 
 
 class Keys:
@@ -154,7 +165,8 @@ def _parse_entry(place: str, entry: Any) -> tuple[str, ApiKey]:
     is_digest = isinstance(digest, str) and bool(_SHA256.fullmatch(digest))
     check("name", isinstance(name, str), "a string")
     check("sha256", is_digest, "the 64 hexadecimal digits of the key's SHA-256")
-    check("labels", isinstance(labels, list) and all(isinstance(each, str) for each in labels), "a list of strings")
+    are_labels = isinstance(labels, list) and all(isinstance(each, str) and is_label(each) for each in labels)
+    check("labels", are_labels, f"a list of strings with 1 to {_MAX_LABEL_LENGTH} printable characters")
     check("requests_per_minute", limit is None or (type(limit) is int and limit > 0), "a number above 0")
     check("expires", expires is None or type(expires) is date, "a date such as 2027-01-31")
     try:
@@ -186,6 +198,8 @@ def add_key(
         StorageError: The file cannot be written.
     """
     file, secret = Path(path), f"gptoss-{secrets.token_urlsafe(32)}"
+    if isinstance(labels, str):
+        raise InvalidInputError(f"labels is {labels!r}.", hint="Pass a list of strings.")
     # JSON's strings and lists of strings are valid TOML.
     lines = ["[[key]]", f"name = {json.dumps(name, ensure_ascii=False)}", f'sha256 = "{_hash_secret(secret)}"']
     lines += [f"labels = {json.dumps(list(labels), ensure_ascii=False)}"]

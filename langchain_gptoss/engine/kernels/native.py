@@ -27,7 +27,9 @@ LEVEL_VARIABLE = "GPTOSS_KERNEL_LEVEL"
 
 # Largest allowed error of the self-test, relative to the largest result; 8-bit activations cause about 0.006.
 _TOLERANCE = 0.03
-_OUT_OF_MEMORY, _INVALID_EXPERT = 1, 2  # return codes in src/kernel.c
+_OUT_OF_MEMORY, _INVALID_EXPERT, _INVALID_SIZE = 1, 2, 3  # return codes in src/kernel.c
+
+_CHECK_CHECKPOINT = "Check the checkpoint's config and weights."
 
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_int64
 
@@ -165,23 +167,21 @@ class Kernel:
             KernelError: An index is not the number of an expert.
         """
         hidden, indices, weights = hidden.contiguous(), indices.contiguous(), weights.contiguous()
+        tokens, hidden_size = hidden.shape
+        choices = (tokens, indices.shape[-1])
+        experts, intermediate_size = packed.gate_up_blocks.shape[0], packed.down_blocks.shape[2] * BLOCK
         out = torch.empty_like(hidden)
         call = _Experts(
-            hidden=hidden.data_ptr(),
-            experts=indices.data_ptr(),
-            weights=weights.data_ptr(),
-            gate_up_blocks=packed.gate_up_blocks.data_ptr(),
-            gate_up_scales=packed.gate_up_scales.data_ptr(),
-            down_blocks=packed.down_blocks.data_ptr(),
-            down_scales=packed.down_scales.data_ptr(),
-            gate_up_bias=packed.gate_up_bias.data_ptr(),
-            down_bias=packed.down_bias.data_ptr(),
+            hidden=check_tensor("hidden", hidden, torch.float32, tokens, hidden_size),
+            experts=check_tensor("indices", indices, torch.int64, *choices),
+            weights=check_tensor("weights", weights, torch.float32, *choices),
+            **describe_experts(packed, experts, hidden_size, intermediate_size),
             out=out.data_ptr(),
-            tokens=hidden.shape[0],
-            active=indices.shape[1],
-            expert_count=packed.gate_up_blocks.shape[0],
-            hidden_size=hidden.shape[1],
-            intermediate_size=packed.down_blocks.shape[2] * BLOCK,
+            tokens=tokens,
+            active=choices[1],
+            expert_count=experts,
+            hidden_size=hidden_size,
+            intermediate_size=intermediate_size,
             alpha=packed.alpha,
             limit=packed.limit,
             threads=torch.get_num_threads(),
@@ -209,24 +209,26 @@ class Kernel:
         x = x.contiguous()
         out = torch.empty(x.shape[0], weights.shape[0])
         call = self._create_int8_call(weights, scales, out)
-        call.x, call.tokens = x.data_ptr(), x.shape[0]
-        call.bias = None if bias is None else bias.data_ptr()
+        call.x, call.tokens = check_tensor("x", x, torch.float32, x.shape[0], weights.shape[1]), x.shape[0]
+        call.bias = None if bias is None else check_tensor("bias", bias, torch.float32, weights.shape[0])
         _check_return_code(self._library.gptoss_multiply_int8(ctypes.byref(call)))
         return out
 
     def dequantize_int8(self, weights: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         """Return int8 weights as float32 [rows, k]; see `multiply_int8` for the arguments."""
         out = torch.empty(weights.shape)
-        self._library.gptoss_dequantize_int8(ctypes.byref(self._create_int8_call(weights, scales, out)))
+        call = self._create_int8_call(weights, scales, out)
+        _check_return_code(self._library.gptoss_dequantize_int8(ctypes.byref(call)))
         return out
 
     def _create_int8_call(self, weights: torch.Tensor, scales: torch.Tensor, out: torch.Tensor) -> _Int8Product:
+        rows, k = weights.shape
         return _Int8Product(
-            weights=weights.data_ptr(),
-            scales=scales.data_ptr(),
+            weights=check_tensor("weights", weights, torch.int8, rows, k),
+            scales=check_tensor("scales", scales, torch.bfloat16, rows, k // BLOCK),
             out=out.data_ptr(),
-            rows=weights.shape[0],
-            k=weights.shape[1],
+            rows=rows,
+            k=k,
             threads=torch.get_num_threads(),
             level=self._level,
         )
@@ -238,18 +240,20 @@ class Kernel:
             matrix: bfloat16 or float32 [rows, k].
         """
         matrix = matrix.contiguous()
+        dtype = torch.bfloat16 if matrix.dtype == torch.bfloat16 else torch.float32
+        source = check_tensor("matrix", matrix, dtype, *matrix.shape[:2])
         weights = torch.empty(matrix.shape, dtype=torch.int8)
         scales = torch.empty(matrix.shape[0], matrix.shape[1] // BLOCK, dtype=torch.bfloat16)
         call = _Quantization(
-            source=matrix.data_ptr(),
+            source=source,
             weights=weights.data_ptr(),
             scales=scales.data_ptr(),
             rows=matrix.shape[0],
             k=matrix.shape[1],
-            is_bfloat16=matrix.dtype == torch.bfloat16,
+            is_bfloat16=dtype == torch.bfloat16,
             threads=torch.get_num_threads(),
         )
-        self._library.gptoss_quantize_int8(ctypes.byref(call))
+        _check_return_code(self._library.gptoss_quantize_int8(ctypes.byref(call)))
         return weights, scales
 
     def _run_self_test(self) -> None:
@@ -286,6 +290,62 @@ def _check_return_code(code: int) -> None:
         )
     if code == _INVALID_EXPERT:
         raise KernelError("A token is routed to an expert that does not exist.", hint="Check the checkpoint's config.")
+    if code == _INVALID_SIZE:
+        raise KernelError("The sizes of a model's parts do not fit together.", hint="Check the checkpoint's config.")
+
+
+def check_tensor(name: str, tensor: torch.Tensor, dtype: torch.dtype, *shape: int) -> int:
+    """Return the address of a tensor after checking that the C code can read it as it expects.
+
+    Args:
+        name: Name of the tensor in errors.
+        tensor: The tensor.
+        dtype: Its type.
+        *shape: Its shape.
+
+    Raises:
+        KernelError: The tensor has another type, shape or layout, or is not on the CPU.
+    """
+    check_shape(name, tensor, *shape)
+    if tensor.dtype != dtype or not tensor.is_contiguous() or tensor.device.type != "cpu":
+        layout = "" if tensor.is_contiguous() else ", not contiguous"
+        raise KernelError(
+            f"The CPU kernel expects {name} as {dtype}, and got {tensor.dtype} on {tensor.device}{layout}.",
+            hint=_CHECK_CHECKPOINT,
+        )
+    return tensor.data_ptr()
+
+
+def check_shape(name: str, tensor: torch.Tensor, *shape: int) -> None:
+    """Raise an error if a tensor has another shape than the C code reads.
+
+    Raises:
+        KernelError: It has.
+    """
+    if tensor.shape != shape:
+        raise KernelError(
+            f"The CPU kernel expects {name} of shape {list(shape)}, and got {list(tensor.shape)}.",
+            hint=_CHECK_CHECKPOINT,
+        )
+
+
+def describe_experts(packed: PackedExperts, experts: int, hidden_size: int, intermediate_size: int) -> dict[str, int]:
+    """Return the addresses of the parts of packed experts, by name, after checking their sizes.
+
+    Raises:
+        KernelError: A part has another size.
+    """
+    gate_up = (experts, 2 * intermediate_size, hidden_size // BLOCK)
+    down = (experts, hidden_size, intermediate_size // BLOCK)
+    parts = {
+        "gate_up_blocks": (torch.uint8, (*gate_up, BLOCK // 2)),
+        "gate_up_scales": (torch.uint8, gate_up),
+        "gate_up_bias": (torch.float32, gate_up[:2]),
+        "down_blocks": (torch.uint8, (*down, BLOCK // 2)),
+        "down_scales": (torch.uint8, down),
+        "down_bias": (torch.float32, down[:2]),
+    }
+    return {name: check_tensor(name, getattr(packed, name), dtype, *shape) for name, (dtype, shape) in parts.items()}
 
 
 def _create_random_experts(generator: torch.Generator) -> PackedExperts:

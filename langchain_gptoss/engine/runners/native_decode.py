@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from langchain_gptoss.engine.kernels.dense import Int8Linear, StoredEmbedding
-from langchain_gptoss.engine.kernels.native import Kernel, get_cpu_kernel
+from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
+from langchain_gptoss.engine.kernels.native import Kernel, check_shape, check_tensor, describe_experts, get_cpu_kernel
 
 _POINTER, _LONG, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_int32
 MIN_GROWTH_TOKENS = 256
@@ -22,7 +23,7 @@ _MAX_EXPERTS = 1024  # src/decode.h has the same limit
 class _Matrix(ctypes.Structure):
     """`Matrix` in src/decode.h."""
 
-    _fields_ = [("weights", _POINTER), ("scales", _POINTER), ("bias", _POINTER), ("rows", _LONG)]
+    _fields_ = [("weights", _POINTER), ("scales", _POINTER), ("bias", _POINTER), ("rows", _LONG), ("k", _LONG)]
 
 
 class _Layer(ctypes.Structure):
@@ -45,7 +46,7 @@ class _Model(ctypes.Structure):
         *((name, _POINTER) for name in ("layers", "embedding", "norm")),
         ("head", _Matrix),
         *((name, _LONG) for name in ("layer_count", "hidden_size", "intermediate_size", "heads", "kv_heads")),
-        *((name, _LONG) for name in ("head_dim", "expert_count", "active")),
+        *((name, _LONG) for name in ("head_dim", "expert_count", "active", "vocabulary")),
         *((name, _FLOAT) for name in ("epsilon", "scaling", "alpha", "limit")),
         *((name, _INT) for name in ("threads", "level")),
     ]
@@ -58,6 +59,7 @@ class _KVCache(ctypes.Structure):
         *((name, _POINTER) for name in ("keys", "values", "capacities")),
         ("position", _LONG),
         *((name, _POINTER) for name in ("cos", "sin")),
+        *((name, _LONG) for name in ("rotation_size", "logit_count")),
     ]
 
 
@@ -70,18 +72,23 @@ class Decoder:
         Args:
             model: A model that `create_decoder` accepts.
             kernel: The CPU kernel.
+
+        Raises:
+            KernelError: A weight has another size than the config says.
         """
         config, layers = model.config, model.model.layers
         self._model, self._kernel = model, kernel
         windows = [layer.self_attn.sliding_window or 0 for layer in layers]
-        self._layers = (_Layer * len(layers))(*map(_describe_layer, layers, windows))
+        self._layers = (_Layer * len(layers))(
+            *(_describe_layer(config, *each) for each in zip(layers, windows, strict=True))
+        )
         self._windows = tuple(windows)
-        first = layers[0]
+        first, embedding = layers[0], model.model.embed_tokens.weight
         self._arguments = _Model(
             layers=ctypes.addressof(self._layers),
-            embedding=model.model.embed_tokens.weight.data_ptr(),
-            norm=model.model.norm.weight.data_ptr(),
-            head=_describe_matrix(model.lm_head),
+            embedding=check_tensor("the embedding", embedding, torch.bfloat16, embedding.shape[0], config.hidden_size),
+            norm=check_tensor("the norm", model.model.norm.weight, torch.float32, config.hidden_size),
+            head=_describe_matrix(model.lm_head, model.lm_head.weight.shape[0], config.hidden_size),
             layer_count=len(layers),
             hidden_size=config.hidden_size,
             intermediate_size=config.intermediate_size,
@@ -90,6 +97,7 @@ class Decoder:
             head_dim=first.self_attn.head_dim,
             expert_count=config.num_local_experts,
             active=config.num_experts_per_tok,
+            vocabulary=embedding.shape[0],
             epsilon=config.rms_norm_eps,
             scaling=first.self_attn.scaling,
             alpha=first.mlp.experts.packed.alpha,
@@ -104,7 +112,14 @@ class Decoder:
         Args:
             prompt_cache: transformers' cache after the prompt; it is empty afterwards.
             max_tokens: Maximum length of the cache.
+
+        Raises:
+            KernelError: The keys or values have another size than the config says.
         """
+        heads, width = self._arguments.kv_heads, self._arguments.head_dim
+        for layer in prompt_cache.layers:
+            for name, tensor in (("keys", layer.keys), ("values", layer.values)):
+                check_shape(f"the cache's {name}", tensor, 1, heads, tensor.shape[2], width)
         return KVCache(prompt_cache, self._windows, max_tokens=max_tokens)
 
     def decode_token(self, cache: "KVCache", token_id: int) -> torch.Tensor:
@@ -116,6 +131,7 @@ class Decoder:
         logits = torch.empty(self._arguments.head.rows)
         cos, sin = self._model.model.rotary_emb(logits, torch.tensor([[cache.position]]))
         arguments = cache.prepare_arguments(cos, sin)
+        arguments.logit_count = logits.shape[0]
         self._kernel.decode_token(ctypes.byref(self._arguments), ctypes.byref(arguments), token_id, logits)
         cache.position += 1
         return logits
@@ -163,13 +179,15 @@ class KVCache:
         ):
             self._grow()
         self._rotation = cos.contiguous(), sin.contiguous()
+        size = cos.numel()
         return _KVCache(
             keys=ctypes.addressof(self._key_pointers),
             values=ctypes.addressof(self._value_pointers),
             capacities=ctypes.addressof(self._capacities),
             position=self.position,
-            cos=self._rotation[0].data_ptr(),
-            sin=self._rotation[1].data_ptr(),
+            cos=check_tensor("cos", self._rotation[0], torch.float32, 1, 1, size),
+            sin=check_tensor("sin", self._rotation[1], torch.float32, 1, 1, size),
+            rotation_size=size,
         )
 
     def _grow(self) -> None:
@@ -220,29 +238,33 @@ def create_decoder(model: Any) -> Decoder | None:
     return None if kernel is None else Decoder(model, kernel)
 
 
-def _describe_matrix(module: Any) -> _Matrix:
+def _describe_matrix(module: Any, rows: int, k: int) -> _Matrix:
     return _Matrix(
-        weights=module.weight.data_ptr(),
-        scales=module.scales.data_ptr(),
-        bias=None if module.bias is None else module.bias.data_ptr(),
-        rows=module.weight.shape[0],
+        weights=check_tensor("weights", module.weight, torch.int8, rows, k),
+        scales=check_tensor("scales", module.scales, torch.bfloat16, rows, k // BLOCK),
+        bias=None if module.bias is None else check_tensor("bias", module.bias, torch.float32, rows),
+        rows=rows,
+        k=k,
     )
 
 
-def _describe_layer(layer: Any, window: int) -> _Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    packed = mlp.experts.packed
-    names = ("gate_up_blocks", "gate_up_scales", "gate_up_bias", "down_blocks", "down_scales", "down_bias")
+def _describe_layer(config: Any, layer: Any, window: int) -> _Layer:
+    attention, router = layer.self_attn, layer.mlp.router
+    hidden, experts = config.hidden_size, config.num_local_experts
+    query_size = config.num_attention_heads * attention.head_dim
+    key_size = config.num_key_value_heads * attention.head_dim
     return _Layer(
-        input_norm=layer.input_layernorm.weight.data_ptr(),
-        post_norm=layer.post_attention_layernorm.weight.data_ptr(),
-        query=_describe_matrix(attention.q_proj),
-        key=_describe_matrix(attention.k_proj),
-        value=_describe_matrix(attention.v_proj),
-        output=_describe_matrix(attention.o_proj),
-        sinks=attention.sinks.data_ptr(),
-        router=mlp.router.weight.data_ptr(),
-        router_bias=mlp.router.bias.data_ptr(),
+        input_norm=check_tensor("input_layernorm", layer.input_layernorm.weight, torch.float32, hidden),
+        post_norm=check_tensor(
+            "post_attention_layernorm", layer.post_attention_layernorm.weight, torch.float32, hidden
+        ),
+        query=_describe_matrix(attention.q_proj, query_size, hidden),
+        key=_describe_matrix(attention.k_proj, key_size, hidden),
+        value=_describe_matrix(attention.v_proj, key_size, hidden),
+        output=_describe_matrix(attention.o_proj, hidden, query_size),
+        sinks=check_tensor("sinks", attention.sinks, torch.float32, config.num_attention_heads),
+        router=check_tensor("router", router.weight, torch.float32, experts, hidden),
+        router_bias=check_tensor("the router's bias", router.bias, torch.float32, experts),
         window=window,
-        **{name: getattr(packed, name).data_ptr() for name in names},
+        **describe_experts(layer.mlp.experts.packed, experts, hidden, config.intermediate_size),
     )

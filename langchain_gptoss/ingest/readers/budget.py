@@ -93,9 +93,11 @@ class _BoundedPart(io.BufferedIOBase):
         self._budget = budget
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Return up to `size` bytes, by default all that are left."""
         # One byte beyond the budget tells that there is more than it allows.
         limit = max(self._budget.remaining, 0) + 1
         data = self._part.read(limit if size is None or size < 0 else min(size, limit))
@@ -103,8 +105,10 @@ class _BoundedPart(io.BufferedIOBase):
         return data
 
     def read1(self, size: int = -1, /) -> bytes:
+        """Return what `read` returns."""
         return self.read(size)
 
     def close(self) -> None:
+        """Close the part."""
         self._part.close()
         super().close()

@@ -13,6 +13,7 @@ _TOML_FENCE = re.compile(r"\+\+\+[ \t]*\r?\n")
 _TOML_END = re.compile(r"^\+\+\+[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 _BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)*")
 _INTEGER = re.compile(r"-?[1-9]\d{0,15}|0")
+_MAX_TOML_CHARS = 10_000  # Python's parser takes time with the square of the parts of a dotted key
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -61,6 +62,8 @@ def _parse_yaml(block: str) -> Any:
 
 
 def _parse_toml(block: str) -> Any:
+    if len(block) > _MAX_TOML_CHARS:
+        return None
     try:
         return tomllib.loads(block.replace("\r\n", "\n"))
     except (tomllib.TOMLDecodeError, RecursionError):

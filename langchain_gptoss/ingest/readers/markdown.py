@@ -1,5 +1,7 @@
 """Reader of Markdown: front matter becomes metadata, comments are left out, everything else stays as it is."""
 
+from bisect import bisect_right
+
 from langchain_gptoss.ingest.readers.base import ExtractedText
 from langchain_gptoss.ingest.readers.decoder import decode_text
 from langchain_gptoss.ingest.readers.front_matter import parse_front_matter
@@ -27,15 +29,19 @@ def _remove_comments(text: str) -> str:
     if start < 0:
         return text
     code = find_fenced_code(text)
-    parts, position = [], 0
+    fence_starts = [span[0] for span in code]
+    backticks = _BacktickCounter()
+    parts, position, end_mark = [], 0, -1
     while start >= 0:
-        end = text.find(_COMMENT_END, start)
+        if end_mark < start:
+            end_mark = text.find(_COMMENT_END, start)
+        end = end_mark
         if end < 0:
             break
-        fence = next((span for span in code if span[0] <= start < span[1]), None)
-        if fence is not None:
-            end = fence[1]
-        elif _is_in_inline_code(text, start):
+        number = bisect_right(fence_starts, start) - 1
+        if number >= 0 and start < code[number][1]:
+            end = code[number][1]
+        elif backticks.is_in_code(text, start):
             end = start + len(_COMMENT_START)
         else:
             end = _extend_to_line(text, start, end + len(_COMMENT_END))
@@ -45,15 +51,31 @@ def _remove_comments(text: str) -> str:
     return "".join((*parts, text[position:]))
 
 
-def _is_in_inline_code(text: str, at: int) -> bool:
-    line_start = text.rfind("\n", 0, at) + 1
-    return text.count("`", line_start, at) % 2 == 1
+class _BacktickCounter:
+    """Counts the backticks of a line up to rising offsets, each once: a line may have thousands of comments."""
+
+    def __init__(self) -> None:
+        self._at = 0
+        self._count = 0
+
+    def is_in_code(self, text: str, at: int) -> bool:
+        """Return True if an offset is in inline code."""
+        newline = text.rfind("\n", self._at, at)
+        if newline >= 0:
+            self._at, self._count = newline + 1, 0
+        self._count += text.count("`", self._at, at)
+        self._at = at
+        return self._count % 2 == 1
 
 
 def _extend_to_line(text: str, start: int, end: int) -> int:
     """Return the end of a comment, with the line break behind it if it has its lines to itself."""
-    if text[text.rfind("\n", 0, start) + 1 : start].strip():
+    before = start - 1
+    while before >= 0 and text[before] != "\n" and text[before].isspace():
+        before -= 1
+    if before >= 0 and text[before] != "\n":
         return end
-    newline = text.find("\n", end)
-    line_end = len(text) if newline < 0 else newline + 1
-    return end if text[end:line_end].strip() else line_end
+    after = end
+    while after < len(text) and text[after] != "\n" and text[after].isspace():
+        after += 1
+    return min(after + 1, len(text)) if after >= len(text) or text[after] == "\n" else end

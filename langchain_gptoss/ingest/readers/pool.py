@@ -36,7 +36,7 @@ from langchain_gptoss.ingest.readers.registry import is_plain
 from langchain_gptoss.ingest.sources import SourceFile
 
 _FILES_PER_WORKER = 8  # fewer files do not repay the start of another process, which takes about a second
-_MAX_PLAIN_BYTES = 1_000_000  # of a text that is read in this process
+_MAX_PLAIN_BYTES = 100_000  # of a text that is read in this process, which takes at most some seconds
 _MIN_RESPONSE_CHARS = 2_000_000
 _END_TIMEOUT_S = 10.0
 _MAX_BYTES_PER_CHAR = 4  # in UTF-8

@@ -198,3 +198,10 @@ def test_logprobs_are_those_of_the_model():
     assert logprobs.chosen == pytest.approx(math.log(0.15))
     assert [token_id for token_id, _ in logprobs.top] == [0, 1]
     assert [value for _, value in logprobs.top] == pytest.approx([math.log(0.5), math.log(0.3)])
+
+
+@pytest.mark.parametrize("seed", [-(2**63), -1, 0, 2**63, 2**64 - 1])
+def test_every_valid_seed_is_repeatable(seed):
+    logits = torch.zeros(1000)
+    first, second = (Sampler(SamplingParams(seed=seed)).sample(logits) for _ in range(2))
+    assert first == second

@@ -1,5 +1,6 @@
 """Checkpoints that are damaged, disguised, or ask for code are refused, with the reason, before they are opened."""
 
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -177,4 +178,18 @@ def test_damaged_tokenizers_are_refused(checkpoint, tokenizer):
 def test_missing_tokenizers_are_refused(checkpoint):
     (checkpoint / "tokenizer.json").unlink()
     with pytest.raises(DamagedCheckpointError, match=r"has no tokenizer\.json"):
+        check_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"]
+)
+def test_pipes_and_devices_are_not_opened(checkpoint, name, kind):
+    (checkpoint / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(checkpoint / name)
+    else:
+        (checkpoint / name).symlink_to("/dev/zero")
+    with pytest.raises(DamagedCheckpointError, match=f"{name}' is not a regular file but a pipe"):
         check_checkpoint(checkpoint)

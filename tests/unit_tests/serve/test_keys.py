@@ -111,3 +111,15 @@ def test_a_key_expires_after_its_last_day():
     assert not ApiKey(name="a").is_expired
     assert not ApiKey(name="a", expires=today + timedelta(days=1)).is_expired
     assert ApiKey(name="a", expires=today - timedelta(days=1)).is_expired
+
+
+@pytest.mark.parametrize("label", ["", " ", "\t", "a\n", "a\x1b", "\udc80", "x" * 201])
+def test_labels_that_no_document_can_have_are_refused(tmp_path, label):
+    with pytest.raises(InvalidInputError, match=r"labels is .*; it must be a list of strings with 1 to 200"):
+        add_key(tmp_path / "keys.toml", "a", labels=["hr", label])
+    assert not (tmp_path / "keys.toml").exists()
+
+
+def test_a_text_is_no_list_of_labels(tmp_path):
+    with pytest.raises(InvalidInputError, match="Pass a list of strings"):
+        add_key(tmp_path / "keys.toml", "a", labels="hr")

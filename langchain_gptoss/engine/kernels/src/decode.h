@@ -11,7 +11,7 @@ typedef struct {
     const int8_t *weights; /* [rows][k] */
     const uint16_t *scales;
     const float *bias; /* or null */
-    int64_t rows;
+    int64_t rows, k;
 } Matrix;
 
 typedef struct {
@@ -29,7 +29,7 @@ typedef struct {
     const uint16_t *embedding; /* bfloat16 [vocabulary][hidden_size] */
     const float *norm;
     Matrix head;
-    int64_t layer_count, hidden_size, intermediate_size, heads, kv_heads, head_dim, expert_count, active;
+    int64_t layer_count, hidden_size, intermediate_size, heads, kv_heads, head_dim, expert_count, active, vocabulary;
     float epsilon, scaling, alpha, limit;
     int32_t threads, level;
 } Model;
@@ -38,7 +38,8 @@ typedef struct {
     float *const *keys, *const *values; /* per layer: [kv_heads][capacity][head_dim] */
     const int64_t *capacities;          /* per layer; a sliding layer has its window and overwrites the oldest token */
     int64_t position;                   /* number of tokens before this one */
-    const float *cos, *sin;             /* [head_dim / 2] for this position */
+    const float *cos, *sin;             /* [rotation_size] for this position */
+    int64_t rotation_size, logit_count; /* what the tables and the result have space for */
 } KVCache;
 
 typedef struct {
@@ -182,9 +183,35 @@ static long find_longest_cache(const Model *m, const KVCache *cache) {
     return longest;
 }
 
-/* Runs one token, appends its keys and values to the cache, and writes the logits [vocabulary]. Returns OK or
- * OUT_OF_MEMORY. */
+static int has_shape(const Matrix *matrix, int64_t rows, int64_t k) {
+    return matrix->rows == rows && matrix->k == k && has_blocks(k);
+}
+
+/* Returns 1 if all that is read and written lies within what the arguments say that they have. */
+static int fits_together(const Model *m, const KVCache *cache, int64_t token) {
+    if (m->layer_count <= 0 || m->heads <= 0 || m->kv_heads <= 0 || m->heads % m->kv_heads || m->head_dim <= 0 ||
+        m->head_dim % 16 || !has_blocks(m->hidden_size) || !has_blocks(m->intermediate_size) || m->active <= 0 ||
+        m->active > m->expert_count || m->expert_count > MAX_EXPERTS)
+        return 0;
+    if (token < 0 || token >= m->vocabulary || cache->position < 0 || cache->rotation_size != m->head_dim / 2 ||
+        m->head.rows != cache->logit_count || !has_shape(&m->head, m->head.rows, m->hidden_size))
+        return 0;
+    const int64_t attention = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
+    for (int64_t i = 0; i < m->layer_count; i++) {
+        const Layer *l = m->layers + i;
+        if (!has_shape(&l->query, attention, m->hidden_size) || !has_shape(&l->key, kv, m->hidden_size) ||
+            !has_shape(&l->value, kv, m->hidden_size) || !has_shape(&l->output, m->hidden_size, attention))
+            return 0;
+        if (l->window < 0 || (l->window ? cache->capacities[i] < l->window : cache->capacities[i] <= cache->position))
+            return 0;
+    }
+    return 1;
+}
+
+/* Runs one token, appends its keys and values to the cache, and writes the logits [vocabulary]. Returns OK,
+ * OUT_OF_MEMORY or INVALID_SIZE. */
 EXPORT int gptoss_decode(const Model *m, const KVCache *cache, int64_t token, float *logits) {
+    if (!fits_together(m, cache, token)) return INVALID_SIZE;
     const long attention = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
     const long widest = attention > m->hidden_size ? attention : m->hidden_size;
     const long floats = 3 * m->hidden_size + 2 * attention + 2 * kv + m->heads * find_longest_cache(m, cache) +

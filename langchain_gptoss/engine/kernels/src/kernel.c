@@ -15,7 +15,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* Return codes of the exported functions; native.py has the same numbers. */
-enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2 };
+enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2, INVALID_SIZE = 3 };
 
 /* Up to this many tokens use 15-bit activations: reading and unpacking weights takes most of the time. For more tokens
  * multiplying takes most of it, and 8 bits need half as much. */
@@ -131,6 +131,15 @@ typedef struct {
     float *products;                         /* [slots][hidden_size] */
     atomic_int failed;
 } Mixture;
+
+/* Returns 1 if a size is above 0 and has whole blocks. */
+static int has_blocks(int64_t size) { return size > 0 && size % BLOCK == 0; }
+
+static int has_valid_sizes(const Experts *e) {
+    return e->tokens >= 0 && e->expert_count > 0 && e->active > 0 && e->active <= e->expert_count &&
+        (!e->tokens || e->active <= INT32_MAX / e->tokens) && has_blocks(e->hidden_size) &&
+        has_blocks(e->intermediate_size);
+}
 
 static int has_valid_experts(const Experts *e) {
     for (long s = 0; s < e->tokens * e->active; s++)
@@ -281,8 +290,9 @@ static void free_mixture(Mixture *m) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-/* Returns OK, OUT_OF_MEMORY or INVALID_EXPERT. */
+/* Returns OK, OUT_OF_MEMORY, INVALID_EXPERT or INVALID_SIZE. */
 EXPORT int gptoss_experts(const Experts *e) {
+    if (!has_valid_sizes(e)) return INVALID_SIZE;
     if (!has_valid_experts(e)) return INVALID_EXPERT;
     Mixture m = {.e = e, .kernels = select_kernels(e->level), .wide = e->tokens <= WIDE_TOKENS};
     int ready = allocate_mixture(&m);
@@ -331,9 +341,12 @@ static void quantize_input_task(void *context, long token) {
     }
 }
 
-/* out [tokens][rows] = x [tokens][k] times weights [rows][k], plus the bias, which may be null. Returns OK or
- * OUT_OF_MEMORY. */
+static int has_valid_matrix(const Int8Product *d) { return d->rows >= 0 && d->tokens >= 0 && has_blocks(d->k); }
+
+/* out [tokens][rows] = x [tokens][k] times weights [rows][k], plus the bias, which may be null. Returns OK,
+ * OUT_OF_MEMORY or INVALID_SIZE. */
 EXPORT int gptoss_multiply_int8(const Int8Product *d) {
+    if (!has_valid_matrix(d)) return INVALID_SIZE;
     Int8Step p = {.d = d, .kernels = select_kernels(d->level)};
     int ready = !p.kernels->quantizes_int8_input || allocate_rows(&p.rounded, d->tokens, d->k, NATURAL);
     if (ready) {
@@ -354,9 +367,11 @@ static void dequantize_task(void *context, long item) {
                                          d->out + row * d->k);
 }
 
-/* out [rows][k] = the weights as float32, for products with many tokens. */
-EXPORT void gptoss_dequantize_int8(const Int8Product *d) {
+/* out [rows][k] = the weights as float32, for products with many tokens. Returns OK or INVALID_SIZE. */
+EXPORT int gptoss_dequantize_int8(const Int8Product *d) {
+    if (!has_valid_matrix(d)) return INVALID_SIZE;
     parallel_for(dequantize_task, (void *)d, (d->rows + TASK_ROWS - 1) / TASK_ROWS, 1, d->threads);
+    return OK;
 }
 
 typedef struct {
@@ -388,9 +403,11 @@ static void quantize_task(void *context, long row) {
     }
 }
 
-/* weights [rows][k] and scales [rows][k / 32] = the source, rounded to int8. */
-EXPORT void gptoss_quantize_int8(const Quantization *n) {
+/* weights [rows][k] and scales [rows][k / 32] = the source, rounded to int8. Returns OK or INVALID_SIZE. */
+EXPORT int gptoss_quantize_int8(const Quantization *n) {
+    if (n->rows < 0 || !has_blocks(n->k)) return INVALID_SIZE;
     parallel_for(quantize_task, (void *)n, n->rows, 16, n->threads);
+    return OK;
 }
 
 /* ---- one token */

@@ -10,6 +10,7 @@ from langchain_gptoss.engine import GenerationRequest, SamplingParams
 from langchain_gptoss.engine.kernels.native import get_kernel_status
 from langchain_gptoss.engine.runners import local, native_decode
 from langchain_gptoss.engine.runners.local import LocalEngine
+from langchain_gptoss.errors import KernelError
 
 
 @pytest.fixture
@@ -67,3 +68,59 @@ def test_engine_on_packed_weights_repeats_its_greedy_answer(packed_checkpoint, i
     request = GenerationRequest(prompt_ids=(5, 9, 44), sampling=SamplingParams(temperature=0, max_tokens=20))
     assert list(engine.submit(request)) == list(engine.submit(request))
     engine.close()
+
+
+def create_filled_cache(decoder, model, draw_ids):
+    prompt_cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        model(input_ids=draw_ids(20), **{local._find_cache_argument(model): prompt_cache})
+    return decoder.create_cache(prompt_cache, max_tokens=60)
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        *(("model", field, 0) for field in ("layer_count", "heads", "kv_heads", "head_dim", "expert_count", "active")),
+        *(("model", field, 48) for field in ("hidden_size", "intermediate_size", "head_dim", "active")),
+        ("model", "kv_heads", 3),
+        ("model", "expert_count", 1025),
+        ("model", "vocabulary", 5),
+        ("cache", "position", -1),
+        ("cache", "position", 10_000),
+        ("cache", "rotation_size", 1),
+        ("cache", "rotation_size", 16),
+        ("cache", "logit_count", 1),
+    ],
+)
+def test_the_c_code_refuses_sizes_that_do_not_fit_together(int8_model, draw_ids, monkeypatch, part, field, value):
+    decoder = native_decode.create_decoder(int8_model)
+    cache = create_filled_cache(decoder, int8_model, draw_ids)
+    if part == "model":
+        setattr(decoder._arguments, field, value)
+    else:
+        decode = decoder._kernel.decode_token
+
+        def decode_with_wrong_size(model, arguments, token_id, logits):
+            setattr(arguments._obj, field, value)
+            decode(model, arguments, token_id, logits)
+
+        monkeypatch.setattr(decoder._kernel, "decode_token", decode_with_wrong_size)
+    with pytest.raises(KernelError, match="sizes of a model's parts do not fit together"):
+        decoder.decode_token(cache, 5)
+
+
+@pytest.mark.parametrize("token_id", [-1, 200, 2**40])
+def test_tokens_without_an_embedding_are_refused(int8_model, draw_ids, token_id):
+    decoder = native_decode.create_decoder(int8_model)
+    with pytest.raises(KernelError, match="do not fit together"):
+        decoder.decode_token(create_filled_cache(decoder, int8_model, draw_ids), token_id)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("num_attention_heads", 8), ("num_key_value_heads", 1), ("num_local_experts", 8), ("hidden_size", 96)],
+)
+def test_a_config_that_differs_from_the_weights_is_refused(int8_model, monkeypatch, field, value):
+    monkeypatch.setattr(int8_model.config, field, value)
+    with pytest.raises(KernelError, match=r"expects .* of shape \["):
+        native_decode.create_decoder(int8_model)

@@ -64,3 +64,8 @@ def test_front_matter_is_metadata(text, values, rest):
 def test_what_is_no_valid_front_matter_stays_text(text):
     front_matter = parse_front_matter(text)
     assert (front_matter.values, front_matter.end) == ({}, 0)
+
+
+def test_a_toml_block_of_unusual_length_stays_text():
+    text = f"+++\n{'a.' * 50_000}b = 1\n+++\ntext"
+    assert parse_front_matter(text).end == 0

@@ -115,10 +115,10 @@ def test_closing_early_leaves_no_process(tmp_path, stub_worker, monkeypatch, nam
     ("name", "size", "needs_worker"),
     [
         ("a.md", 10, False),
-        ("a.markdown", 1_000_000, False),
+        ("a.markdown", 100_000, False),
         ("a.TXT", 10, False),
-        ("a.md", 1_000_001, True),
-        ("a.txt", 1_000_001, True),
+        ("a.md", 100_001, True),
+        ("a.txt", 100_001, True),
         *((f"a{suffix}", 10, True) for suffix in (".html", ".pdf", ".docx", ".csv", ".tsv", ".json", ".jsonl", ".eml")),
         *((f"a{suffix}", 10, True) for suffix in (".htm", ".pptx", ".xlsx", ".epub", ".PDF")),
         ("a.own", 10, False),
