@@ -6,7 +6,7 @@ text stays: prices, dates, article numbers, order numbers, versions, SIREN and S
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -212,20 +212,8 @@ class Masker:
             text: Any text.
             placeholders: Placeholders by kind and value, if several texts share them; new ones are added.
         """
-        placeholders = {} if placeholders is None else placeholders
-        lowered = text.lower()
-        has = {pattern: pattern.search(text) is not None for pattern in (_DIGIT, _LONG_NUMBER)}
-        has_hint: dict[tuple[str, ...], bool] = {(): True}  # several rules have the same hints
-        for rule in self._rules:
-            if rule.needs is not None and not has[rule.needs]:
-                continue
-            if rule.hints not in has_hint:
-                has_hint[rule.hints] = any(hint in lowered for hint in rule.hints)
-            if has_hint[rule.hints]:
-                text = _replace_matches(text, rule, placeholders)
-        for detector in self._detectors:
-            text = _replace_spans(text, detector.find_spans(text), placeholders)
-        return text
+        rules = _select_rules(self._rules, text)
+        return self._mask_text(text, rules, {} if placeholders is None else placeholders)
 
     def mask_all(
         self, value: Any, *, keep: Collection[str] = (), placeholders: dict[tuple[str, str], str] | None = None
@@ -237,17 +225,53 @@ class Masker:
             keep: Keys, at any depth, whose values stay as they are.
             placeholders: As in `mask`.
         """
-        placeholders = {} if placeholders is None else placeholders
+        # The rules that have a hint somewhere: a record has many short texts, and few of the rules.
+        rules = _select_rules(self._rules, "\n".join(_collect_texts(value, keep)))
+        return self._mask_nested(value, keep, rules, {} if placeholders is None else placeholders)
+
+    def _mask_nested(
+        self, value: Any, keep: Collection[str], rules: Sequence[_Rule], placeholders: dict[tuple[str, str], str]
+    ) -> Any:
         if isinstance(value, str):
-            return self.mask(value, placeholders)
+            return self._mask_text(value, _select_rules(rules, value), placeholders)
         if isinstance(value, Mapping):
             return {
-                key: item if key in keep else self.mask_all(item, keep=keep, placeholders=placeholders)
+                key: item if key in keep else self._mask_nested(item, keep, rules, placeholders)
                 for key, item in value.items()
             }
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-            return [self.mask_all(item, keep=keep, placeholders=placeholders) for item in value]
+            return [self._mask_nested(item, keep, rules, placeholders) for item in value]
         return value
+
+    def _mask_text(self, text: str, rules: Sequence[_Rule], placeholders: dict[tuple[str, str], str]) -> str:
+        for rule in rules:
+            text = _replace_matches(text, rule, placeholders)
+        for detector in self._detectors:
+            text = _replace_spans(text, detector.find_spans(text), placeholders)
+        return text
+
+
+def _select_rules(rules: Sequence[_Rule], text: str) -> list[_Rule]:
+    """Return the rules that may have a match in a text."""
+    lowered = text.lower()
+    has = {pattern: pattern.search(text) is not None for pattern in (_DIGIT, _LONG_NUMBER)}
+    return [
+        rule
+        for rule in rules
+        if (rule.needs is None or has[rule.needs]) and (not rule.hints or any(map(lowered.__contains__, rule.hints)))
+    ]
+
+
+def _collect_texts(value: Any, keep: Collection[str]) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in keep:
+                yield from _collect_texts(item, keep)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        for item in value:
+            yield from _collect_texts(item, keep)
 
 
 def _compile_pattern(kind: str, pattern: str | re.Pattern[str]) -> re.Pattern[str]:
