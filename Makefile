@@ -7,7 +7,7 @@ USER_STAMP := .venv/.user-installed-$(shell cat pyproject.toml constraints.txt |
 PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test_thorough unit_test integration_test wheel_test format lint type clean
+.PHONY: help demo test test_thorough attack unit_test integration_test wheel_test format lint type clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -25,6 +25,9 @@ test_thorough: test  ## Run all tests with ten times as many examples
 
 integration_test: $(STAMP)  ## Run the tests with the real demo model
 	$(BIN)/python -m pytest $(PARALLEL) tests/integration_tests
+
+attack: $(STAMP)  ## Attack a server, the readers, the audit log and downloads for less than three minutes
+	$(BIN)/python -m scripts.attack
 
 wheel_test: $(STAMP)  ## Install the wheel into an empty environment and use it there
 	$(BIN)/python scripts/check_wheel.py

@@ -60,7 +60,7 @@ VERBS = frozenset(
     test throttle tie time toggle tokenize total touch trace track train transform translate transpose traverse
     treat trim truncate try turn unescape unify union unload unlock unpack unpermute unpickle unregister unwrap
     update upgrade upload upsert use uses validate verify view visit wait walk warm warn watch weigh widen will
-    withdraw wrap write yield zip""".split()
+    withdraw wrap write yield zip alter attack authorize craft damage imitate inject""".split()
 )
 # Names that are given from outside, and the reason.
 PRESCRIBED_NAMES = {

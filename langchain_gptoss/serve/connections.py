@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import logging
 import math
 import socket
@@ -102,14 +103,19 @@ class ConnectionPool:
                 connection.transport.abort()
 
     def _make_room(self) -> bool:
-        """Return True if another connection may be opened, after closing one if necessary."""
-        if len(self._progress) < self._max_count or len(self) < self._max_count:
+        """Return True if another connection may be opened, after closing others if necessary.
+
+        Connections of the same moment do not count: uvicorn does not have them yet, so they could not be closed.
+        """
+        if len(self._progress) < self._max_count:
             return True
-        for connection in self._progress:
-            if connection.transport is not None and not _is_closing(connection) and not _is_answering(connection):
-                connection.transport.abort()
-                return True
-        return False
+        connected = [each for each in self._progress if each.transport is not None and not _is_closing(each)]
+        excess = len(connected) - self._max_count + 1
+        idle = (each for each in connected if not _is_answering(each))
+        for connection in itertools.islice(idle, max(excess, 0)):
+            connection.transport.abort()
+            excess -= 1
+        return excess <= 0
 
 
 class LimitedServer(uvicorn.Server):

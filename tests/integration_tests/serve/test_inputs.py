@@ -201,6 +201,7 @@ def test_a_conversation_holds_questions_and_answers_only(instruction):
         ("invoke", {"input": value}),
         ("stream", {"input": value}),
         ("stream_events", {"input": value}),
+        ("stream_log", {"input": value}),
         ("batch", {"inputs": [value, value]}),
     ]
     with serve_chatbot(chatbot, langserve=True, settings=NO_LIMIT) as client:
@@ -269,7 +270,7 @@ class RefusingChatbot(RunnableLambda):
 )
 def test_an_error_of_the_client_within_a_stream_is_shown(error, status_code, message):
     with serve_chatbot(RefusingChatbot(error), langserve=True, settings=NO_LIMIT) as client:
-        for path, body in (("ask", {"question": QUESTION}),):
+        for path, body in (("ask", {"question": QUESTION}), ("stream", {"input": {"question": QUESTION}})):
             text = client.post(f"/chatbot/{path}", json=body).text
             assert "first" in text
             last = text.split("event: error")[1]

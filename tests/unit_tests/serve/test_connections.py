@@ -150,6 +150,18 @@ async def test_one_too_many_closes_the_connection_that_has_waited_longest():
     assert len(pool.pool) == 3
 
 
+async def test_connections_of_the_same_moment_do_not_keep_each_other_out():
+    pool = Pool(max_count=3)
+    burst = [pool.open(is_connected=False) for _ in range(20)]
+    assert all(isinstance(each, Connection) for each in burst)
+    for each in burst:
+        each.transport = Transport()
+        pool.connections.add(each)
+    last = pool.open()
+    assert isinstance(last, Connection)
+    assert [each for each in [*burst, last] if not each.is_closed] == [*burst[-2:], last]
+
+
 async def test_a_connection_is_refused_if_all_others_are_being_answered():
     pool = Pool(max_count=2)
     for connection in (pool.open(), pool.open()):
