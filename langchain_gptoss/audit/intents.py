@@ -141,7 +141,7 @@ class IntentFolder:
         Raises:
             OSError: It cannot be written.
         """
-        self._become_owner()
+        self._create_owner()
         return AnswerIntent(self.path / f"{self._owner}-{uuid.uuid4().hex}", values, mask=mask, sync=self._sync)
 
     def take_leftovers(self) -> Iterator[tuple[Path, dict[str, Any] | None]]:
@@ -187,7 +187,7 @@ class IntentFolder:
             with suppress(OSError):
                 self.path.rmdir()
 
-    def _become_owner(self) -> None:
+    def _create_owner(self) -> None:
         """Lock a file of this process. After a fork, the child becomes an owner of its own."""
         with self._lock:
             if self._process_id == os.getpid() and self._lock_descriptor is not None and self.path.is_dir():

@@ -177,7 +177,7 @@ class AuditLog:
             except OSError as error:
                 self._handle_intent_failure(error)
 
-    def postpone(self, intent: AnswerIntent) -> None:
+    def keep_intent(self, intent: AnswerIntent) -> None:
         """Keep the intent of an answer whose record cannot be written, and record it when the log can be written."""
         intent.close()
         self._postponed.append(intent)

@@ -129,7 +129,7 @@ class AnswerRecorder:
         except GptOssError as error:
             _log.warning("A part of an answer was shown, and cannot be recorded yet. %s", error)
             if self._intent is not None:
-                self._audit.postpone(self._intent)
+                self._audit.keep_intent(self._intent)
 
     def _note(self, chunk: ChatbotChunk) -> None:
         """Note that a chunk leaves, durably if it belongs to an unrecorded answer."""

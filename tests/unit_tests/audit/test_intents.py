@@ -209,7 +209,7 @@ def test_a_postponed_answer_is_recorded_with_the_next_record(path):
     with AuditLog(path) as log:
         intent = log.begin(build_partial())
         log.add_piece(intent, "One.")
-        log.postpone(intent)
+        log.keep_intent(intent)
         assert read_answers(path) == []
         log.append(AnswerRecord(question="Other"))
         assert [record["status"] for record in read_answers(path)] == ["complete", "interrupted"]
