@@ -31,7 +31,7 @@ VERBS = frozenset(
     """abandon abstain accept access account acquire activate adapt add advance align allocate allow analyse anchor
     answer append apply approve are arm arrange ask assemble assert assign attach attend audit await balance
     batch backdate begin bind blank block boost break bring browse build cache calculate calibrate call can cancel
-    canonicalize cap capture cast catch change chat check choose chunk cite claim clamp classify clean clear
+    canonicalize cap capture cast catch change charge chat check choose chunk cite claim clamp classify clean clear
     clip close collapse collect combine compact compare compile complete compose compress compute concatenate
     condense configure confirm connect consume contains continue contradict contradicts convert convolve copy
     correct count cover covers create crop cut deal decide declare decline decode decompress decrypt dedent
@@ -74,6 +74,8 @@ PRESCRIBED_NAMES = {
     "max_marginal_relevance_search_by_vector": "LangChain's VectorStore",
     "amax_marginal_relevance_search_by_vector": "LangChain's VectorStore",
     "model_copy": "pydantic's BaseModel",
+    "readable": "io.IOBase",
+    "read1": "io.BufferedIOBase",
     "dumps": "LangServe's serializer",
     "after_model": "LangChain's AgentMiddleware",
     "aafter_model": "LangChain's AgentMiddleware",
