@@ -125,7 +125,7 @@ _NIR_HINTS = ("nir", "ss", "insee", "sécu", "secu", "social")
 
 # The order matters: a key may contain an address, and an IBAN or a card number may look like a phone number.
 _RULES = (
-    _make_rule("secret", _SECRETS, hints=_SECRET_HINTS),
+    _make_rule("secret", _SECRETS, hints=_SECRET_HINTS, needs=None),  # a random key may have no digit
     _make_rule("secret", ANNOUNCED_TOKEN, hints=TOKEN_HINTS, needs=None),
     _make_rule("secret", PASSPHRASE, is_passphrase, hints=("phrase",), needs=None),
     _make_rule("secret", QUOTED_PASSWORD, is_announced_password, hints=PASSWORD_HINTS, needs=None),

@@ -154,6 +154,11 @@ def test_keys_of_the_server_are_masked(tmp_path):
     assert Keys.load(tmp_path / "keys.toml").find_key(secret) is not None
 
 
+def test_a_key_without_digits_is_masked():
+    secret = "gptoss-" + "aBcDeFgHiJkLmNoPqRsTuVwXyZ-_" + "AbCdEfGhIjKlMnO"
+    assert MASKER.mask(f"The key {secret}, please.") == "The key [secret-1], please."
+
+
 @pytest.mark.parametrize(
     ("value", "before", "after", "is_secret"),
     [
