@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fastapi.responses import StreamingResponse
 
+from langchain_gptoss.serve.closable_queue import ClosableQueue
 from langchain_gptoss.serve.error_responses import ErrorResponse, build_error_response
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class _ChunkReader(Generic[Chunk]):
 
     def __init__(self, chunks: AsyncIterator[Chunk]) -> None:
         self._chunks = chunks
-        self._queue: asyncio.Queue[Chunk | _Signal | Exception] = asyncio.Queue(maxsize=1)
+        self._queue = ClosableQueue[Chunk | _Signal | Exception](maxsize=1)
         self._task = asyncio.create_task(self._fill_queue())
 
     async def read(self) -> Chunk | _Signal:
@@ -123,6 +124,7 @@ class _ChunkReader(Generic[Chunk]):
 
     async def aclose(self) -> None:
         """Stop the generator and wait until it is closed."""
+        self._queue.close()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from langchain_gptoss.serve.closable_queue import ClosableQueue
+
 Item = TypeVar("Item")
 
 _END = object()
@@ -33,7 +35,7 @@ async def merge_streams(streams: Sequence[AsyncGenerator[Item, None]]) -> AsyncG
     Raises:
         Exception: The error of one of them.
     """
-    queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=len(streams))
+    queue = ClosableQueue[Any](maxsize=len(streams))
     tasks = [asyncio.create_task(_fill_queue(stream, queue)) for stream in streams]
     running = len(tasks)
     try:
@@ -46,6 +48,7 @@ async def merge_streams(streams: Sequence[AsyncGenerator[Item, None]]) -> AsyncG
             else:
                 yield item
     finally:
+        queue.close()
         await _cancel(tasks)
 
 

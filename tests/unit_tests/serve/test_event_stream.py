@@ -105,3 +105,26 @@ async def test_cancelling_the_wait_for_the_first_chunk_closes_the_source():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert source.is_closed
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("late")])
+async def test_a_generator_that_catches_the_cancellation_is_closed_too(error):
+    is_waiting = asyncio.Event()
+
+    async def iterate() -> AsyncIterator[int]:
+        yield 0
+        yield 1
+        try:
+            is_waiting.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if error is not None:
+                raise error from None
+        yield 2
+
+    reader = event_stream._ChunkReader(iterate())
+    assert await reader.read() == 0
+    await is_waiting.wait()  # the queue is full, and nobody reads it any more
+    closing = asyncio.create_task(reader.aclose())
+    done, _ = await asyncio.wait({closing}, timeout=10)
+    assert done == {closing}

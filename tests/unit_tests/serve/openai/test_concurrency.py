@@ -88,3 +88,25 @@ async def test_a_failed_call_cancels_the_others():
     with pytest.raises(ValueError, match="broken"):
         await run_together([wait(), break_off()])
     assert ended.count == 1
+
+
+async def test_streams_that_catch_the_cancellation_are_closed_too():
+    are_waiting = [asyncio.Event(), asyncio.Event()]
+
+    async def stream(is_waiting):
+        try:
+            for number in range(3):
+                yield number
+            is_waiting.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            yield "late"
+            yield "later"
+
+    merged = merge_streams([stream(is_waiting) for is_waiting in are_waiting])
+    for _ in range(4):  # the queue is full when both wait
+        await anext(merged)
+    await asyncio.wait_for(asyncio.gather(*(is_waiting.wait() for is_waiting in are_waiting)), 10)
+    closing = asyncio.create_task(merged.aclose())
+    done, _ = await asyncio.wait({closing}, timeout=10)
+    assert done == {closing}
