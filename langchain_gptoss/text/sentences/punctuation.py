@@ -153,9 +153,9 @@ def _is_end_at_point(before: str, close: str, following: Following, next_charact
     last_words = before.split()[-2:]
     token_match = _TOKEN.search(before[-_MAX_TOKEN_CHARS:])
     head = before.strip(_OPENING)
-    if token_match is None or not last_words or _ADDRESS.search(last_words[-1]):
+    token = token_match.group().lstrip(_OPENING) if token_match else ""
+    if not token or not last_words or _ADDRESS.search(last_words[-1]):
         return not is_small
-    token = token_match.group().lstrip(_OPENING)
     if _LIST_NUMBER.fullmatch(head) or _LABEL.fullmatch(head):
         return False
     word = token.lower()

@@ -138,3 +138,10 @@ def test_repetitive_text_takes_linear_time(text):
     started = time.process_time()
     list(find_sentences(text))
     assert time.process_time() - started < 60  # quadratic time takes many minutes
+
+
+@pytest.mark.parametrize("text", [";;;|-. ;", "|-. A", '(". b', "-. -. -.", "«. Oui"])
+def test_a_point_after_signs_only_is_read(text):
+    spans = list(find_sentences(text))
+    assert all(text[start:end].strip() for start, end in spans)
+    assert spans[-1][1] == len(text)
