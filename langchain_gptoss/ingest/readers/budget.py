@@ -36,7 +36,7 @@ class SizeBudget:
     """Counts what a file unpacks to, in bytes or characters.
 
     Args:
-        limit: The most that may be charged.
+        limit: The largest number of bytes or characters that the file may unpack to.
     """
 
     def __init__(self, limit: int) -> None:
@@ -45,7 +45,7 @@ class SizeBudget:
 
     @property
     def remaining(self) -> int:
-        """What may still be charged."""
+        """The number of bytes or characters that are left."""
         return self._remaining
 
     def charge(self, size: int) -> None:
