@@ -101,6 +101,30 @@ class GptOssMemoryError(GptOssError, MemoryError):
     """The model needs more memory than is free."""
 
 
+class EngineBusyError(GptOssError):
+    """Too many requests wait for the model; the message says when to try again.
+
+    Attributes:
+        retry_after_s: Seconds after which a place is likely to be free.
+    """
+
+    is_retryable = True
+    status_code = 503
+    is_public = True
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineError(GptOssError, TimeoutError):
+    """A request was not complete at its deadline; the tokens before it were delivered."""
+
+    is_retryable = True
+    status_code = 504
+    is_public = True
+
+
 class KernelError(GptOssError):
     """The native kernel could not be built or loaded, or a call to it failed."""
 

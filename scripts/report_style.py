@@ -28,8 +28,8 @@ IRREGULAR_PARTICIPLES = frozenset(
 )
 NO_PARTICIPLES = frozenset("embed feed seed need proceed exceed speed shed".split())
 VERBS = frozenset(
-    """abandon abstain accept access account acquire activate adapt add advance align allocate allow analyse anchor
-    answer append apply approve are arm arrange ask assemble assert assign attach attend audit await balance
+    """abandon abort abstain accept access account acquire activate adapt add advance align allocate allow analyse
+    anchor answer append apply approve are arm arrange ask assemble assert assign attach attend audit await balance
     batch backdate begin bind blank block boost break bring browse build cache calculate calibrate call can cancel
     canonicalize cap capture cast catch change charge chat check choose chunk cite claim clamp classify clean clear
     clip close collapse collect combine compact compare compile complete compose compress compute concatenate

@@ -7,6 +7,7 @@ read its tokens from streams.
 from abc import ABC, abstractmethod
 
 from langchain_gptoss.engine.request import GenerationRequest
+from langchain_gptoss.engine.stats import EngineStats
 from langchain_gptoss.engine.token_stream import TokenStream
 
 
@@ -14,8 +15,8 @@ class Engine(ABC):
     """Runs one model.
 
     `submit` checks the request and returns at once; the tokens follow on the stream. Any thread may call it, and
-    overlapping requests advance in turn. `close` cancels the running generations and frees the model; `submit` raises
-    an error after that.
+    overlapping requests advance together. `close` ends the running generations with an error and frees the model;
+    `submit` raises an error after that.
     """
 
     @property
@@ -29,10 +30,16 @@ class Engine(ABC):
 
         Raises:
             ContextLengthError: The prompt leaves no space for an answer.
-            InvalidInputError: The prompt is empty.
+            InvalidInputError: The prompt is empty, or the request has a value that cannot work.
+            EngineBusyError: Too many requests wait.
             GptOssError: The engine is closed.
         """
 
+    @property
+    def stats(self) -> EngineStats:
+        """State and counters at this moment; an engine that does not count returns zeros."""
+        return EngineStats(finished={})
+
     @abstractmethod
     def close(self) -> None:
-        """Cancel every generation and free the model; a second call does nothing."""
+        """End every generation with an error and free the model; a second call does nothing."""

@@ -143,12 +143,25 @@ class GenerationRequest:
         sampling: Rules for choosing tokens.
         stop_ids: Tokens that end the answer. The stop token is the last token of the stream.
         grammar: Constraint on the answer; None leaves the model free.
+        priority: Requests with a higher number start first; equal ones start in the order of their arrival.
+        deadline_s: End the request with an error if it is not complete after this many seconds; None means never.
+        cache_salt: Requests share cached prefixes only with requests of the same salt, so that nobody can find out by
+            timing what others asked. None is a salt of its own.
+        shared_tokens: Length of the beginning of the prompt that is shared with requests of every salt, in tokens, such
+            as a system prompt that is no secret.
+        is_speculative: Propose tokens by lookup in the prompt and the answer, and verify several in one step. The
+            answer is the same.
     """
 
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop_ids: frozenset[int] = frozenset()
     grammar: Grammar | None = None
+    priority: int = 0
+    deadline_s: float | None = None
+    cache_salt: str | None = None
+    shared_tokens: int = 0
+    is_speculative: bool = True
 
     def compute_token_limit(self, context_length: int) -> int:
         """Return the maximum number of tokens in the answer.

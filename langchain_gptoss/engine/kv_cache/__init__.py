@@ -1,0 +1,1 @@
+"""The paged KV cache: blocks with reference counts, a tree of prefixes, and prefixes saved to disk."""
