@@ -17,6 +17,8 @@ GptOssError
 ├── IndexStoreError          a saved index is missing, altered, or made for other embeddings
 ├── RetrievalError           a retriever failed
 ├── SessionBusyError         a conversation is still being answered
+├── EngineBusyError          too many requests wait for the model
+├── DeadlineError            a request was not complete at its deadline
 ├── RemoteServerError        a server that runs the model cannot be reached, refuses, or breaks off
 │   ├── RemoteAuthenticationError   it refuses the key (401)
 │   ├── RemotePermissionError       the key has no access (403)
@@ -101,7 +103,7 @@ class GptOssMemoryError(GptOssError, MemoryError):
     """The model needs more memory than is free."""
 
 
-class EngineBusyError(GptOssError):
+class EngineBusyError(GptOssError, langchain_errors.ModelRateLimitError):
     """Too many requests wait for the model; the message says when to try again.
 
     Attributes:
@@ -117,7 +119,7 @@ class EngineBusyError(GptOssError):
         self.retry_after_s = retry_after_s
 
 
-class DeadlineError(GptOssError, TimeoutError):
+class DeadlineError(GptOssError, langchain_errors.ModelTimeoutError):
     """A request was not complete at its deadline; the tokens before it were delivered."""
 
     is_retryable = True

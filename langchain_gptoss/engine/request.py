@@ -115,6 +115,11 @@ def _fits_float(value: float) -> bool:
     return not isinstance(value, int) or abs(value) <= sys.float_info.max
 
 
+def _is_positive(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and value > 0 and _fits_float(value)
+
+
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
@@ -163,6 +168,18 @@ class GenerationRequest:
     shared_tokens: int = 0
     is_speculative: bool = True
 
+    def __post_init__(self) -> None:
+        """Raise an error that names the first invalid value."""
+        checks = {
+            "priority": (type(self.priority) is int, "a whole number"),
+            "deadline_s": (self.deadline_s is None or _is_positive(self.deadline_s), "a number of seconds above 0"),
+            "cache_salt": (self.cache_salt is None or isinstance(self.cache_salt, str), "a text or None"),
+            "shared_tokens": (type(self.shared_tokens) is int and self.shared_tokens >= 0, "0 or more"),
+        }
+        for name, (is_valid, expected) in checks.items():
+            if not is_valid:
+                raise InvalidInputError(f"{name} is {getattr(self, name)!r}; it must be {expected}.")
+
     def compute_token_limit(self, context_length: int) -> int:
         """Return the maximum number of tokens in the answer.
 
@@ -187,11 +204,18 @@ class GenerationRequest:
             vocabulary_size: Number of logits of the model.
 
         Raises:
-            InvalidInputError: `logit_bias` names a token that the model does not have.
+            InvalidInputError: The prompt or `logit_bias` has a token that the model does not have.
         """
+        last_id = vocabulary_size - 1
+        if not 0 <= min(self.prompt_ids) <= max(self.prompt_ids) <= last_id:
+            unknown_id = next(token_id for token_id in self.prompt_ids if not 0 <= token_id <= last_id)
+            raise InvalidInputError(
+                f"The prompt has the token {unknown_id}; the ids of this model are 0 to {last_id}.",
+                hint="Token ids differ between models. Render the prompt with this model's chat format.",
+            )
         unknown_ids = [token_id for token_id in self.sampling.logit_bias or () if token_id >= vocabulary_size]
         if unknown_ids:
             raise InvalidInputError(
-                f"logit_bias names the token {unknown_ids[0]}; the ids of this model end at {vocabulary_size - 1}.",
+                f"logit_bias names the token {unknown_ids[0]}; the ids of this model end at {last_id}.",
                 hint="Token ids differ between models. Ask this model: llm.get_token_ids(' word').",
             )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_gptoss.errors import GptOssError
+from langchain_gptoss.errors import EngineBusyError, GptOssError
 
 SERVER_ERROR = "The server failed to answer. The reason is in its log."
 TRY_LATER = "The server cannot answer now. Try again later. The reason is in its log."
@@ -72,7 +73,8 @@ def build_error_response(error: Exception) -> ErrorResponse:
     status_code, is_retryable, is_public = 500, False, False
     if isinstance(error, GptOssError):
         status_code, is_retryable, is_public = error.status_code, error.is_retryable, error.is_public
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if is_retryable else {}
+    wait_s = math.ceil(error.retry_after_s) if isinstance(error, EngineBusyError) else RETRY_AFTER_S
+    headers = {"Retry-After": str(wait_s)} if is_retryable else {}
     if is_public:
         return ErrorResponse(status_code=status_code, message=str(error), headers=headers)
     _log.error("A request failed.", exc_info=error)

@@ -38,6 +38,8 @@ def test_errors_are_langchain_s_and_survive_pickling(kind):
         (errors.ContextLengthError, langchain_errors.ContextOverflowError, False),
         (errors.GptOssMemoryError, MemoryError, False),
         (errors.DownloadError, langchain_errors.ModelError, True),
+        (errors.EngineBusyError, langchain_errors.ModelRateLimitError, True),
+        (errors.DeadlineError, langchain_errors.ModelTimeoutError, True),
         (errors.RemoteServerError, langchain_errors.ModelError, False),
         (errors.RemoteAuthenticationError, langchain_errors.ModelAuthenticationError, False),
         (errors.RemotePermissionError, langchain_errors.ModelPermissionDeniedError, False),

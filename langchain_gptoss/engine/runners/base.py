@@ -4,8 +4,8 @@ A runner knows nothing of requests, sampling or scheduling. It owns the weights 
 scheduler decides which block holds which tokens. One thread calls a runner, except for `abort`.
 
 A token's logits must not depend on the other tokens of the batch or on how its sequence was cut into chunks, so that a
-greedy answer is the same alone, in a batch, after a prefix from the cache, and with drafts. Runners on CPUs guarantee
-this bit by bit; others do up to rounding, and say so in `is_batch_invariant`.
+greedy answer is the same alone, in a batch, after a prefix from the cache, and with drafts. A runner that guarantees
+this bit by bit says so in `is_batch_invariant`; the others do up to rounding.
 """
 
 from abc import ABC, abstractmethod

@@ -84,3 +84,26 @@ def test_token_limit_is_the_smaller_of_context_and_max_tokens():
     request = GenerationRequest(prompt_ids=(1, 2, 3), sampling=SamplingParams(max_tokens=5))
     assert [request.compute_token_limit(length) for length in (4, 8, 100)] == [1, 5, 5]
     assert GenerationRequest(prompt_ids=(1, 2, 3)).compute_token_limit(100) == 97
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("deadline_s", 0),
+        ("deadline_s", float("nan")),
+        ("deadline_s", "soon"),
+        ("priority", 1.5),
+        ("cache_salt", 7),
+        ("shared_tokens", -1),
+    ],
+)
+def test_invalid_field_of_a_request_is_named(field, value):
+    with pytest.raises(InvalidInputError, match=f"{field} is {value!r}"):
+        GenerationRequest(prompt_ids=(1,), **{field: value})
+
+
+@pytest.mark.parametrize("token_id", [-1, 10])
+def test_prompt_token_outside_the_vocabulary_is_named(token_id):
+    request = GenerationRequest(prompt_ids=(1, token_id))
+    with pytest.raises(InvalidInputError, match=f"The prompt has the token {token_id}"):
+        request.check_vocabulary(10)

@@ -6,6 +6,8 @@ import pytest
 
 from langchain_gptoss.errors import (
     ContextLengthError,
+    DeadlineError,
+    EngineBusyError,
     GptOssError,
     InvalidInputError,
     RetrievalError,
@@ -20,6 +22,8 @@ from langchain_gptoss.serve.error_responses import RequestRefused, build_error_r
         (InvalidInputError("k is 0.", hint="Use 1."), 422, "k is 0. Use 1.", {}),
         (ContextLengthError(9, 8), 422, str(ContextLengthError(9, 8)), {}),
         (SessionBusyError("Wait."), 409, "Wait.", {"Retry-After": "5"}),
+        (EngineBusyError("Full.", retry_after_s=2.4), 503, "Full.", {"Retry-After": "3"}),
+        (DeadlineError("Late."), 504, "Late.", {"Retry-After": "5"}),
         (RequestRefused(429, "Slower.", headers={"Retry-After": "7"}), 429, "Slower.", {"Retry-After": "7"}),
     ],
 )
