@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from langchain_gptoss.engine.loading import load_model, plan_checkpoint
-from langchain_gptoss.engine.runners import torch_runner
+from langchain_gptoss.engine.runners import paged_attention
 from langchain_gptoss.engine.runners.torch_runner import TorchRunner
 from langchain_gptoss.engine.token_stream import Cancelled
-from langchain_gptoss.errors import GptOssError
+from langchain_gptoss.errors import GptOssError, GptOssMemoryError
 from tests.unit_tests.engine.runners.runner_contract import BLOCKS, LONG, LONG_TABLE, RunnerContract, chunk, forward
 
 
@@ -23,7 +23,7 @@ def model(tiny_checkpoint: Path) -> Any:
 class TestTorchRunner(RunnerContract):
     @pytest.fixture
     def runner(self, model: Any) -> Iterator[TorchRunner]:
-        runner = TorchRunner(model)
+        runner = TorchRunner(model, cache_dtype=torch.float32)
         runner.allocate_cache(BLOCKS)
         yield runner
         runner.close()
@@ -48,10 +48,63 @@ class TestTorchRunner(RunnerContract):
         assert visited == []
         assert len(forward(runner, chunk(LONG, LONG_TABLE))) == len(LONG)
 
-    def test_tiles_of_queries_give_the_same_logits(self, runner, monkeypatch):
+    @pytest.mark.parametrize("has_flash_kernel", [True, False])
+    def test_tiles_of_queries_give_the_same_logits(self, runner, has_flash_kernel, monkeypatch):
         expected = forward(runner, chunk(LONG, LONG_TABLE))
-        monkeypatch.setattr(torch_runner, "_MAX_SCORES", 4 * len(LONG) * 5)  # 4 heads, 5 queries at a time
+        monkeypatch.setattr(paged_attention, "_has_flash_kernel", lambda _: has_flash_kernel)
+        monkeypatch.setattr(paged_attention, "_MAX_SCORES", 4 * len(LONG) * 5)  # 4 heads, 5 queries at a time
+        monkeypatch.setattr(paged_attention, "_MAX_MASK", len(LONG) * 5)
         torch.testing.assert_close(forward(runner, chunk(LONG, LONG_TABLE)), expected, atol=1e-4, rtol=1e-4)
+
+
+class TestTorchRunnerWithoutFlashKernel(TestTorchRunner):
+    """Other devices than a CPU have no kernel that never stores the scores."""
+
+    @pytest.fixture(autouse=True)
+    def _hide_flash_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(paged_attention, "_has_flash_kernel", lambda _: False)
+
+
+def test_cache_of_a_float32_model_takes_half_the_memory(model, transformers_model):
+    runner = TorchRunner(model)
+    runner.allocate_cache(BLOCKS)
+    with torch.inference_mode():
+        expected = transformers_model(input_ids=torch.tensor([LONG]), use_cache=False).logits[0]
+    torch.testing.assert_close(forward(runner, chunk(LONG, LONG_TABLE)), expected, atol=5e-3, rtol=5e-3)
+    assert runner.cache_layout.dtype == "float16"
+    assert runner.read_blocks([0]).nbytes == runner.cache_layout.block_bytes
+    runner.close()
+
+
+def test_a_pass_without_a_cache_is_an_error(model):
+    runner = TorchRunner(model)
+    with pytest.raises(GptOssError, match="no KV cache"):
+        forward(runner, chunk(LONG, LONG_TABLE))
+    runner.close()
+
+
+def test_a_cache_beyond_the_address_space_is_a_memory_error(model):
+    runner = TorchRunner(model)
+    with pytest.raises(GptOssMemoryError, match="cannot be reserved"):
+        runner.allocate_cache(2**45)
+    runner.close()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")])
+def test_memory_that_runs_out_in_a_pass_is_a_memory_error(model, error):
+    runner = TorchRunner(model)
+    runner.allocate_cache(BLOCKS)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    hook = model.model.layers[1].register_forward_pre_hook(fail)
+    try:
+        with pytest.raises(GptOssMemoryError, match="pass over 53 tokens"):
+            forward(runner, chunk(LONG, LONG_TABLE))
+    finally:
+        hook.remove()
+        runner.close()
 
 
 def test_close_gives_the_model_its_attention_back(model):
