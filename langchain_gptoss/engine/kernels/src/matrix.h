@@ -185,6 +185,71 @@ AVX2_INLINE void avx2_multiply_group(const uint8_t *tile, const float *scales, l
     for (int t = 0; t < count; t++) _mm256_storeu_ps(out + (first + t) * stride, sums[t]);
 }
 
+/* One block of the scales of 8 rows, eight blocks at a time: bytes[block][row]. */
+AVX2_INLINE void avx2_transpose_scales(const uint8_t *scales, long stride, long remaining, uint8_t *bytes) {
+    __m128i rows[8];
+    for (int r = 0; r < 8; r++) {
+        uint64_t eight = 0;
+        if (remaining >= 8)
+            memcpy(&eight, scales + r * stride, 8);
+        else
+            memcpy(&eight, scales + r * stride, (size_t)remaining);
+        rows[r] = _mm_cvtsi64_si128((long long)eight);
+    }
+    __m128i a = _mm_unpacklo_epi8(rows[0], rows[1]), b = _mm_unpacklo_epi8(rows[2], rows[3]);
+    __m128i c = _mm_unpacklo_epi8(rows[4], rows[5]), d = _mm_unpacklo_epi8(rows[6], rows[7]);
+    __m128i e = _mm_unpacklo_epi16(a, b), f = _mm_unpackhi_epi16(a, b);
+    __m128i g = _mm_unpacklo_epi16(c, d), h = _mm_unpackhi_epi16(c, d);
+    _mm_storeu_si128((__m128i *)bytes, _mm_unpacklo_epi32(e, g));
+    _mm_storeu_si128((__m128i *)bytes + 1, _mm_unpackhi_epi32(e, g));
+    _mm_storeu_si128((__m128i *)bytes + 2, _mm_unpacklo_epi32(f, h));
+    _mm_storeu_si128((__m128i *)bytes + 3, _mm_unpackhi_epi32(f, h));
+}
+
+/* Multiplies 8 packed rows with one token; the rows are unpacked in registers. */
+AVX2 static void avx2_multiply_packed(PackedRows weights, long blocks, const Activations *x, long token, float *out) {
+    const __m256i table = avx2_load_values(), nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    const long row = blocks * BLOCK_BYTES;
+    __m256 sum = _mm256_setzero_ps();
+    uint8_t bytes[64];
+    for (long b = 0; b < blocks; b++) {
+        if (b % 8 == 0) avx2_transpose_scales(weights.scales + b, blocks, blocks - b, bytes);
+        __m256i rows[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            const uint8_t *start = weights.blocks + b * BLOCK_BYTES + j * row;
+            rows[j] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)start)),
+                                              _mm_loadu_si128((const __m128i *)(start + 4 * row)), 1);
+        }
+        _mm_prefetch((const char *)weights.blocks + 8 * row + b * 128, _MM_HINT_T0); /* the next 8 rows */
+        _mm_prefetch((const char *)weights.blocks + 8 * row + b * 128 + 64, _MM_HINT_T0);
+        __m256i a = _mm256_unpacklo_epi32(rows[0], rows[1]), c = _mm256_unpackhi_epi32(rows[0], rows[1]);
+        __m256i d = _mm256_unpacklo_epi32(rows[2], rows[3]), e = _mm256_unpackhi_epi32(rows[2], rows[3]);
+        __m256i quarters[4] = {_mm256_unpacklo_epi64(a, d), _mm256_unpackhi_epi64(a, d), _mm256_unpacklo_epi64(c, e),
+                               _mm256_unpackhi_epi64(c, e)};
+        const long entry = token * blocks + b;
+        const int8_t *values = x->narrow + entry * BLOCK;
+        __m256i even = _mm256_setzero_si256(), odd = even;
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            int32_t first, second;
+            memcpy(&first, values + 4 * j, 4);
+            memcpy(&second, values + 16 + 4 * j, 4);
+            __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(quarters[j], nibble));
+            __m256i high =
+                _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(quarters[j], 4), nibble));
+            even = _mm256_add_epi16(even, _mm256_maddubs_epi16(low, _mm256_set1_epi32(first)));
+            odd = _mm256_add_epi16(odd, _mm256_maddubs_epi16(high, _mm256_set1_epi32(second)));
+        }
+        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(even, ones), _mm256_madd_epi16(odd, ones));
+        dot = _mm256_add_epi32(dot, _mm256_set1_epi32(x->corrections[entry]));
+        __m256 scale = _mm256_mul_ps(avx2_decode_scales(bytes + b % 8 * 8, 8), _mm256_set1_ps(0.5f));
+        scale = _mm256_mul_ps(scale, _mm256_set1_ps(x->narrow_scales[entry]));
+        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, sum);
+    }
+    _mm256_storeu_ps(out, sum);
+}
+
 AVX2 static void avx2_multiply_mxfp4(const WeightMatrix *w, long row, const Activations *x, const int32_t *tokens,
                                      long count, void *scratch, float *out, long stride) {
     const long blocks = w->k / BLOCK;
@@ -192,6 +257,10 @@ AVX2 static void avx2_multiply_mxfp4(const WeightMatrix *w, long row, const Acti
     float *scales = (float *)(tile + blocks * BLOCK * 8);
     PackedRows rows = {(const uint8_t *)w->weights + row * blocks * BLOCK_BYTES,
                        (const uint8_t *)w->scales + row * blocks};
+    if (count == 1) {
+        avx2_multiply_packed(rows, blocks, x, tokens ? tokens[0] : 0, out);
+        return;
+    }
     avx2_unpack_tile(rows, blocks, tile, scales);
     long i = 0;
     for (; i + 4 <= count; i += 4) avx2_multiply_group(tile, scales, blocks, x, tokens, i, 4, out, stride);
