@@ -31,7 +31,16 @@ from langchain_gptoss.errors import KernelError, StorageError
 from langchain_gptoss.models.download.cache_directory import cache_directory, translate_storage_errors
 
 _SOURCE = Path(str(files("langchain_gptoss") / "engine" / "kernels" / "src"))
-_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-fno-math-errno", "-fvisibility=hidden", "-Wno-unknown-pragmas")
+_FLAGS = (
+    "-O3",
+    "-std=gnu11",
+    "-fPIC",
+    "-shared",
+    "-fno-math-errno",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-Wno-unknown-pragmas",
+)
 _COMPILER_TIMEOUT_S = 180
 # Where the compilers of macOS, Nix, conda and zig find their own files. CPATH and the like stay out.
 _COMPILER_VARIABLES = ("SDKROOT", "DEVELOPER_DIR", "CONDA_PREFIX", "CONDA_BUILD_SYSROOT", "XDG_CACHE_HOME")

@@ -1,24 +1,5 @@
 /* AVX2 with FMA: nearly every x86-64 processor since 2013 (Intel) and 2015 (AMD). */
-#include "common.h"
-#include "generic.h"
-
-#define AVX2 __attribute__((target("avx2,fma")))
-#define AVX2_INLINE static inline __attribute__((always_inline)) AVX2
-
-AVX2_INLINE __m256i avx2_load_values(void) {
-    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)VALUES));
-}
-
-AVX2_INLINE __m256 avx2_decode_scales(const uint8_t *scales, long remaining) {
-    uint64_t bytes = 0;
-    memcpy(&bytes, scales, (size_t)remaining);
-    __m256i exponents = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
-    __m256i bits = _mm256_slli_epi32(exponents, 23);
-    __m256i zero = _mm256_cmpeq_epi32(exponents, _mm256_setzero_si256());
-    bits = _mm256_blendv_epi8(bits, _mm256_set1_epi32(0x00400000), zero);
-    __m256i nan = _mm256_cmpeq_epi32(exponents, _mm256_set1_epi32(255));
-    return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc00000), nan));
-}
+#include "avx2_matrix.h"
 
 AVX2_INLINE float avx2_sum(__m256 v) {
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -73,31 +54,6 @@ AVX2 static void avx2_gemv(PackedRows weights, long rows, const RowActivations *
         case 3: avx2_gemv_row(row, x, tokens, 3, out + r, stride); break;
         default: avx2_gemv_row(row, x, tokens, 4, out + r, stride);
         }
-    }
-}
-
-/* Unpacks 8 rows. Each vector holds the same four columns of all rows: [block][8][8 rows][4 columns]. */
-AVX2 static void avx2_unpack_tile(PackedRows weights, long blocks, uint8_t *tile, float *scales) {
-    const __m256i table = avx2_load_values(), nibble = _mm256_set1_epi8(15);
-    const long row = blocks * BLOCK_BYTES;
-    for (long b = 0; b < blocks; b++) {
-        __m256i rows[4];
-        for (int j = 0; j < 4; j++) {
-            const uint8_t *start = weights.blocks + b * BLOCK_BYTES + j * row;
-            rows[j] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)start)),
-                                              _mm_loadu_si128((const __m128i *)(start + 4 * row)), 1);
-        }
-        __m256i a = _mm256_unpacklo_epi32(rows[0], rows[1]), c = _mm256_unpackhi_epi32(rows[0], rows[1]);
-        __m256i d = _mm256_unpacklo_epi32(rows[2], rows[3]), e = _mm256_unpackhi_epi32(rows[2], rows[3]);
-        __m256i quarters[4] = {_mm256_unpacklo_epi64(a, d), _mm256_unpackhi_epi64(a, d), _mm256_unpacklo_epi64(c, e),
-                               _mm256_unpackhi_epi64(c, e)};
-        for (int j = 0; j < 4; j++) {
-            __m256i low = _mm256_and_si256(quarters[j], nibble);
-            __m256i high = _mm256_and_si256(_mm256_srli_epi16(quarters[j], 4), nibble);
-            _mm256_storeu_si256((__m256i *)(tile + (b * 8 + j) * 32), _mm256_shuffle_epi8(table, low));
-            _mm256_storeu_si256((__m256i *)(tile + (b * 8 + 4 + j) * 32), _mm256_shuffle_epi8(table, high));
-        }
-        for (int r = 0; r < 8; r++) scales[b * 8 + r] = decode_scale(weights.scales[r * blocks + b]);
     }
 }
 
@@ -223,5 +179,18 @@ AVX2 static void avx2_dequantize(const int8_t *weights, const uint16_t *scales, 
 DEFINE_FOR_LEVEL(avx2, AVX2 static)
 
 static const Kernels AVX2_KERNELS = {
-    avx2_quantize,   avx2_swiglu,   avx2_gemv,        avx2_gemm,   avx2_int8_gemv,
-    avx2_dequantize, avx2_rms_norm, avx2_dot_product, avx2_attend, EVEN_ODD_BLOCKS, 0};
+    .quantize = avx2_quantize,
+    .swiglu = avx2_swiglu,
+    .gemv = avx2_gemv,
+    .gemm = avx2_gemm,
+    .int8_gemv = avx2_int8_gemv,
+    .dequantize = avx2_dequantize,
+    .rms_norm = avx2_rms_norm,
+    .dot = avx2_dot_product,
+    .attend = avx2_attend,
+    .layout = EVEN_ODD_BLOCKS,
+    .quantizes_int8_input = 0,
+    .round_token = avx2_round_token,
+    .multiply_group = avx2_multiply_group,
+    .row_group = AVX2_ROWS,
+};

@@ -268,5 +268,18 @@ AVX512 static void avx512_dequantize(const int8_t *weights, const uint16_t *scal
 DEFINE_FOR_LEVEL(avx512, AVX512 static)
 
 static const Kernels AVX512_KERNELS = {
-    avx512_quantize,   avx512_swiglu,   avx512_gemv,        avx512_gemm,   avx512_int8_gemv,
-    avx512_dequantize, avx512_rms_norm, avx512_dot_product, avx512_attend, EVEN_ODD_QUADS, 1};
+    .quantize = avx512_quantize,
+    .swiglu = avx512_swiglu,
+    .gemv = avx512_gemv,
+    .gemm = avx512_gemm,
+    .int8_gemv = avx512_int8_gemv,
+    .dequantize = avx512_dequantize,
+    .rms_norm = avx512_rms_norm,
+    .dot = avx512_dot_product,
+    .attend = avx512_attend,
+    .layout = EVEN_ODD_QUADS,
+    .quantizes_int8_input = 1,
+    .round_token = avx2_round_token,
+    .multiply_group = avx2_multiply_group,
+    .row_group = AVX2_ROWS,
+};

@@ -19,6 +19,9 @@
 #include <immintrin.h>
 #endif
 
+/* Return codes of the exported functions; native.py has the same numbers. */
+enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2, INVALID_SIZE = 3 };
+
 /* Doubled MXFP4 values are whole numbers from -12 to 12. Adding 12 makes them unsigned, which the multiply instructions
  * need for one operand. The product is then too large by 12 times the sum of the other operand; the correction is
  * added at the end. */
@@ -84,6 +87,36 @@ typedef void (*AttendFunction)(const float *query, const float *keys, const floa
 /* Converts int8 blocks to float32. */
 typedef void (*DequantizeFunction)(const int8_t *weights, const uint16_t *scales, long blocks, float *out);
 
+/* ---- matrices and rounded activations */
+
+typedef enum { FORMAT_MXFP4 = 0, FORMAT_INT8 = 1, FORMAT_BF16 = 2 } WeightFormat;
+enum { NEED_8 = 1, NEED_16 = 2, NEED_FLOAT = 4 };
+
+typedef struct {         /* one matrix [rows][k] */
+    const void *weights; /* MXFP4: uint8 [rows][k/32][16]; INT8: int8 [rows][k]; BF16: uint16 [rows][k] */
+    const void *scales;  /* MXFP4: uint8 [rows][k/32]; INT8: bfloat16 [rows][k/32]; BF16: NULL */
+    int64_t rows, k;
+    int32_t format, bits; /* bits of activations: 8 or 16; ignored for BF16, which reads float32 */
+} WeightMatrix;
+
+/* Forms that were not asked for are NULL. */
+typedef struct {
+    long tokens, k;
+    int8_t *narrow;       /* [tokens][k]: even columns of each block, then its odd columns */
+    int16_t *wide;        /* [tokens][k]: columns in order */
+    float *exact;         /* [tokens][k] */
+    float *narrow_scales; /* [tokens][k/32] */
+    float *wide_scales;   /* [tokens][k/32] */
+    int32_t *corrections; /* [tokens][k/32]: -VALUE_OFFSET times the sum of `narrow` */
+} Activations;
+
+/* Rounds one token's k numbers; see round_token in matrix.h. */
+typedef void (*RoundTokenFunction)(Activations *to, long token, const float *x);
+/* Multiplies `row_group` rows from `row` with `count` tokens; see multiply_rows in matrix.h. */
+typedef void (*MultiplyGroupFunction)(const WeightMatrix *w, long row, const Activations *x, const int32_t *tokens,
+                                      long count, void *scratch, float *out, long stride);
+
+/* The functions of one level. */
 typedef struct {
     QuantizeFunction quantize;
     SwigluFunction swiglu;
@@ -96,6 +129,9 @@ typedef struct {
     AttendFunction attend;
     Layout layout;
     int quantizes_int8_input;
+    RoundTokenFunction round_token;
+    MultiplyGroupFunction multiply_group;
+    int row_group; /* rows that multiply_group multiplies at once */
 } Kernels;
 
 static inline long round_up(long value, long multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -118,7 +154,12 @@ static inline long even_offset(long block, Layout layout) {
     return layout == EVEN_ODD_QUADS ? block / 4 * 128 + block % 4 * 16 : block * 32;
 }
 static inline long odd_offset(long block, Layout layout) { return even_offset(block, layout) +
-    (layout == EVEN_ODD_QUADS ? 64 : 16); } /* ---- threads */ typedef void (*Task)(void *context, long item);
+    (layout == EVEN_ODD_QUADS ? 64 : 16); }
+
+/* ---- threads */
+
+/* `thread` is below the number of threads and belongs to the calling thread alone: it selects its scratch memory. */
+typedef void (*Task)(void *context, long item, int thread);
 typedef void (*OpenMpParallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags);
 
 typedef struct {
@@ -126,6 +167,7 @@ typedef struct {
     void *context;
     long items, grain, shares;
     atomic_long next;
+    atomic_int started; /* threads that have begun */
 } Job;
 
 static OpenMpParallel openmp_parallel; /* torch's own entry point, so that both use the same threads */
@@ -134,6 +176,7 @@ static OpenMpParallel openmp_parallel; /* torch's own entry point, so that both 
  * and short at the end, so that no thread waits long for another. */
 static void run_job(void *data) {
     Job *job = data;
+    const int thread = atomic_fetch_add(&job->started, 1);
     long first = atomic_load(&job->next);
     for (;;) {
         long take;
@@ -143,15 +186,16 @@ static void run_job(void *data) {
             take = take > job->grain ? take : job->grain;
         } while (!atomic_compare_exchange_weak(&job->next, &first, first + take));
         const long end = first + take < job->items ? first + take : job->items;
-        for (long item = first; item < end; item++) job->task(job->context, item);
+        for (long item = first; item < end; item++) job->task(job->context, item, thread);
         first = atomic_load(&job->next);
     }
 }
 
-/* Runs task(context, item) for each item, at least `grain` items at a time. */
+/* Runs task(context, item, thread) for each item, at least `grain` items at a time. */
 static void parallel_for(Task task, void *context, long items, long grain, int threads) {
     Job job = {.task = task, .context = context, .items = items, .grain = grain, .shares = 3L * threads};
     atomic_init(&job.next, 0);
+    atomic_init(&job.started, 0);
     if (threads > 1 && items > grain && openmp_parallel)
         openmp_parallel(run_job, &job, (unsigned)threads, 0);
     else

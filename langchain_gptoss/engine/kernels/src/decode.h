@@ -57,7 +57,8 @@ typedef struct {
     float *expert_weights;
 } TokenStep;
 
-static void matrix_task(void *context, long item) {
+static void matrix_task(void *context, long item, int thread) {
+    (void)thread;
     TokenStep *s = context;
     for (int i = 0; i < s->matrix_count; i++) {
         const Matrix *m = s->matrices[i];
@@ -103,7 +104,8 @@ static void rotate(float *heads, long count, long width, const float *cos, const
         }
 }
 
-static void attend_task(void *context, long kv_head) {
+static void attend_task(void *context, long kv_head, int thread) {
+    (void)thread;
     TokenStep *s = context;
     const Model *m = s->model;
     const long width = m->head_dim, capacity = s->cache->capacities[s->layer_number];

@@ -11,11 +11,9 @@
 #include "avx2.h"
 #include "avx512.h"
 #endif
+#include "matrix.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-/* Return codes of the exported functions; native.py has the same numbers. */
-enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2, INVALID_SIZE = 3 };
 
 /* Up to this many tokens use 15-bit activations: reading and unpacking weights takes most of the time. For more tokens
  * multiplying takes most of it, and 8 bits need half as much. */
@@ -177,7 +175,8 @@ static inline void store_block(const Mixture *m, const RowActivations *rows, con
         store_row(rows, m->rows[expert] + entry - first, block, from);
 }
 
-static void quantize_expert_task(void *context, long item) {
+static void quantize_expert_task(void *context, long item, int thread) {
+    (void)thread;
     Mixture *m = context;
     const Experts *e = m->e;
     const long expert = m->used_experts[item];
@@ -207,7 +206,8 @@ static void multiply_expert(const Mixture *m, PackedRows weights, long rows, con
 static size_t compute_scratch_size(long blocks) { return (size_t)round_up(blocks * TILE_ROWS * (BLOCK + 4) + 64, 64); }
 
 /* 64 rows of gate_up, in which gate and up alternate, give 32 values: one block of `gated`. */
-static void gate_up_task(void *context, long item) {
+static void gate_up_task(void *context, long item, int thread) {
+    (void)thread;
     Mixture *m = context;
     const Experts *e = m->e;
     const long per_expert = e->intermediate_size / BLOCK;
@@ -230,7 +230,8 @@ static void gate_up_task(void *context, long item) {
     free(scratch);
 }
 
-static void down_task(void *context, long item) {
+static void down_task(void *context, long item, int thread) {
+    (void)thread;
     Mixture *m = context;
     const Experts *e = m->e;
     const long per_expert = e->hidden_size / BLOCK;
@@ -252,7 +253,8 @@ static void down_task(void *context, long item) {
     free(scratch);
 }
 
-static void combine_task(void *context, long token) {
+static void combine_task(void *context, long token, int thread) {
+    (void)thread;
     Mixture *m = context;
     const Experts *e = m->e;
     float *out = e->out + token * e->hidden_size;
@@ -325,7 +327,8 @@ typedef struct {
     RowActivations rounded;
 } Int8Step;
 
-static void multiply_int8_task(void *context, long item) {
+static void multiply_int8_task(void *context, long item, int thread) {
+    (void)thread;
     const Int8Step *p = context;
     const Int8Product *d = p->d;
     const long row = item * TASK_ROWS, rows = d->rows - row < TASK_ROWS ? d->rows - row : TASK_ROWS;
@@ -333,7 +336,8 @@ static void multiply_int8_task(void *context, long item) {
                           d->tokens, d->bias ? d->bias + row : NULL, d->out + row, d->rows);
 }
 
-static void quantize_input_task(void *context, long token) {
+static void quantize_input_task(void *context, long token, int thread) {
+    (void)thread;
     Int8Step *p = context;
     for (long b = 0; b < p->rounded.blocks; b++) {
         QuantizedBlock block = p->kernels->quantize(p->d->x + token * p->d->k + b * BLOCK, 1);
@@ -359,7 +363,8 @@ EXPORT int gptoss_multiply_int8(const Int8Product *d) {
     return ready ? OK : OUT_OF_MEMORY;
 }
 
-static void dequantize_task(void *context, long item) {
+static void dequantize_task(void *context, long item, int thread) {
+    (void)thread;
     const Int8Product *d = context;
     const long row = item * TASK_ROWS, rows = d->rows - row < TASK_ROWS ? d->rows - row : TASK_ROWS;
     const long blocks = d->k / BLOCK;
@@ -382,7 +387,8 @@ typedef struct {
     int32_t is_bfloat16, threads; /* the source is bfloat16 if is_bfloat16, else float32 */
 } Quantization;
 
-static void quantize_task(void *context, long row) {
+static void quantize_task(void *context, long row, int thread) {
+    (void)thread;
     const Quantization *n = context;
     for (long b = 0; b < n->k / BLOCK; b++) {
         const long entry = row * n->k + b * BLOCK;

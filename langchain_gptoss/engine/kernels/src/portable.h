@@ -1,6 +1,5 @@
 /* Plain C for all other processors. Compilers turn the inner loops into SIMD. */
-#include "common.h"
-#include "generic.h"
+#include "portable_matrix.h"
 
 static void portable_unpack_row(PackedRows row, long blocks, int8_t *values, float *scales) {
     for (long b = 0; b < blocks; b++) {
@@ -81,5 +80,18 @@ static void portable_dequantize(const int8_t *weights, const uint16_t *scales, l
 DEFINE_FOR_LEVEL(portable, static)
 
 static const Kernels PORTABLE_KERNELS = {
-    portable_quantize,   portable_swiglu,   portable_gemv,        portable_gemm,   portable_int8_gemv,
-    portable_dequantize, portable_rms_norm, portable_dot_product, portable_attend, EVEN_ODD_BLOCKS, 0};
+    .quantize = portable_quantize,
+    .swiglu = portable_swiglu,
+    .gemv = portable_gemv,
+    .gemm = portable_gemm,
+    .int8_gemv = portable_int8_gemv,
+    .dequantize = portable_dequantize,
+    .rms_norm = portable_rms_norm,
+    .dot = portable_dot_product,
+    .attend = portable_attend,
+    .layout = EVEN_ODD_BLOCKS,
+    .quantizes_int8_input = 0,
+    .round_token = portable_round_token,
+    .multiply_group = portable_multiply_group,
+    .row_group = 1,
+};

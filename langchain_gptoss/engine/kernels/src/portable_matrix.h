@@ -1,0 +1,90 @@
+/* Rounding and products in plain C. They define the results: every other level has the same bits. */
+#ifndef GPTOSS_PORTABLE_MATRIX_H
+#define GPTOSS_PORTABLE_MATRIX_H
+
+#include "generic.h"
+
+INLINE int32_t round_to_whole(float value) {
+    float shifted = value + 12582912.0f;
+    uint32_t bits;
+    memcpy(&bits, &shifted, 4);
+    return (int32_t)(bits - 0x4b400000u);
+}
+
+/* Rounds a block to whole numbers up to `limit`, and returns their scale. Infinity and NaN make the scale NaN. */
+INLINE float round_block(const float *block, float limit, int32_t *values) {
+    const float largest = find_largest_magnitude(block);
+    const int finite = largest <= 3e38f, usable = finite && largest >= 1e-30f;
+    const float factor = usable ? limit / largest : 0;
+    for (int j = 0; j < BLOCK; j++) values[j] = usable ? round_to_whole(block[j] * factor) : 0;
+    return usable ? largest / limit : finite ? 0 : bits_to_float(0x7fc00000u);
+}
+
+INLINE void round_numbers(Activations *to, long token, const float *x) {
+    const long blocks = to->k / BLOCK;
+    int32_t values[BLOCK];
+    if (to->exact) memcpy(to->exact + token * to->k, x, (size_t)to->k * 4);
+    for (long b = 0; b < blocks; b++) {
+        const long entry = token * blocks + b;
+        if (to->narrow) {
+            int32_t sum = 0;
+            to->narrow_scales[entry] = round_block(x + b * BLOCK, 127, values);
+            for (int j = 0; j < BLOCK; j++) {
+                to->narrow[entry * BLOCK + j % 2 * 16 + j / 2] = (int8_t)values[j];
+                sum += values[j];
+            }
+            to->corrections[entry] = -VALUE_OFFSET * sum;
+        }
+        if (to->wide) {
+            to->wide_scales[entry] = round_block(x + b * BLOCK, 127 * 256, values);
+            for (int j = 0; j < BLOCK; j++) to->wide[entry * BLOCK + j] = (int16_t)values[j];
+        }
+    }
+}
+
+static inline int32_t get_weight(const WeightMatrix *w, long block, int column) {
+    if (w->format == FORMAT_INT8) return ((const int8_t *)w->weights)[block * BLOCK + column];
+    const uint8_t byte = ((const uint8_t *)w->weights)[block * BLOCK_BYTES + column / 2];
+    return VALUES[column % 2 ? byte >> 4 : byte & 15] - VALUE_OFFSET;
+}
+
+/* MXFP4 values are doubled, so its scales are halved. */
+static inline float get_weight_scale(const WeightMatrix *w, long block) {
+    return w->format == FORMAT_INT8 ? bfloat16_to_float(((const uint16_t *)w->scales)[block])
+                                    : 0.5f * decode_scale(((const uint8_t *)w->scales)[block]);
+}
+
+static float portable_multiply_bfloat16(const uint16_t *w, const float *x, long k) {
+    float parts[8] = {0};
+    for (long j = 0; j < k; j++) parts[j % 8] = fmaf(bfloat16_to_float(w[j]), x[j], parts[j % 8]);
+    return ((parts[0] + parts[4]) + (parts[2] + parts[6])) + ((parts[1] + parts[5]) + (parts[3] + parts[7]));
+}
+
+static float portable_multiply_row(const WeightMatrix *w, long row, const Activations *x, long token) {
+    const long blocks = w->k / BLOCK;
+    if (w->format == FORMAT_BF16)
+        return portable_multiply_bfloat16((const uint16_t *)w->weights + row * w->k, x->exact + token * w->k, w->k);
+    float sum = 0;
+    for (long b = 0; b < blocks; b++) {
+        const long entry = token * blocks + b, block = row * blocks + b;
+        int32_t dot = 0;
+        for (int j = 0; j < BLOCK; j++)
+            dot += get_weight(w, block, j) * (w->bits == 16 ? x->wide[entry * BLOCK + j]
+                                                            : x->narrow[entry * BLOCK + j % 2 * 16 + j / 2]);
+        const float scale = w->bits == 16 ? x->wide_scales[entry] : x->narrow_scales[entry];
+        sum = fmaf((float)dot, get_weight_scale(w, block) * scale, sum);
+    }
+    return sum;
+}
+
+/* A group of one row. */
+static void portable_multiply_group(const WeightMatrix *w, long row, const Activations *x, const int32_t *tokens,
+                                    long count, void *scratch, float *out, long stride) {
+    (void)scratch;
+    for (long i = 0; i < count; i++) out[i * stride] = portable_multiply_row(w, row, x, tokens ? tokens[i] : i);
+}
+
+static void portable_round_token(Activations *to, long token, const float *x) { round_numbers(to, token, x); }
+
+
+#endif
