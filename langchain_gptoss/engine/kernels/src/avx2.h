@@ -57,8 +57,33 @@ AVX2 static void avx2_gemv(PackedRows weights, long rows, const RowActivations *
     }
 }
 
+/* Unpacks 8 rows. Each vector holds the same four columns of all rows: [block][8][8 rows][4 columns]. */
+AVX2 static void avx2_unpack_rows(PackedRows weights, long blocks, uint8_t *tile, float *scales) {
+    const __m256i table = avx2_load_values(), nibble = _mm256_set1_epi8(15);
+    const long row = blocks * BLOCK_BYTES;
+    for (long b = 0; b < blocks; b++) {
+        __m256i rows[4];
+        for (int j = 0; j < 4; j++) {
+            const uint8_t *start = weights.blocks + b * BLOCK_BYTES + j * row;
+            rows[j] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)start)),
+                                              _mm_loadu_si128((const __m128i *)(start + 4 * row)), 1);
+        }
+        __m256i a = _mm256_unpacklo_epi32(rows[0], rows[1]), c = _mm256_unpackhi_epi32(rows[0], rows[1]);
+        __m256i d = _mm256_unpacklo_epi32(rows[2], rows[3]), e = _mm256_unpackhi_epi32(rows[2], rows[3]);
+        __m256i quarters[4] = {_mm256_unpacklo_epi64(a, d), _mm256_unpackhi_epi64(a, d), _mm256_unpacklo_epi64(c, e),
+                               _mm256_unpackhi_epi64(c, e)};
+        for (int j = 0; j < 4; j++) {
+            __m256i low = _mm256_and_si256(quarters[j], nibble);
+            __m256i high = _mm256_and_si256(_mm256_srli_epi16(quarters[j], 4), nibble);
+            _mm256_storeu_si256((__m256i *)(tile + (b * 8 + j) * 32), _mm256_shuffle_epi8(table, low));
+            _mm256_storeu_si256((__m256i *)(tile + (b * 8 + 4 + j) * 32), _mm256_shuffle_epi8(table, high));
+        }
+        for (int r = 0; r < 8; r++) scales[b * 8 + r] = decode_scale(weights.scales[r * blocks + b]);
+    }
+}
+
 /* Multiplies one block of 8 rows with `count` adjacent tokens and adds `unit` times the products to `dots`. */
-AVX2_INLINE void avx2_multiply_block(const uint8_t *tile, const int8_t *values, const int count, __m256i unit,
+AVX2_INLINE void avx2_multiply_half(const uint8_t *tile, const int8_t *values, const int count, __m256i unit,
                                      __m256i *dots) {
     for (int half = 0; half < 2; half++) { /* a sum of four products, each at most 24 * 128 * 2, is below 2^15 */
         __m256i pairs[4];
@@ -77,7 +102,7 @@ AVX2_INLINE void avx2_multiply_block(const uint8_t *tile, const int8_t *values, 
     }
 }
 
-AVX2_INLINE void avx2_multiply_tokens(const uint8_t *tile, const float *w_scales, const PanelActivations *x, long panel,
+AVX2_INLINE void avx2_multiply_group(const uint8_t *tile, const float *w_scales, const PanelActivations *x, long panel,
                                       const long first, const int count, const int wide, float *out, long stride) {
     const __m256i ones = _mm256_set1_epi16(1), units = _mm256_set1_epi16(256);
     const __m256 unit = _mm256_set1_ps(wide ? 1 / 256.0f : 1);
@@ -90,8 +115,8 @@ AVX2_INLINE void avx2_multiply_tokens(const uint8_t *tile, const float *w_scales
     for (long b = 0; b < x->blocks; b++) {
         __m256i dots[4];
         for (int t = 0; t < count; t++) dots[t] = _mm256_set1_epi32(correction[b * PANEL_TOKENS + t]);
-        avx2_multiply_block(tile + b * 256, high + b * PANEL_TOKENS * BLOCK, count, wide ? units : ones, dots);
-        if (wide) avx2_multiply_block(tile + b * 256, low + b * PANEL_TOKENS * BLOCK, count, ones, dots);
+        avx2_multiply_half(tile + b * 256, high + b * PANEL_TOKENS * BLOCK, count, wide ? units : ones, dots);
+        if (wide) avx2_multiply_half(tile + b * 256, low + b * PANEL_TOKENS * BLOCK, count, ones, dots);
         __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(w_scales + b * 8), unit);
         for (int t = 0; t < count; t++) {
             __m256 scale_products = _mm256_mul_ps(scale, _mm256_set1_ps(x_scales[b * PANEL_TOKENS + t]));
@@ -110,10 +135,10 @@ AVX2_INLINE void avx2_multiply_panels(const uint8_t *tile, const float *w_scales
             _mm_prefetch(next + line * 64, _MM_HINT_T1);
         const long at = panel + g / 2, first = g % 2 * 4;
         if (count - 4 * g >= 4)
-            avx2_multiply_tokens(tile, w_scales, x, at, first, 4, wide, out + 4 * g * stride, stride);
+            avx2_multiply_group(tile, w_scales, x, at, first, 4, wide, out + 4 * g * stride, stride);
         else
             for (long t = 4 * g; t < count; t++)
-                avx2_multiply_tokens(tile, w_scales, x, at, first + t - 4 * g, 1, wide, out + t * stride, stride);
+                avx2_multiply_group(tile, w_scales, x, at, first + t - 4 * g, 1, wide, out + t * stride, stride);
     }
 }
 
@@ -124,7 +149,7 @@ AVX2 static void avx2_gemm(PackedRows weights, const PanelActivations *x, long p
     for (int half = 0; half < 2; half++) {
         PackedRows rows = {weights.blocks + half * 8 * x->blocks * BLOCK_BYTES, weights.scales + half * 8 * x->blocks};
         const char *next = (const char *)rows.blocks + 8 * x->blocks * BLOCK_BYTES;
-        avx2_unpack_tile(rows, x->blocks, tile, scales);
+        avx2_unpack_rows(rows, x->blocks, tile, scales);
         if (wide)
             avx2_multiply_panels(tile, scales, x, panel, count, 1, next, out + half * 8, stride);
         else
@@ -191,6 +216,6 @@ static const Kernels AVX2_KERNELS = {
     .layout = EVEN_ODD_BLOCKS,
     .quantizes_int8_input = 0,
     .round_token = avx2_round_token,
-    .multiply_group = avx2_multiply_group,
-    .row_group = AVX2_ROWS,
+    .multiply_rows = avx2_multiply_rows,
+    .row_group = 8,
 };

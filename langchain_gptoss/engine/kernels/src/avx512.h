@@ -280,6 +280,6 @@ static const Kernels AVX512_KERNELS = {
     .layout = EVEN_ODD_QUADS,
     .quantizes_int8_input = 1,
     .round_token = avx2_round_token,
-    .multiply_group = avx2_multiply_group,
-    .row_group = AVX2_ROWS,
+    .multiply_rows = avx2_multiply_rows,
+    .row_group = 8,
 };

@@ -99,22 +99,33 @@ typedef struct {         /* one matrix [rows][k] */
     int32_t format, bits; /* bits of activations: 8 or 16; ignored for BF16, which reads float32 */
 } WeightMatrix;
 
+/* A block of 32 activations, in whole numbers of `scale`. */
+typedef struct {
+    int8_t values[BLOCK];     /* even columns, then odd columns: the order of the nibbles of MXFP4 weights */
+    float scale;
+    int32_t value_correction; /* -VALUE_OFFSET times the sum of `values` */
+    int32_t byte_correction;  /* -128 times the sum */
+    int32_t unused;
+} NarrowBlock;
+
+typedef struct {
+    int16_t values[BLOCK]; /* columns in order */
+    float scale;
+} WideBlock;
+
 /* Forms that were not asked for are NULL. */
 typedef struct {
     long tokens, k;
-    int8_t *narrow;       /* [tokens][k]: even columns of each block, then its odd columns */
-    int16_t *wide;        /* [tokens][k]: columns in order */
-    float *exact;         /* [tokens][k] */
-    float *narrow_scales; /* [tokens][k/32] */
-    float *wide_scales;   /* [tokens][k/32] */
-    int32_t *corrections; /* [tokens][k/32]: -VALUE_OFFSET times the sum of `narrow` */
+    NarrowBlock *narrow; /* [tokens][k/32] */
+    WideBlock *wide;     /* [tokens][k/32] */
+    float *exact;        /* [tokens][k] */
 } Activations;
 
 /* Rounds one token's k numbers; see round_token in matrix.h. */
 typedef void (*RoundTokenFunction)(Activations *to, long token, const float *x);
-/* Multiplies `row_group` rows from `row` with `count` tokens; see multiply_rows in matrix.h. */
-typedef void (*MultiplyGroupFunction)(const WeightMatrix *w, long row, const Activations *x, const int32_t *tokens,
-                                      long count, void *scratch, float *out, long stride);
+/* Multiplies rows; see multiply_rows in matrix.h. */
+typedef void (*MultiplyRowsFunction)(const WeightMatrix *w, long first_row, long row_count, const Activations *x,
+                                     const int32_t *tokens, long count, void *scratch, float *out, long stride);
 
 /* The functions of one level. */
 typedef struct {
@@ -130,8 +141,8 @@ typedef struct {
     Layout layout;
     int quantizes_int8_input;
     RoundTokenFunction round_token;
-    MultiplyGroupFunction multiply_group;
-    int row_group; /* rows that multiply_group multiplies at once */
+    MultiplyRowsFunction multiply_rows; /* its row_count is a multiple of row_group */
+    int row_group;
 } Kernels;
 
 static inline long round_up(long value, long multiple) { return (value + multiple - 1) / multiple * multiple; }

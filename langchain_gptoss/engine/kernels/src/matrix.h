@@ -6,8 +6,9 @@
 #include "portable_matrix.h"
 
 static void free_activations(Activations *x) {
-    void *all[] = {x->narrow, x->wide, x->exact, x->narrow_scales, x->wide_scales, x->corrections};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    free(x->narrow);
+    free(x->wide);
+    free(x->exact);
     memset(x, 0, sizeof *x);
 }
 
@@ -15,23 +16,16 @@ static void *allocate_aligned(long bytes) { return aligned_alloc(64, (size_t)rou
 
 /* Returns OK or OUT_OF_MEMORY. */
 static int allocate_activations(Activations *x, long tokens, long k, int needs) {
-    const long count = tokens * k, blocks = count / BLOCK;
+    const long blocks = tokens * k / BLOCK;
     *x = (Activations){.tokens = tokens, .k = k};
-    int ready = 1;
-    if (needs & NEED_8) {
-        x->narrow = allocate_aligned(count);
-        x->narrow_scales = allocate_aligned(blocks * 4);
-        x->corrections = allocate_aligned(blocks * 4);
-        ready = x->narrow && x->narrow_scales && x->corrections;
+    if (needs & NEED_8) x->narrow = allocate_aligned(blocks * (long)sizeof *x->narrow);
+    if (needs & NEED_16) x->wide = allocate_aligned(blocks * (long)sizeof *x->wide);
+    if (needs & NEED_FLOAT) x->exact = allocate_aligned(tokens * k * 4);
+    if ((needs & NEED_8 && !x->narrow) || (needs & NEED_16 && !x->wide) || (needs & NEED_FLOAT && !x->exact)) {
+        free_activations(x);
+        return OUT_OF_MEMORY;
     }
-    if (needs & NEED_16) {
-        x->wide = allocate_aligned(count * 2);
-        x->wide_scales = allocate_aligned(blocks * 4);
-        ready = ready && x->wide && x->wide_scales;
-    }
-    if (needs & NEED_FLOAT) ready = (x->exact = allocate_aligned(count * 4)) && ready;
-    if (!ready) free_activations(x);
-    return ready ? OK : OUT_OF_MEMORY;
+    return OK;
 }
 
 /* Rounds one token's k numbers to the forms that were allocated. */
@@ -39,23 +33,21 @@ static void round_token(const Kernels *kernels, Activations *to, long token, con
     kernels->round_token(to, token, x);
 }
 
-/* Bytes of scratch memory that multiply_rows needs, one piece for each thread, aligned to 64 bytes. */
+/* Bytes of scratch memory that multiply_rows needs; each thread has its own, aligned to 64 bytes. */
 static size_t multiply_scratch_size(const WeightMatrix *w, long row_count, long count) {
-    (void)row_count, (void)count;
-    return (size_t)round_up(w->k / BLOCK * TILE_ROWS * (BLOCK + 4) + 64, 64);
+    (void)w, (void)row_count, (void)count;
+    return MULTIPLY_SCRATCH;
 }
 
-/* out[i * stride + r] = row first_row + r times token tokens[i], or token i if `tokens` is NULL. It is fast for
- * multiples of TILE_ROWS rows; the rows that remain are multiplied in plain C. */
+/* out[i * stride + r] = row first_row + r times token tokens[i], or token i if `tokens` is NULL, for row_count rows and
+ * count tokens. Multiples of TILE_ROWS rows are fast; rows that remain are multiplied in plain C. */
 static void multiply_rows(const Kernels *kernels, const WeightMatrix *w, long first_row, long row_count,
                           const Activations *x, const int32_t *tokens, long count, void *scratch, float *out,
                           long stride) {
-    const long group = kernels->row_group;
-    long r = 0;
-    for (; r + group <= row_count; r += group)
-        kernels->multiply_group(w, first_row + r, x, tokens, count, scratch, out + r, stride);
-    for (; r < row_count; r++)
-        portable_multiply_group(w, first_row + r, x, tokens, count, scratch, out + r, stride);
+    const long whole = row_count / kernels->row_group * kernels->row_group;
+    kernels->multiply_rows(w, first_row, whole, x, tokens, count, scratch, out, stride);
+    if (whole < row_count)
+        portable_multiply_rows(w, first_row + whole, row_count - whole, x, tokens, count, scratch, out + whole, stride);
 }
 
 #endif

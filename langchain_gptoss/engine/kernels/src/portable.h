@@ -92,6 +92,6 @@ static const Kernels PORTABLE_KERNELS = {
     .layout = EVEN_ODD_BLOCKS,
     .quantizes_int8_input = 0,
     .round_token = portable_round_token,
-    .multiply_group = portable_multiply_group,
+    .multiply_rows = portable_multiply_rows,
     .row_group = 1,
 };

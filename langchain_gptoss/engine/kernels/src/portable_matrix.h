@@ -4,6 +4,8 @@
 
 #include "generic.h"
 
+#define MULTIPLY_SCRATCH 65536 /* bytes of scratch memory: a chunk of 16 unpacked rows, or sums of 64 rows */
+
 INLINE int32_t round_to_whole(float value) {
     float shifted = value + 12582912.0f;
     uint32_t bits;
@@ -25,19 +27,23 @@ INLINE void round_numbers(Activations *to, long token, const float *x) {
     int32_t values[BLOCK];
     if (to->exact) memcpy(to->exact + token * to->k, x, (size_t)to->k * 4);
     for (long b = 0; b < blocks; b++) {
-        const long entry = token * blocks + b;
         if (to->narrow) {
+            NarrowBlock *block = to->narrow + token * blocks + b;
             int32_t sum = 0;
-            to->narrow_scales[entry] = round_block(x + b * BLOCK, 127, values);
-            for (int j = 0; j < BLOCK; j++) {
-                to->narrow[entry * BLOCK + j % 2 * 16 + j / 2] = (int8_t)values[j];
-                sum += values[j];
+            block->scale = round_block(x + b * BLOCK, 127, values);
+            for (int j = 0; j < BLOCK / 2; j++) {
+                block->values[j] = (int8_t)values[2 * j];
+                block->values[j + 16] = (int8_t)values[2 * j + 1];
+                sum += values[2 * j] + values[2 * j + 1];
             }
-            to->corrections[entry] = -VALUE_OFFSET * sum;
+            block->value_correction = -VALUE_OFFSET * sum;
+            block->byte_correction = -128 * sum;
+            block->unused = 0;
         }
         if (to->wide) {
-            to->wide_scales[entry] = round_block(x + b * BLOCK, 127 * 256, values);
-            for (int j = 0; j < BLOCK; j++) to->wide[entry * BLOCK + j] = (int16_t)values[j];
+            WideBlock *block = to->wide + token * blocks + b;
+            block->scale = round_block(x + b * BLOCK, 127 * 256, values);
+            for (int j = 0; j < BLOCK; j++) block->values[j] = (int16_t)values[j];
         }
     }
 }
@@ -69,19 +75,20 @@ static float portable_multiply_row(const WeightMatrix *w, long row, const Activa
         const long entry = token * blocks + b, block = row * blocks + b;
         int32_t dot = 0;
         for (int j = 0; j < BLOCK; j++)
-            dot += get_weight(w, block, j) * (w->bits == 16 ? x->wide[entry * BLOCK + j]
-                                                            : x->narrow[entry * BLOCK + j % 2 * 16 + j / 2]);
-        const float scale = w->bits == 16 ? x->wide_scales[entry] : x->narrow_scales[entry];
+            dot += get_weight(w, block, j) *
+                   (w->bits == 16 ? x->wide[entry].values[j] : x->narrow[entry].values[j % 2 * 16 + j / 2]);
+        const float scale = w->bits == 16 ? x->wide[entry].scale : x->narrow[entry].scale;
         sum = fmaf((float)dot, get_weight_scale(w, block) * scale, sum);
     }
     return sum;
 }
 
-/* A group of one row. */
-static void portable_multiply_group(const WeightMatrix *w, long row, const Activations *x, const int32_t *tokens,
-                                    long count, void *scratch, float *out, long stride) {
+static void portable_multiply_rows(const WeightMatrix *w, long first_row, long row_count, const Activations *x,
+                                   const int32_t *tokens, long count, void *scratch, float *out, long stride) {
     (void)scratch;
-    for (long i = 0; i < count; i++) out[i * stride] = portable_multiply_row(w, row, x, tokens ? tokens[i] : i);
+    for (long r = 0; r < row_count; r++)
+        for (long i = 0; i < count; i++)
+            out[i * stride + r] = portable_multiply_row(w, first_row + r, x, tokens ? tokens[i] : i);
 }
 
 static void portable_round_token(Activations *to, long token, const float *x) { round_numbers(to, token, x); }
