@@ -34,7 +34,11 @@ Name = Annotated[
 Context = Annotated[
     int | None, typer.Option(help="Context of each user, in tokens. Default: the longest that fits.", min=1)
 ]
-Users = Annotated[int, typer.Option(help="Number of users at the same time.", min=1)]
+Users = Annotated[int, typer.Option(help="Number of users with a full context at the same time.", min=1)]
+CacheGb = Annotated[
+    float | None,
+    typer.Option("--cache-gb", help="KV cache that all requests share, in GB. Default: by the free memory."),
+]
 Device = Annotated[str | None, typer.Option(help="cuda, cpu or mps. Default: the best.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or int8. Default: the best.")]
 Experts = Annotated[str | None, typer.Option(help="packed or unpacked. Default: the best.")]
@@ -45,6 +49,7 @@ def show_machine(
     model: Name = None,
     context: Context = None,
     users: Users = 1,
+    cache_gb: CacheGb = None,
     device: Device = None,
     dtype: Dtype = None,
     experts: Experts = None,
@@ -54,7 +59,7 @@ def show_machine(
     with clean_exit():
         cards = [_find_card(model)] if model is not None else _list_cards()
         hardware = probe_machine()
-        options = {"users": users, "device": device, "dtype": dtype, "experts": experts}
+        options = {"users": users, "cache_gb": cache_gb, "device": device, "dtype": dtype, "experts": experts}
         plans = [_plan_model(card, hardware, context, options, is_only=model is not None) for card in cards]
         if as_json:
             show_json(_to_json(hardware, plans))

@@ -1,6 +1,5 @@
 """Turns a checkpoint folder into a model in memory; planning comes first, so that impossible options fail at once."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from langchain_gptoss.engine.kernels.native import get_kernel_status
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint import read_config
-from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS, compute_activation_width, compute_prefill_tokens
 from langchain_gptoss.models.planning.hardware import Hardware, probe_hardware
 from langchain_gptoss.models.planning.plan import Plan, make_plan, require_fits
 from langchain_gptoss.models.safetensors_files import list_weight_files
@@ -37,6 +35,7 @@ def plan_checkpoint(
     dtype: str | None = None,
     experts: str | None = None,
     max_context: int | None = None,
+    cache_gb: float | None = None,
 ) -> Plan:
     """Return the best plan for a checkpoint on this machine; options that are not None are binding.
 
@@ -46,6 +45,7 @@ def plan_checkpoint(
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None.
         experts: `"packed"`, `"unpacked"`, or None.
         max_context: Length of the context in tokens, or None.
+        cache_gb: Size of the KV cache in GB of 10^9 bytes, or None.
 
     Raises:
         InvalidInputError: An option cannot be met on this machine, or on any.
@@ -54,24 +54,11 @@ def plan_checkpoint(
     shape = parse_shape(read_config(folder))
     card = ModelCard(name=folder.name, source=str(folder), shape=shape)
     hardware = probe_machine(needs_kernel=shape.checkpoint_experts == "mxfp4")
-    plan = make_plan(card, hardware, context=max_context, device=device, dtype=dtype, experts=experts)
+    plan = make_plan(
+        card, hardware, context=max_context, cache_gb=cache_gb, device=device, dtype=dtype, experts=experts
+    )
     require_fits(plan)
     return plan
-
-
-def create_chunk_limit(folder: Path, plan: Plan) -> Callable[[int], int]:
-    """Return a function from the number of cached tokens to the maximum prefill chunk that fits into memory.
-
-    Args:
-        folder: The checkpoint.
-        plan: The plan that it was loaded with.
-    """
-    shape = parse_shape(read_config(folder))
-    width = compute_activation_width(device=plan.device, dtype=plan.dtype, experts=plan.experts)
-    flash = plan.attention == "flash"
-    return lambda cached: compute_prefill_tokens(
-        shape, min(cached + PREFILL_TOKENS, plan.context), width=width, flash=flash
-    )
 
 
 def load_model(folder: Path, plan: Plan) -> Any:

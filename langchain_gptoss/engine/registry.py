@@ -7,7 +7,7 @@ from pathlib import Path
 
 from langchain_gptoss._process import TORCH_THREADS
 from langchain_gptoss.engine.base import Engine
-from langchain_gptoss.models.planning.plan import Plan
+from langchain_gptoss.models.planning.plan import Plan, compute_cache_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ def get_local_engine(
     dtype: str | None = None,
     experts: str | None = None,
     max_context: int | None = None,
+    cache_gb: float | None = None,
 ) -> Engine:
     """Return the engine of a checkpoint; the first call plans and loads it, and concurrent calls wait.
 
@@ -40,6 +41,7 @@ def get_local_engine(
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None for the best.
         experts: `"packed"`, `"unpacked"`, or None for the best.
         max_context: Length of the context in tokens, prompt and answer together; None means the longest that fits.
+        cache_gb: Size of the KV cache that all requests share, in GB of 10^9 bytes; None chooses it by the free memory.
 
     Raises:
         CheckpointError: The checkpoint is damaged.
@@ -50,7 +52,13 @@ def get_local_engine(
     """
     TORCH_THREADS.check("A model")
     folder = folder.resolve()
-    options = {"device": device, "dtype": dtype, "experts": experts, "context": max_context}
+    options = {
+        "device": device,
+        "dtype": dtype,
+        "experts": experts,
+        "context": max_context,
+        "cache_bytes": compute_cache_bytes(cache_gb),
+    }
     with _lock:
         for entry in _local_entries:
             if entry.folder == folder and all(
@@ -58,14 +66,14 @@ def get_local_engine(
             ):
                 return entry.engine
         # Imported here, because these modules import torch and transformers.
-        from langchain_gptoss.engine.loading import create_chunk_limit, load_model, plan_checkpoint
+        from langchain_gptoss.engine.loading import load_model, plan_checkpoint
         from langchain_gptoss.engine.runners.local import LocalEngine
 
-        plan = plan_checkpoint(folder, device=device, dtype=dtype, experts=experts, max_context=max_context)
-        model = load_model(folder, plan)
-        engine = LocalEngine(
-            model, context_length=plan.context, folder=folder, limit_chunk=create_chunk_limit(folder, plan)
+        plan = plan_checkpoint(
+            folder, device=device, dtype=dtype, experts=experts, max_context=max_context, cache_gb=cache_gb
         )
+        model = load_model(folder, plan)
+        engine = LocalEngine(model, context_length=plan.context, folder=folder)
         _local_entries.append(_LocalEntry(folder=folder, plan=plan, engine=engine))
         return engine
 

@@ -30,7 +30,7 @@ SAMPLING_OPTIONS = frozenset(
 _LOADED_PROPERTIES = ("card", "checkpoint", "format", "running_engine")
 # A new value of one of these fields makes the loaded properties invalid.
 _LOADING_FIELDS = frozenset(
-    {"model", "device", "dtype", "experts", "max_context", "chat_format"}
+    {"model", "device", "dtype", "experts", "max_context", "cache_gb", "chat_format"}
     | {"base_url", "api_key", "timeout", "max_retries", "engine"}
 )
 
@@ -74,6 +74,8 @@ class GptOssModel(BaseModel):
     """`"packed"` keeps MXFP4 experts as they are in the checkpoint; None: packed if the machine supports it."""
     max_context: int | None = Field(default=None, gt=0)
     """Maximum length of prompt and answer in tokens; None: as much as the model supports and memory allows."""
+    cache_gb: float | None = Field(default=None, gt=0)
+    """Memory for the KV cache that all requests share, in GB; None: several contexts if there is enough memory."""
     chat_format: ChatFormatName | None = None
     """Notation of conversations; None: chosen by the checkpoint's tokenizer."""
     base_url: str | None = None
@@ -150,6 +152,7 @@ class GptOssModel(BaseModel):
             dtype=self.dtype,
             experts=self.experts,
             max_context=self.max_context,
+            cache_gb=self.cache_gb,
         )
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -9,6 +9,9 @@ from langchain_gptoss.errors import CheckpointError
 # MXFP4 (OCP Microscaling Formats 1.0): 32 weights share 16 bytes of 4-bit values and one byte of exponent.
 PACKED_BLOCK_WEIGHTS = 32
 PACKED_BLOCK_BYTES = 17
+# The engine's KV cache: blocks of 16 tokens, two bytes per number on every device.
+CACHE_BLOCK_TOKENS = 16
+_CACHE_WIDTH = 2
 
 _UNPACKED_DTYPES = ("bfloat16", "float16", "float32")
 
@@ -114,16 +117,19 @@ class Shape:
         down = self.hidden_size * _count_blocks(self.intermediate_size)
         return self.layers * self.experts * (gate_up + down) * PACKED_BLOCK_BYTES
 
-    def compute_cache_bytes(self, tokens: int, *, width: int) -> int:
+    @property
+    def cache_token_bytes(self) -> int:
+        """Size of one token in the KV cache, in bytes; sliding layers store all tokens, as full layers do."""
+        return self.layers * 2 * self.kv_heads * self.head_dim * _CACHE_WIDTH
+
+    def compute_cache_bytes(self, tokens: int) -> int:
         """Return the size of one conversation's KV cache, in bytes.
 
         Args:
-            tokens: Length of the conversation. Full layers store all of it, sliding layers only their window.
-            width: Bytes per number.
+            tokens: Length of the conversation; the cache holds it in whole blocks.
         """
-        full_layers = self.layers - self.sliding_layers
-        positions = full_layers * tokens + self.sliding_layers * min(tokens, self.sliding_window)
-        return positions * 2 * self.kv_heads * self.head_dim * width
+        blocks = -(-tokens // CACHE_BLOCK_TOKENS)
+        return blocks * CACHE_BLOCK_TOKENS * self.cache_token_bytes
 
 
 def _count_blocks(row_weights: int) -> int:

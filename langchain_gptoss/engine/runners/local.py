@@ -1,7 +1,6 @@
 """An engine on transformers' forward pass: prefill in chunks, then one token per step."""
 
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,6 @@ class LocalEngine(Engine):
         *,
         context_length: int,
         folder: Path | None = None,
-        limit_chunk: Callable[[int], int] = lambda _: _PREFILL_TOKENS,
     ) -> None:
         """Prepare a loaded model.
 
@@ -42,11 +40,8 @@ class LocalEngine(Engine):
             model: A `GptOssForCausalLM`.
             context_length: Length of the context in tokens, prompt and answer together.
             folder: The checkpoint; grammars need its tokenizer.
-            limit_chunk: Returns the maximum chunk of a prompt that fits into memory, in tokens, for a number of tokens
-                in the cache.
         """
         self.steps = 0
-        self._limit_chunk = limit_chunk
         self._running_stream: TokenStream | None = None
         self._hooks = [layer.register_forward_pre_hook(self._check_cancelled) for layer in model.model.layers]
         self._grammar_tokenizer = None
@@ -98,9 +93,9 @@ class LocalEngine(Engine):
         prompt_cache = DynamicCache(config=self._model.config)
         prompt = torch.tensor([request.prompt_ids], device=self._model.device)
         position, length = 0, prompt.shape[1]
-        while (chunk := min(_PREFILL_TOKENS, self._limit_chunk(position))) < length - position:
-            self._forward(prompt[:, position : position + chunk], prompt_cache, stream)
-            position += chunk
+        while length - position > _PREFILL_TOKENS:
+            self._forward(prompt[:, position : position + _PREFILL_TOKENS], prompt_cache, stream)
+            position += _PREFILL_TOKENS
             yield None
         logits = self._forward(prompt[:, position:], prompt_cache, stream)
         cache = None

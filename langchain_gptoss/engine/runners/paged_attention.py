@@ -11,10 +11,9 @@ import torch
 from transformers.modeling_utils import AttentionInterface
 
 from langchain_gptoss.engine.batch import BLOCK_TOKENS, SequenceChunk
+from langchain_gptoss.models.planning.footprint import MAX_TILE_MASK, MAX_TILE_SCORES
 
 IMPLEMENTATION = "gptoss_paged"
-_MAX_SCORES = 2**25  # scores of all heads that are in memory at a time: 128 MiB in float32
-_MAX_MASK = 2**22  # numbers in a mask, where the scores are never stored: 16 MiB in float32
 
 
 class Pages:
@@ -106,11 +105,13 @@ def _attend_in_tiles(
     origin = first_block * BLOCK_TOKENS
     # [2, kv_heads, tokens, head_dim] from the position `origin`
     keys_and_values = cache[:, blocks].flatten(1, 2)[:, : start + count - origin].to(query.dtype).transpose(1, 2)
-    attend = _attend_without_scores if _has_flash_kernel(query) else _attend_eagerly
-    size = _MAX_MASK // (start + count) if _has_flash_kernel(query) else _MAX_SCORES // (len(query) * (start + count))
+    is_flash = _has_flash_kernel(query)
+    attend = _attend_without_scores if is_flash else _attend_eagerly
+    length = min(start + count, window + count)
+    size = max(1, MAX_TILE_MASK // length if is_flash else MAX_TILE_SCORES // (len(query) * length))
     parts = []
-    for first in range(0, count, max(1, size)):
-        part = query[:, first : first + max(1, size)]
+    for first in range(0, count, size):
+        part = query[:, first : first + size]
         end = start + first + part.shape[1]
         visible = max(0, start + first - window + 1)
         keys, values = keys_and_values[:, :, visible - origin : end - origin]

@@ -11,12 +11,16 @@ RUNTIME_BYTES = 520_000_000
 GPU_RUNTIME_BYTES = 500_000_000
 # Longest chunk of a prompt in one forward pass.
 PREFILL_TOKENS = 512
-# Limit for the attention scores of one chunk; chunks get shorter as the context before them gets longer.
-SCORES_BYTES = 512_000_000
-_MIN_CHUNK_TOKENS = 16
+# Scores of all heads that eager attention computes at a time; the queries of a longer chunk take turns.
+MAX_TILE_SCORES = 2**24
+# Numbers in the mask of attention that never stores its scores; the queries take turns in the same way.
+MAX_TILE_MASK = 2**22
 _PAGE_BYTES = 4096
-# transformers' eager attention holds the scores, a copy with the sinks, and the probabilities.
-_SCORE_COPIES = 3
+# Eager attention holds the scores, a copy with the sinks, the probabilities, and these in the type of the values.
+_SCORE_COPIES = 4
+_SCORE_BYTES = 4
+# Keys and values of one sequence and one layer: as they are in the cache, and in the type of the activations.
+_CACHE_WIDTH = 2
 
 WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1 + 2 / PACKED_BLOCK_WEIGHTS}
 """Bytes per weight; int8 stores one bfloat16 scale for every 32 weights."""
@@ -30,7 +34,7 @@ class MemoryFootprint:
         experts: Expert matrices.
         dense: Attention, a separate output matrix, routers, norms, biases.
         embeddings: Embedding table; if it is mapped from the file, only the rows that can be looked up.
-        cache: KV cache of all users when their contexts are full.
+        cache: KV cache of all requests when it is full.
         working: Activations, attention scores and logits of one forward pass.
         runtime: Python and its libraries; on GPUs also their workspaces.
         peak_loading: Peak while the model loads, without cache and activations.
@@ -56,7 +60,7 @@ class MemoryFootprint:
 
 
 def compute_activation_width(*, device: str, dtype: str, experts: str) -> int:
-    """Return the bytes per number in activations and KV cache.
+    """Return the bytes per number in activations.
 
     On a CPU packed experts are multiplied in float32, for every type of the dense weights.
     """
@@ -72,45 +76,33 @@ def has_flash_attention(device: str) -> bool:
     return device == "cpu"
 
 
-def compute_prefill_tokens(shape: Shape, context: int, *, width: int, flash: bool) -> int:
-    """Return the longest chunk of a prompt, in tokens, whose attention scores stay within `SCORES_BYTES`.
-
-    Args:
-        shape: Shape of the model.
-        context: Tokens in the KV cache, those of the chunk included.
-        width: Bytes per score.
-        flash: True if attention never stores its scores.
-    """
-    if flash:
-        return min(context, PREFILL_TOKENS)
-    max_tokens = SCORES_BYTES // (_SCORE_COPIES * shape.heads * context * width)
-    return min(context, PREFILL_TOKENS, max(_MIN_CHUNK_TOKENS, max_tokens // _MIN_CHUNK_TOKENS * _MIN_CHUNK_TOKENS))
-
-
 def estimate_working_bytes(shape: Shape, context: int, *, width: int, flash: bool) -> int:
     """Return the largest working memory of one forward pass, in bytes.
 
     Args:
         shape: Shape of the model.
-        context: Tokens in the KV cache, those of the chunk included.
+        context: Tokens in the KV cache of one request, those of the chunk included.
         width: Bytes per number.
         flash: True if attention never stores its scores.
     """
-    chunk = compute_prefill_tokens(shape, context, width=width, flash=flash)
-    # Layers run one at a time. Eager attention repeats keys and values for every query head, and a cache that grows is
-    # copied to its new place.
-    scores = 2 * chunk * context if flash else _SCORE_COPIES * shape.heads * chunk * context  # flash: the two masks
-    keys_and_values = 2 * shape.head_dim * context * (shape.kv_heads + (0 if flash else shape.heads))
+    chunk = min(context, PREFILL_TOKENS)
+    # Layers run one at a time, and so do the sequences of a pass.
+    if flash:
+        scores_bytes = 2 * min(chunk * context, max(MAX_TILE_MASK, context)) * width  # the mask and a comparison
+    else:
+        scores = shape.heads * context * chunk
+        scores_bytes = _SCORE_COPIES * min(scores, max(MAX_TILE_SCORES, shape.heads * context)) * _SCORE_BYTES
+    keys_and_values_bytes = 2 * shape.kv_heads * shape.head_dim * context * (_CACHE_WIDTH + width)
     # The residual stream, its norm and a copy; queries and their result; for each active expert the gathered input,
     # gate and up twice (before and after the clamp), their product, the output.
     numbers_per_token = 4 * shape.hidden_size + 2 * shape.heads * shape.head_dim
     numbers_per_token += shape.experts_per_token * (2 * shape.hidden_size + 5 * shape.intermediate_size)
     logits_bytes = 4 * shape.vocabulary
-    return (scores + keys_and_values + chunk * numbers_per_token) * width + logits_bytes
+    return scores_bytes + keys_and_values_bytes + chunk * numbers_per_token * width + logits_bytes
 
 
 def estimate_memory(
-    shape: Shape, *, device: str, gpus: int, dtype: str, experts: str, context: int, users: int
+    shape: Shape, *, device: str, gpus: int, dtype: str, experts: str, context: int, cache_bytes: int
 ) -> MemoryFootprint:
     """Return the memory that a model needs, by part.
 
@@ -120,8 +112,8 @@ def estimate_memory(
         gpus: Number of CUDA GPUs; 0 for other devices.
         dtype: Type of the dense weights, and of the experts if they are unpacked.
         experts: `"packed"` or `"unpacked"`.
-        context: Context of each user, in tokens.
-        users: Number of users that hold a KV cache at the same time.
+        context: Context of each request, in tokens.
+        cache_bytes: Size of the KV cache of all requests.
     """
     weight_width = WIDTHS[dtype]
     activation_width = compute_activation_width(device=device, dtype=dtype, experts=experts)
@@ -140,8 +132,10 @@ def estimate_memory(
     return MemoryFootprint(
         experts=expert_bytes,
         dense=dense_bytes,
-        embeddings=min(table_bytes, _estimate_lookup_bytes(shape, context * users)) if is_mapped else table_bytes,
-        cache=users * shape.compute_cache_bytes(context, width=activation_width),
+        embeddings=min(table_bytes, _estimate_lookup_bytes(shape, cache_bytes // shape.cache_token_bytes))
+        if is_mapped
+        else table_bytes,
+        cache=cache_bytes,
         working=estimate_working_bytes(shape, context, width=activation_width, flash=has_flash_attention(device)),
         runtime=runtime_bytes,
         peak_loading=loaded_bytes + runtime_bytes + _compute_largest_tensor_bytes(shape, experts=experts),

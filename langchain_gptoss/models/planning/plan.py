@@ -21,8 +21,6 @@ from langchain_gptoss.models.planning.candidates import (
 )
 from langchain_gptoss.models.planning.footprint import (
     MemoryFootprint,
-    compute_activation_width,
-    compute_prefill_tokens,
     estimate_memory,
     has_flash_attention,
 )
@@ -34,6 +32,11 @@ from langchain_gptoss.models.shapes import Shape
 MIN_AUTOMATIC_CONTEXT = 4_096
 _MIN_ADVISED_CONTEXT = 1_024
 _MAX_ADVICE = 3
+# Unless it is set, the KV cache takes this share of the memory that is left, for up to this many full contexts: several
+# users at a time, and prefixes that need not be read again.
+_CACHE_SHARE = 0.25
+_MAX_CACHE_CONTEXTS = 8
+_MAX_CACHE_GB = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +53,8 @@ class Plan:
         attention: `"eager"` is transformers' own, `"flash"` never stores the scores.
         threads: Number of threads for arithmetic on the CPU.
         context: Context of each user, prompt and answer together, in tokens.
-        users: Number of users that hold a KV cache at the same time.
-        prefill_tokens: Longest chunk of a prompt when the context is nearly full, in tokens.
+        users: Number of users whose contexts the KV cache must hold in full at the same time.
+        cache_bytes: Size of the KV cache that all requests share, in bytes.
         memory: Memory by part, in bytes.
         demands: Needed and free bytes of each memory that is used.
         reasons: One sentence for each decision.
@@ -69,7 +72,7 @@ class Plan:
     threads: int
     context: int
     users: int
-    prefill_tokens: int
+    cache_bytes: int
     memory: MemoryFootprint
     demands: tuple[MemoryDemand, ...]
     reasons: tuple[str, ...]
@@ -95,9 +98,29 @@ class PlanRequest:
     shape: Shape
     context: int | None
     users: int
+    cache_bytes: int | None
     device: str | None
     dtype: str | None
     experts: str | None
+
+    def compute_min_cache_bytes(self, context: int) -> int:
+        """Return the smallest KV cache that holds a full context for each user."""
+        return self.users * self.shape.compute_cache_bytes(context)
+
+
+def compute_cache_bytes(cache_gb: float | None) -> int | None:
+    """Return the bytes of a KV cache that a user set in GB of 10^9 bytes.
+
+    Raises:
+        InvalidInputError: The number is not positive.
+    """
+    if cache_gb is None:
+        return None
+    if not 0 < cache_gb < _MAX_CACHE_GB:
+        raise InvalidInputError(
+            f"cache_gb is {cache_gb}; it must be above 0 and below {_MAX_CACHE_GB:,.0f}, in GB of 10^9 bytes."
+        )
+    return round(cache_gb * 1e9)
 
 
 def make_plan(
@@ -106,6 +129,7 @@ def make_plan(
     *,
     context: int | None = None,
     users: int = 1,
+    cache_gb: float | None = None,
     device: str | None = None,
     dtype: str | None = None,
     experts: str | None = None,
@@ -120,7 +144,9 @@ def make_plan(
         model: A card with a shape, or a shape; for your own checkpoint, `parse_shape(read_config(folder))`.
         hardware: The machine, from `probe_hardware()`.
         context: Context of each user in tokens; None chooses the longest that fits, by halves of the model's maximum.
-        users: Number of users that hold a KV cache at the same time.
+        users: Number of users whose contexts the KV cache must hold in full at the same time.
+        cache_gb: Size of the KV cache that all requests share, in GB of 10^9 bytes; None chooses a quarter of the
+            memory that is left, but at least the contexts of all users and at most eight contexts.
         device: `"cuda"`, `"cpu"`, `"mps"`, or None to choose.
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None to choose.
         experts: `"packed"`, `"unpacked"`, or None to choose.
@@ -136,8 +162,16 @@ def make_plan(
         )
     _check_numbers(shape, context=context, users=users)
     request = PlanRequest(
-        model=name, shape=shape, context=context, users=users, device=device, dtype=dtype, experts=experts
+        model=name,
+        shape=shape,
+        context=context,
+        users=users,
+        cache_bytes=compute_cache_bytes(cache_gb),
+        device=device,
+        dtype=dtype,
+        experts=experts,
     )
+    _check_cache(request)
     plan = _choose_plan(request, hardware)
     return plan if plan.fits else replace(plan, advice=_collect_advice(request, plan, hardware))
 
@@ -169,6 +203,19 @@ def _check_numbers(shape: Shape, *, context: int | None, users: int) -> None:
         raise InvalidInputError(f"users is {users}; it must be 1 or more.")
 
 
+def _check_cache(request: PlanRequest) -> None:
+    """Check that a requested KV cache holds the requested contexts, or else the shortest automatic ones."""
+    context = request.context or min(MIN_AUTOMATIC_CONTEXT, request.shape.max_positions)
+    needed_bytes = request.compute_min_cache_bytes(context)
+    if request.cache_bytes is not None and request.cache_bytes < needed_bytes:
+        tokens = f"of {context:,} tokens"
+        need = f"a context {tokens} needs" if request.users == 1 else f"{request.users} contexts {tokens} need"
+        raise InvalidInputError(
+            f"cache_gb is {request.cache_bytes / 1e9:.3g}; {need} {needed_bytes / 1e9:.3g} GB.",
+            hint="Use a larger cache, a shorter context, or leave cache_gb out.",
+        )
+
+
 def _choose_plan(request: PlanRequest, hardware: Hardware) -> Plan:
     """Return the plan of the first candidate that fits, or else the plan with the fewest missing bytes."""
     candidates = list_candidates(
@@ -189,26 +236,20 @@ def _choose_plan(request: PlanRequest, hardware: Hardware) -> Plan:
 def _iterate_contexts(request: PlanRequest) -> Iterator[int]:
     """Yield the contexts to try, longest first."""
     context = request.context or request.shape.max_positions
-    yield context
+    contexts = [context]
     while request.context is None and context > MIN_AUTOMATIC_CONTEXT:
         context = max(context // 2, MIN_AUTOMATIC_CONTEXT)
-        yield context
+        contexts.append(context)
+    for context in contexts:
+        if request.cache_bytes is None or request.compute_min_cache_bytes(context) <= request.cache_bytes:
+            yield context
 
 
 def _build_plan(request: PlanRequest, hardware: Hardware, candidate: Candidate, context: int) -> Plan:
     """Return the plan of a candidate, without reasons."""
     shape = request.shape
-    footprint = estimate_memory(
-        shape,
-        device=candidate.device,
-        gpus=len(candidate.gpus),
-        dtype=candidate.dtype,
-        experts=candidate.experts,
-        context=context,
-        users=request.users,
-    )
-    flash = has_flash_attention(candidate.device)
-    width = compute_activation_width(device=candidate.device, dtype=candidate.dtype, experts=candidate.experts)
+    cache_bytes = _choose_cache_bytes(request, hardware, candidate, context)
+    footprint = _estimate_candidate(shape, candidate, context, cache_bytes)
     return Plan(
         model=request.model,
         device=candidate.device,
@@ -216,11 +257,11 @@ def _build_plan(request: PlanRequest, hardware: Hardware, candidate: Candidate, 
         offload=candidate.offload,
         dtype=candidate.dtype,
         experts=candidate.experts,
-        attention="flash" if flash else "eager",
+        attention="flash" if has_flash_attention(candidate.device) else "eager",
         threads=hardware.threads,
         context=context,
         users=request.users,
-        prefill_tokens=compute_prefill_tokens(shape, context, width=width, flash=flash),
+        cache_bytes=cache_bytes,
         memory=footprint,
         demands=compute_demands(candidate, footprint, hardware, layers=shape.layers),
         reasons=(),
@@ -233,6 +274,33 @@ def _build_plan(request: PlanRequest, hardware: Hardware, candidate: Candidate, 
             dtype=candidate.dtype,
             experts=candidate.experts,
         ),
+    )
+
+
+def _choose_cache_bytes(request: PlanRequest, hardware: Hardware, candidate: Candidate, context: int) -> int:
+    """Return the size of the KV cache: as requested, or the needed contexts and a share of the memory that is left."""
+    if request.cache_bytes is not None:
+        return request.cache_bytes
+    min_bytes = request.compute_min_cache_bytes(context)
+    if not hardware.ram_total:
+        return min_bytes
+    footprint = _estimate_candidate(request.shape, candidate, context, min_bytes)
+    demands = compute_demands(candidate, footprint, hardware, layers=request.shape.layers)
+    # The first memory is that of the layers. The rest includes what the needed contexts take.
+    rest_bytes = min_bytes - demands[0].missing_bytes
+    max_bytes = _MAX_CACHE_CONTEXTS * request.shape.compute_cache_bytes(context)
+    return max(min_bytes, min(int(rest_bytes * _CACHE_SHARE), max_bytes))
+
+
+def _estimate_candidate(shape: Shape, candidate: Candidate, context: int, cache_bytes: int) -> MemoryFootprint:
+    return estimate_memory(
+        shape,
+        device=candidate.device,
+        gpus=len(candidate.gpus),
+        dtype=candidate.dtype,
+        experts=candidate.experts,
+        context=context,
+        cache_bytes=cache_bytes,
     )
 
 
@@ -265,6 +333,12 @@ def _collect_reasons(plan: Plan, request: PlanRequest, hardware: Hardware, rejec
         *reasons.explain_kernel(hardware, device=plan.device, offload=plan.offload, experts=plan.experts),
         reasons.explain_context(
             request.shape, context=plan.context, is_requested=request.context is not None, fits=plan.fits
+        ),
+        reasons.explain_cache(
+            request.shape,
+            cache_bytes=plan.cache_bytes,
+            context=plan.context,
+            is_requested=request.cache_bytes is not None,
         ),
         reasons.explain_attention(plan.attention),
         reasons.explain_threads(hardware),
@@ -306,6 +380,8 @@ def _iterate_changes(request: PlanRequest, plan: Plan, hardware: Hardware) -> It
         context //= 2
     if request.users > 1 and find_fitting_plan(replace(request, users=1)):
         yield f"one user at a time (now {request.users})"
+    if request.cache_bytes is not None and (other := find_fitting_plan(replace(request, cache_bytes=None))):
+        yield f"cache_gb={other.cache_bytes / 1e9:.2g} (now {request.cache_bytes / 1e9:.2g})"
     if request.dtype is not None and (other := find_fitting_plan(replace(request, dtype=None))):
         yield f"dtype={other.dtype!r}"
     if request.experts is not None and (other := find_fitting_plan(replace(request, experts=None, dtype=None))):

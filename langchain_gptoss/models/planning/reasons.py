@@ -95,6 +95,15 @@ def explain_context(shape: Shape, *, context: int, is_requested: bool, fits: boo
     return f"A context of {context:,} tokens: the longest that fits, by halves of the model's {shape.max_positions:,}."
 
 
+def explain_cache(shape: Shape, *, cache_bytes: int, context: int, is_requested: bool) -> str:
+    """Return the reason for the size of the KV cache."""
+    tokens, contexts = cache_bytes // shape.cache_token_bytes, cache_bytes / shape.compute_cache_bytes(context)
+    size = f"A KV cache of {cache_bytes / 1e9:.1f} GB{', as requested' if is_requested else ''}: {tokens:,} tokens"
+    if contexts < 2:
+        return f"{size}, one full context; requests share it."
+    return f"{size}, {int(contexts)} full contexts; requests share it."
+
+
 def explain_threads(hardware: Hardware) -> str:
     """Return the reason for the number of threads."""
     return f"{hardware.threads} threads: {hardware.physical_cores} cores, {hardware.usable_cores} usable processors."

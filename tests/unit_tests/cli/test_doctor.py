@@ -100,12 +100,14 @@ def test_one_model_is_shown_with_its_complete_plan(monkeypatch, machine):
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
-def test_context_and_users_change_the_cache(pc):
+def test_context_users_and_size_change_the_cache(pc):
     def cache(*arguments: str) -> int:
         return json.loads(run("--model", "20b", "--json", *arguments).stdout)["models"][0]["memory"]["cache"]
 
-    assert cache("--context", "8192", "--users", "3") == 3 * cache("--context", "8192")
-    assert cache("--context", "8192") < cache("--context", "16384")
+    one, two = (cache("--context", "65536", "--users", users) for users in ("8", "16"))
+    assert two == 2 * one == 16 * 65_536 * 49_152
+    assert cache("--context", "8192") < cache("--context", "131072")
+    assert cache("--context", "8192", "--cache-gb", "1.5") == 1_500_000_000
 
 
 def test_a_folder_is_planned_from_its_config(pc, tmp_path):

@@ -12,10 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from langchain_gptoss.engine import loading, weights
-from langchain_gptoss.engine.loading import create_chunk_limit, load_model, plan_checkpoint, probe_machine
+from langchain_gptoss.engine.loading import load_model, plan_checkpoint, probe_machine
 from langchain_gptoss.errors import CheckpointError, GptOssError, GptOssMemoryError, InvalidInputError
 from langchain_gptoss.models.checkpoint import check_checkpoint
-from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS
 
 IDS = torch.tensor([[5, 17, 44, 198, 3, 3, 61]])
 
@@ -109,9 +108,9 @@ def test_dtype_option_sets_the_type_of_the_weights(tiny_checkpoint, dtype):
 def test_float32_is_chosen_if_it_fits_and_bfloat16_otherwise(tiny_checkpoint, monkeypatch):
     set_free_memory(monkeypatch, 10**12)
     assert plan_checkpoint(tiny_checkpoint).dtype == "float32"
-    needed = plan_checkpoint(tiny_checkpoint).tightest_demand.needed_bytes
+    needed = plan_checkpoint(tiny_checkpoint, cache_gb=0.001).tightest_demand.needed_bytes
     set_free_memory(monkeypatch, needed - 1)
-    assert plan_checkpoint(tiny_checkpoint).dtype == "bfloat16"
+    assert plan_checkpoint(tiny_checkpoint, cache_gb=0.001).dtype == "bfloat16"
 
 
 def test_too_little_memory_is_an_error_before_loading(tiny_checkpoint, monkeypatch):
@@ -217,9 +216,8 @@ def test_packed_weights_that_are_missing_or_have_a_wrong_shape(packed_checkpoint
         load(packed_checkpoint)
 
 
-def test_chunk_limit_is_positive_and_at_most_one_chunk(tiny_checkpoint):
-    limit_chunk = create_chunk_limit(tiny_checkpoint, plan_checkpoint(tiny_checkpoint, device="cpu"))
-    assert 0 < limit_chunk(400) <= limit_chunk(0) <= PREFILL_TOKENS
+def test_the_size_of_the_cache_can_be_set(tiny_checkpoint):
+    assert plan_checkpoint(tiny_checkpoint, cache_gb=0.5).cache_bytes == 500_000_000
 
 
 def test_packed_checkpoint_is_planned_with_int8_and_flash_attention(packed_checkpoint):

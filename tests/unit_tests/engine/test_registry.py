@@ -26,6 +26,7 @@ def test_engine_is_shared_by_requests_with_matching_options(tiny_checkpoint):
     assert get_local_engine(tiny_checkpoint, device="cpu", dtype="bfloat16") is not first
     shorter = get_local_engine(tiny_checkpoint, max_context=100)
     assert (first.context_length, shorter.context_length) == (512, 100)
+    assert get_local_engine(tiny_checkpoint, device="cpu", cache_gb=0.01) not in {first, shorter}
 
 
 def test_closed_engine_is_loaded_again(tiny_checkpoint):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from langchain_gptoss.engine.batch import CacheLayout
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.demo_conversion import build_config
 from langchain_gptoss.models.shapes import SHAPES, Shape, parse_shape
@@ -31,13 +32,16 @@ def test_unpublished_shapes_have_the_size_of_their_name(name, size):
     assert shape.heads % shape.kv_heads == 0
 
 
-def test_only_full_layers_store_the_whole_context():
+def test_every_layer_stores_the_context_in_whole_blocks():
     shape = SHAPES["20b"]
-    shorter, longer = (shape.compute_cache_bytes(tokens, width=2) for tokens in (10_000, 10_001))
-    bytes_per_token = 24_576  # keys and values of 8 heads of 64 in 12 full layers
-    assert longer - shorter == bytes_per_token
-    assert shorter - 10_000 * bytes_per_token == 128 * bytes_per_token  # the windows of the 12 sliding layers
-    assert shape.compute_cache_bytes(100, width=2) == 100 * 2 * bytes_per_token
+    bytes_per_token = 49_152  # keys and values of 8 heads of 64 in 24 layers, two bytes each
+    assert shape.cache_token_bytes == bytes_per_token
+    assert [shape.compute_cache_bytes(tokens) for tokens in (1, 16, 17)] == [bytes_per_token * n for n in (16, 16, 32)]
+
+
+def test_blocks_of_the_cache_are_those_of_the_engine():
+    layout = CacheLayout(layers=24, kv_heads=8, head_dim=64)
+    assert SHAPES["20b"].compute_cache_bytes(1) == layout.block_bytes
 
 
 def test_packed_rows_are_padded_to_whole_blocks():

@@ -52,8 +52,8 @@ class TestTorchRunner(RunnerContract):
     def test_tiles_of_queries_give_the_same_logits(self, runner, has_flash_kernel, monkeypatch):
         expected = forward(runner, chunk(LONG, LONG_TABLE))
         monkeypatch.setattr(paged_attention, "_has_flash_kernel", lambda _: has_flash_kernel)
-        monkeypatch.setattr(paged_attention, "_MAX_SCORES", 4 * len(LONG) * 5)  # 4 heads, 5 queries at a time
-        monkeypatch.setattr(paged_attention, "_MAX_MASK", len(LONG) * 5)
+        monkeypatch.setattr(paged_attention, "MAX_TILE_SCORES", 4 * len(LONG) * 5)  # 4 heads, 5 queries at a time
+        monkeypatch.setattr(paged_attention, "MAX_TILE_MASK", len(LONG) * 5)
         torch.testing.assert_close(forward(runner, chunk(LONG, LONG_TABLE)), expected, atol=1e-4, rtol=1e-4)
 
 

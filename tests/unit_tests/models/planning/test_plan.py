@@ -136,6 +136,11 @@ def test_the_reasons_name_missing_parts():
         ("demo", {"context": 8193}, "between 1 and 8192"),
         ("demo", {"users": 0}, "users is 0; it must be 1 or more"),
         ("demo", {"users": -1}, "1 or more"),
+        ("demo", {"cache_gb": 0}, "cache_gb is 0; it must be above 0 and below"),
+        ("demo", {"cache_gb": float("nan")}, "cache_gb is nan"),
+        ("demo", {"cache_gb": 1e300}, r"cache_gb is 1e\+300; it must be above 0 and below"),
+        ("gpt-oss-20b", {"cache_gb": 0.1}, r"cache_gb is 0\.1; a context of 4,096 tokens needs 0\.201 GB"),
+        ("gpt-oss-20b", {"cache_gb": 0.1, "context": 1024, "users": 3}, "3 contexts of 1,024 tokens need 0.151 GB"),
     ],
 )
 def test_impossible_options_list_possible_ones(model, options, message):
@@ -154,6 +159,38 @@ def test_models_without_a_shape_are_refused():
     with pytest.raises(InvalidInputError, match=r"config\.json"):
         make_plan(ModelCard(name="a/b", source="a/b"), PC_24)
     assert make_plan(SHAPES["1.0b"], PC_24).fits
+
+
+# The KV cache
+
+
+def test_the_cache_holds_eight_contexts_if_there_is_much_memory():
+    plan = plan_model("gpt-oss-20b", PC_24, context=4096)
+    assert plan.cache_bytes == plan.memory.cache == 8 * 4096 * 49_152
+    assert plan.memory.peak < 16 * GB
+    assert any("32,768 tokens, 8 full contexts" in reason for reason in plan.reasons)
+
+
+def test_the_cache_takes_a_quarter_of_the_memory_that_is_left():
+    sizes = [plan_model("gpt-oss-20b", build_machine(ram), context=8192).cache_bytes for ram in (20, 21)]
+    assert sizes[1] - sizes[0] == pytest.approx(0.25 * GB, rel=0.01)
+
+
+def test_the_cache_holds_one_context_at_least():
+    plan = plan_model("gpt-oss-20b", PC_24)
+    assert (plan.context, plan.cache_bytes) == (131_072, 131_072 * 49_152)
+    assert any("one full context" in reason for reason in plan.reasons)
+    assert plan_model("gpt-oss-20b", PC_24, context=8192, users=20).cache_bytes == 20 * 8192 * 49_152
+
+
+def test_a_cache_of_unknown_memory_holds_one_context():
+    assert plan_model("gpt-oss-20b", replace(PC_24, ram_total=0), context=8192).cache_bytes == 8192 * 49_152
+
+
+def test_the_cache_can_be_set_and_limits_the_context():
+    plan = plan_model("gpt-oss-20b", PC_24, cache_gb=1)
+    assert (plan.cache_bytes, plan.context) == (GB, 16_384)
+    assert any("A KV cache of 1.0 GB, as requested" in reason for reason in plan.reasons)
 
 
 # What does not fit
@@ -179,6 +216,7 @@ def test_the_memory_error_has_needed_and_free_bytes_and_advice():
         (LAPTOP_16, {"context": 131_072}, "a context of 32,768 tokens (now 131,072)"),
         (PC_24, {"context": 65_536, "users": 8}, "one user at a time (now 8)"),
         (LAPTOP_16, {"dtype": "float32", "context": 4096}, "dtype='int8'"),
+        (LAPTOP_16, {"cache_gb": 9, "context": 16_384}, "cache_gb=0.81 (now 9)"),
         (PC_24, {"experts": "unpacked"}, "experts='packed' with dtype='int8'"),
         (build_machine(28, 4), {"device": "cuda"}, "device='cpu'"),
         (LAPTOP_8, {}, "model='demo'"),
