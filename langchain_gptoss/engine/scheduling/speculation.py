@@ -1,0 +1,102 @@
+"""Drafts of the next tokens by lookup in the tokens so far, and the decision how many to verify."""
+
+from collections.abc import Sequence
+
+_SMOOTHING = 0.1  # share of the newest observation in a moving average
+_PROBE_INTERVAL = 64  # steps without drafts after which one draft token tests whether acceptance has changed
+_MIN_GAIN = 1.05  # drafts must save 5 percent to be worth their noise
+
+
+class NgramIndex:
+    """Finds what followed the last tokens of a sequence where they occurred before.
+
+    Each token costs constant time per length of n-grams.
+    """
+
+    def __init__(self, token_ids: Sequence[int] = (), *, min_length: int = 2, max_length: int = 4) -> None:
+        """Index the first tokens.
+
+        Args:
+            token_ids: The prompt.
+            min_length: Shortest n-gram that is looked up, in tokens.
+            max_length: Longest n-gram, which is looked up first.
+        """
+        self._token_ids: list[int] = []
+        self._lengths = range(max_length, min_length - 1, -1)
+        self._next_positions: dict[tuple[int, ...], int] = {}
+        self.extend(token_ids)
+
+    def extend(self, token_ids: Sequence[int]) -> None:
+        """Append tokens to the sequence."""
+        for token_id in token_ids:
+            # The n-grams before the new token are indexed now, so that a lookup never finds the end itself.
+            position = len(self._token_ids)
+            for length in self._lengths:
+                if length <= position:
+                    self._next_positions[tuple(self._token_ids[-length:])] = position
+            self._token_ids.append(token_id)
+
+    def propose(self, max_tokens: int) -> list[int]:
+        """Return up to `max_tokens` tokens that followed the latest earlier occurrence of the longest known n-gram."""
+        for length in self._lengths:
+            if length > len(self._token_ids):
+                continue
+            position = self._next_positions.get(tuple(self._token_ids[-length:]))
+            if position is not None:
+                return self._token_ids[position : position + max(0, max_tokens)]
+        return []
+
+
+class DraftPolicy:
+    """Decides how many draft tokens of one request to verify, from their acceptance and their cost.
+
+    A draft token is accepted with probability p if those before it were; n of them give p + p^2 + ... + p^n tokens
+    more, and cost n times the cost of an extra token.
+    """
+
+    def __init__(self, *, max_tokens: int = 8, extra_token_cost: float = 0.25, acceptance: float = 0.6) -> None:
+        """Set the expectations before the first observation.
+
+        Args:
+            max_tokens: Maximum length of a draft.
+            extra_token_cost: Time of one more token in a step, as a share of the time of a step with one token.
+            acceptance: Probability that a draft token is accepted.
+        """
+        self._max_tokens = max_tokens
+        self._extra_token_cost = extra_token_cost
+        self._acceptance = acceptance
+        self._idle_steps = 0
+
+    def choose_length(self) -> int:
+        """Return the number of draft tokens for the next step; 0 where drafts do not pay."""
+        best_length, best_speed = 0, _MIN_GAIN
+        tokens = power = 1.0
+        for length in range(1, self._max_tokens + 1):
+            power *= self._acceptance
+            tokens += power
+            speed = tokens / (1 + length * self._extra_token_cost)
+            if speed > best_speed:
+                best_length, best_speed = length, speed
+        if best_length:
+            self._idle_steps = 0
+            return best_length
+        self._idle_steps += 1
+        if self._idle_steps < _PROBE_INTERVAL:
+            return 0
+        self._idle_steps = 0
+        return min(1, self._max_tokens)
+
+    def record_result(self, *, proposed: int, accepted: int) -> None:
+        """Learn from one verified draft.
+
+        Args:
+            proposed: Tokens in the draft.
+            accepted: Those before the first that differs from the choice.
+        """
+        # Tokens after the first difference were never tested, so they say nothing about acceptance.
+        for is_accepted in [True] * accepted + [False] * (accepted < proposed):
+            self._acceptance += _SMOOTHING * (is_accepted - self._acceptance)
+
+    def record_cost(self, extra_token_cost: float) -> None:
+        """Learn the measured time of an extra token, as a share of the time of a step with one token."""
+        self._extra_token_cost += _SMOOTHING * (max(0.0, extra_token_cost) - self._extra_token_cost)
