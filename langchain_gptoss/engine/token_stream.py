@@ -47,7 +47,12 @@ class TokenStream:
 
     sends_stop_token = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_cancel: Callable[[], object] | None = None) -> None:
+        """Start without tokens.
+
+        Args:
+            on_cancel: Called after the reader has cancelled, on its thread.
+        """
         self.finish_reason: FinishReason | None = None
         self.logprobs: TokenLogprobs | None = None
         self.cached_tokens = 0
@@ -55,6 +60,7 @@ class TokenStream:
         self._fork_guard = ForkGuard()
         self._error: BaseException | None = None
         self._is_cancelled = False
+        self._on_cancel = on_cancel
         self._lock = threading.Lock()
         self._wake_reader: Callable[[], object] | None = None
         self._event = threading.Event()  # set for a waiting thread
@@ -72,6 +78,8 @@ class TokenStream:
             self._is_cancelled = True
             self.finish_reason = self.finish_reason or "cancelled"
             self._notify_reader()
+        if self._on_cancel is not None:
+            self._on_cancel()
 
     def put(self, token_id: int, logprobs: TokenLogprobs | None = None) -> None:
         """Append one token; only the engine calls this."""

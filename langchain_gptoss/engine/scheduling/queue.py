@@ -15,20 +15,17 @@ class _Entry(Generic[Item]):
 
 
 class WaitingQueue(Generic[Item]):
-    """Items in the order of priority and arrival, with a bound on their number and on being overtaken.
+    """Items in the order of priority and arrival, with a bound on being overtaken.
 
-    An item that has waited longer than `max_wait_s` goes before all that have not, whatever their priority. The owner
-    guards it with a lock if several threads use it.
+    An item that has waited longer than `max_wait_s` goes before all that have not, whatever their priority.
     """
 
-    def __init__(self, *, max_items: int, max_wait_s: float = 30.0) -> None:
+    def __init__(self, *, max_wait_s: float = 30.0) -> None:
         """Create an empty queue.
 
         Args:
-            max_items: Maximum number of items from `add`; items that return to the head are not refused.
             max_wait_s: Time after which priority no longer counts, in seconds.
         """
-        self._max_items = max_items
         self._max_wait_s = max_wait_s
         self._entries: list[_Entry[Item]] = []
         self._returned: list[Item] = []
@@ -37,40 +34,34 @@ class WaitingQueue(Generic[Item]):
     def __len__(self) -> int:
         return len(self._entries) + len(self._returned)
 
-    def add(self, item: Item, *, priority: int, now_s: float) -> bool:
-        """Append an item; return False if the queue is full.
+    def add(self, item: Item, *, priority: int, arrival_s: float) -> None:
+        """Append an item.
 
         Args:
             item: The item.
             priority: A higher number goes first.
-            now_s: Time on a monotonic clock, in seconds.
+            arrival_s: Time of its arrival on a monotonic clock, in seconds.
         """
-        if len(self) >= self._max_items:
-            return False
         self._count += 1
-        self._entries.append(_Entry(item=item, priority=priority, number=self._count, arrival_s=now_s))
-        return True
+        self._entries.append(_Entry(item=item, priority=priority, number=self._count, arrival_s=arrival_s))
 
     def return_to_head(self, item: Item) -> None:
         """Put a preempted item before all others."""
         self._returned.append(item)
 
-    def peek(self, *, now_s: float) -> Item | None:
-        """Return the next item and leave it in the queue; None if the queue is empty."""
-        if self._returned:
-            return self._returned[-1]
-        return min(self._entries, key=lambda entry: self._rank(entry, now_s)).item if self._entries else None
-
-    def remove(self, item: Item) -> bool:
-        """Remove an item by identity; return False if it is not in the queue."""
-        count = len(self)
+    def remove(self, item: Item) -> None:
+        """Remove an item by identity; do nothing if it is not in the queue."""
         self._returned = [other for other in self._returned if other is not item]
         self._entries = [entry for entry in self._entries if entry.item is not item]
-        return len(self) < count
 
-    def list_items(self) -> list[Item]:
-        """Return all items, in no particular order."""
-        return [*self._returned, *(entry.item for entry in self._entries)]
+    def list_items(self, *, now_s: float) -> list[Item]:
+        """Return all items, the next one first.
+
+        Args:
+            now_s: Time on the same clock as that of the arrivals, in seconds.
+        """
+        entries = sorted(self._entries, key=lambda entry: self._rank(entry, now_s))
+        return [*reversed(self._returned), *(entry.item for entry in entries)]
 
     def _rank(self, entry: _Entry[Item], now_s: float) -> tuple[bool, int, int]:
         is_overdue = now_s - entry.arrival_s > self._max_wait_s

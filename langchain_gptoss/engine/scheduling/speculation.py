@@ -26,6 +26,9 @@ class NgramIndex:
         self._next_positions: dict[tuple[int, ...], int] = {}
         self.extend(token_ids)
 
+    def __len__(self) -> int:
+        return len(self._token_ids)
+
     def extend(self, token_ids: Sequence[int]) -> None:
         """Append tokens to the sequence."""
         for token_id in token_ids:
@@ -54,27 +57,29 @@ class DraftPolicy:
     more, and cost n times the cost of an extra token.
     """
 
-    def __init__(self, *, max_tokens: int = 8, extra_token_cost: float = 0.25, acceptance: float = 0.6) -> None:
+    def __init__(self, *, max_tokens: int = 8, acceptance: float = 0.6) -> None:
         """Set the expectations before the first observation.
 
         Args:
             max_tokens: Maximum length of a draft.
-            extra_token_cost: Time of one more token in a step, as a share of the time of a step with one token.
             acceptance: Probability that a draft token is accepted.
         """
         self._max_tokens = max_tokens
-        self._extra_token_cost = extra_token_cost
         self._acceptance = acceptance
         self._idle_steps = 0
 
-    def choose_length(self) -> int:
-        """Return the number of draft tokens for the next step; 0 where drafts do not pay."""
+    def choose_length(self, token_cost: float) -> int:
+        """Return the number of draft tokens for the next step; 0 where drafts do not pay.
+
+        Args:
+            token_cost: Time of a draft token, as a share of the time of a step without it.
+        """
         best_length, best_speed = 0, _MIN_GAIN
         tokens = power = 1.0
         for length in range(1, self._max_tokens + 1):
             power *= self._acceptance
             tokens += power
-            speed = tokens / (1 + length * self._extra_token_cost)
+            speed = tokens / (1 + length * token_cost)
             if speed > best_speed:
                 best_length, best_speed = length, speed
         if best_length:
@@ -97,6 +102,26 @@ class DraftPolicy:
         for is_accepted in [True] * accepted + [False] * (accepted < proposed):
             self._acceptance += _SMOOTHING * (is_accepted - self._acceptance)
 
-    def record_cost(self, extra_token_cost: float) -> None:
-        """Learn the measured time of an extra token, as a share of the time of a step with one token."""
-        self._extra_token_cost += _SMOOTHING * (max(0.0, extra_token_cost) - self._extra_token_cost)
+
+class Drafter:
+    """Proposes the next tokens of one request."""
+
+    def __init__(self) -> None:
+        self._index = NgramIndex()
+        self._policy = DraftPolicy()
+
+    def propose(self, token_ids: Sequence[int], *, max_tokens: int, token_cost: float) -> list[int]:
+        """Return tokens to verify; none where nothing is known or drafts do not pay.
+
+        Args:
+            token_ids: Prompt and answer so far; those of earlier calls with more tokens at the end.
+            max_tokens: Maximum length of the draft.
+            token_cost: Time of a draft token, as a share of the time of a step without it.
+        """
+        self._index.extend(token_ids[len(self._index) :])
+        draft = self._index.propose(max_tokens)
+        return draft[: self._policy.choose_length(token_cost)] if draft else []
+
+    def record_result(self, *, proposed: int, accepted: int) -> None:
+        """Learn from one verified draft; see `DraftPolicy.record_result`."""
+        self._policy.record_result(proposed=proposed, accepted=accepted)

@@ -1,0 +1,75 @@
+"""What steps cost: how much of a prompt fits beside running answers, and whether drafts pay."""
+
+_SMOOTHING = 0.2  # share of the newest observation in a moving average
+_MAX_STRETCH = 2.2  # a step with a part of a prompt may take this many times the step without it
+_MIN_TOKENS = 4  # so that a prompt advances, however slow the machine is
+_FIRST_TOKENS = 16  # before anything was measured
+_FIRST_DRAFT_COST = 0.25  # the same: time of a draft token, as a share of a step with one token
+
+
+class StepTimes:
+    """Learns the times of steps by what they contain."""
+
+    def __init__(self) -> None:
+        self._decode_s: dict[int, float] = {}
+        self._prefill_token_s: float | None = None
+        self._draft_token_s: float | None = None
+
+    def record(self, seconds: float, *, decode_tokens: int, draft_tokens: int, prefill_tokens: int) -> None:
+        """Learn from one step.
+
+        Args:
+            seconds: Its time.
+            decode_tokens: Number of answers that it continued.
+            draft_tokens: Number of draft tokens that it verified.
+            prefill_tokens: Number of prompt tokens that it read.
+        """
+        if not draft_tokens and not prefill_tokens:
+            self._decode_s[decode_tokens] = _average(self._decode_s.get(decode_tokens), seconds)
+            return
+        rest_s = self._estimate_decode_s(decode_tokens)
+        if rest_s is None or (draft_tokens and prefill_tokens):
+            return  # nothing tells the parts of the time apart
+        extra_s = max(0.0, seconds - rest_s)
+        if prefill_tokens:
+            self._prefill_token_s = _average(self._prefill_token_s, extra_s / prefill_tokens)
+        else:
+            self._draft_token_s = _average(self._draft_token_s, extra_s / draft_tokens)
+
+    def choose_prefill_tokens(self, decode_tokens: int, *, max_tokens: int) -> int:
+        """Return how many prompt tokens may join a step, so that running answers barely pause.
+
+        Args:
+            decode_tokens: Number of answers that the step continues.
+            max_tokens: Maximum, which is for steps that continue none.
+        """
+        if not decode_tokens:
+            return max_tokens
+        decode_s = self._estimate_decode_s(decode_tokens)
+        if decode_s is None or not self._prefill_token_s:
+            return min(_FIRST_TOKENS, max_tokens)
+        tokens = int((_MAX_STRETCH - 1) * decode_s / self._prefill_token_s)
+        return max(1, min(max(tokens, _MIN_TOKENS), max_tokens))
+
+    def estimate_draft_cost(self, decode_tokens: int) -> float:
+        """Return the time of a draft token as a share of one answer's part of a step.
+
+        Args:
+            decode_tokens: Number of answers that the step continues; at least one.
+        """
+        decode_s = self._estimate_decode_s(decode_tokens)
+        if not decode_s or self._draft_token_s is None:
+            return _FIRST_DRAFT_COST * decode_tokens
+        return self._draft_token_s * decode_tokens / decode_s
+
+    def _estimate_decode_s(self, decode_tokens: int) -> float | None:
+        """Return the time of a step that only continues answers; that of the nearest number known."""
+        if not decode_tokens:
+            return 0.0
+        if not self._decode_s:
+            return None
+        return self._decode_s[min(self._decode_s, key=lambda known: abs(known - decode_tokens))]
+
+
+def _average(average: float | None, value: float) -> float:
+    return value if average is None else average + _SMOOTHING * (value - average)
