@@ -47,7 +47,7 @@ VERBS = frozenset(
     matches materialize measure merge migrate mirror mount move multiply must name narrow needs negate negotiate
     normalize note notice notify number observe offer omit open order overlaps override own pack pad parse
     partition pass patch pause perform permute pick pin place plan play poll pool pop populate post predict prefill
-    prefix prepare prepend preprocess present preserve press print probe process produce profile project prompt
+    preempt prefix prepare prepend preprocess present preserve press print probe process produce profile project prompt
     prove provide prune pseudonymize publish pull push put quantize query quote raise rank read rebuild
     recalculate receive recognize recompute reconstruct record recover redact reduce refer refresh refuse
     regenerate register reject relabel relax release reload remove rename render reopen reorder repair repeat replace

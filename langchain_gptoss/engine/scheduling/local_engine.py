@@ -249,7 +249,8 @@ class LocalEngine(Engine):
             self._parts = []
         self.steps += 1
         self._record_time(time.perf_counter() - started_s, parts)
-        return list(zip(parts, logits.split([chunk.logit_count for chunk in chunks]), strict=True))
+        counts = [chunk.logit_count for chunk in chunks]
+        return list(zip(parts, torch.split(logits, counts), strict=True))
 
     def _record_time(self, seconds: float, parts: list[StepPart]) -> None:
         self._busy_s += seconds

@@ -19,7 +19,7 @@ _MAX_PREFILLING = 8  # prompts that are read at a time; each holds its blocks fr
 
 @dataclass(frozen=True, kw_only=True)
 class StepPart:
-    """What a step computes of one request.
+    """The work of a step for one request.
 
     Attributes:
         sequence: The request.
@@ -109,7 +109,7 @@ class Scheduler:
         parts = []
         token_cost = self._times.estimate_draft_cost(len(decoding)) if decoding else 0.0
         for sequence in decoding:
-            draft = sequence.propose_draft(token_cost=token_cost)
+            draft = sequence.draft_tokens(token_cost=token_cost)
             length = len(sequence.token_ids)
             if draft and not self._cache.grow(sequence.blocks, length + len(draft)):
                 draft = []

@@ -81,7 +81,7 @@ class SequenceState:
         deadline_s = self.request.deadline_s
         return deadline_s is not None and time.monotonic() - self.arrival_s > deadline_s
 
-    def propose_draft(self, *, token_cost: float) -> list[int]:
+    def draft_tokens(self, *, token_cost: float) -> list[int]:
         """Return tokens to verify with the next step; none where drafts do not pay.
 
         Args:
@@ -89,7 +89,7 @@ class SequenceState:
         """
         if self._drafter is None:
             return []
-        return self._drafter.propose(self.token_ids, max_tokens=self.remaining_count - 1, token_cost=token_cost)
+        return self._drafter.draft_tokens(self.token_ids, max_tokens=self.remaining_count - 1, token_cost=token_cost)
 
     def create_chunk(self, token_count: int, *, draft: Sequence[int] = ()) -> SequenceChunk:
         """Return the next tokens for a batch; logits are requested if the chunk ends the known tokens.

@@ -39,7 +39,7 @@ class NgramIndex:
                     self._next_positions[tuple(self._token_ids[-length:])] = position
             self._token_ids.append(token_id)
 
-    def propose(self, max_tokens: int) -> list[int]:
+    def draft_tokens(self, max_tokens: int) -> list[int]:
         """Return up to `max_tokens` tokens that followed the latest earlier occurrence of the longest known n-gram."""
         for length in self._lengths:
             if length > len(self._token_ids):
@@ -110,7 +110,7 @@ class Drafter:
         self._index = NgramIndex()
         self._policy = DraftPolicy()
 
-    def propose(self, token_ids: Sequence[int], *, max_tokens: int, token_cost: float) -> list[int]:
+    def draft_tokens(self, token_ids: Sequence[int], *, max_tokens: int, token_cost: float) -> list[int]:
         """Return tokens to verify; none where nothing is known or drafts do not pay.
 
         Args:
@@ -119,7 +119,7 @@ class Drafter:
             token_cost: Time of a draft token, as a share of the time of a step without it.
         """
         self._index.extend(token_ids[len(self._index) :])
-        draft = self._index.propose(max_tokens)
+        draft = self._index.draft_tokens(max_tokens)
         return draft[: self._policy.choose_length(token_cost)] if draft else []
 
     def record_result(self, *, proposed: int, accepted: int) -> None:

@@ -1,4 +1,4 @@
-"""What steps cost: how much of a prompt fits beside running answers, and whether drafts pay."""
+"""Times of steps, which decide how much of a prompt fits beside running answers and whether drafts pay."""
 
 _SMOOTHING = 0.2  # share of the newest observation in a moving average
 _MAX_STRETCH = 2.2  # a step with a part of a prompt may take this many times the step without it
@@ -25,16 +25,16 @@ class StepTimes:
             prefill_tokens: Number of prompt tokens that it read.
         """
         if not draft_tokens and not prefill_tokens:
-            self._decode_s[decode_tokens] = _average(self._decode_s.get(decode_tokens), seconds)
+            self._decode_s[decode_tokens] = _update_average(self._decode_s.get(decode_tokens), seconds)
             return
         rest_s = self._estimate_decode_s(decode_tokens)
         if rest_s is None or (draft_tokens and prefill_tokens):
             return  # nothing tells the parts of the time apart
         extra_s = max(0.0, seconds - rest_s)
         if prefill_tokens:
-            self._prefill_token_s = _average(self._prefill_token_s, extra_s / prefill_tokens)
+            self._prefill_token_s = _update_average(self._prefill_token_s, extra_s / prefill_tokens)
         else:
-            self._draft_token_s = _average(self._draft_token_s, extra_s / draft_tokens)
+            self._draft_token_s = _update_average(self._draft_token_s, extra_s / draft_tokens)
 
     def choose_prefill_tokens(self, decode_tokens: int, *, max_tokens: int) -> int:
         """Return how many prompt tokens may join a step, so that running answers barely pause.
@@ -71,5 +71,5 @@ class StepTimes:
         return self._decode_s[min(self._decode_s, key=lambda known: abs(known - decode_tokens))]
 
 
-def _average(average: float | None, value: float) -> float:
+def _update_average(average: float | None, value: float) -> float:
     return value if average is None else average + _SMOOTHING * (value - average)

@@ -1,37 +1,35 @@
 from langchain_gptoss.engine.scheduling.queue import WaitingQueue
 
 
-def _take_all(queue: WaitingQueue[str], now_s: float) -> list[str]:
-    items = []
-    while (item := queue.peek(now_s=now_s)) is not None:
-        assert queue.remove(item)
-        items.append(item)
-    return items
+def _create_queue(*items: tuple[str, int, float], max_wait_s: float = 30) -> WaitingQueue[str]:
+    queue: WaitingQueue[str] = WaitingQueue(max_wait_s=max_wait_s)
+    for name, priority, arrival_s in items:
+        queue.add(name, priority=priority, arrival_s=arrival_s)
+    return queue
 
 
 def test_higher_priority_first_then_order_of_arrival() -> None:
-    queue: WaitingQueue[str] = WaitingQueue(max_items=9)
-    for name, priority in (("a", 0), ("b", 5), ("c", 0), ("d", 5)):
-        assert queue.add(name, priority=priority, now_s=0)
-    assert _take_all(queue, now_s=1) == ["b", "d", "a", "c"]
+    queue = _create_queue(("a", 0, 0), ("b", 5, 0), ("c", 0, 0), ("d", 5, 0))
+    assert queue.list_items(now_s=1) == ["b", "d", "a", "c"]
 
 
 def test_long_wait_overcomes_priority() -> None:
-    queue: WaitingQueue[str] = WaitingQueue(max_items=9, max_wait_s=10)
-    queue.add("low", priority=-5, now_s=0)
-    queue.add("high", priority=5, now_s=8)
-    assert queue.peek(now_s=9) == "high"
-    assert queue.peek(now_s=11) == "low"
+    queue = _create_queue(("low", -5, 0), ("high", 5, 8), max_wait_s=10)
+    assert queue.list_items(now_s=9) == ["high", "low"]
+    assert queue.list_items(now_s=11) == ["low", "high"]
 
 
-def test_full_queue_refuses_but_takes_back() -> None:
-    queue: WaitingQueue[str] = WaitingQueue(max_items=1)
-    assert queue.add("a", priority=0, now_s=0)
-    assert not queue.add("b", priority=9, now_s=0)
+def test_preempted_items_go_first() -> None:
+    queue = _create_queue(("a", 9, 0))
+    queue.return_to_head("b")
     queue.return_to_head("c")
-    assert len(queue) == 2
-    assert _take_all(queue, now_s=0) == ["c", "a"]
+    assert len(queue) == 3
+    assert queue.list_items(now_s=0) == ["c", "b", "a"]
 
 
-def test_unknown_item_is_not_removed() -> None:
-    assert not WaitingQueue[str](max_items=1).remove("a")
+def test_items_are_removed_by_identity() -> None:
+    queue = _create_queue(("a", 0, 0), ("b", 0, 0))
+    queue.return_to_head("c")
+    for item in ("c", "a", "unknown"):
+        queue.remove(item)
+    assert queue.list_items(now_s=0) == ["b"]
