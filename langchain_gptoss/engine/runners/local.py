@@ -10,9 +10,9 @@ from transformers import DynamicCache
 from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.engine.grammar import GrammarMatcher, GrammarTokenizer
 from langchain_gptoss.engine.request import GenerationRequest
+from langchain_gptoss.engine.runners.generator_loop import Generation, GeneratorLoop, Step
 from langchain_gptoss.engine.runners.native_decode import KVCache, create_decoder
 from langchain_gptoss.engine.sampling import Sampler, compute_logprobs
-from langchain_gptoss.engine.scheduler import Generation, Scheduler, Step
 from langchain_gptoss.engine.token_stream import Cancelled, TokenStream
 from langchain_gptoss.errors import InvalidInputError
 
@@ -52,7 +52,7 @@ class LocalEngine(Engine):
         self._cache_argument = _find_cache_argument(model)
         self._context_length = context_length
         self._decoder = create_decoder(model)
-        self._scheduler = Scheduler("gptoss-model")
+        self._loop = GeneratorLoop("gptoss-model")
 
     @property
     def context_length(self) -> int:
@@ -74,11 +74,11 @@ class LocalEngine(Engine):
                 hint="Pass the checkpoint's folder to LocalEngine.",
             )
         stream = TokenStream()
-        return self._scheduler.submit(self._generate(request, limit, stream), stream)
+        return self._loop.submit(self._generate(request, limit, stream), stream)
 
     def close(self) -> None:
         """Cancel every generation and free the model; a second call does nothing."""
-        self._scheduler.close()
+        self._loop.close()
         for hook in self._hooks:
             hook.remove()
         self._model = self._decoder = None

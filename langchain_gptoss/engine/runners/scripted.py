@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.engine.request import GenerationRequest
-from langchain_gptoss.engine.scheduler import Generation, Scheduler
+from langchain_gptoss.engine.runners.generator_loop import Generation, GeneratorLoop
 from langchain_gptoss.engine.token_stream import TokenStream
 from langchain_gptoss.errors import GptOssError
 
@@ -42,7 +42,7 @@ class ScriptedEngine(Engine):
         self._completions = [list(completion) for completion in completions]
         self._context_length = context_length
         self._lock = threading.Lock()
-        self._scheduler = Scheduler("gptoss-scripted")
+        self._loop = GeneratorLoop("gptoss-scripted")
 
     @property
     def context_length(self) -> int:
@@ -65,11 +65,11 @@ class ScriptedEngine(Engine):
                 )
             completion = self._completions[len(self.requests)]
             self.requests.append(request)
-        return self._scheduler.submit(self._replay(completion, request, limit))
+        return self._loop.submit(self._replay(completion, request, limit))
 
     def close(self) -> None:
-        """Cancel every stream."""
-        self._scheduler.close()
+        """End every stream with an error."""
+        self._loop.close()
 
     def _replay(self, completion: list[int], request: GenerationRequest, limit: int) -> Generation:
         for token_id in completion[:limit]:

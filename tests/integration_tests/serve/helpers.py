@@ -23,7 +23,7 @@ from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 from langchain_gptoss import ChatGptOss, FaissStore, create_chatbot
 from langchain_gptoss.chatbot import ChatbotOutput
 from langchain_gptoss.engine import GenerationRequest, ScriptedEngine
-from langchain_gptoss.engine.scheduler import Generation
+from langchain_gptoss.engine.runners.generator_loop import Generation
 from langchain_gptoss.serve import app as app_module
 from langchain_gptoss.serve import create_app
 

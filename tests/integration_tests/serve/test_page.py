@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
-from langchain_gptoss.engine.scheduler import Generation
+from langchain_gptoss.engine.runners.generator_loop import Generation
 from langchain_gptoss.errors import GptOssError
 from langchain_gptoss.serve.keys import ApiKey, Keys
 from langchain_gptoss.serve.settings import ServerSettings

@@ -1,20 +1,21 @@
-"""Scheduler: generations take turns, stop within one step, and fail independently."""
+"""GeneratorLoop: generations take turns, stop within one step, and fail independently."""
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langchain_gptoss.engine.scheduler import Generation, Scheduler
+from langchain_gptoss.engine.runners.generator_loop import Generation, GeneratorLoop
 from langchain_gptoss.errors import GptOssError, GptOssForkError
 from tests.unit_tests.forked import call_forked, needs_fork
 
 
 @pytest.fixture
-def scheduler() -> Iterator[Scheduler]:
-    scheduler = Scheduler("test-model")
-    yield scheduler
-    scheduler.close()
+def loop() -> Iterator[GeneratorLoop]:
+    loop = GeneratorLoop("test-model")
+    yield loop
+    loop.close()
 
 
 class Log:
@@ -38,10 +39,10 @@ class Log:
             self.closed.append(name)
 
 
-def test_a_long_generation_does_not_delay_a_short_one(scheduler):
+def test_a_long_generation_does_not_delay_a_short_one(loop):
     log, gate = Log(), threading.Event()
-    long = scheduler.submit(log.generate("long", 1000, gate))
-    short = scheduler.submit(log.generate("short", 10))
+    long = loop.submit(log.generate("long", 1000, gate))
+    short = loop.submit(log.generate("short", 10))
     gate.set()
     assert list(short) == list(range(10))
     assert len(list(long)) == 1000
@@ -49,19 +50,19 @@ def test_a_long_generation_does_not_delay_a_short_one(scheduler):
     assert before.count("long") <= 12  # they alternate
 
 
-def test_steps_without_a_token_put_nothing_on_the_stream(scheduler):
+def test_steps_without_a_token_put_nothing_on_the_stream(loop):
     def prefill() -> Generation:
         yield None
         yield None
         yield 5
         return "length"
 
-    stream = scheduler.submit(prefill())
+    stream = loop.submit(prefill())
     assert list(stream) == [5]
     assert stream.finish_reason == "length"
 
 
-def test_cancel_stops_before_the_next_step(scheduler):
+def test_cancel_stops_before_the_next_step(loop):
     steps = 0
     permits, finished_steps = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -73,45 +74,45 @@ def test_cancel_stops_before_the_next_step(scheduler):
             finished_steps.release()
             yield steps
 
-    stream = scheduler.submit(slow())
+    stream = loop.submit(slow())
     for _ in range(3):
         permits.release()
         finished_steps.acquire(timeout=10)
     stream.cancel()
     permits.release(5)  # the generation may already wait in its fourth step
-    scheduler.close()
+    loop.close()
     assert steps <= 4
     assert list(stream) == []
 
 
-def test_cancel_closes_the_generation(scheduler):
+def test_cancel_closes_the_generation(loop):
     log = Log()
-    stream = scheduler.submit(log.generate("endless", None))
+    stream = loop.submit(log.generate("endless", None))
     next(stream)
     stream.cancel()
-    other = scheduler.submit(log.generate("other", 3))
+    other = loop.submit(log.generate("other", 3))
     assert len(list(other)) == 3
     assert log.closed == ["endless", "other"]
 
 
-def test_error_in_one_generation_does_not_affect_others(scheduler):
+def test_error_in_one_generation_does_not_affect_others(loop):
     log, gate = Log(), threading.Event()
 
     def broken() -> Generation:
         yield 1
         raise RuntimeError("this one only")
 
-    healthy = scheduler.submit(log.generate("healthy", 20, gate))
-    failing = scheduler.submit(broken())
+    healthy = loop.submit(log.generate("healthy", 20, gate))
+    failing = loop.submit(broken())
     gate.set()
     assert next(failing) == 1
     with pytest.raises(RuntimeError, match="this one only"):
         next(failing)
     assert len(list(healthy)) == 20
-    assert len(list(scheduler.submit(log.generate("later", 5)))) == 5
+    assert len(list(loop.submit(log.generate("later", 5)))) == 5
 
 
-def test_generation_that_fails_on_close_does_not_end_the_thread(scheduler):
+def test_generation_that_fails_on_close_does_not_end_the_thread(loop):
     def stubborn() -> Generation:
         try:
             while True:
@@ -119,61 +120,57 @@ def test_generation_that_fails_on_close_does_not_end_the_thread(scheduler):
         finally:
             raise RuntimeError("cannot close")
 
-    stream = scheduler.submit(stubborn())
+    stream = loop.submit(stubborn())
     next(stream)
     stream.cancel()
-    assert len(list(scheduler.submit(Log().generate("later", 5)))) == 5
+    assert len(list(loop.submit(Log().generate("later", 5)))) == 5
 
 
-def test_close_cancels_everything_and_may_be_repeated():
-    scheduler = Scheduler("test-model", max_active=2)
+def test_close_ends_everything_with_an_error_and_may_be_repeated():
+    loop = GeneratorLoop("test-model", max_active=2)
     log = Log()
-    streams = [scheduler.submit(log.generate(str(n), None)) for n in range(4)]  # two of them are queued
+    streams = [loop.submit(log.generate(str(n), None)) for n in range(4)]  # two of them are queued
     next(streams[0])
-    scheduler.close()
-    scheduler.close()
+    loop.close()
+    loop.close()
     steps = len(log.steps)
     for stream in streams:
-        for _ in stream:
-            pass
-        assert stream.finish_reason == "cancelled"
+        with pytest.raises(GptOssError, match="was closed while it answered"):
+            list(stream)
     assert not [thread for thread in threading.enumerate() if thread.name == "test-model"]
     assert len(log.steps) == steps
     with pytest.raises(GptOssError, match="was closed"):
-        scheduler.submit(log.generate("late", 1))
+        loop.submit(log.generate("late", 1))
 
 
-def test_close_during_a_round_cancels_the_other_generations():
-    scheduler = Scheduler("test-model")
+def test_close_during_a_round_ends_the_other_generations():
+    loop = GeneratorLoop("test-model")
     queued = threading.Event()
 
     def closing() -> Generation:
         queued.wait(10)
         yield 1
-        scheduler.close()  # between the first generation's step and the second's
+        loop.close()  # between the first generation's step and the second's
         yield 2
 
     def endless() -> Generation:
         while True:
             yield 1
 
-    streams = [scheduler.submit(closing()), scheduler.submit(endless())]
+    streams = [loop.submit(closing()), loop.submit(endless())]
     queued.set()
     for stream in streams:
-        reader = threading.Thread(target=list, args=(stream,), daemon=True)
-        reader.start()
-        reader.join(30)
-        assert not reader.is_alive()
-        assert stream.finish_reason == "cancelled"
+        with ThreadPoolExecutor(1) as pool, pytest.raises(GptOssError, match="was closed while it answered"):
+            pool.submit(list, stream).result(timeout=30)
 
 
 def test_close_before_the_first_generation_starts_no_thread():
-    Scheduler("test-model").close()
+    GeneratorLoop("test-model").close()
     assert not [thread for thread in threading.enumerate() if thread.name == "test-model"]
 
 
 def test_number_of_active_generations_is_limited():
-    scheduler = Scheduler("test-model", max_active=2)
+    loop = GeneratorLoop("test-model", max_active=2)
     active = largest = 0
 
     def count_active() -> Generation:
@@ -184,25 +181,25 @@ def test_number_of_active_generations_is_limited():
         active -= 1
         return "stop"
 
-    streams = [scheduler.submit(count_active()) for _ in range(7)]
+    streams = [loop.submit(count_active()) for _ in range(7)]
     assert [len(list(stream)) for stream in streams] == [5] * 7
     assert largest == 2
-    scheduler.close()
+    loop.close()
 
 
 @needs_fork
 @pytest.mark.parametrize("is_used", [True, False])
-def test_a_forked_process_is_refused_at_once(scheduler, is_used):
+def test_a_forked_process_is_refused_at_once(loop, is_used):
     log = Log()
     if is_used:
-        list(scheduler.submit(log.generate("a", 2)))
-    assert isinstance(call_forked(lambda: list(scheduler.submit(log.generate("b", 2)))), GptOssForkError)
-    assert call_forked(scheduler.close) is None
-    assert list(scheduler.submit(log.generate("c", 2))) == [0, 1]
+        list(loop.submit(log.generate("a", 2)))
+    assert isinstance(call_forked(lambda: list(loop.submit(log.generate("b", 2)))), GptOssForkError)
+    assert call_forked(loop.close) is None
+    assert list(loop.submit(log.generate("c", 2))) == [0, 1]
 
 
 @needs_fork
-def test_a_fork_during_a_submission_does_not_wait_for_its_lock(scheduler):
-    with scheduler._lock:
-        assert isinstance(call_forked(lambda: scheduler.submit(Log().generate("a", 2))), GptOssForkError)
-        assert call_forked(scheduler.close) is None
+def test_a_fork_during_a_submission_does_not_wait_for_its_lock(loop):
+    with loop._lock:
+        assert isinstance(call_forked(lambda: loop.submit(Log().generate("a", 2))), GptOssForkError)
+        assert call_forked(loop.close) is None

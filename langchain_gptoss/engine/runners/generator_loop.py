@@ -1,9 +1,8 @@
-"""The thread that owns the model.
+"""One thread that runs generators in turn, for engines without a model.
 
 A generation is a generator. Each step yields one token, a token with its log-probabilities, or None for work without a
-token, such as one chunk of the prompt; the return value is the finish reason. The scheduler gives each active
-generation one step in turn, so that a long prompt does not block the others, and checks for cancellation before each
-step.
+token; the return value is the finish reason. Each active generation gets one step in turn, and is checked for
+cancellation before it.
 """
 
 import queue
@@ -19,7 +18,7 @@ Generation = Generator[Step, None, FinishReason]
 _Job = tuple[TokenStream, Generation]
 
 
-class Scheduler:
+class GeneratorLoop:
     """Runs generations in turn on one thread, which starts with the first generation."""
 
     def __init__(self, name: str, *, max_active: int = 8) -> None:
@@ -27,7 +26,7 @@ class Scheduler:
 
         Args:
             name: Name of the thread.
-            max_active: Maximum number of generations with a KV cache at one time; further ones wait.
+            max_active: Maximum number of generations that take turns; further ones wait.
         """
         self._fork_guard = ForkGuard()
         self._name = name
@@ -38,15 +37,15 @@ class Scheduler:
         self._is_closed = False
 
     def submit(self, generation: Generation, stream: TokenStream | None = None) -> TokenStream:
-        """Queue a generation; all of its code runs on the scheduler's thread.
+        """Queue a generation; all of its code runs on the loop's thread.
 
         Args:
             generation: The generation's steps.
             stream: The stream that receives the tokens, if the generation needs it too; None creates one.
 
         Raises:
-            GptOssForkError: This process was forked after the scheduler was created.
-            GptOssError: The scheduler is closed.
+            GptOssForkError: This process was forked after the loop was created.
+            GptOssError: The loop is closed.
         """
         self._fork_guard.check("This model")  # before the lock, which another thread may have held during the fork
         stream = stream or TokenStream()
@@ -60,7 +59,7 @@ class Scheduler:
         return stream
 
     def close(self) -> None:
-        """Cancel every generation and wait for the step in progress; do nothing in a forked process."""
+        """End every generation with an error after the step in progress; do nothing in a forked process."""
         if self._fork_guard.is_forked:
             return
         with self._lock:
@@ -84,7 +83,7 @@ class Scheduler:
             if (job := self._queue.get()) is not None:
                 active.append(job)
         for stream, _ in active:
-            stream.finish("cancelled")
+            stream.fail(GptOssError("This model was closed while it answered.", hint="Load it and ask again."))
 
 
 def _run_step(stream: TokenStream, generation: Generation) -> bool:
