@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from langchain_gptoss.engine.batch import BLOCK_TOKENS
 from langchain_gptoss.engine.kv_cache.block_pool import BlockPool
+from langchain_gptoss.engine.kv_cache.prefix_file import count_piece_blocks
 from langchain_gptoss.engine.kv_cache.prefix_tree import PrefixTree
+from langchain_gptoss.engine.kv_cache.saved_prefixes import PrefixStore
 from langchain_gptoss.engine.runners.base import Runner
 from langchain_gptoss.errors import GptOssMemoryError
 
@@ -41,18 +43,23 @@ class PagedCache:
                 "choose a smaller model.",
             )
         runner.allocate_cache(self.block_count)
+        self._runner = runner
         self._pool = BlockPool(self.block_count)
         self._tree = PrefixTree(self._pool)
 
     @property
     def used_count(self) -> int:
         """Number of blocks that requests need."""
-        return self.block_count - self._pool.free_count - self._tree.reusable_count
+        return self.block_count - self._available_count
 
     @property
     def reusable_count(self) -> int:
         """Number of blocks that only the prefix cache holds; they are evicted when a request needs memory."""
         return self._tree.reusable_count
+
+    @property
+    def _available_count(self) -> int:
+        return self._pool.free_count + self._tree.reusable_count
 
     def start(
         self, token_ids: Sequence[int], *, salt: str | None = None, shared_tokens: int = 0
@@ -84,9 +91,9 @@ class PagedCache:
         needed_count = -(-token_count // BLOCK_TOKENS) - len(blocks)
         if needed_count <= 0:
             return True
-        missing_count = needed_count - self._pool.free_count
-        if missing_count > self._tree.reusable_count:
+        if needed_count > self._available_count:
             return False
+        missing_count = needed_count - self._pool.free_count
         if missing_count > 0:
             self._tree.evict(missing_count)
         blocks.extend(self._pool.allocate(needed_count))
@@ -118,6 +125,55 @@ class PagedCache:
             GptOssError: Nobody holds one of the blocks.
         """
         self._tree.release(blocks)
+
+    def save_prefix(self, store: PrefixStore, token_ids: Sequence[int]) -> int:
+        """Save the cached beginning of a sequence to disk.
+
+        Only blocks that are shared with requests of every salt are saved, since every request may load them. The call
+        takes as long as writing the blocks to the disk.
+
+        Args:
+            store: The saved prefixes.
+            token_ids: The sequence.
+
+        Returns:
+            Number of tokens of the sequence that are saved; 0 if nothing of it is cached or it cannot be saved.
+        """
+        blocks = self._tree.match(token_ids)
+        try:
+            step = count_piece_blocks(self._runner.cache_layout.block_bytes)
+            pieces = (self._runner.read_blocks(blocks[start : start + step]) for start in range(0, len(blocks), step))
+            token_count = len(blocks) * BLOCK_TOKENS
+            return token_count if store.save(token_ids[:token_count], pieces) else 0
+        finally:
+            self._tree.release(blocks)
+
+    def load_prefix(self, store: PrefixStore, token_ids: Sequence[int]) -> int:
+        """Load the longest saved beginning of a sequence, as far as the memory budget allows.
+
+        It is then cached for requests of every salt, as far as they share their beginning. The least recently used
+        prefixes are evicted if necessary.
+
+        Args:
+            store: The saved prefixes.
+            token_ids: The sequence, or the part of it that is shared with requests of every salt.
+
+        Returns:
+            Number of tokens of the sequence that are cached now.
+        """
+        blocks = self._tree.match(token_ids)
+        loaded_count = len(blocks)
+        try:
+            for data in store.load(token_ids, first_block=loaded_count):
+                count = min(len(data), self._available_count)
+                if not count or not self.grow(blocks, (loaded_count + count) * BLOCK_TOKENS):
+                    break
+                self._runner.write_blocks(blocks[loaded_count:], data[:count])
+                loaded_count = len(blocks)
+                self._tree.insert(token_ids[: loaded_count * BLOCK_TOKENS], blocks)
+        finally:
+            self._tree.release(blocks)
+        return loaded_count * BLOCK_TOKENS
 
     def check_integrity(self, holders: Iterable[Sequence[int]] | None = None) -> None:
         """Check that the blocks, their references and the prefix tree agree.
