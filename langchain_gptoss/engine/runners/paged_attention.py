@@ -1,19 +1,37 @@
 """Attention with sinks over a paged KV cache, for transformers' registry of attention functions.
 
 It writes the new keys and values of all sequences into the cache, then attends to the blocks of one sequence after
-another. A sink is one more logit per head that takes a share of the softmax and has no value.
+another. Without torch's flash kernel for CPUs, the sequences with a single new token are computed together, because on
+a GPU it takes longer to start the kernels of each than to run them. A sink is one more logit per head that takes a
+share of the softmax and has no value.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers.modeling_utils import AttentionInterface
 
 from langchain_gptoss.engine.batch import BLOCK_TOKENS, SequenceChunk
-from langchain_gptoss.models.planning.footprint import MAX_TILE_MASK, MAX_TILE_SCORES
+from langchain_gptoss.models.planning.footprint import MAX_GROUP_TOKENS, MAX_TILE_MASK, MAX_TILE_SCORES
 
 IMPLEMENTATION = "gptoss_paged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenGroup:
+    """Sequences with one new token each that are computed together.
+
+    Attributes:
+        rows: Place of each token in the pass, [sequences].
+        table: Blocks that the tokens attend to, [sequences, blocks]; a shorter sequence repeats its first block.
+        mask: What is added to the scores, [sequences, blocks * BLOCK_TOKENS].
+    """
+
+    rows: torch.Tensor
+    table: torch.Tensor
+    mask: torch.Tensor
 
 
 class Pages:
@@ -41,6 +59,7 @@ class Pages:
             for table, positions in zip(tables, ranges, strict=True)
         ]
         cpu = torch.device("cpu")
+        self._groups: dict[tuple[torch.device, int | None], list[TokenGroup]] = {}
         self._slots, self._tables = {cpu: torch.cat(slots)}, {cpu: tables}
 
     def get_slots(self, device: torch.device) -> torch.Tensor:
@@ -54,6 +73,55 @@ class Pages:
         if device not in self._tables:
             self._tables[device] = [table.to(device) for table in self._tables[torch.device("cpu")]]
         return self._tables[device]
+
+    def get_groups(self, device: torch.device, window: int | None) -> list[TokenGroup]:
+        """Return the chunks of one token in groups, for layers with a window or without one."""
+        key = device, window
+        if key not in self._groups:
+            self._groups[key] = [group_tokens(members, window, device) for members in self._split_single_tokens(window)]
+        return self._groups[key]
+
+    def _split_single_tokens(self, window: int | None) -> list[list[tuple[int, SequenceChunk]]]:
+        """Return the chunks of one token with their rows, in lists whose keys fit into memory together."""
+        singles: list[tuple[int, SequenceChunk]] = []
+        row = 0
+        for chunk in self.chunks:
+            if len(chunk.token_ids) == 1:
+                singles.append((row, chunk))
+            row += len(chunk.token_ids)
+        singles.sort(key=lambda single: single[1].start)  # similar lengths, so that little is padded
+        lists: list[list[tuple[int, SequenceChunk]]] = []
+        for single in singles:
+            length = min(single[1].start + 1, window or single[1].start + 1) + BLOCK_TOKENS
+            if not lists or (len(lists[-1]) + 1) * length > MAX_GROUP_TOKENS:
+                lists.append([])
+            lists[-1].append(single)
+        return lists
+
+
+def group_tokens(members: Sequence[tuple[int, SequenceChunk]], window: int | None, device: torch.device) -> TokenGroup:
+    """Return the group of some chunks of one token.
+
+    Args:
+        members: The row of each chunk in the pass, and the chunk.
+        window: Number of tokens that a token attends to, itself included; None means all.
+        device: Device of the result.
+    """
+    starts = torch.tensor([chunk.start for _, chunk in members])
+    visible = (starts - window + 1).clamp(min=0) if window else torch.zeros_like(starts)
+    first_blocks = visible // BLOCK_TOKENS
+    used = [
+        list(chunk.block_table[first : chunk.start // BLOCK_TOKENS + 1])
+        for (_, chunk), first in zip(members, first_blocks.tolist(), strict=True)
+    ]
+    count = max(map(len, used))
+    positions = first_blocks[:, None] * BLOCK_TOKENS + torch.arange(count * BLOCK_TOKENS)
+    is_hidden = (positions > starts[:, None]) | (positions < visible[:, None])
+    return TokenGroup(
+        rows=torch.tensor([row for row, _ in members], device=device),
+        table=torch.tensor([blocks + blocks[:1] * (count - len(blocks)) for blocks in used], device=device),
+        mask=torch.zeros(is_hidden.shape).masked_fill_(is_hidden, float("-inf")).to(device),
+    )
 
 
 def register_paged_attention() -> None:
@@ -86,12 +154,33 @@ def attend_to_pages(
     new = torch.stack((key[0], value[0])).transpose(1, 2).to(cache.dtype)
     cache.flatten(1, 2).index_copy_(1, pages.get_slots(cache.device), new)  # flatten shares the memory
     out = torch.empty_like(query[0].transpose(0, 1))
+    groups = [] if _has_flash_kernel(query) else pages.get_groups(cache.device, module.sliding_window)
+    for group in groups:
+        out[group.rows] = _attend_in_group(module, query[0, :, group.rows], cache, group, scaling)
     row = 0
     for chunk, table in zip(pages.chunks, pages.get_tables(cache.device), strict=True):
         end = row + len(chunk.token_ids)
+        if groups and end - row == 1:
+            row = end
+            continue
         out[row:end] = _attend_in_tiles(module, query[0, :, row:end], cache, table, chunk.start, scaling)
         row = end
     return out[None], None
+
+
+def _attend_in_group(
+    module: Any, query: torch.Tensor, cache: torch.Tensor, group: TokenGroup, scaling: float
+) -> torch.Tensor:
+    """Return the output [sequences, heads, head_dim] of one token of each sequence, [heads, sequences, head_dim]."""
+    heads, count, head_dim = query.shape
+    # [2, sequences, kv_heads, tokens, head_dim]
+    keys, values = cache[:, group.table].flatten(2, 3).to(query.dtype).transpose(2, 3)
+    queries = query.transpose(0, 1).reshape(count, keys.shape[1], -1, head_dim)  # a key head's queries are neighbours
+    scores = (queries @ keys.transpose(2, 3)).float() * scaling + group.mask[:, None, None]
+    sink_scores = module.sinks.float().view(1, keys.shape[1], -1, 1).expand(count, -1, -1, 1)
+    weights = torch.softmax(torch.cat((scores, sink_scores), dim=-1), dim=-1)[..., :-1].to(query.dtype)
+    out: torch.Tensor = (weights @ values).view(count, heads, head_dim)
+    return out
 
 
 def _attend_in_tiles(

@@ -15,6 +15,8 @@ PREFILL_TOKENS = 512
 MAX_TILE_SCORES = 2**24
 # Numbers in the mask of attention that never stores its scores; the queries take turns in the same way.
 MAX_TILE_MASK = 2**22
+# Tokens whose keys are gathered at a time for sequences with one new token each, unless one sequence is longer.
+MAX_GROUP_TOKENS = 2**16
 _PAGE_BYTES = 4096
 # Eager attention holds the scores, a copy with the sinks, the probabilities, and these in the type of the values.
 _SCORE_COPIES = 4
@@ -92,7 +94,8 @@ def estimate_working_bytes(shape: Shape, context: int, *, width: int, flash: boo
     else:
         scores = shape.heads * context * chunk
         scores_bytes = _SCORE_COPIES * min(scores, max(MAX_TILE_SCORES, shape.heads * context)) * _SCORE_BYTES
-    keys_and_values_bytes = 2 * shape.kv_heads * shape.head_dim * context * (_CACHE_WIDTH + width)
+    gathered_tokens = context if flash else max(context, MAX_GROUP_TOKENS)
+    keys_and_values_bytes = 2 * shape.kv_heads * shape.head_dim * gathered_tokens * (_CACHE_WIDTH + width)
     # The residual stream, its norm and a copy; queries and their result; for each active expert the gathered input,
     # gate and up twice (before and after the clamp), their product, the output.
     numbers_per_token = 4 * shape.hidden_size + 2 * shape.heads * shape.head_dim

@@ -12,7 +12,16 @@ from langchain_gptoss.engine.runners import paged_attention
 from langchain_gptoss.engine.runners.torch_runner import TorchRunner
 from langchain_gptoss.engine.token_stream import Cancelled
 from langchain_gptoss.errors import GptOssError, GptOssMemoryError
-from tests.unit_tests.engine.runners.runner_contract import BLOCKS, LONG, LONG_TABLE, RunnerContract, chunk, forward
+from tests.unit_tests.engine.runners.runner_contract import (
+    BLOCKS,
+    LONG,
+    LONG_TABLE,
+    SHORT,
+    SHORT_TABLE,
+    RunnerContract,
+    chunk,
+    forward,
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +72,17 @@ class TestTorchRunnerWithoutFlashKernel(TestTorchRunner):
     @pytest.fixture(autouse=True)
     def _hide_flash_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(paged_attention, "_has_flash_kernel", lambda _: False)
+
+    @pytest.mark.parametrize("max_tokens", [2**16, 90, 1])
+    def test_single_tokens_of_many_sequences_get_their_logits_together(self, runner, max_tokens, monkeypatch):
+        monkeypatch.setattr(paged_attention, "MAX_GROUP_TOKENS", max_tokens)  # one group, two groups, three groups
+        middle, tables = LONG[:33], (LONG_TABLE, (5, 0, 13), SHORT_TABLE)
+        prompts = LONG, middle, SHORT
+        expected = [forward(runner, chunk(ids, table, logits=1)) for ids, table in zip(prompts, tables, strict=True)]
+        chunks = [chunk(ids, table, len(ids) - 1) for ids, table in zip(prompts, tables, strict=True)]
+        other = chunk(SHORT[:7], (21,), logits=0)
+        together = forward(runner, chunks[0], other, *chunks[1:])
+        torch.testing.assert_close(together, torch.cat(expected), atol=1e-4, rtol=1e-4)
 
 
 def test_cache_of_a_float32_model_takes_half_the_memory(model, transformers_model):

@@ -71,10 +71,10 @@ def test_tied_embeddings_are_copied_only_for_int8():
 
 def test_scores_of_a_long_context_take_no_more_memory():
     shape = SHAPES["20b"]
-    shorter, longer = (estimate_working_bytes(shape, n, width=2, flash=False) for n in (16_384, 32_768))
+    shorter, longer = (estimate_working_bytes(shape, n, width=2, flash=False) for n in (65_536, 131_072))
     keys_and_values = 2 * 8 * 64 * (2 + 2)  # of one layer, as they are in the cache and in the type of the activations
-    assert longer - shorter == 16_384 * keys_and_values
-    assert estimate_working_bytes(shape, 16_384, width=2, flash=True) < shorter
+    assert longer - shorter == 65_536 * keys_and_values
+    assert estimate_working_bytes(shape, 65_536, width=2, flash=True) < shorter
 
 
 def test_offloaded_experts_count_in_the_memory_of_the_machine():
