@@ -4,14 +4,14 @@ Packed experts and the embedding table are mapped from the checkpoint's files an
 than the files have bytes, and none before their first use. All other tensors are read, converted and released.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from langchain_gptoss.engine.checkpoint_tensors import iterate_tensors
 from langchain_gptoss.engine.kernels.dense import Bfloat16Linear, Int8Linear, StoredEmbedding
 from langchain_gptoss.engine.kernels.mxfp4 import dequantize_mxfp4
 from langchain_gptoss.engine.kernels.packed_experts import (
@@ -23,10 +23,8 @@ from langchain_gptoss.engine.kernels.packed_experts import (
 from langchain_gptoss.engine.runners.attention import choose_attention, register_attention
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.planning.plan import Plan
-from langchain_gptoss.models.safetensors_files import StoredTensor, list_weight_files, read_header
 
 _COPY_AGAIN = "Copy or fetch the checkpoint again."
-_TORCH_TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "U8": torch.uint8}
 _UNPACKED_NAMES = ("gate_up_proj", "down_proj")
 
 
@@ -47,7 +45,7 @@ def load_weights(folder: Path, plan: Plan, report: Callable[[int], object]) -> A
     model = _create_model_without_weights(folder, plan)
     device_map = DeviceMap(plan, layers=model.config.num_hidden_layers)
     loader = _WeightLoader(model, plan, device_map)
-    for name, tensor in _iterate_tensors(folder):
+    for name, tensor in iterate_tensors(folder):
         loader.add_tensor(name, tensor)
         report(tensor.nbytes)
     loader.finish(folder)
@@ -71,26 +69,6 @@ def _create_model_without_weights(folder: Path, plan: Plan) -> Any:
         config
     )  # its buffers are computed, so they must not be on the meta device
     return model
-
-
-def _iterate_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield every tensor of a checkpoint, mapped from its file; its memory is free when the last reference is gone."""
-    for file in list_weight_files(folder):
-        for name, stored in read_header(file).items():
-            if stored.dtype not in _TORCH_TYPES:
-                raise CheckpointError(
-                    f"{name!r} has the type {stored.dtype}, which gpt_oss checkpoints do not use.", hint=_COPY_AGAIN
-                )
-            yield name, _map_tensor(file, stored)
-
-
-def _map_tensor(file: Path, stored: StoredTensor) -> torch.Tensor:
-    dtype = _TORCH_TYPES[stored.dtype]
-    if not stored.count:
-        return torch.empty(stored.shape, dtype=dtype)
-    # Copy-on-write, because torch requires writable memory; nothing writes to it.
-    memory = np.memmap(file, dtype=np.uint8, mode="c", offset=stored.start, shape=(stored.nbytes,))
-    return torch.from_numpy(memory).view(dtype).reshape(stored.shape)
 
 
 class DeviceMap:

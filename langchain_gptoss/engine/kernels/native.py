@@ -135,6 +135,11 @@ class Kernel:
         """The level as the C code numbers it."""
         return self._level
 
+    @property
+    def library(self) -> ctypes.CDLL:
+        """The loaded library; see `forward`."""
+        return self._library
+
     def decode_token(self, model: Any, kv_cache: Any, token_id: int, logits: torch.Tensor) -> None:
         """Run one token through a model.
 

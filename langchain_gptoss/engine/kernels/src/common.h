@@ -20,7 +20,7 @@
 #endif
 
 /* Return codes of the exported functions; native.py has the same numbers. */
-enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2, INVALID_SIZE = 3 };
+enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2, INVALID_SIZE = 3, INVALID_BATCH = 4, ABORTED = 5 };
 
 /* Doubled MXFP4 values are whole numbers from -12 to 12. Adding 12 makes them unsigned, which the multiply instructions
  * need for one operand. The product is then too large by 12 times the sum of the other operand; the correction is

@@ -419,3 +419,7 @@ EXPORT int gptoss_quantize_int8(const Quantization *n) {
 /* ---- one token */
 
 #include "decode.h"
+
+/* ---- batches of tokens */
+
+#include "forward.h"

@@ -1,0 +1,643 @@
+/* The forward pass of a whole gpt_oss model for a batch of tokens of many sequences, over a paged KV cache.
+ *
+ * The arithmetic is that of transformers' GptOssForCausalLM: pre-norm blocks, grouped-query attention with sinks,
+ * sliding windows, and a mixture of experts. Each token's numbers are computed in an order that does not depend on the
+ * batch, so they have the same bits alone, in a batch, and for any chunks of the prompt.
+ *
+ * Sizes are multiples of 32, head_dim of 16; runners/native_weights.py pads the weights of other models with zeros.
+ */
+#ifndef GPTOSS_FORWARD_H
+#define GPTOSS_FORWARD_H
+
+#include "matrix.h"
+#include "token_functions.h"
+
+#define LARGEST_EXPERT_COUNT 4096 /* models/checkpoint.py has the same limit */
+#define TASK_COLUMNS 64  /* rows of a matrix in one task, which are columns of its result */
+#define TOKEN_CHUNK 256  /* tokens in one product: their results stay in the cache of a core */
+#define TILE_TOKENS 8    /* tokens of a sequence that share a block of keys and values while it is in the cache */
+
+typedef struct {
+    WeightMatrix matrix;
+    const float *bias; /* [rows], or null */
+} Linear;
+
+typedef struct {
+    const float *input_norm, *post_norm;
+    Linear query, key, value, output; /* columns of output: [kv_heads][group_width] */
+    const float *sinks, *router, *router_bias; /* [heads]; [expert_count][hidden_size]; [expert_count] */
+    Linear gate_up, down; /* [expert_count * rows of one expert][k] */
+    int64_t window;       /* tokens that a sliding layer attends to, the new one included; 0: all tokens */
+} LayerWeights;
+
+typedef struct {
+    const LayerWeights *layers;
+    const void *embedding; /* [vocabulary][unpadded_size], bfloat16 or float32 */
+    const float *norm;
+    Linear head;
+    int64_t layer_count, hidden_size, unpadded_size, intermediate_size, heads, kv_heads, head_dim, expert_count,
+        active, vocabulary;
+    float epsilon, scaling, alpha, limit;
+    int32_t has_bfloat16_embedding, level;
+} ModelWeights;
+
+/* A block holds 16 tokens of all layers; a layer's part of it is [kv_heads][head_dim][16] keys, and
+ * [kv_heads][16][head_dim] values. */
+typedef struct {
+    uint16_t *memory; /* float16 [layers][2][block_count][kv_heads * 16 * head_dim] */
+    int64_t block_count;
+    const float *cos, *sin; /* [position_count][head_dim / 2] */
+    int64_t position_count;
+} PagedCache;
+
+typedef struct {
+    int64_t start, length, logit_count; /* as in SequenceChunk */
+    const int32_t *table;
+    int64_t table_length;
+} Chunk;
+
+typedef struct {
+    const Chunk *chunks;
+    const int64_t *token_ids; /* of all chunks */
+    float *logits;            /* [logit_count][vocabulary] */
+    const int32_t *abort;     /* ends the pass before the next layer when it is not 0 */
+    int64_t chunk_count, token_count, logit_count;
+    int32_t threads;
+} BatchArguments;
+
+/* Adjacent tokens of one sequence. */
+typedef struct {
+    const int32_t *table;
+    int32_t first, count, position; /* position of the first token */
+} TokenTile;
+
+typedef struct {
+    void *multiply; /* for multiply_rows */
+    float *products, *row, *tile, *attention;
+} ThreadScratch;
+
+/* Buffers of a model that are kept between passes, and the state of the pass in progress. */
+typedef struct {
+    const ModelWeights *model;
+    const Kernels *kernels;
+    const TokenFunctions *functions;
+    long group_width;              /* of a kv head's query heads, padded to whole blocks */
+    long token_capacity, thread_capacity;
+    ThreadScratch *scratch;        /* [threads] */
+    Activations attention_input, attended, expert_input, gated, head_input;
+    float *hidden;                 /* [tokens][hidden_size] */
+    float *query;                  /* [tokens][heads * head_dim] */
+    float *expert_products;        /* [tokens * active][hidden_size] */
+    float *expert_weights;         /* [tokens * active] */
+    int32_t *chosen_experts;       /* [tokens * active] */
+    int32_t *positions, *identity; /* [tokens] */
+    const int32_t **tables;        /* [tokens] */
+    TokenTile *tiles;
+    int32_t *slots, *slot_tokens;  /* token * active + choice, and its token; sorted by expert */
+    int32_t *expert_starts, *used_experts;
+
+    const PagedCache *cache;
+    const BatchArguments *batch;
+    const LayerWeights *layer;
+    uint16_t *keys, *values;       /* of the layer */
+    long tokens, tile_count, used_count, layer_index, block_stride;
+    int has_expert_products;       /* results of the experts that are not added to `hidden` yet */
+} Workspace;
+
+/* ---- memory */
+
+static int needs_of(const Linear *linear) {
+    return linear->matrix.format == FORMAT_BF16 ? NEED_FLOAT : linear->matrix.bits == 16 ? NEED_16 : NEED_8;
+}
+
+static void free_token_buffers(Workspace *w) {
+    void *all[] = {w->hidden, w->query, w->expert_products, w->expert_weights, w->chosen_experts, w->positions,
+                   w->identity, (void *)w->tables, w->tiles, w->slots, w->slot_tokens};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    Activations *activations[] = {&w->attention_input, &w->attended, &w->expert_input, &w->gated, &w->head_input};
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) free_activations(activations[i]);
+    w->hidden = w->query = w->expert_products = w->expert_weights = NULL;
+    w->chosen_experts = w->positions = w->identity = w->slots = w->slot_tokens = NULL;
+    w->tables = NULL;
+    w->tiles = NULL;
+    w->token_capacity = 0;
+}
+
+static void free_thread_scratch(Workspace *w) {
+    for (long i = 0; i < w->thread_capacity; i++) free(w->scratch[i].multiply);
+    free(w->scratch);
+    w->scratch = NULL;
+    w->thread_capacity = 0;
+}
+
+/* Returns OK or OUT_OF_MEMORY. */
+static int reserve_tokens(Workspace *w, long tokens) {
+    if (tokens <= w->token_capacity) return OK;
+    const ModelWeights *m = w->model;
+    const LayerWeights *l = m->layers;
+    const long slots = tokens * m->active;
+    free_token_buffers(w);
+    int failed = allocate_activations(&w->attention_input, tokens, m->hidden_size, needs_of(&l->query)) ||
+        allocate_activations(&w->attended, tokens, m->kv_heads * w->group_width, needs_of(&l->output)) ||
+        allocate_activations(&w->expert_input, tokens, m->hidden_size, needs_of(&l->gate_up)) ||
+        allocate_activations(&w->gated, slots, m->intermediate_size, needs_of(&l->down)) ||
+        allocate_activations(&w->head_input, tokens, m->hidden_size, needs_of(&m->head));
+    w->hidden = allocate_aligned(tokens * m->hidden_size * 4);
+    w->query = allocate_aligned(tokens * m->heads * m->head_dim * 4);
+    w->expert_products = allocate_aligned(slots * m->hidden_size * 4);
+    w->expert_weights = allocate_aligned(slots * 4);
+    w->chosen_experts = allocate_aligned(slots * 4);
+    w->positions = allocate_aligned(tokens * 4);
+    w->identity = allocate_aligned(tokens * 4);
+    w->tables = allocate_aligned(tokens * (long)sizeof *w->tables);
+    w->tiles = allocate_aligned(tokens * (long)sizeof *w->tiles);
+    w->slots = allocate_aligned(slots * 4);
+    w->slot_tokens = allocate_aligned(slots * 4);
+    failed = failed || !w->hidden || !w->query || !w->expert_products || !w->expert_weights || !w->chosen_experts ||
+        !w->positions || !w->identity || !w->tables || !w->tiles || !w->slots || !w->slot_tokens;
+    if (failed) {
+        free_token_buffers(w);
+        return OUT_OF_MEMORY;
+    }
+    for (long i = 0; i < tokens; i++) w->identity[i] = (int32_t)i;
+    w->token_capacity = tokens;
+    return OK;
+}
+
+static size_t find_largest_scratch(const ModelWeights *m, long rows) {
+    const LayerWeights *l = m->layers;
+    const Linear *all[] = {&l->query, &l->output, &l->gate_up, &l->down, &m->head};
+    size_t largest = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const size_t size = multiply_scratch_size(&all[i]->matrix, rows, TOKEN_CHUNK);
+        largest = size > largest ? size : largest;
+    }
+    return largest;
+}
+
+/* Returns OK or OUT_OF_MEMORY. */
+static int reserve_threads(Workspace *w, long threads) {
+    if (threads <= w->thread_capacity) return OK;
+    const ModelWeights *m = w->model;
+    const long heads = m->heads / m->kv_heads, columns = m->head_dim > TASK_COLUMNS ? m->head_dim : TASK_COLUMNS;
+    const long multiply = round_up((long)find_largest_scratch(m, columns), 64);
+    const long products = round_up(TOKEN_CHUNK * columns * 4, 64), row = round_up(m->hidden_size * 4, 64);
+    const long tile = round_up(TILE_TOKENS * w->group_width * 4, 64);
+    const long attention = round_up((2 * KEY_BLOCK * m->head_dim + 2 * TILE_TOKENS * heads) * 4, 64);
+    free_thread_scratch(w);
+    w->scratch = calloc((size_t)threads, sizeof *w->scratch);
+    if (!w->scratch) return OUT_OF_MEMORY;
+    for (; w->thread_capacity < threads; w->thread_capacity++) {
+        ThreadScratch *s = w->scratch + w->thread_capacity;
+        char *memory = allocate_aligned(multiply + products + row + tile + attention);
+        if (!memory) return OUT_OF_MEMORY;
+        s->multiply = memory;
+        s->products = (float *)(memory + multiply);
+        s->row = (float *)(memory + multiply + products);
+        s->tile = (float *)(memory + multiply + products + row);
+        s->attention = (float *)(memory + multiply + products + row + tile);
+    }
+    return OK;
+}
+
+/* ---- steps of a layer: each is a task for the threads */
+
+/* Rounds `count` numbers of a token from column `first` on, both multiples of 32. */
+static void round_columns(const Workspace *w, const Activations *to, long token, long first, long count,
+                          const float *x) {
+    const long entry = token * to->k + first;
+    Activations part = {.tokens = 1, .k = count};
+    if (to->narrow) {
+        part.narrow = to->narrow + entry;
+        part.narrow_scales = to->narrow_scales + entry / BLOCK;
+        part.corrections = to->corrections + entry / BLOCK;
+    }
+    if (to->wide) {
+        part.wide = to->wide + entry;
+        part.wide_scales = to->wide_scales + entry / BLOCK;
+    }
+    if (to->exact) part.exact = to->exact + entry;
+    round_token(w->kernels, &part, 0, x);
+}
+
+static void load_embedding(const Workspace *w, long token) {
+    const ModelWeights *m = w->model;
+    float *hidden = w->hidden + token * m->hidden_size;
+    const long start = w->batch->token_ids[token] * m->unpadded_size;
+    memset(hidden + m->unpadded_size, 0, (size_t)(m->hidden_size - m->unpadded_size) * 4);
+    if (!m->has_bfloat16_embedding)
+        memcpy(hidden, (const float *)m->embedding + start, (size_t)m->unpadded_size * 4);
+    else
+        for (long j = 0; j < m->unpadded_size; j++)
+            hidden[j] = bfloat16_to_float(((const uint16_t *)m->embedding)[start + j]);
+}
+
+/* Adds the results of a token's experts in the order of its own choices. */
+static void add_expert_products(const Workspace *w, long token) {
+    const ModelWeights *m = w->model;
+    const long size = m->hidden_size;
+    const float *products = w->expert_products + token * m->active * size;
+    const float *weights = w->expert_weights + token * m->active;
+    float *hidden = w->hidden + token * size;
+    for (long j = 0; j < size; j += 16) {
+        float sums[16] = {0};
+        for (long a = 0; a < m->active; a++)
+            for (long i = 0; i < 16; i++) sums[i] += weights[a] * products[a * size + j + i];
+        for (long i = 0; i < 16; i++) hidden[j + i] += sums[i];
+    }
+}
+
+static void normalize_token(const Workspace *w, long token, const float *weight, Activations *to, float *row) {
+    const ModelWeights *m = w->model;
+    w->functions->rms_norm(w->hidden + token * m->hidden_size, weight, m->epsilon, m->unpadded_size, m->hidden_size,
+                           row);
+    round_token(w->kernels, to, token, row);
+}
+
+static void prepare_attention_task(void *context, long token, int thread) {
+    Workspace *w = context;
+    if (w->layer_index == 0) load_embedding(w, token);
+    if (w->has_expert_products) add_expert_products(w, token);
+    normalize_token(w, token, w->layer->input_norm, &w->attention_input, w->scratch[thread].row);
+}
+
+static void prepare_head_task(void *context, long token, int thread) {
+    Workspace *w = context;
+    add_expert_products(w, token);
+    normalize_token(w, token, w->model->norm, &w->head_input, w->scratch[thread].row);
+}
+
+/* Chooses the experts with the largest logits, the first of equal ones, and computes their softmax. */
+static void choose_experts(const Workspace *w, long token, const float *x) {
+    const ModelWeights *m = w->model;
+    float logits[LARGEST_EXPERT_COUNT], largest = 0, total = 0;
+    int32_t *chosen = w->chosen_experts + token * m->active;
+    float *weights = w->expert_weights + token * m->active;
+    for (long e = 0; e < m->expert_count; e++)
+        logits[e] = w->functions->dot_product(w->layer->router + e * m->hidden_size, x, m->hidden_size) +
+                    w->layer->router_bias[e];
+    for (long a = 0; a < m->active; a++) {
+        long best = 0;
+        for (long e = 1; e < m->expert_count; e++) best = logits[e] > logits[best] ? e : best;
+        if (a == 0) largest = logits[best];
+        chosen[a] = (int32_t)best;
+        weights[a] = fast_exp(logits[best] - largest);
+        total += weights[a];
+        logits[best] = -INFINITY;
+    }
+    for (long a = 0; a < m->active; a++) weights[a] /= total;
+}
+
+static void prepare_experts_task(void *context, long token, int thread) {
+    Workspace *w = context;
+    float *row = w->scratch[thread].row;
+    normalize_token(w, token, w->layer->post_norm, &w->expert_input, row);
+    choose_experts(w, token, row);
+}
+
+static void rotate_head(const PagedCache *cache, long position, long width, float *head) {
+    const float *cos = cache->cos + position * (width / 2), *sin = cache->sin + position * (width / 2);
+    for (long j = 0; j < width / 2; j++) {
+        const float a = head[j], b = head[j + width / 2];
+        head[j] = a * cos[j] - b * sin[j];
+        head[j + width / 2] = b * cos[j] + a * sin[j];
+    }
+}
+
+/* Puts a key or value of one head into the cache. */
+static void store_head(const Workspace *w, long token, long kv_head, int is_key, const float *head) {
+    const long width = w->model->head_dim, position = w->positions[token], slot = position % KEY_BLOCK;
+    uint16_t *block = (is_key ? w->keys : w->values) + w->tables[token][position / KEY_BLOCK] * w->block_stride +
+        kv_head * KEY_BLOCK * width;
+    if (!is_key) {
+        w->functions->store_halves(head, block + slot * width, width);
+        return;
+    }
+    uint16_t halves[16];
+    for (long j = 0; j < width; j += 16) {
+        w->functions->store_halves(head + j, halves, 16);
+        for (long i = 0; i < 16; i++) block[(j + i) * KEY_BLOCK + slot] = halves[i];
+    }
+}
+
+static long count_token_chunks(const Workspace *w) { return (w->tokens + TOKEN_CHUNK - 1) / TOKEN_CHUNK; }
+
+/* One query, key or value head for a chunk of tokens. */
+static void project_head_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const ModelWeights *m = w->model;
+    const LayerWeights *l = w->layer;
+    const long width = m->head_dim, chunks = count_token_chunks(w), first = item % chunks * TOKEN_CHUNK;
+    const long count = w->tokens - first < TOKEN_CHUNK ? w->tokens - first : TOKEN_CHUNK;
+    long head = item / chunks;
+    const int kind = head < m->heads ? 0 : head < m->heads + m->kv_heads ? 1 : 2;
+    head -= kind == 0 ? 0 : kind == 1 ? m->heads : m->heads + m->kv_heads;
+    const Linear *linear = kind == 0 ? &l->query : kind == 1 ? &l->key : &l->value;
+    float *products = w->scratch[thread].products;
+    multiply_rows(w->kernels, &linear->matrix, head * width, width, &w->attention_input, w->identity + first, count,
+                  w->scratch[thread].multiply, products, width);
+    for (long i = 0; i < count; i++) {
+        const long token = first + i;
+        float *result = products + i * width;
+        for (long j = 0; linear->bias && j < width; j++) result[j] += linear->bias[head * width + j];
+        if (kind != 2) rotate_head(w->cache, w->positions[token], width, result);
+        if (kind == 0)
+            memcpy(w->query + (token * m->heads + head) * width, result, (size_t)width * 4);
+        else
+            store_head(w, token, head, kind == 1, result);
+    }
+}
+
+/* Attention of the query heads that share one kv head, for one tile of tokens. */
+static void attend_tile_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const ModelWeights *m = w->model;
+    const long kv_head = item % m->kv_heads, heads = m->heads / m->kv_heads, width = m->head_dim;
+    const TokenTile *tile = w->tiles + item / m->kv_heads;
+    const AttentionTile call = {
+        .query = w->query + (tile->first * m->heads + kv_head * heads) * width,
+        .out = w->scratch[thread].tile,
+        .keys = w->keys + kv_head * KEY_BLOCK * width,
+        .values = w->values + kv_head * KEY_BLOCK * width,
+        .table = tile->table,
+        .sinks = w->layer->sinks + kv_head * heads,
+        .scratch = w->scratch[thread].attention,
+        .query_stride = m->heads * width,
+        .out_stride = w->group_width,
+        .block_stride = w->block_stride,
+        .tokens = tile->count,
+        .heads = heads,
+        .width = width,
+        .position = tile->position,
+        .window = w->layer->window,
+        .scaling = m->scaling,
+    };
+    w->functions->attend(&call);
+    for (long t = 0; t < tile->count; t++)
+        round_columns(w, &w->attended, tile->first + t, kv_head * w->group_width, w->group_width,
+                      call.out + t * w->group_width);
+}
+
+/* Some columns of the output matrix for a chunk of tokens, added to `hidden`. */
+static void project_output_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const ModelWeights *m = w->model;
+    const Linear *linear = &w->layer->output;
+    const long chunks = count_token_chunks(w), first = item % chunks * TOKEN_CHUNK;
+    const long count = w->tokens - first < TOKEN_CHUNK ? w->tokens - first : TOKEN_CHUNK;
+    const long row = item / chunks * TASK_COLUMNS;
+    const long rows = m->hidden_size - row < TASK_COLUMNS ? m->hidden_size - row : TASK_COLUMNS;
+    float *products = w->scratch[thread].products;
+    multiply_rows(w->kernels, &linear->matrix, row, rows, &w->attended, w->identity + first, count,
+                  w->scratch[thread].multiply, products, TASK_COLUMNS);
+    for (long i = 0; i < count; i++) {
+        float *hidden = w->hidden + (first + i) * m->hidden_size + row;
+        for (long j = 0; j < rows; j++)
+            hidden[j] += products[i * TASK_COLUMNS + j] + (linear->bias ? linear->bias[row + j] : 0);
+    }
+}
+
+/* Sorts the slots by expert; within an expert they stay in order. */
+static void sort_slots(Workspace *w) {
+    const ModelWeights *m = w->model;
+    const long slots = w->tokens * m->active;
+    int32_t *starts = w->expert_starts; /* starts[e + 1] is the next place of expert e while the slots are placed */
+    memset(starts, 0, ((size_t)m->expert_count + 2) * 4);
+    for (long s = 0; s < slots; s++) starts[w->chosen_experts[s] + 2]++;
+    w->used_count = 0;
+    for (long e = 0; e < m->expert_count; e++) {
+        if (starts[e + 2]) w->used_experts[w->used_count++] = (int32_t)e;
+        starts[e + 2] += starts[e + 1];
+    }
+    for (long s = 0; s < slots; s++) {
+        const int32_t place = starts[w->chosen_experts[s] + 1]++;
+        w->slots[place] = (int32_t)s;
+        w->slot_tokens[place] = (int32_t)(s / m->active);
+    }
+}
+
+/* TASK_COLUMNS rows of gate_up, in which gate and up alternate, give one block of the intermediate state. */
+static void gate_up_columns_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const ModelWeights *m = w->model;
+    const Linear *linear = &w->layer->gate_up;
+    const long per_expert = m->intermediate_size / BLOCK, block = item % per_expert;
+    const long expert = w->used_experts[item / per_expert];
+    const long row = expert * 2 * m->intermediate_size + block * 2 * BLOCK;
+    float *products = w->scratch[thread].products, results[BLOCK];
+    for (long first = w->expert_starts[expert], end = w->expert_starts[expert + 1]; first < end; first += TOKEN_CHUNK) {
+        const long count = end - first < TOKEN_CHUNK ? end - first : TOKEN_CHUNK;
+        multiply_rows(w->kernels, &linear->matrix, row, 2 * BLOCK, &w->expert_input, w->slot_tokens + first, count,
+                      w->scratch[thread].multiply, products, 2 * BLOCK);
+        for (long i = 0; i < count; i++) {
+            w->functions->swiglu(products + i * 2 * BLOCK, linear->bias + row, m->alpha, m->limit, BLOCK, results);
+            round_columns(w, &w->gated, w->slots[first + i], block * BLOCK, BLOCK, results);
+        }
+    }
+}
+
+static void down_columns_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const ModelWeights *m = w->model;
+    const Linear *linear = &w->layer->down;
+    const long per_expert = (m->hidden_size + TASK_COLUMNS - 1) / TASK_COLUMNS, column = item % per_expert * TASK_COLUMNS;
+    const long expert = w->used_experts[item / per_expert], row = expert * m->hidden_size + column;
+    const long rows = m->hidden_size - column < TASK_COLUMNS ? m->hidden_size - column : TASK_COLUMNS;
+    float *products = w->scratch[thread].products;
+    for (long first = w->expert_starts[expert], end = w->expert_starts[expert + 1]; first < end; first += TOKEN_CHUNK) {
+        const long count = end - first < TOKEN_CHUNK ? end - first : TOKEN_CHUNK;
+        multiply_rows(w->kernels, &linear->matrix, row, rows, &w->gated, w->slots + first, count,
+                      w->scratch[thread].multiply, products, TASK_COLUMNS);
+        for (long i = 0; i < count; i++) {
+            float *to = w->expert_products + w->slots[first + i] * m->hidden_size + column;
+            for (long j = 0; j < rows; j++) to[j] = products[i * TASK_COLUMNS + j] + linear->bias[row + j];
+        }
+    }
+}
+
+/* Some columns of the logits for a chunk of tokens. */
+static void project_logits_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const ModelWeights *m = w->model;
+    const long chunks = count_token_chunks(w), first = item % chunks * TOKEN_CHUNK;
+    const long count = w->tokens - first < TOKEN_CHUNK ? w->tokens - first : TOKEN_CHUNK;
+    const long row = item / chunks * TASK_COLUMNS;
+    const long rows = m->vocabulary - row < TASK_COLUMNS ? m->vocabulary - row : TASK_COLUMNS;
+    multiply_rows(w->kernels, &m->head.matrix, row, rows, &w->head_input, w->identity + first, count,
+                  w->scratch[thread].multiply, w->batch->logits + first * m->vocabulary + row, m->vocabulary);
+}
+
+/* ---- the pass */
+
+static void build_tiles(Workspace *w) {
+    w->tile_count = 0;
+    TokenTile *tile = NULL;
+    for (long t = 0; t < w->tokens; t++) {
+        if (!tile || tile->count == TILE_TOKENS || tile->table != w->tables[t] ||
+            tile->position + tile->count != w->positions[t]) {
+            tile = w->tiles + w->tile_count++;
+            *tile = (TokenTile){.table = w->tables[t], .first = (int32_t)t, .position = w->positions[t]};
+        }
+        tile->count++;
+    }
+}
+
+static void place_tokens(Workspace *w) {
+    long token = 0;
+    for (long c = 0; c < w->batch->chunk_count; c++) {
+        const Chunk *chunk = w->batch->chunks + c;
+        for (long i = 0; i < chunk->length; i++, token++) {
+            w->positions[token] = (int32_t)(chunk->start + i);
+            w->tables[token] = chunk->table;
+        }
+    }
+    w->tokens = token;
+    build_tiles(w);
+}
+
+/* Keeps only the tokens whose logits are requested: after the last layer's keys and values, nothing needs the others. */
+static void drop_tokens(Workspace *w) {
+    const ModelWeights *m = w->model;
+    const long query = m->heads * m->head_dim;
+    long token = 0, kept = 0;
+    for (long c = 0; c < w->batch->chunk_count; c++) {
+        const Chunk *chunk = w->batch->chunks + c;
+        for (long i = 0; i < chunk->length; i++, token++) {
+            if (i < chunk->length - chunk->logit_count) continue;
+            memmove(w->hidden + kept * m->hidden_size, w->hidden + token * m->hidden_size, (size_t)m->hidden_size * 4);
+            memmove(w->query + kept * query, w->query + token * query, (size_t)query * 4);
+            w->positions[kept] = w->positions[token];
+            w->tables[kept++] = w->tables[token];
+        }
+    }
+    w->tokens = kept;
+    build_tiles(w);
+}
+
+static void run_batch_layer(Workspace *w) {
+    const ModelWeights *m = w->model;
+    const int threads = w->batch->threads;
+    const long column_tasks = (m->hidden_size + TASK_COLUMNS - 1) / TASK_COLUMNS;
+    parallel_for(prepare_attention_task, w, w->tokens, 1, threads);
+    parallel_for(project_head_task, w, (m->heads + 2 * m->kv_heads) * count_token_chunks(w), 1, threads);
+    if (w->layer_index == m->layer_count - 1) drop_tokens(w);
+    if (!w->tokens) return;
+    parallel_for(attend_tile_task, w, w->tile_count * m->kv_heads, 1, threads);
+    parallel_for(project_output_task, w, column_tasks * count_token_chunks(w), 1, threads);
+    parallel_for(prepare_experts_task, w, w->tokens, 1, threads);
+    sort_slots(w);
+    parallel_for(gate_up_columns_task, w, w->used_count * (m->intermediate_size / BLOCK), 1, threads);
+    parallel_for(down_columns_task, w, w->used_count * column_tasks, 1, threads);
+    w->has_expert_products = 1;
+}
+
+static int has_matrix_shape(const Linear *linear, int64_t rows, int64_t k) {
+    return linear->matrix.rows == rows && linear->matrix.k == k && has_blocks(k) && linear->matrix.weights != NULL;
+}
+
+/* Returns 1 if all that is read lies within what the arguments say that they have. */
+static int has_valid_model(const ModelWeights *m) {
+    if (m->layer_count <= 0 || m->heads <= 0 || m->kv_heads <= 0 || m->heads % m->kv_heads || m->head_dim <= 0 ||
+        m->head_dim % 16 || !has_blocks(m->hidden_size) || !has_blocks(m->intermediate_size) || m->unpadded_size <= 0 ||
+        m->unpadded_size > m->hidden_size || m->active <= 0 || m->active > m->expert_count ||
+        m->expert_count > LARGEST_EXPERT_COUNT || m->vocabulary <= 0 || !m->embedding || !m->norm ||
+        !has_matrix_shape(&m->head, m->vocabulary, m->hidden_size))
+        return 0;
+    const int64_t query = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
+    const int64_t attended = m->kv_heads * round_up(query / m->kv_heads, BLOCK);
+    for (int64_t i = 0; i < m->layer_count; i++) {
+        const LayerWeights *l = m->layers + i;
+        if (!has_matrix_shape(&l->query, query, m->hidden_size) || !has_matrix_shape(&l->key, kv, m->hidden_size) ||
+            !has_matrix_shape(&l->value, kv, m->hidden_size) ||
+            !has_matrix_shape(&l->output, m->hidden_size, attended) ||
+            !has_matrix_shape(&l->gate_up, m->expert_count * 2 * m->intermediate_size, m->hidden_size) ||
+            !has_matrix_shape(&l->down, m->expert_count * m->hidden_size, m->intermediate_size) ||
+            !l->gate_up.bias || !l->down.bias || !l->input_norm || !l->post_norm || !l->sinks || !l->router ||
+            !l->router_bias || l->window < 0)
+            return 0;
+        const LayerWeights *first = m->layers; /* buffers are shared by all layers */
+        if (needs_of(&l->query) != needs_of(&first->query) || needs_of(&l->key) != needs_of(&first->query) ||
+            needs_of(&l->value) != needs_of(&first->query) || needs_of(&l->output) != needs_of(&first->output) ||
+            needs_of(&l->gate_up) != needs_of(&first->gate_up) || needs_of(&l->down) != needs_of(&first->down))
+            return 0;
+    }
+    return 1;
+}
+
+/* Returns 1 if the pass reads and writes only what the model and the cache have. */
+static int has_valid_batch(const ModelWeights *m, const PagedCache *cache, const BatchArguments *batch) {
+    int64_t tokens = 0, logits = 0;
+    if (batch->chunk_count <= 0 || batch->threads <= 0 || batch->token_count > INT32_MAX / m->active) return 0;
+    for (int64_t c = 0; c < batch->chunk_count; c++) {
+        const Chunk *chunk = batch->chunks + c;
+        if (chunk->length <= 0 || chunk->length > batch->token_count || chunk->start < 0 ||
+            chunk->start > cache->position_count - chunk->length || chunk->logit_count < 0 ||
+            chunk->logit_count > chunk->length)
+            return 0;
+        const int64_t blocks = (chunk->start + chunk->length + KEY_BLOCK - 1) / KEY_BLOCK;
+        if (blocks > chunk->table_length) return 0;
+        for (int64_t b = 0; b < blocks; b++)
+            if (chunk->table[b] < 0 || chunk->table[b] >= cache->block_count) return 0;
+        tokens += chunk->length;
+        logits += chunk->logit_count;
+    }
+    if (tokens != batch->token_count || logits != batch->logit_count) return 0;
+    for (int64_t t = 0; t < tokens; t++)
+        if (batch->token_ids[t] < 0 || batch->token_ids[t] >= m->vocabulary) return 0;
+    return 1;
+}
+
+/* Returns a workspace for a model, which must live longer; null if the model's parts do not fit together or memory runs
+ * out. */
+EXPORT Workspace *gptoss_create_workspace(const ModelWeights *model) {
+    if (!has_valid_model(model)) return NULL;
+    Workspace *w = calloc(1, sizeof *w);
+    if (!w) return NULL;
+    w->model = model;
+    w->kernels = select_kernels(model->level);
+    w->functions = select_token_functions(model->level);
+    w->group_width = round_up(model->heads / model->kv_heads * model->head_dim, BLOCK);
+    w->expert_starts = malloc(((size_t)model->expert_count + 2) * 4);
+    w->used_experts = malloc((size_t)model->expert_count * 4);
+    if (w->expert_starts && w->used_experts) return w;
+    free(w->expert_starts);
+    free(w->used_experts);
+    free(w);
+    return NULL;
+}
+
+EXPORT void gptoss_free_workspace(Workspace *w) {
+    if (!w) return;
+    free_token_buffers(w);
+    free_thread_scratch(w);
+    free(w->expert_starts);
+    free(w->used_experts);
+    free(w);
+}
+
+/* Appends the batch's tokens to the cache and writes the requested logits. Returns OK, OUT_OF_MEMORY, INVALID_BATCH or
+ * ABORTED. */
+EXPORT int gptoss_forward(Workspace *w, const PagedCache *cache, const BatchArguments *batch) {
+    const ModelWeights *m = w->model;
+    if (!has_valid_batch(m, cache, batch)) return INVALID_BATCH;
+    if (reserve_tokens(w, batch->token_count) || reserve_threads(w, batch->threads)) return OUT_OF_MEMORY;
+    w->cache = cache;
+    w->batch = batch;
+    w->has_expert_products = 0;
+    w->block_stride = m->kv_heads * KEY_BLOCK * m->head_dim;
+    place_tokens(w);
+    for (w->layer_index = 0; w->layer_index < m->layer_count; w->layer_index++) {
+        if (__atomic_load_n(batch->abort, __ATOMIC_RELAXED)) return ABORTED;
+        w->layer = m->layers + w->layer_index;
+        w->keys = cache->memory + 2 * w->layer_index * cache->block_count * w->block_stride;
+        w->values = w->keys + cache->block_count * w->block_stride;
+        run_batch_layer(w);
+    }
+    if (!w->tokens) return OK;
+    parallel_for(prepare_head_task, w, w->tokens, 1, batch->threads);
+    parallel_for(project_logits_task, w, (m->vocabulary + TASK_COLUMNS - 1) / TASK_COLUMNS * count_token_chunks(w), 1,
+                 batch->threads);
+    return OK;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* The functions of token_math.h for each level. */
+#ifndef GPTOSS_TOKEN_FUNCTIONS_H
+#define GPTOSS_TOKEN_FUNCTIONS_H
+
+#include "generic.h"
+
+/* IEEE 754 binary16. Multiplying by 2^112 changes the exponent's bias and is exact. */
+static inline float half_to_float(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff;
+    if (rest >= 0x7c00) return bits_to_float(sign | 0x7f800000 | (rest & 0x3ff) << 13);
+    const float value = bits_to_float(rest << 13) * 0x1p112f;
+    return sign ? -value : value;
+}
+
+/* Rounds to the nearest, to even if there are two; numbers that are too large become the largest one. */
+static inline uint16_t float_to_half(float value) {
+    value = value > 65504.0f ? 65504.0f : value < -65504.0f ? -65504.0f : value;
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    const uint32_t sign = bits >> 16 & 0x8000;
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000) return (uint16_t)(sign | 0x7e00);
+    if (bits < 0x38800000) { /* below 2^-14: adding 0.5 leaves multiples of 2^-24 in the low bits */
+        const float shifted = bits_to_float(bits) + 0.5f;
+        memcpy(&bits, &shifted, 4);
+        return (uint16_t)(sign | (bits - 0x3f000000));
+    }
+    return (uint16_t)(sign | (bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13);
+}
+
+#define NAME(name) name##_portable
+#define LEVEL static inline __attribute__((always_inline))
+#define LEVEL_FUNCTION static
+#include "token_math.h"
+#undef NAME
+#undef LEVEL
+#undef LEVEL_FUNCTION
+
+#ifdef X86
+#define NAME(name) name##_avx2
+#define LEVEL static inline __attribute__((always_inline, target("avx2,fma,f16c")))
+#define LEVEL_FUNCTION static __attribute__((target("avx2,fma,f16c")))
+#define LEVEL_HAS_HALF
+#include "token_math.h"
+#undef NAME
+#undef LEVEL
+#undef LEVEL_FUNCTION
+#undef LEVEL_HAS_HALF
+#endif
+
+typedef struct {
+    void (*rms_norm)(const float *x, const float *weight, float epsilon, long count, long size, float *out);
+    float (*dot_product)(const float *a, const float *b, long count);
+    void (*swiglu)(const float *products, const float *bias, float alpha, float limit, long count, float *out);
+    void (*store_halves)(const float *from, uint16_t *to, long count);
+    void (*attend)(const AttentionTile *tile);
+} TokenFunctions;
+
+static const TokenFunctions TOKEN_FUNCTIONS[] = {
+    {rms_norm_portable, dot_product_portable, swiglu_portable, store_halves_portable, attend_portable},
+#ifdef X86
+    {rms_norm_avx2, dot_product_avx2, swiglu_avx2, store_halves_avx2, attend_avx2},
+#endif
+};
+
+/* The functions of a level; a level without its own ones uses the next lower one's. */
+static const TokenFunctions *select_token_functions(int level) {
+    const int last = (int)(sizeof TOKEN_FUNCTIONS / sizeof *TOKEN_FUNCTIONS) - 1;
+    return TOKEN_FUNCTIONS + (level < last ? level : last);
+}
+
+#endif
