@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import PrivateAttr
 
@@ -27,7 +27,14 @@ from langchain_gptoss.language_models.generation import (
     stream_chunks,
 )
 from langchain_gptoss.language_models.message_chunks import AnswerChunk, build_call_metadata, invalidate_calls
-from langchain_gptoss.language_models.options import MODEL_CONFIG, SAMPLING_OPTIONS, GptOssModel, check_option_names
+from langchain_gptoss.language_models.options import (
+    MODEL_CONFIG,
+    SAMPLING_OPTIONS,
+    SCHEDULING_OPTIONS,
+    GptOssModel,
+    check_option_names,
+    read_configured_options,
+)
 from langchain_gptoss.language_models.structured_output import Method, build_structured_output
 from langchain_gptoss.language_models.tools import (
     convert_to_openai_tools,
@@ -37,16 +44,20 @@ from langchain_gptoss.language_models.tools import (
     read_tools,
 )
 
-_CALL_OPTIONS = SAMPLING_OPTIONS | {
-    "model",
-    "reasoning_effort",
-    "include_reasoning",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "response_format",
-    "strict",
-}
+_CALL_OPTIONS = (
+    SAMPLING_OPTIONS
+    | SCHEDULING_OPTIONS
+    | {
+        "model",
+        "reasoning_effort",
+        "include_reasoning",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "strict",
+    }
+)
 
 # Under output_version="v1" a tool call merges into the content block with the same index. langchain-core 1.8 counts the
 # blocks of text and reasoning from 0, and there may be many of them, such as reasoning between calls.
@@ -68,6 +79,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         max_tokens: Maximum length of the answer.
         stop: Strings that end an answer.
         reasoning_effort: `"low"`, `"medium"` or `"high"`, for models that reason.
+        priority, deadline_s, cache_salt, is_speculative: How the engine schedules and caches requests.
         device, dtype: Device and number type of the model; chosen automatically by default.
         base_url: URL of a vLLM or llama.cpp server that runs the model instead of this machine.
 
@@ -244,6 +256,52 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         """
         return build_structured_output(self, schema, kwargs, method=method, strict=strict, include_raw=include_raw)
 
+    # The scheduling options may also stand in the configuration of the run, which these four methods read.
+
+    def invoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Return the answer; see `BaseChatModel.invoke`."""
+        return super().invoke(input, config, stop=stop, **{**read_configured_options(config), **kwargs})
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Async version of `invoke`."""
+        return await super().ainvoke(input, config, stop=stop, **{**read_configured_options(config), **kwargs})
+
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Return an iterator over the chunks of the answer; see `BaseChatModel.stream`."""
+        return super().stream(input, config, stop=stop, **{**read_configured_options(config), **kwargs})
+
+    def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Async version of `stream`."""
+        return super().astream(input, config, stop=stop, **{**read_configured_options(config), **kwargs})
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -302,9 +360,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
             return self._get_other_model(model)._start(messages, stop, others)
         prompt_options = self._build_prompt_options(options)
         prompt_ids = self.format.render(messages, prompt_options)
-        sampling = {name: value for name, value in options.items() if name in SAMPLING_OPTIONS}
         return _MessageChunkBuilder(
-            self.start_generation(prompt_ids, stop, sampling, prompt_options),
+            self.start_generation(prompt_ids, stop, options, prompt_options, messages=messages),
             include_reasoning=options.get("include_reasoning", self.include_reasoning),
         )
 

@@ -17,7 +17,13 @@ from langchain_gptoss.language_models.generation import (
     start_in_thread,
     stream_chunks,
 )
-from langchain_gptoss.language_models.options import MODEL_CONFIG, SAMPLING_OPTIONS, GptOssModel, check_option_names
+from langchain_gptoss.language_models.options import (
+    MODEL_CONFIG,
+    SAMPLING_OPTIONS,
+    SCHEDULING_OPTIONS,
+    GptOssModel,
+    check_option_names,
+)
 
 
 class GptOssLLM(GptOssModel, BaseLLM):
@@ -126,9 +132,12 @@ class GptOssLLM(GptOssModel, BaseLLM):
                 yield chunk
 
     def _start(self, prompt: str, stop: list[str] | None, options: dict[str, Any]) -> "TextChunkBuilder":
-        check_option_names(options, SAMPLING_OPTIONS, kind="option")
-        prompt_ids = self.format.encode(prompt) if self.raw else self.format.render([HumanMessage(prompt)])
-        return TextChunkBuilder(self.start_generation(prompt_ids, stop, options))
+        check_option_names(options, SAMPLING_OPTIONS | SCHEDULING_OPTIONS, kind="option")
+        if self.raw:
+            return TextChunkBuilder(self.start_generation(self.format.encode(prompt), stop, options))
+        messages = [HumanMessage(prompt)]
+        prompt_ids = self.format.render(messages)
+        return TextChunkBuilder(self.start_generation(prompt_ids, stop, options, messages=messages))
 
     def _build_result(self, prompts: list[str], answers: list[list[GenerationChunk]]) -> LLMResult:
         prefixes = prompts if self.echo else [""] * len(prompts)
@@ -146,6 +155,7 @@ class TextChunkBuilder(ChunkBuilder[GenerationChunk]):
         info = {
             "finish_reason": end.finish_reason,
             "input_tokens": end.prompt_tokens,
+            "cached_tokens": end.cached_tokens,
             "output_tokens": end.answer_tokens,
         }
         return GenerationChunk(text="", generation_info=info)

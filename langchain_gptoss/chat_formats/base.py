@@ -218,6 +218,29 @@ class ChatFormat(ABC):
             return self._count([*turns, question], options) - self._count([question], DEFAULT_OPTIONS)
         return self._count(turns, options)
 
+    def count_shared_tokens(
+        self, prompt_ids: Sequence[int], messages: Sequence[BaseMessage], options: PromptOptions = DEFAULT_OPTIONS
+    ) -> int:
+        """Return the length of the beginning of a prompt that other conversations with these instructions have too.
+
+        It covers the first message, if that is a system message, and what the format writes before it. Later system
+        messages may be about one conversation, such as a summary of it.
+
+        Args:
+            prompt_ids: The rendered prompt.
+            messages: Its messages.
+            options: The options with which it was rendered.
+        """
+        turns = [turn for turn in read_known_parts(messages[:1]) if isinstance(turn, TextTurn)]
+        instructions = [turn for turn in turns if turn.role == "system"]
+        other_ids = self._render_beginning([*instructions, TextTurn(role="user", text="")], options)
+        pairs = enumerate(zip(prompt_ids, other_ids, strict=False))
+        return next((index for index, (one, other) in pairs if one != other), min(len(prompt_ids), len(other_ids)))
+
+    def _render_beginning(self, turns: Sequence[Turn], options: PromptOptions) -> list[int]:
+        """Return the token ids of a prompt for comparison; empty if the format cannot write these turns."""
+        return self.render_turns(turns, options)
+
     def _count(self, turns: Sequence[Turn], options: PromptOptions) -> int:
         return len(self.render_turns(turns, options))
 

@@ -49,6 +49,12 @@ class TemplateFormat(TokenizerFormat):
         except Exception:  # templates raise what they like, such as for two messages of the user in a row
             return sum(len(self.encode(text)) for _, text in write_turns(turns, options))
 
+    def _render_beginning(self, turns: Sequence[Turn], options: PromptOptions) -> list[int]:
+        try:
+            return self.render_turns(turns, options)
+        except Exception:  # templates raise what they like, such as for an empty message
+            return []
+
     def _encode_prompt(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids

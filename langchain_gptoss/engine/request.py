@@ -120,6 +120,10 @@ def _is_positive(value: Any) -> bool:
     return is_number and value > 0 and _fits_float(value)
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
@@ -173,7 +177,8 @@ class GenerationRequest:
         checks = {
             "priority": (type(self.priority) is int, "a whole number"),
             "deadline_s": (self.deadline_s is None or _is_positive(self.deadline_s), "a number of seconds above 0"),
-            "cache_salt": (self.cache_salt is None or isinstance(self.cache_salt, str), "a text or None"),
+            "cache_salt": (self.cache_salt is None or _is_text(self.cache_salt), "None or a text that is not empty"),
+            "is_speculative": (type(self.is_speculative) is bool, "True or False"),
             "shared_tokens": (type(self.shared_tokens) is int and self.shared_tokens >= 0, "0 or more"),
         }
         for name, (is_valid, expected) in checks.items():

@@ -1,11 +1,13 @@
 """The options of the chat model and the completion model, and the lazy loading of the model that they name."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.utils import secret_from_env
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, model_validator
 
@@ -26,6 +28,9 @@ SAMPLING_OPTIONS = frozenset(
     {"temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "logit_bias"}
     | {"seed", "max_tokens", "logprobs", "top_logprobs"}
 )
+
+SCHEDULING_OPTIONS = frozenset({"priority", "deadline_s", "cache_salt", "shares_system_prompt", "is_speculative"})
+"""Options of a call that change when and how its answer is computed, and not the answer."""
 
 _LOADED_PROPERTIES = ("card", "checkpoint", "format", "running_engine")
 # A new value of one of these fields makes the loaded properties invalid.
@@ -66,6 +71,16 @@ class GptOssModel(BaseModel):
     """Also reports the log-probabilities of this many of the most likely tokens at each position."""
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
     """Strings that end the answer and are not part of it."""
+    priority: int = 0
+    """Requests with a higher number start first; equal ones start in the order of their arrival."""
+    deadline_s: float | None = Field(default=None, gt=0)
+    """Ends an answer with a `DeadlineError` if it is not complete after this many seconds; None means never."""
+    cache_salt: str | None = None
+    """Separates the prefix cache: prompts share cached beginnings only with prompts of the same salt."""
+    shares_system_prompt: bool = True
+    """With a salt: prompts of every salt share the first system message and what stands before it."""
+    is_speculative: bool = True
+    """Proposes tokens by lookup in the prompt and verifies several in one step; the answer is the same."""
     device: Literal["cuda", "cpu", "mps"] | None = None
     """Device of the model; None: the fastest one with enough memory (`gptoss doctor` shows the plan)."""
     dtype: Literal["float32", "bfloat16", "float16", "int8"] | None = None
@@ -190,9 +205,10 @@ class GptOssModel(BaseModel):
         self,
         prompt_ids: list[int],
         stop: list[str] | None,
-        sampling: Mapping[str, Any],
+        overrides: Mapping[str, Any],
         options: PromptOptions = DEFAULT_OPTIONS,
         *,
+        messages: Sequence[BaseMessage] = (),
         parser: Parser | None = None,
     ) -> Generation:
         """Start to generate an answer.
@@ -200,8 +216,10 @@ class GptOssModel(BaseModel):
         Args:
             prompt_ids: Token ids of the rendered prompt.
             stop: Stop strings of this call; None means those of the constructor.
-            sampling: Sampling options of this call.
+            overrides: Options for sampling and scheduling of this call; the others are those of the constructor.
             options: The options with which the prompt was rendered.
+            messages: The messages of the prompt, of which the first system message may be shared; empty for a prompt
+                without messages.
             parser: Reads the output; None means the chat format's parser of an answer.
 
         Raises:
@@ -210,11 +228,16 @@ class GptOssModel(BaseModel):
         """
         stop_filter = StopFilter(stop if stop is not None else self.stop or [])
         grammar = self.format.build_grammar(options)
+        scheduling = {name: overrides.get(name, getattr(self, name)) for name in SCHEDULING_OPTIONS}
+        shares_system_prompt = scheduling.pop("shares_system_prompt")
+        has_shared_beginning = scheduling["cache_salt"] is not None and shares_system_prompt and bool(messages)
         request = GenerationRequest(
             prompt_ids=tuple(prompt_ids),
-            sampling=self._build_sampling_params(sampling),
+            sampling=self._build_sampling_params(overrides),
             stop_ids=self.format.stop_ids,
             grammar=None if grammar is None else _check_grammar(grammar),
+            shared_tokens=self.format.count_shared_tokens(prompt_ids, messages, options) if has_shared_beginning else 0,
+            **scheduling,
         )
         return Generation(
             self.running_engine.submit(request),
@@ -227,7 +250,7 @@ class GptOssModel(BaseModel):
         )
 
     def _build_sampling_params(self, overrides: Mapping[str, Any]) -> SamplingParams:
-        values: dict[str, Any] = {**{name: getattr(self, name) for name in SAMPLING_OPTIONS}, **overrides}
+        values: dict[str, Any] = {name: overrides.get(name, getattr(self, name)) for name in SAMPLING_OPTIONS}
         if "temperature" not in overrides and self.temperature is None:
             values["temperature"] = self.card.temperature
         has_logprobs, top_logprobs = values.pop("logprobs"), values.pop("top_logprobs")
@@ -241,6 +264,15 @@ def _check_grammar(grammar: AnswerGrammar) -> Grammar:
 
     check_grammar(grammar.lark)
     return Grammar(lark=grammar.lark, json_schema=grammar.json_schema)
+
+
+def read_configured_options(config: RunnableConfig | None) -> dict[str, Any]:
+    """Return the scheduling options in the "configurable" part of a run's configuration.
+
+    So a server or an agent sets them once for all calls of a run.
+    """
+    values = ensure_config(config).get("configurable") or {}
+    return {name: values[name] for name in SCHEDULING_OPTIONS if name in values}
 
 
 def check_option_names(names: Iterable[str], known_names: Iterable[str], *, kind: str) -> None:

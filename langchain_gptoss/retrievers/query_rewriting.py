@@ -32,10 +32,10 @@ CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
         (
             "system",
             "Rewrite the last question so that it can be understood without the conversation: replace words such as "
-            "it, that, there by what they stand for. Do not answer it. Keep its language{language}. If it is complete "
+            "it, that, there by what they stand for. Do not answer it. Keep its language. If it is complete "
             "already, repeat it. Write the question and nothing else.",
         ),
-        ("human", "Conversation:\n{conversation}\n\nLast question: {question}\n\nComplete question:"),
+        ("human", "Conversation:\n{conversation}\n\nLast question{language}: {question}\n\nComplete question:"),
     ]
 )
 _LABEL = re.compile(r"^\W*(?:complete|standalone|rewritten|last|question)[\w\s]{0,20}:\s*", re.IGNORECASE)

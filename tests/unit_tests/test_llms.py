@@ -48,7 +48,13 @@ def test_generate_answers_every_prompt_in_order():
     result = llm.generate([f"question {n}" for n in range(5)])
     assert [generations[0].text for generations in result.generations] == [f"answer {n}" for n in range(5)]
     info = result.generations[2][0].generation_info
-    assert info == {"finish_reason": "stop", "input_tokens": len(llm.engine.requests[2].prompt_ids), "output_tokens": 7}
+    prompt_tokens = len(llm.engine.requests[2].prompt_ids)
+    assert info == {
+        "finish_reason": "stop",
+        "input_tokens": prompt_tokens,
+        "cached_tokens": 0,
+        "output_tokens": 7,
+    }
     assert [read_prompt(llm, n).count(f"question {n}") for n in range(5)] == [1] * 5
 
 

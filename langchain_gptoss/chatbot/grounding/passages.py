@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
@@ -119,6 +119,16 @@ def collect_passages(documents: Sequence[Document], *, limit: int) -> list[Passa
     first = {_identify_text(document): document for document in reversed(documents) if document.page_content.strip()}
     distinct = [document for document in documents if first.get(_identify_text(document)) is document][:limit]
     return [_create_passage(number, document) for number, document in enumerate(distinct, 1)]
+
+
+def order_by_place(passages: Sequence[Passage]) -> list[Passage]:
+    """Return passages in the order of their places in the documents, numbered anew, for a prompt.
+
+    The same passages then give the same prompt, in whatever order a question ranks them, and the engine reads it once.
+    The numbers are for the model only: citations are found by the text of its sentences.
+    """
+    ordered = sorted(passages, key=lambda passage: (passage.source, passage.page or 0, passage.start, passage.text))
+    return [replace(passage, number=number) for number, passage in enumerate(ordered, 1)]
 
 
 def _identify_text(document: Document) -> tuple[str, str]:

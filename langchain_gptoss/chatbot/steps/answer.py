@@ -8,6 +8,7 @@ from langchain_core.messages.ai import add_usage
 from langchain_gptoss._flow import Flow, call, consume
 from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
+from langchain_gptoss.chatbot.grounding.passages import order_by_place
 from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages, render_for_model
 from langchain_gptoss.chatbot.history import prepend_summary
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
@@ -38,7 +39,7 @@ def _build_messages(state: GraphState, context: StepContext) -> list[BaseMessage
         history = prepend_summary(state.get("summary", ""), answer.history)
         prompt = settings.prompts.passages.partial(instructions=answer.texts.instructions, chat_history=history)
         question = answer.question
-        passages = quote_passages(answer.passages, language=answer.texts.language, findings={})
+        passages = quote_passages(order_by_place(answer.passages), language=answer.texts.language, findings={})
     return list(prompt.format_messages(context=passages, question=question))
 
 

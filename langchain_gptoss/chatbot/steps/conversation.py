@@ -7,7 +7,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.context import StepContext
-from langchain_gptoss.chatbot.history import expand_follow_up, format_conversation, split_by_budget
+from langchain_gptoss.chatbot.history import expand_follow_up, format_conversation, prepend_summary, split_by_budget
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, rewrite_question
 
@@ -22,7 +22,9 @@ def condense_conversation(state: GraphState, context: StepContext) -> Flow[Graph
     queries = expand_follow_up(answer.question, answer.history)
     rewritten = None
     if len(queries) > 1 and not context.settings.focus:
-        llm, prompt = context.settings.llm, context.settings.prompts.condense
+        llm, summary = context.settings.llm, changes.get("summary", state.get("summary", ""))
+        history = prepend_summary(summary, answer.history)
+        prompt = context.settings.prompts.condense.partial(instructions=answer.texts.instructions, chat_history=history)
         rewritten = yield from rewrite_question(llm, answer.question, answer.history, context.config, prompt=prompt)
     changes["answer_state"] = _apply_rewrite(answer, queries, rewritten, context)
     return changes

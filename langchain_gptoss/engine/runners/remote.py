@@ -24,6 +24,7 @@ from langchain_gptoss.engine.runners.server_errors import (
 from langchain_gptoss.engine.runners.server_protocols import Event, LlamaServer, ServerProtocol, VllmServer
 from langchain_gptoss.engine.token_stream import Cancelled, FinishReason, TokenStream
 from langchain_gptoss.errors import (
+    DeadlineError,
     GptOssError,
     InvalidInputError,
     RemoteConnectionError,
@@ -38,26 +39,47 @@ _DEFAULT_CONTEXT_LENGTH = 131_072
 
 
 class _RemoteStream(TokenStream):
-    """A stream that closes the connection when it is cancelled; the server then stops generating."""
+    """A stream that closes the connection when it is cancelled or too late; the server then stops generating.
+
+    Attributes:
+        cancel_event: Set when the rest of the answer is not needed.
+        has_expired: True if the answer was not complete at its deadline.
+    """
 
     sends_stop_token = False  # llama.cpp's server leaves it out
 
     def __init__(self) -> None:
         super().__init__()
         self.cancel_event = threading.Event()
+        self.has_expired = False
         self._shut_connection: Callable[[], None] | None = None
 
     def cancel(self) -> None:
         """See `TokenStream.cancel`; close the connection too."""
         super().cancel()
-        self.cancel_event.set()
-        if self._shut_connection is not None:
-            self._shut_connection()
+        self._end_connection()
+
+    def fail_at_deadline(self, deadline_s: float) -> None:
+        """End the stream with a `DeadlineError` unless the answer is complete."""
+        if self.finish_reason is None:
+            self.has_expired = True
+            self.fail(
+                DeadlineError(
+                    f"The server had not completed the answer after {deadline_s:g} s.",
+                    hint="Raise deadline_s, or ask for a shorter answer with max_tokens.",
+                )
+            )
+            self._end_connection()
 
     def attach_connection(self, response: httpx.Response) -> None:
         """Set the connection that `cancel` closes."""
         self._shut_connection = lambda: _shut_socket(response)
-        if self.is_cancelled:
+        if self.cancel_event.is_set():
+            self._shut_connection()
+
+    def _end_connection(self) -> None:
+        self.cancel_event.set()
+        if self._shut_connection is not None:
             self._shut_connection()
 
 
@@ -68,6 +90,16 @@ def _shut_socket(response: httpx.Response) -> None:
     with contextlib.suppress(OSError):
         if connection is not None:
             connection.shutdown(socket.SHUT_RDWR)
+
+
+def _start_timer(stream: _RemoteStream, deadline_s: float | None) -> threading.Timer | None:
+    """Start a timer that ends the stream at its deadline; None without one."""
+    if deadline_s is None:
+        return None
+    timer = threading.Timer(deadline_s, stream.fail_at_deadline, [deadline_s])
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,14 +197,17 @@ class RemoteEngine(Engine):
     def _run(
         self, stream: _RemoteStream, protocol: ServerProtocol, body: dict[str, Any], request: GenerationRequest
     ) -> None:
+        timer = _start_timer(stream, request.deadline_s)
         try:
             with self._send_with_retries(stream, protocol, body) as response:
                 stream.attach_connection(response)
                 self._forward_tokens(stream, protocol, response, request)
         except Exception as error:
-            if not stream.is_cancelled:
+            if not stream.cancel_event.is_set():
                 stream.fail(error if isinstance(error, GptOssError) else self._build_transport_error(error))
         finally:
+            if timer is not None:
+                timer.cancel()
             self._streams.discard(stream)
 
     def _forward_tokens(
@@ -180,6 +215,8 @@ class RemoteEngine(Engine):
     ) -> None:
         reason: FinishReason | None = None
         for event in self._read_events(response, protocol):
+            if stream.has_expired:
+                return
             stream.cached_tokens = event.cached_tokens or stream.cached_tokens
             for token_id, logprobs in event.tokens:
                 stream.put(token_id, logprobs)

@@ -11,6 +11,7 @@ from typing import Any
 
 from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.token_stream import FinishReason, TokenLogprobs
+from langchain_gptoss.errors import InvalidInputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,9 @@ class ServerProtocol(ABC):
             request: The request.
             model: Name of the model on the server.
             limit: Maximum number of new tokens.
+
+        Raises:
+            InvalidInputError: The server does not have an option of the request.
         """
 
     @abstractmethod
@@ -67,12 +71,17 @@ class LlamaServer(ServerProtocol):
     def build_body(self, request: GenerationRequest, model: str, limit: int) -> dict[str, Any]:
         """See `ServerProtocol.build_body`."""
         sampling = request.sampling
+        if request.priority:
+            raise InvalidInputError(
+                f"priority is {request.priority}, and llama.cpp's server has no priorities.", hint="Leave it at 0."
+            )
         body: dict[str, Any] = {
             "prompt": list(request.prompt_ids),
             "n_predict": limit,
             "stream": True,
             "return_tokens": True,
-            "cache_prompt": True,
+            # The server cannot separate its cache, so a prompt with a salt is read as a whole.
+            "cache_prompt": request.cache_salt is None,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
@@ -140,6 +149,10 @@ class VllmServer(ServerProtocol):
             "presence_penalty": sampling.presence_penalty,
             "seed": sampling.seed,
         }
+        if request.cache_salt is not None:
+            body["cache_salt"] = request.cache_salt
+        if request.priority:
+            body["priority"] = -request.priority  # the lowest number is served first
         if sampling.logit_bias is not None:
             body["logit_bias"] = {str(token_id): bias for token_id, bias in sampling.logit_bias.items()}
         if sampling.logprobs is not None:

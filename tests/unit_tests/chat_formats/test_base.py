@@ -90,3 +90,29 @@ def test_tool_loop_counts_the_same_backwards():
     count = FORMATS["harmony"].count_tokens
     assert count(messages[::-1]) == count(messages)
     assert count([QUESTION, *messages][::-1]) > count(messages)
+
+
+@pytest.mark.parametrize("name", ["harmony", "template", "plain"])
+def test_prompts_with_the_same_instructions_share_them_and_nothing_else(name):
+    chat_format, rules = FORMATS[name], SystemMessage("Be brief.")
+    one, other = ([rules, HumanMessage(text)] for text in ("Is it hot?", "And tomorrow?"))
+    prompts = [chat_format.render(messages) for messages in (one, other)]
+    counts = [
+        chat_format.count_shared_tokens(ids, messages) for ids, messages in zip(prompts, (one, other), strict=True)
+    ]
+    assert counts[0] == counts[1] > len(chat_format.encode("Be brief.")) - 1
+    assert prompts[0][: counts[0]] == prompts[1][: counts[0]]
+    assert prompts[0][: counts[0] + 1] != prompts[1][: counts[0] + 1]
+
+
+@pytest.mark.parametrize("name", ["harmony", "template", "plain"])
+def test_later_system_messages_are_not_shared(name):
+    chat_format, rules = FORMATS[name], SystemMessage("Be brief.")
+    alone, with_summary = [rules, QUESTION], [rules, SystemMessage("It is about Nantes."), QUESTION]
+    count = chat_format.count_shared_tokens(chat_format.render(with_summary), with_summary)
+    assert 0 < count <= chat_format.count_shared_tokens(chat_format.render(alone), alone)
+
+
+def test_a_template_that_refuses_the_beginning_alone_shares_nothing():
+    chat_format = FORMATS["alternating template"]
+    assert chat_format.count_shared_tokens([1, 2, 3], [SystemMessage("Be brief."), QUESTION]) == 0

@@ -38,7 +38,7 @@ class RepeatingModel(RecordingModel):
 
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
         self.prompts.append(str(messages))
-        yield ChatGenerationChunk(message=AIMessageChunk(content=messages[0].text.split("Passages:")[-1]))
+        yield ChatGenerationChunk(message=AIMessageChunk(content=messages[-1].text.split("Passages:")[-1]))
 
 
 class FilterIgnoringRetriever(BaseRetriever):
