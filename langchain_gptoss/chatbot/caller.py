@@ -17,11 +17,13 @@ class Caller:
         user_id: The user.
         access_labels: Labels of the documents that the user may see, besides public ones.
         session_id: The user's conversation, or None outside of sessions.
+        priority: Priority of the user's requests in the engine; it is for servers, which pass it on.
     """
 
     user_id: str = ANONYMOUS
     access_labels: tuple[str, ...] = ()
     session_id: str | None = None
+    priority: int = 0
 
 
 def read_caller(config: RunnableConfig, session_id: str | None) -> Caller:

@@ -160,12 +160,17 @@ def add_key(
     expires: Annotated[
         datetime | None, typer.Option("--expires", formats=["%Y-%m-%d"], help="Last day of the key (UTC).")
     ] = None,
+    priority: Annotated[
+        int, typer.Option("--priority", help="Requests of a key with a higher number start first in the model's queue.")
+    ] = 0,
 ) -> None:
     """Make a key and show it once; the file stores only its hash."""
     with clean_exit():
         from langchain_gptoss import serve
 
         last_day = expires.date() if expires else None
-        secret = serve.add_key(file, name, labels=label or (), requests_per_minute=rate, expires=last_day)
+        secret = serve.add_key(
+            file, name, labels=label or (), requests_per_minute=rate, expires=last_day, priority=priority
+        )
         show(secret)
         note(f"Added {name} to {file}. Keep the key: it cannot be shown again.")

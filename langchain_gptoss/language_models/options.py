@@ -170,6 +170,12 @@ class GptOssModel(BaseModel):
             cache_gb=self.cache_gb,
         )
 
+    @property
+    def loaded_engine(self) -> Engine | None:
+        """The engine if it is loaded, else None."""
+        loaded: Engine | None = self.__dict__.get("running_engine")
+        return self.engine or loaded
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field; a new value that changes the loaded model unloads it."""
         super().__setattr__(name, value)

@@ -89,11 +89,17 @@ def create_app(
         app.include_router(_build_session_routes(chatbot.sessions))
     app.include_router(build_page_routes(chatbot, title=title, needs_key=settings.keys is not None))
     app.include_router(_build_health_routes(lambda: _is_loaded(parts.llm if parts else None)))
-    add_gate(app, settings, open_paths=_OPEN_PATHS)
+    add_gate(app, settings, open_paths=_OPEN_PATHS, llm=parts.llm if parts else None)
     return app
 
 
-def add_gate(app: FastAPI, settings: ServerSettings | None = None, *, open_paths: Collection[str] = ()) -> None:
+def add_gate(
+    app: FastAPI,
+    settings: ServerSettings | None = None,
+    *,
+    open_paths: Collection[str] = (),
+    llm: BaseChatModel | None = None,
+) -> None:
     """Put keys, limits and metrics in front of all routes of an application, and add `/metrics`.
 
     Args:
@@ -101,8 +107,11 @@ def add_gate(app: FastAPI, settings: ServerSettings | None = None, *, open_paths
         settings: Keys and limits.
         open_paths: Paths that need no key, such as `"/healthz"`; a path that ends with a slash includes all paths
             below it.
+        llm: A `ChatGptOss` whose engine's metrics are shown too; another model has none.
     """
     settings, metrics = settings or ServerSettings(), Metrics()
+    if isinstance(llm, ChatGptOss):
+        metrics.add_engine(lambda: None if llm.loaded_engine is None else llm.loaded_engine.stats)
     app.state.settings, app.state.metrics, app.state.metrics_handler = settings, metrics, metrics.handler
 
     @app.get("/metrics", tags=["State"])
@@ -203,7 +212,7 @@ async def _handle_error(request: Request, error: Exception) -> Response:
 
 
 def _is_loaded(llm: BaseChatModel | None) -> bool:
-    return not isinstance(llm, ChatGptOss) or llm.engine is not None or "running_engine" in llm.__dict__
+    return not isinstance(llm, ChatGptOss) or llm.loaded_engine is not None
 
 
 def _build_health_routes(is_ready: Callable[[], bool]) -> APIRouter:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import re
+from typing import Any
 
 from fastapi import Request
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 
-from langchain_gptoss.chatbot.caller import Caller
+from langchain_gptoss.chatbot.caller import ANONYMOUS, Caller
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.serve.keys import check_name
 
@@ -37,9 +38,33 @@ def get_caller(request: Request) -> Caller:
     return dataclasses.replace(caller, user_id=f"{caller.user_id}/{user_name}")
 
 
-def build_run_config(request: Request) -> RunnableConfig:
-    """Return the configuration with which a chatbot answers a request: the caller and the metrics."""
+def build_engine_options(request: Request, *, cache_key: str | None = None) -> dict[str, Any]:
+    """Return the options of the engine that depend on the caller: priority, and the salt of the prefix cache.
+
+    Callers with a name share no cached prompts with others, so that nobody can find out by timing what others asked.
+    Callers without a name share them.
+
+    Args:
+        request: The request.
+        cache_key: Divides the prompts of this caller further; the client chooses it.
+    """
+    caller = get_caller(request)
+    is_named = caller.user_id.split("/")[0] != ANONYMOUS
+    # Names have no line breaks, so a client cannot choose a key that leads to the prompts of another caller.
+    parts = [caller.user_id if is_named else "", *([cache_key] if cache_key else [])]
+    options: dict[str, Any] = {"priority": caller.priority} if caller.priority else {}
+    return options | ({"cache_salt": "\n".join(parts)} if any(parts) else {})
+
+
+def build_run_config(request: Request, *, cache_key: str | None = None) -> RunnableConfig:
+    """Return the configuration with which a request is answered: the caller, the engine's options and the metrics.
+
+    Args:
+        request: The request.
+        cache_key: Divides the cached prompts of this caller; see `build_engine_options`.
+    """
     caller = get_caller(request)
     configurable = {"user_id": caller.user_id, "access_labels": list(caller.access_labels)}
+    configurable |= build_engine_options(request, cache_key=cache_key)
     metrics: BaseCallbackHandler | None = getattr(request.app.state, "metrics_handler", None)
     return {"configurable": configurable, "callbacks": [] if metrics is None else [metrics]}

@@ -18,7 +18,7 @@ from langchain_gptoss.errors import InvalidInputError, StorageError
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _MAX_NAME_LENGTH = 90  # leaves space for a user's name after it: sessions allow 200 characters
 _MAX_LABEL_LENGTH = 200
-_FIELDS = {"name", "sha256", "labels", "requests_per_minute", "expires"}
+_FIELDS = {"name", "sha256", "labels", "requests_per_minute", "expires", "priority"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class ApiKey:
         labels: Access labels of the documents that the owner may see, besides public ones.
         requests_per_minute: Limit on requests; None uses the limit of the server.
         expires: Last day of the key (in UTC), or None.
+        priority: Requests of a key with a higher number start first in the engine.
 
     Raises:
         InvalidInputError: The name is empty, too long, or contains a slash or a control character.
@@ -39,6 +40,7 @@ class ApiKey:
     labels: tuple[str, ...] = ()
     requests_per_minute: int | None = None
     expires: date | None = None
+    priority: int = 0
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -51,7 +53,7 @@ class ApiKey:
     @property
     def caller(self) -> Caller:
         """The owner, as the chatbot identifies callers."""
-        return Caller(user_id=self.name, access_labels=self.labels)
+        return Caller(user_id=self.name, access_labels=self.labels, priority=self.priority)
 
     @property
     def is_expired(self) -> bool:
@@ -161,7 +163,7 @@ def _parse_entry(place: str, entry: Any) -> tuple[str, ApiKey]:
         names = ", ".join(sorted(unknown)) if isinstance(entry, Mapping) else repr(entry)
         raise InvalidInputError(f"{place}: {names} is unknown; a key has the fields {', '.join(sorted(_FIELDS))}.")
     name, digest, labels = entry.get("name"), entry.get("sha256"), entry.get("labels", [])
-    limit, expires = entry.get("requests_per_minute"), entry.get("expires")
+    limit, expires, priority = entry.get("requests_per_minute"), entry.get("expires"), entry.get("priority", 0)
     is_digest = isinstance(digest, str) and bool(_SHA256.fullmatch(digest))
     check("name", isinstance(name, str), "a string")
     check("sha256", is_digest, "the 64 hexadecimal digits of the key's SHA-256")
@@ -169,8 +171,11 @@ def _parse_entry(place: str, entry: Any) -> tuple[str, ApiKey]:
     check("labels", are_labels, f"a list of strings with 1 to {_MAX_LABEL_LENGTH} printable characters")
     check("requests_per_minute", limit is None or (type(limit) is int and limit > 0), "a number above 0")
     check("expires", expires is None or type(expires) is date, "a date such as 2027-01-31")
+    check("priority", type(priority) is int, "a whole number")
     try:
-        key = ApiKey(name=str(name), labels=tuple(labels), requests_per_minute=limit, expires=expires)
+        key = ApiKey(
+            name=str(name), labels=tuple(labels), requests_per_minute=limit, expires=expires, priority=priority
+        )
     except InvalidInputError as error:
         raise InvalidInputError(f"{place}: {error.message}", hint=error.hint) from None
     return str(digest).lower(), key
@@ -183,6 +188,7 @@ def add_key(
     labels: Iterable[str] = (),
     requests_per_minute: int | None = None,
     expires: date | None = None,
+    priority: int = 0,
 ) -> str:
     """Add a key to a file and return its secret; the file stores only a hash of it.
 
@@ -192,6 +198,7 @@ def add_key(
         labels: Access labels of the documents that the owner may see.
         requests_per_minute: Limit on requests; None uses the limit of the server.
         expires: Last day of the key (in UTC), or None.
+        priority: Requests of a key with a higher number start first in the engine.
 
     Raises:
         InvalidInputError: The name is already used, or the file or a value is invalid.
@@ -205,6 +212,7 @@ def add_key(
     lines += [f"labels = {json.dumps(list(labels), ensure_ascii=False)}"]
     lines += [f"requests_per_minute = {requests_per_minute}"] if requests_per_minute is not None else []
     lines += [f"expires = {expires.isoformat()}"] if expires is not None else []
+    lines += [f"priority = {priority}"] if priority else []
     try:
         old_text = file.read_text(encoding="utf-8") if file.exists() else ""
         text = f"{old_text.rstrip()}\n\n".lstrip() + "\n".join(lines) + "\n"

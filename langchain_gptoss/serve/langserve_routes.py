@@ -30,6 +30,7 @@ from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.html_headers import PlaygroundRoute
 from langchain_gptoss.serve.inputs import Messages, ServedInput, read_json, refuse_input, require_question
 from langchain_gptoss.serve.langserve_streams import STREAM_ENDPOINTS, add_stream_routes
+from langchain_gptoss.serve.openai.models import get_client_options
 from langchain_gptoss.serve.settings import ServerSettings
 
 for _module in ("langserve", "sse_starlette"):
@@ -78,9 +79,10 @@ def build_langserve_chatbot_routes(chatbot: Runnable[Any, Any], path: str) -> AP
 def build_model_routes(llm: BaseChatModel) -> APIRouter:
     """Return the routes of the chat model: `/model`, and `/chat` with a chat playground."""
     router = APIRouter(route_class=PlaygroundRoute)
-    _add_routes(router, llm, "/model")
+    model = llm.bind(**get_client_options(llm))
+    _add_routes(router, model, "/model")
     get_messages = RunnableLambda(lambda value: value["messages"], name="gptoss_messages")
-    chat = (get_messages | llm).with_config(run_name="gptoss_chat")
+    chat = (get_messages | model).with_config(run_name="gptoss_chat")
     example = '{"messages": [{"type": "human", "content": "..."}]}'
     _add_routes(
         router, chat, "/chat", input_type=Conversation, output_type=AIMessage, example=example, playground_type="chat"

@@ -1,5 +1,6 @@
 """Metrics of a server in Prometheus' format: requests, answers, tokens, seconds and errors."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from langchain_core.outputs import LLMResult
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from langchain_gptoss.chatbot import ChatbotOutput
+from langchain_gptoss.engine import EngineStats
+from langchain_gptoss.serve.engine_metrics import EngineCollector
 
 _BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -36,6 +39,14 @@ class Metrics:
         self._tokens = Counter("gptoss_tokens", "Tokens read and written by the model.", ["kind"], **registry)
         self._errors = Counter("gptoss_errors", "Answers that failed, by error.", ["error"], **registry)
         self.handler: BaseCallbackHandler = _MetricsHandler(self)
+
+    def add_engine(self, read_stats: Callable[[], EngineStats | None]) -> None:
+        """Add the metrics of an engine.
+
+        Args:
+            read_stats: Returns the engine's counters; None if it is not loaded.
+        """
+        self.registry.register(EngineCollector(read_stats))
 
     def count_request(self, route: str, status_code: int, seconds: float) -> None:
         """Count a request."""

@@ -38,7 +38,7 @@ def add_chat_completion_route(router: APIRouter, models: ServedModels) -> None:
 
 
 def _start_completion(request: Request, chat_request: ChatCompletionRequest, models: ServedModels) -> ChatCompletion:
-    name, config = chat_request.model, build_run_config(request)
+    name, config = chat_request.model, build_run_config(request, cache_key=chat_request.prompt_cache_key)
     if name == CHATBOT:
         return ChatbotCompletion(models.chatbot, chat_request, config)
     return ModelCompletion(models.get_chat_model(name), chat_request, config)

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.openai.messages import SentMessage
 from langchain_gptoss.serve.openai.requests import Array, Flag, Integer, RequestPart
-from langchain_gptoss.serve.openai.sampling import SamplingFields
+from langchain_gptoss.serve.openai.sampling import MAX_CACHE_KEY_LENGTH, SamplingFields
 
 _CHOICES = ("none", "auto", "required")
 
@@ -117,12 +117,12 @@ class ChatCompletionRequest(SamplingFields):
     # OpenAI's older form of tools
     functions: Array[Function] | None = None
     function_call: ToolChoice | None = None
+    prompt_cache_key: str | None = Field(default=None, max_length=MAX_CACHE_KEY_LENGTH)
     # OpenAI's bookkeeping, without effect on an answer
     metadata: dict[str, Any] | None = None
     store: Flag | None = None
     service_tier: str | None = None
     safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
 
     @property

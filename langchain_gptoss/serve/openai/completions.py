@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.language_models.generation import astream_chunks, start_in_thread
 from langchain_gptoss.llms import TextChunkBuilder
+from langchain_gptoss.serve.caller import build_engine_options
 from langchain_gptoss.serve.openai.completion_requests import CompletionRequest, Prompt, encode_prompts
 from langchain_gptoss.serve.openai.concurrency import merge_streams, run_together
 from langchain_gptoss.serve.openai.error_form import respond_to_error
@@ -45,7 +46,13 @@ def add_completion_route(router: APIRouter, models: ServedModels, *, max_complet
             completion_request.check(max_completions=max_completions)
             # Loads the vocabulary on first use.
             prompts = await asyncio.to_thread(_encode_prompts, completion_request, llm)
-            completion = _Completion(llm, completion_request, prompts, getattr(request.app.state, "metrics", None))
+            completion = _Completion(
+                llm,
+                completion_request,
+                prompts,
+                engine_options=build_engine_options(request),
+                metrics=getattr(request.app.state, "metrics", None),
+            )
             headers = build_ignored_fields_header(list_ignored_fields(completion_request))
             if completion_request.stream:
                 return await stream_chunks(completion.stream(), request, headers)
@@ -61,12 +68,24 @@ def _encode_prompts(request: CompletionRequest, llm: ChatGptOss) -> list[Prompt]
 class _Completion:
     """The completions of one request, at once or as a stream of chunks."""
 
-    def __init__(self, llm: ChatGptOss, request: CompletionRequest, prompts: Sequence[Prompt], metrics: Any) -> None:
+    def __init__(
+        self,
+        llm: ChatGptOss,
+        request: CompletionRequest,
+        prompts: Sequence[Prompt],
+        *,
+        engine_options: Mapping[str, Any],
+        metrics: Any,
+    ) -> None:
         self._request, self._prompts, self._metrics = request, prompts, metrics
         self._id, self._created = f"cmpl-{uuid.uuid4().hex}", int(time.time())
         self._choices = [
             _Choice(
-                llm, request, prompt, index=number * request.n + choice, options=request.get_generation_options(choice)
+                llm,
+                request,
+                prompt,
+                index=number * request.n + choice,
+                options={**request.get_generation_options(choice), **engine_options},
             )
             for number, prompt in enumerate(prompts)
             for choice in range(request.n)
@@ -95,16 +114,20 @@ class _Completion:
             "model": self._request.model,
         }
 
-    def _count_usage(self) -> dict[str, int]:
+    def _count_usage(self) -> dict[str, Any]:
         """Return the usage, each prompt counted once, and add it to the server's metrics."""
         prompt_tokens = sum(len(prompt.token_ids) for prompt in self._prompts)
         completion_tokens = sum(choice.token_count for choice in self._choices)
+        count = self._request.n
+        choices_by_prompt = [self._choices[start : start + count] for start in range(0, len(self._choices), count)]
+        cached_tokens = sum(min(choice.cached_tokens for choice in choices) for choices in choices_by_prompt)
         if self._metrics is not None:
             self._metrics.count_tokens({"input_tokens": prompt_tokens, "output_tokens": completion_tokens})
         return {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": cached_tokens},
         }
 
 
@@ -114,12 +137,13 @@ class _Choice:
     Attributes:
         index: Position among the completions of the request.
         token_count: Number of generated tokens, after the end.
+        cached_tokens: Number of tokens of the prompt that came from the engine's cache, after the end.
     """
 
     def __init__(
         self, llm: ChatGptOss, request: CompletionRequest, prompt: Prompt, *, index: int, options: dict[str, Any]
     ) -> None:
-        self.index, self.token_count = index, 0
+        self.index, self.token_count, self.cached_tokens = index, 0, 0
         self._llm, self._request, self._prompt = llm, request, prompt
         self._options = dict(options)
         self._stop: list[str] | None = self._options.pop("stop", None)
@@ -140,6 +164,7 @@ class _Choice:
                         yield self._build_piece(chunk.text, self._convert_logprobs(info.get("logprobs")))
                     if "finish_reason" in info:
                         finish_reason, self.token_count = info["finish_reason"], info["output_tokens"]
+                        self.cached_tokens = info["cached_tokens"]
         yield self._build_piece("", finish_reason="length" if finish_reason == "length" else "stop")
 
     def _start(self) -> TextChunkBuilder:

@@ -15,6 +15,7 @@ from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.serve.openai.chat_requests import ChatCompletionRequest
 from langchain_gptoss.serve.openai.completion import ChatCompletion, build_choice, build_reasoning
 from langchain_gptoss.serve.openai.concurrency import merge_streams, run_together
+from langchain_gptoss.serve.openai.models import get_client_options
 from langchain_gptoss.serve.openai.tool_calls import CallStream, build_calls
 from langchain_gptoss.serve.openai.usage import sum_choices
 
@@ -35,7 +36,7 @@ class ModelCompletion(ChatCompletion):
     def _read_options(self, index: int) -> dict[str, Any]:
         options = self.request.get_model_options(index)
         if isinstance(self._llm, ChatGptOss):
-            return options
+            return options | get_client_options(self._llm)
         self.ignored_fields = [name for name in _OWN_OPTIONS if name in options]
         if bias := options.get("logit_bias"):
             options["logit_bias"] = {str(token_id): value for token_id, value in bias.items()}

@@ -99,6 +99,15 @@ def add_model_routes(router: APIRouter, models: ServedModels) -> None:
         return describe_model(model) if model in names else respond_to_error(refuse_model(model, names))
 
 
+def get_client_options(llm: BaseChatModel) -> dict[str, Any]:
+    """Return the options of a chat model for messages that a client has written.
+
+    The system messages are the client's own and may be secret, so that clients share nothing of them in the engine's
+    cache.
+    """
+    return {"shares_system_prompt": False} if isinstance(llm, ChatGptOss) else {}
+
+
 def get_model_name(llm: BaseChatModel) -> str:
     """Return the name of a chat model."""
     card = getattr(llm, "card", None)

@@ -12,6 +12,9 @@ from langchain_gptoss.serve.openai.requests import Array, Flag, Integer, Number,
 MAX_CHOICES = 8
 """Largest number of answers to one request."""
 
+MAX_CACHE_KEY_LENGTH = 64
+"""Largest length of a `prompt_cache_key`, as in OpenAI's API."""
+
 _MAX_STOPS = 64  # OpenAI's limit is 4; other servers have none
 _MIN_TOP_P = 1e-6  # the models accept values above 0 only
 _MAX_BIAS = 100

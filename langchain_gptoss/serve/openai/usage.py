@@ -28,6 +28,10 @@ def sum_choices(usages: Sequence[Any]) -> dict[str, Any]:
     total, *others = [convert_usage(usage) for usage in usages]
     for other in others:
         total["completion_tokens"] += other["completion_tokens"]
+        if "prompt_tokens_details" in other and "prompt_tokens_details" in total:
+            # The answers after the first one take the whole prompt from the cache, because the first one put it there.
+            details = (usage["prompt_tokens_details"] for usage in (total, other))
+            total["prompt_tokens_details"] = min(details, key=lambda each: int(each["cached_tokens"]))
         if "completion_tokens_details" in other and "completion_tokens_details" in total:
             reasoning_tokens = other["completion_tokens_details"]["reasoning_tokens"]
             total["completion_tokens_details"]["reasoning_tokens"] += reasoning_tokens

@@ -31,6 +31,19 @@ def test_an_added_key_is_known_and_only_its_hash_is_stored(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_key_has_the_priority_of_its_file(tmp_path):
+    file = tmp_path / "keys.toml"
+    high, usual = add_key(file, "high", priority=3), add_key(file, "usual")
+    keys = Keys.load(file)
+    assert [keys.find_key(key).caller.priority for key in (high, usual)] == [3, 0]
+
+
+def test_an_invalid_priority_is_refused(tmp_path):
+    file = write_keys(tmp_path, f'[[key]]\nname = "a"\nsha256 = "{DIGEST}"\npriority = "high"')
+    with pytest.raises(InvalidInputError, match="priority is 'high'; it must be a whole number"):
+        Keys.load(file)
+
+
 def test_keys_are_added_to_an_existing_file(tmp_path):
     file = write_keys(tmp_path, f'# a comment\n[[key]]\nname = "old"\nsha256 = "{DIGEST.upper()}"')
     first, second = add_key(file, "a"), add_key(file, "b")

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.openai.chat_requests import Function, ToolChoice, read_tool_choice
 from langchain_gptoss.serve.openai.requests import Flag, Integer, RequestPart, list_ignored_fields
-from langchain_gptoss.serve.openai.sampling import SamplingFields
+from langchain_gptoss.serve.openai.sampling import MAX_CACHE_KEY_LENGTH, SamplingFields
 
 _LOGPROBS = "message.output_text.logprobs"
 _ENCRYPTED_REASONING = "reasoning.encrypted_content"
@@ -78,9 +78,9 @@ class ResponseRequest(SamplingFields):
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: Flag = True
     metadata: Annotated[dict[str, str], Field(max_length=_MAX_METADATA)] = Field(default_factory=dict)
+    prompt_cache_key: str | None = Field(default=None, max_length=MAX_CACHE_KEY_LENGTH)
     # OpenAI's bookkeeping, without effect on an answer
     safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     service_tier: str | None = None
     max_tool_calls: Integer | None = None

@@ -19,7 +19,7 @@ from langchain_gptoss.serve.caller import build_run_config, get_caller
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.event_stream import stream_events
 from langchain_gptoss.serve.openai.error_form import build_openai_error, respond_to_error
-from langchain_gptoss.serve.openai.models import CHATBOT, ServedModels
+from langchain_gptoss.serve.openai.models import CHATBOT, ServedModels, get_client_options
 from langchain_gptoss.serve.openai.requests import build_ignored_fields_header, parse_request
 from langchain_gptoss.serve.openai.responses.answers import stream_chatbot_answer, stream_model_answer
 from langchain_gptoss.serve.openai.responses.conversation import (
@@ -138,12 +138,13 @@ async def _prepare_run(
     earlier = await load_conversation(store, user_id, response_request.previous_response_id)
     # The instructions of earlier responses are not part of the conversation.
     messages = convert_items([*earlier, *items], response_request.instructions)
-    config = build_run_config(request)
+    config = build_run_config(request, cache_key=response_request.prompt_cache_key)
     if llm is None:
         _check_chatbot_request(response_request)
         pieces = stream_chatbot_answer(models.chatbot, messages, config)
     else:
-        pieces = stream_model_answer(llm, messages, config, response_request.get_model_options())
+        options = response_request.get_model_options() | get_client_options(llm)
+        pieces = stream_model_answer(llm, messages, config, options)
 
     async def save(response: dict[str, Any]) -> None:
         if response_request.store:

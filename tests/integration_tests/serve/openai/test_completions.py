@@ -87,7 +87,12 @@ def test_a_stream_has_the_text_the_reason_and_the_usage():
     *chunks, last = [json.loads(event) for event in events[:-1]]
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "Once upon" + "one two three"
     assert chunks[-1]["choices"][0]["finish_reason"] == "length"
-    assert last["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
+    assert last["usage"] == {
+        "prompt_tokens": 2,
+        "completion_tokens": 3,
+        "total_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
 
 
 def test_stop_strings_end_the_text():
