@@ -7,6 +7,7 @@ import torch
 
 from langchain_gptoss._progress import show_progress
 from langchain_gptoss.engine.kernels.native import get_kernel_status
+from langchain_gptoss.engine.runners.base import Runner
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint import read_config
@@ -59,6 +60,22 @@ def plan_checkpoint(
     )
     require_fits(plan)
     return plan
+
+
+def load_runner(folder: Path, plan: Plan) -> Runner:
+    """Load a gpt_oss checkpoint into a runner.
+
+    Args:
+        folder: The checkpoint.
+        plan: A plan that fits.
+
+    Raises:
+        CheckpointError: Weights are missing, or their shapes contradict the config.
+        GptOssMemoryError: Memory ran out during loading.
+    """
+    from langchain_gptoss.engine.runners.torch_runner import TorchRunner  # imports transformers
+
+    return TorchRunner(load_model(folder, plan))
 
 
 def load_model(folder: Path, plan: Plan) -> Any:

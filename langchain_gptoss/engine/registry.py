@@ -66,14 +66,15 @@ def get_local_engine(
             ):
                 return entry.engine
         # Imported here, because these modules import torch and transformers.
-        from langchain_gptoss.engine.loading import load_model, plan_checkpoint
-        from langchain_gptoss.engine.runners.local import LocalEngine
+        from langchain_gptoss.engine.loading import load_runner, plan_checkpoint
+        from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
 
         plan = plan_checkpoint(
             folder, device=device, dtype=dtype, experts=experts, max_context=max_context, cache_gb=cache_gb
         )
-        model = load_model(folder, plan)
-        engine = LocalEngine(model, context_length=plan.context, folder=folder)
+        engine = LocalEngine(
+            load_runner(folder, plan), context_length=plan.context, cache_bytes=plan.cache_bytes, folder=folder
+        )
         _local_entries.append(_LocalEntry(folder=folder, plan=plan, engine=engine))
         return engine
 

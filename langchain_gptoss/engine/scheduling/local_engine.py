@@ -17,12 +17,13 @@ from langchain_gptoss.engine.grammar import GrammarMatcher, GrammarTokenizer
 from langchain_gptoss.engine.kv_cache.cache import PagedCache
 from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.runners.base import Runner
-from langchain_gptoss.engine.scheduling.scheduler import PREFILL_TOKENS, Scheduler, StepPart
+from langchain_gptoss.engine.scheduling.scheduler import Scheduler, StepPart
 from langchain_gptoss.engine.scheduling.sequence import SequenceState
 from langchain_gptoss.engine.scheduling.step_times import StepTimes
 from langchain_gptoss.engine.stats import EngineStats
 from langchain_gptoss.engine.token_stream import Cancelled, FinishReason, TokenStream
 from langchain_gptoss.errors import DeadlineError, EngineBusyError, GptOssError, GptOssMemoryError, InvalidInputError
+from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS
 
 MAX_RUNNING = 32
 """Requests in a batch."""
@@ -49,7 +50,7 @@ class LocalEngine(Engine):
         context_length: int,
         cache_bytes: int,
         folder: Path | None = None,
-        limit_chunk: Callable[[int], int] = lambda _: PREFILL_TOKENS,
+        prefill_tokens: int = PREFILL_TOKENS,
         max_running: int = MAX_RUNNING,
         max_waiting: int = MAX_WAITING,
     ) -> None:
@@ -60,8 +61,7 @@ class LocalEngine(Engine):
             context_length: Length of the context in tokens, prompt and answer together.
             cache_bytes: Memory of the KV cache, for all requests and for prefixes that are kept.
             folder: The checkpoint; grammars need its tokenizer.
-            limit_chunk: Returns the maximum number of prompt tokens in a step that fits into memory, for a number of
-                tokens in the cache.
+            prefill_tokens: Maximum number of prompt tokens in a step.
             max_running: Maximum number of requests in the batch; further ones wait.
             max_waiting: Maximum number of requests that wait; further ones are refused.
 
@@ -78,7 +78,7 @@ class LocalEngine(Engine):
         self._times = StepTimes()
         self._counts: Counter[str] = Counter()  # by the names of EngineStats
         self._scheduler = Scheduler(
-            self._cache, max_running=max_running, limit_chunk=limit_chunk, times=self._times, counts=self._counts
+            self._cache, max_running=max_running, prefill_tokens=prefill_tokens, times=self._times, counts=self._counts
         )
         self._max_running, self._max_waiting = max_running, max_waiting
         self._finished: Counter[str] = Counter()

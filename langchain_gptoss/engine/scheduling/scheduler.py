@@ -1,7 +1,6 @@
 """Decides what the next step computes: which requests, how many of their tokens, in which blocks of the cache."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from langchain_gptoss.engine.batch import BLOCK_TOKENS
@@ -10,9 +9,6 @@ from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.scheduling.queue import WaitingQueue
 from langchain_gptoss.engine.scheduling.sequence import SequenceState
 from langchain_gptoss.engine.scheduling.step_times import StepTimes
-
-PREFILL_TOKENS = 512
-"""Maximum number of prompt tokens in a step; large enough for full matrix speed."""
 
 _MAX_PREFILLING = 8  # prompts that are read at a time; each holds its blocks from the beginning
 
@@ -50,7 +46,7 @@ class Scheduler:
         cache: PagedCache,
         *,
         max_running: int,
-        limit_chunk: Callable[[int], int],
+        prefill_tokens: int,
         times: StepTimes,
         counts: Counter[str],
     ) -> None:
@@ -59,8 +55,7 @@ class Scheduler:
         Args:
             cache: The KV cache; it holds at least one full context.
             max_running: Maximum number of requests that run at a time.
-            limit_chunk: Returns the maximum number of prompt tokens in a step that fits into memory, for a number of
-                tokens in the cache.
+            prefill_tokens: Maximum number of prompt tokens in a step.
             times: What earlier steps cost.
             counts: Counters to add to, by the names of `EngineStats`.
         """
@@ -68,7 +63,7 @@ class Scheduler:
         self.waiting: WaitingQueue[SequenceState] = WaitingQueue()
         self._cache = cache
         self._max_running = max_running
-        self._limit_chunk = limit_chunk
+        self._prefill_tokens = prefill_tokens
         self._times = times
         self._counts = counts
         self._step_number = 0
@@ -122,14 +117,13 @@ class Scheduler:
         prompts = [sequence for sequence in self.running if sequence not in decoding]
         if self._step_number % 2:  # in every second step the shortest goes first, so that none waits for a long one
             prompts.sort(key=lambda sequence: sequence.pending_count)
-        max_tokens = self._times.choose_prefill_tokens(answer_count, max_tokens=PREFILL_TOKENS)
-        parts, used = [], 0
+        left = self._times.choose_prefill_tokens(answer_count, max_tokens=self._prefill_tokens)
+        parts = []
         for sequence in prompts:
-            limit = min(max_tokens, self._limit_chunk(sequence.computed_count))
-            if limit > used:
-                count = min(sequence.pending_count, limit - used)
+            count = min(sequence.pending_count, left)
+            if count:
                 parts.append(StepPart(sequence=sequence, token_count=count, is_prompt=True))
-                used += count
+                left -= count
         return parts
 
     def _start_requests(self, now_s: float) -> None:

@@ -9,7 +9,8 @@ from langchain_gptoss.engine import GenerationRequest, SamplingParams
 from langchain_gptoss.engine.kernels import build, native, packed_experts
 from langchain_gptoss.engine.kernels.native import LEVEL_VARIABLE
 from langchain_gptoss.engine.loading import load_model, plan_checkpoint
-from langchain_gptoss.engine.runners.local import LocalEngine
+from langchain_gptoss.engine.runners.torch_runner import TorchRunner
+from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
 
 
 @pytest.mark.parametrize("length", [1, 2, 17, 300])
@@ -78,7 +79,7 @@ def test_machine_without_a_compiler_runs_packed_models(packed_checkpoint, tmp_pa
     try:
         assert native.get_kernel_status().level == "none"
         model = load_model(packed_checkpoint, plan_checkpoint(packed_checkpoint, device="cpu"))
-        engine = LocalEngine(model, context_length=512)
+        engine = LocalEngine(TorchRunner(model), context_length=512, cache_bytes=1_000_000)
         request = GenerationRequest(prompt_ids=(5, 6), sampling=SamplingParams(max_tokens=5))
         assert len(list(engine.submit(request))) == 5
         engine.close()

@@ -204,7 +204,7 @@ def test_running_answer_goes_on_while_a_long_prompt_is_read():
 
 def test_short_prompt_does_not_wait_for_a_long_one(gate):
     runner = HashRunner(before_pass=wait_for(gate))
-    engine = create_engine(runner, context_length=4096, cache_tokens=8192, limit_chunk=lambda _: 32)
+    engine = create_engine(runner, context_length=4096, cache_tokens=8192, prefill_tokens=32)
     long, short = engine.submit(request(OTHER * 100, max_tokens=1)), engine.submit(request(PROMPT, max_tokens=1))
     gate.set()
     list(short)
