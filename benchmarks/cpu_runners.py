@@ -66,7 +66,9 @@ class GptOssRunner(Runner):
 
         sampling = SamplingParams(temperature=0, max_tokens=token_count)
         began, times, ids = time.perf_counter(), [], []
-        for token_id in self._engine.submit(GenerationRequest(prompt_ids=tuple(prompt), sampling=sampling)):
+        # Without speculation, because the answers of a random model repeat themselves.
+        request = GenerationRequest(prompt_ids=tuple(prompt), sampling=sampling, is_speculative=False)
+        for token_id in self._engine.submit(request):
             times.append(time.perf_counter())
             ids.append(token_id)
         return Timing(first_s=times[0] - began, rest_s=times[-1] - times[0], ids=ids)
@@ -174,7 +176,7 @@ RUNNERS: dict[str, type[Runner]] = {
 def measure_runner(job: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a runner: seconds, tokens per second, bytes, and the processor share of other processes."""
     runner = RUNNERS[job["runner"]]()
-    ticks, began = _read_ticks(), time.perf_counter()
+    ticks, began = read_ticks(), time.perf_counter()
     runner.load(job)
     load_s = time.perf_counter() - began
     # Mapped weights are read at their first use, so the model is ready at the first token.
@@ -188,7 +190,7 @@ def measure_runner(job: dict[str, Any]) -> dict[str, Any]:
         answer = runner.generate(_create_prompt(job, length=128, number=99), job["decode"] + 1)
         decode, ids = job["decode"] / answer.rest_s, answer.ids
     figures = {"load_s": load_s, "ready_s": ready_s, "prefill": prefill, "decode": decode, "ids": ids}
-    return figures | _read_memory() | {"others": _compute_other_load(ticks)}
+    return figures | read_memory() | {"others": compute_other_load(ticks)}
 
 
 def _create_prompt(job: dict[str, Any], *, length: int, number: int) -> list[int]:
@@ -196,14 +198,14 @@ def _create_prompt(job: dict[str, Any], *, length: int, number: int) -> list[int
     return rng.integers(0, job["vocabulary"], size=length).tolist()
 
 
-def _read_memory() -> dict[str, int]:
+def read_memory() -> dict[str, int]:
     """Return the peak memory with mapped files and the current memory without them, in bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     return {name: int(fields[key].split()[0]) * 1024 for name, key in (("peak", "VmHWM"), ("anonymous", "RssAnon"))}
 
 
-def _read_ticks() -> tuple[int, int, int]:
+def read_ticks() -> tuple[int, int, int]:
     """Return clock ticks: all, those used by any process, and those used by this process."""
     fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
     times = os.times()
@@ -211,9 +213,9 @@ def _read_ticks() -> tuple[int, int, int]:
     return sum(fields), sum(fields) - fields[3] - fields[4], own
 
 
-def _compute_other_load(before: tuple[int, int, int]) -> float:
+def compute_other_load(before: tuple[int, int, int]) -> float:
     """Return the share of the processor time since `before` that other processes used."""
-    total, busy, own = (now - then for now, then in zip(_read_ticks(), before, strict=True))
+    total, busy, own = (now - then for now, then in zip(read_ticks(), before, strict=True))
     return max(0.0, (busy - own) / max(1, total))
 
 
@@ -222,11 +224,11 @@ def measure_machine(job: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(job["threads"])
-    ticks = _read_ticks()
+    ticks = read_ticks()
     array, matrix = torch.ones(256 * 1024 * 1024), torch.rand(2048, 2048)
     bandwidth = array.nbytes / min(_measure_seconds(array.sum) for _ in range(7))
     fp32 = 2 * 2048**3 / min(_measure_seconds(lambda: matrix @ matrix) for _ in range(7))
-    return {"bandwidth": bandwidth, "fp32": fp32, "others": _compute_other_load(ticks)}
+    return {"bandwidth": bandwidth, "fp32": fp32, "others": compute_other_load(ticks)}
 
 
 def _measure_seconds(work: Callable[[], object]) -> float:
