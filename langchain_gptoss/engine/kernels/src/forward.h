@@ -207,15 +207,8 @@ static void round_columns(const Workspace *w, const Activations *to, long token,
                           const float *x) {
     const long entry = token * to->k + first;
     Activations part = {.tokens = 1, .k = count};
-    if (to->narrow) {
-        part.narrow = to->narrow + entry;
-        part.narrow_scales = to->narrow_scales + entry / BLOCK;
-        part.corrections = to->corrections + entry / BLOCK;
-    }
-    if (to->wide) {
-        part.wide = to->wide + entry;
-        part.wide_scales = to->wide_scales + entry / BLOCK;
-    }
+    if (to->narrow) part.narrow = to->narrow + entry / BLOCK;
+    if (to->wide) part.wide = to->wide + entry / BLOCK;
     if (to->exact) part.exact = to->exact + entry;
     round_token(w->kernels, &part, 0, x);
 }
