@@ -8,6 +8,9 @@
 #define AVX2_INLINE static inline __attribute__((always_inline)) AVX2
 #define AVX2_CHUNK 24 /* blocks that are unpacked at once: 16 rows of them fit into the L1 cache */
 
+/* GCC reorders sums of vectors until the registers do not suffice; this keeps the order that is written. */
+#define AVX2_KEEP(vector) __asm__("" : "+x"(vector))
+
 /* ---- loading and unpacking 8 rows */
 
 AVX2_INLINE __m256i avx2_load_values(void) {
@@ -289,21 +292,30 @@ AVX2_INLINE void avx2_multiply_mxfp4(const uint8_t *tile, const int vectors, con
     for (int half = 0; half < 2; half++) {
         __m256i pairs[4];
 #pragma GCC unroll 4
-        for (int j = 4 * half; j < 4 * half + 4; j++)
+        for (int j = 4 * half; j < 4 * half + 4; j++) {
+            __m256i weights[2];
+            for (int v = 0; v < vectors; v++) {
+                weights[v] = _mm256_load_si256((const __m256i *)tile + j * vectors + v);
+                AVX2_KEEP(weights[v]);
+            }
 #pragma GCC unroll 4
             for (int t = 0; t < count; t++) {
                 const __m256i values = avx2_broadcast(x[t][b].values + 4 * j);
 #pragma GCC unroll 2
                 for (int v = 0; v < vectors; v++) {
-                    __m256i weights = _mm256_load_si256((const __m256i *)tile + j * vectors + v);
-                    __m256i product = _mm256_maddubs_epi16(weights, values);
+                    __m256i product = _mm256_maddubs_epi16(weights[v], values);
                     __m256i *pair = pairs + t * vectors + v;
                     *pair = j % 4 ? _mm256_add_epi16(*pair, product) : product;
+                    AVX2_KEEP(*pair);
                 }
             }
+        }
 #pragma GCC unroll 4
         for (int i = 0; i < count * vectors; i++)
+        {
             dots[i] = _mm256_add_epi32(dots[i], _mm256_madd_epi16(pairs[i], _mm256_set1_epi16(1)));
+            AVX2_KEEP(dots[i]);
+        }
     }
 }
 
@@ -322,6 +334,7 @@ AVX2_INLINE void avx2_multiply_int8(const uint8_t *tile, const int vectors, cons
                 __m256i product = _mm256_madd_epi16(_mm256_maddubs_epi16(magnitudes, values), ones);
                 __m256i *dot = dots + t * vectors + v;
                 *dot = j ? _mm256_add_epi32(*dot, product) : product;
+                AVX2_KEEP(*dot);
             }
         }
 }
@@ -329,18 +342,25 @@ AVX2_INLINE void avx2_multiply_int8(const uint8_t *tile, const int vectors, cons
 AVX2_INLINE void avx2_multiply_words(const uint8_t *tile, const int vectors, const WideBlock *const *x, long b,
                                      const int count, __m256i *dots) {
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; j++)
+    for (int j = 0; j < 16; j++) {
+            __m256i W[2];
+            for (int v = 0; v < vectors; v++) {
+                W[v] = _mm256_load_si256((const __m256i *)tile + j * vectors + v);
+                AVX2_KEEP(W[v]);
+            }
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++) {
             const __m256i values = avx2_broadcast(x[t][b].values + 2 * j);
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++) {
-                __m256i weights = _mm256_load_si256((const __m256i *)tile + j * vectors + v);
+                __m256i weights = W[v];
                 __m256i product = _mm256_madd_epi16(weights, values);
                 __m256i *dot = dots + t * vectors + v;
                 *dot = j ? _mm256_add_epi32(*dot, product) : product;
+                AVX2_KEEP(*dot);
             }
         }
+    }
 }
 
 typedef struct {
