@@ -9,8 +9,10 @@ import numpy.typing as npt
 import torch
 
 from langchain_gptoss.engine.batch import Batch
+from langchain_gptoss.engine.kernels.calls import check_tensor
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
-from langchain_gptoss.engine.kernels.native import Kernel, check_tensor
+from langchain_gptoss.engine.kernels.native import Kernel
+from langchain_gptoss.engine.kernels.products import WeightMatrix
 from langchain_gptoss.engine.token_stream import Cancelled
 from langchain_gptoss.errors import GptOssMemoryError, KernelError
 
@@ -19,20 +21,10 @@ _MXFP4, _INT8, _BFLOAT16 = 0, 1, 2  # WeightFormat in src/common.h
 _POINTER, _LONG, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_int32
 
 
-class _WeightMatrix(ctypes.Structure):
-    """`WeightMatrix` in src/common.h."""
-
-    _fields_ = [
-        *((name, _POINTER) for name in ("weights", "scales")),
-        *((name, _LONG) for name in ("rows", "k")),
-        *((name, _INT) for name in ("format", "bits")),
-    ]
-
-
 class _Linear(ctypes.Structure):
     """`Linear` in src/forward.h."""
 
-    _fields_ = [("matrix", _WeightMatrix), ("bias", _POINTER)]
+    _fields_ = [("matrix", WeightMatrix), ("bias", _POINTER)]
 
 
 class _LayerWeights(ctypes.Structure):
@@ -310,7 +302,7 @@ def _describe_matrix(matrix: Matrix, name: str) -> _Linear:
         scales = check_tensor(f"the scales of {name}", matrix.scales, scales_type, rows, k // BLOCK)
     bias = None if matrix.bias is None else check_tensor(f"the bias of {name}", matrix.bias, torch.float32, rows)
     return _Linear(
-        matrix=_WeightMatrix(weights=address, scales=scales, rows=rows, k=k, format=kind, bits=matrix.bits), bias=bias
+        matrix=WeightMatrix(weights=address, scales=scales, rows=rows, k=k, format=kind, bits=matrix.bits), bias=bias
     )
 
 

@@ -17,8 +17,10 @@ from typing import Any, Literal, get_args
 import torch
 
 from langchain_gptoss.engine.kernels.build import build_kernel
+from langchain_gptoss.engine.kernels.calls import check_return_code, check_tensor
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK, PackedExperts, apply_experts_reference
-from langchain_gptoss.errors import GptOssMemoryError, InvalidInputError, KernelError
+from langchain_gptoss.engine.kernels.products import multiply
+from langchain_gptoss.errors import InvalidInputError, KernelError
 
 Level = Literal["none", "portable", "avx2", "avx512-vnni"]
 LEVELS: tuple[Level, ...] = ("portable", "avx2", "avx512-vnni")
@@ -27,9 +29,6 @@ LEVEL_VARIABLE = "GPTOSS_KERNEL_LEVEL"
 
 # Largest allowed error of the self-test, relative to the largest result; 8-bit activations cause about 0.006.
 _TOLERANCE = 0.03
-_OUT_OF_MEMORY, _INVALID_EXPERT, _INVALID_SIZE = 1, 2, 3  # return codes in src/kernel.c
-
-_CHECK_CHECKPOINT = "Check the checkpoint's config and weights."
 
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_int64
 
@@ -119,8 +118,8 @@ class Kernel:
         self._library.gptoss_init.argtypes = [_POINTER]
         self._library.gptoss_experts.argtypes = [_POINTER]
         self._library.gptoss_decode.argtypes = [_POINTER, _POINTER, _LONG, _POINTER]
-        for name in ("gptoss_multiply_int8", "gptoss_dequantize_int8", "gptoss_quantize_int8"):
-            getattr(self._library, name).argtypes = [_POINTER]
+        for name in ("multiply", "multiply_int8", "dequantize_int8", "quantize_int8"):
+            getattr(self._library, f"gptoss_{name}").argtypes = [_POINTER]
         best = int(self._library.gptoss_init(_find_openmp_parallel()))
         self._level = min(LEVELS.index(max_level), best)
         self._run_self_test()
@@ -152,7 +151,7 @@ class Kernel:
         Raises:
             GptOssMemoryError: Memory ran out.
         """
-        _check_return_code(self._library.gptoss_decode(model, kv_cache, token_id, logits.data_ptr()))
+        check_return_code(self._library.gptoss_decode(model, kv_cache, token_id, logits.data_ptr()))
 
     def apply_experts(
         self, hidden: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, packed: PackedExperts
@@ -192,8 +191,27 @@ class Kernel:
             threads=torch.get_num_threads(),
             level=self._level,
         )
-        _check_return_code(self._library.gptoss_experts(ctypes.byref(call)))
+        check_return_code(self._library.gptoss_experts(ctypes.byref(call)))
         return out
+
+    def multiply(
+        self, x: torch.Tensor, weights: torch.Tensor, scales: torch.Tensor | None = None, *, activation_bits: int = 8
+    ) -> torch.Tensor:
+        """Return `x @ weights.T`, float32 [tokens, rows].
+
+        A row of the result has the same bits at every level of instructions, for any number of tokens.
+
+        Args:
+            x: float32 [tokens, k]; k is a multiple of 32.
+            weights: MXFP4 as uint8 [rows, k / 32, 16], int8 [rows, k], or bfloat16 [rows, k].
+            scales: uint8 for MXFP4, bfloat16 for int8, [rows, k / 32]; None for bfloat16.
+            activation_bits: 8 or 16: `x` is rounded to so many bits per block of 32, except for bfloat16 weights.
+
+        Raises:
+            GptOssMemoryError: Memory ran out.
+            KernelError: A tensor has the wrong type or shape.
+        """
+        return multiply(self._library, self._level, x, weights, scales, activation_bits)
 
     def multiply_int8(
         self, x: torch.Tensor, weights: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None
@@ -216,14 +234,14 @@ class Kernel:
         call = self._create_int8_call(weights, scales, out)
         call.x, call.tokens = check_tensor("x", x, torch.float32, x.shape[0], weights.shape[1]), x.shape[0]
         call.bias = None if bias is None else check_tensor("bias", bias, torch.float32, weights.shape[0])
-        _check_return_code(self._library.gptoss_multiply_int8(ctypes.byref(call)))
+        check_return_code(self._library.gptoss_multiply_int8(ctypes.byref(call)))
         return out
 
     def dequantize_int8(self, weights: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         """Return int8 weights as float32 [rows, k]; see `multiply_int8` for the arguments."""
         out = torch.empty(weights.shape)
         call = self._create_int8_call(weights, scales, out)
-        _check_return_code(self._library.gptoss_dequantize_int8(ctypes.byref(call)))
+        check_return_code(self._library.gptoss_dequantize_int8(ctypes.byref(call)))
         return out
 
     def _create_int8_call(self, weights: torch.Tensor, scales: torch.Tensor, out: torch.Tensor) -> _Int8Product:
@@ -258,7 +276,7 @@ class Kernel:
             is_bfloat16=dtype == torch.bfloat16,
             threads=torch.get_num_threads(),
         )
-        _check_return_code(self._library.gptoss_quantize_int8(ctypes.byref(call)))
+        check_return_code(self._library.gptoss_quantize_int8(ctypes.byref(call)))
         return weights, scales
 
     def _run_self_test(self) -> None:
@@ -285,53 +303,23 @@ class Kernel:
         for result in (self.multiply_int8(x, values, scales, None), x @ self.dequantize_int8(values, scales).T):
             if not (result - expected).abs().max() < _TOLERANCE * expected.abs().max():
                 raise KernelError(f"The CPU kernel ({self.level}) multiplies matrices wrongly on this processor.")
-
-
-def _check_return_code(code: int) -> None:
-    if code == _OUT_OF_MEMORY:
-        raise GptOssMemoryError(
-            "The CPU kernel cannot allocate memory for intermediate results.",
-            hint="Close other programs, or lower max_context.",
+        self._compare_products_with_plain_c(
+            torch.randn(7, 96, generator=generator),
+            (packed.gate_up_blocks[0], packed.gate_up_scales[0]),
+            (values, scales),
+            (matrix.bfloat16(), None),
         )
-    if code == _INVALID_EXPERT:
-        raise KernelError("A token is routed to an expert that does not exist.", hint="Check the checkpoint's config.")
-    if code == _INVALID_SIZE:
-        raise KernelError("The sizes of a model's parts do not fit together.", hint="Check the checkpoint's config.")
 
-
-def check_tensor(name: str, tensor: torch.Tensor, dtype: torch.dtype, *shape: int) -> int:
-    """Return the address of a tensor after checking that the C code can read it as it expects.
-
-    Args:
-        name: Name of the tensor in errors.
-        tensor: The tensor.
-        dtype: Its type.
-        *shape: Its shape.
-
-    Raises:
-        KernelError: The tensor has another type, shape or layout, or is not on the CPU.
-    """
-    check_shape(name, tensor, *shape)
-    if tensor.dtype != dtype or not tensor.is_contiguous() or tensor.device.type != "cpu":
-        layout = "" if tensor.is_contiguous() else ", not contiguous"
-        raise KernelError(
-            f"The CPU kernel expects {name} as {dtype}, and got {tensor.dtype} on {tensor.device}{layout}.",
-            hint=_CHECK_CHECKPOINT,
-        )
-    return tensor.data_ptr()
-
-
-def check_shape(name: str, tensor: torch.Tensor, *shape: int) -> None:
-    """Raise an error if a tensor has another shape than the C code reads.
-
-    Raises:
-        KernelError: It has.
-    """
-    if tensor.shape != shape:
-        raise KernelError(
-            f"The CPU kernel expects {name} of shape {list(shape)}, and got {list(tensor.shape)}.",
-            hint=_CHECK_CHECKPOINT,
-        )
+    def _compare_products_with_plain_c(
+        self, x: torch.Tensor, *matrices: tuple[torch.Tensor, torch.Tensor | None]
+    ) -> None:
+        for weights, scales in matrices:
+            for bits in (8, 16):
+                plain, result = (multiply(self._library, level, x, weights, scales, bits) for level in (0, self._level))
+                if not torch.equal(plain, result):
+                    raise KernelError(
+                        f"The CPU kernel ({self.level}) does not compute the same as plain C on this processor."
+                    )
 
 
 def describe_experts(packed: PackedExperts, experts: int, hidden_size: int, intermediate_size: int) -> dict[str, int]:

@@ -423,3 +423,4 @@ EXPORT int gptoss_quantize_int8(const Quantization *n) {
 /* ---- batches of tokens */
 
 #include "forward.h"
+#include "product.h"

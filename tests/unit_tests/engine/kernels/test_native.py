@@ -9,6 +9,7 @@ import torch
 
 from langchain_gptoss.engine.kernels import native
 from langchain_gptoss.engine.kernels.build import build_kernel
+from langchain_gptoss.engine.kernels.calls import check_return_code
 from langchain_gptoss.engine.kernels.mxfp4 import apply_experts_reference
 from langchain_gptoss.engine.kernels.native import LEVEL_VARIABLE, LEVELS, Kernel, get_cpu_kernel, get_kernel_status
 from langchain_gptoss.errors import GptOssMemoryError, InvalidInputError, KernelError
@@ -114,7 +115,7 @@ def test_index_outside_the_experts_is_an_error(kernel, create_experts, create_in
 
 def test_failed_allocation_is_a_memory_error_of_the_package():
     with pytest.raises(GptOssMemoryError, match=r"cannot allocate memory.*Close other programs"):
-        native._check_return_code(1)
+        check_return_code(1)
 
 
 # ---- int8 matrices
