@@ -5,6 +5,9 @@ import torch
 from langchain_gptoss.engine.request import SamplingParams
 from langchain_gptoss.engine.token_stream import TokenLogprobs
 
+_MIN_TEMPERATURE = 1e-30  # the most likely token, and all that are equal to it
+_NUCLEUS_TOKENS = 1024
+
 
 class Sampler:
     """Chooses tokens for one request.
@@ -52,19 +55,17 @@ class Sampler:
     def _choose(self, logits: torch.Tensor) -> int:
         if self._params.temperature == 0:
             return int(logits.argmax())
-        # Always on the CPU, so that a seed gives the same random numbers on every device. The largest score becomes 0
-        # and the type is float64, so that no temperature overflows, however low it is.
-        scores = logits.double().cpu()
-        scores = (scores - scores.max()) / self._params.temperature
-        if 0 < self._params.top_k < scores.numel():
-            scores = scores.masked_fill(scores < scores.topk(self._params.top_k).values[-1], -torch.inf)
-        probabilities = scores.softmax(dim=-1)
+        # Always on the CPU, so that a seed gives the same random numbers on every device. The largest weight is 1, so
+        # that no temperature overflows, however low it is.
+        logits = logits.float().cpu()
+        weights = ((logits - logits.max()) / max(self._params.temperature, _MIN_TEMPERATURE)).exp_()
+        if 0 < self._params.top_k < weights.numel():
+            weights.masked_fill_(weights < weights.topk(self._params.top_k).values[-1], 0)
         if self._params.top_p < 1:
-            probabilities = _keep_nucleus(probabilities, self._params.top_p)
+            weights = _keep_nucleus(weights, self._params.top_p)
         if self._params.min_p > 0:
-            threshold = self._params.min_p * probabilities.max()
-            probabilities = probabilities.masked_fill(probabilities < threshold, 0)
-        return int(torch.multinomial(probabilities, 1, generator=self._generator))
+            weights.masked_fill_(weights < self._params.min_p * weights.max(), 0)
+        return _draw(weights, self._generator)
 
 
 def _create_adjustment(params: SamplingParams, logits: torch.Tensor) -> torch.Tensor:
@@ -78,12 +79,27 @@ def _create_adjustment(params: SamplingParams, logits: torch.Tensor) -> torch.Te
     return adjustment.to(logits.device)
 
 
-def _keep_nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Zero all but the most likely tokens that together reach `top_p`; the token that reaches it is kept."""
-    ordered, indices = probabilities.sort(descending=True)
-    before = ordered.cumsum(dim=-1) - ordered
-    ordered = ordered.masked_fill(before >= top_p, 0)
-    return torch.zeros_like(probabilities).scatter(0, indices, ordered)
+def _keep_nucleus(weights: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Zero all but the largest weights that together reach a share; the one that reaches it is kept."""
+    limit = top_p * weights.sum(dtype=torch.float64)
+    for count in (_NUCLEUS_TOKENS, weights.numel()):  # sorting the whole vocabulary is slow and rarely needed
+        ordered, indices = weights.topk(min(count, weights.numel()))
+        before = ordered.cumsum(dim=-1, dtype=torch.float64) - ordered
+        if before[-1] >= limit:
+            break
+    ordered = ordered.masked_fill(before >= limit, 0)
+    return torch.zeros_like(weights).scatter(0, indices, ordered)
+
+
+def _draw(weights: torch.Tensor, generator: torch.Generator) -> int:
+    """Return an index with a probability in proportion to its weight.
+
+    One random number is enough; torch.multinomial draws one for each token of the vocabulary.
+    """
+    sums = weights.cumsum(dim=-1, dtype=torch.float64)
+    place = torch.rand((), dtype=torch.float64, generator=generator) * sums[-1]
+    place = torch.minimum(place, torch.nextafter(sums[-1], torch.zeros_like(place)))  # the product may round up
+    return int(torch.searchsorted(sums, place, right=True))
 
 
 def compute_logprobs(logits: torch.Tensor, token_id: int, top_count: int) -> TokenLogprobs:
