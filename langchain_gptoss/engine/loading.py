@@ -7,14 +7,20 @@ import torch
 
 from langchain_gptoss._progress import show_progress
 from langchain_gptoss.engine.kernels.native import get_kernel_status
+from langchain_gptoss.engine.kv_cache.saved_prefixes import PrefixStore, compute_model_digest
 from langchain_gptoss.engine.runners.base import Runner
+from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
 from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint import read_config
+from langchain_gptoss.models.download.cache_directory import cache_directory
 from langchain_gptoss.models.planning.hardware import Hardware, probe_hardware
 from langchain_gptoss.models.planning.plan import Plan, make_plan, require_fits
 from langchain_gptoss.models.safetensors_files import list_weight_files
 from langchain_gptoss.models.shapes import parse_shape
+
+PROMPT_FOLDER = "prompts"
+"""The folder of prompts that were read, in the cache folder."""
 
 
 def probe_machine(*, needs_kernel: bool = True) -> Hardware:
@@ -60,6 +66,34 @@ def plan_checkpoint(
     )
     require_fits(plan)
     return plan
+
+
+def load_engine(folder: Path, plan: Plan, *, prompt_cache_gb: float | None = None) -> LocalEngine:
+    """Load a gpt_oss checkpoint into an engine.
+
+    Args:
+        folder: The checkpoint.
+        plan: A plan that fits.
+        prompt_cache_gb: Size limit of the prompts on disk in GB of 10^9 bytes; None keeps nothing on disk.
+
+    Raises:
+        CheckpointError: Weights are missing, or their shapes contradict the config.
+        GptOssMemoryError: Memory ran out during loading.
+        StorageError: Prompts cannot be kept safely in the cache folder.
+    """
+    runner = load_runner(folder, plan)
+    store = None
+    if prompt_cache_gb is not None:
+        store = PrefixStore(
+            cache_directory() / PROMPT_FOLDER,
+            max_bytes=int(prompt_cache_gb * 1e9),
+            model_digest=compute_model_digest(folder),
+            arithmetic=runner.arithmetic,
+            layout=runner.cache_layout,
+        )
+    return LocalEngine(
+        runner, context_length=plan.context, cache_bytes=plan.cache_bytes, folder=folder, prefix_store=store
+    )
 
 
 def load_runner(folder: Path, plan: Plan) -> Runner:

@@ -14,6 +14,7 @@ from langchain_gptoss.models.planning.plan import Plan, compute_cache_bytes
 class _LocalEntry:
     folder: Path
     plan: Plan
+    prompt_cache_gb: float | None
     engine: Engine
 
 
@@ -30,6 +31,7 @@ def get_local_engine(
     experts: str | None = None,
     max_context: int | None = None,
     cache_gb: float | None = None,
+    prompt_cache_gb: float | None = None,
 ) -> Engine:
     """Return the engine of a checkpoint; the first call plans and loads it, and concurrent calls wait.
 
@@ -42,11 +44,14 @@ def get_local_engine(
         experts: `"packed"`, `"unpacked"`, or None for the best.
         max_context: Length of the context in tokens, prompt and answer together; None means the longest that fits.
         cache_gb: Size of the KV cache that all requests share, in GB of 10^9 bytes; None chooses it by the free memory.
+        prompt_cache_gb: Keep what was read of prompts in the cache folder, up to this size in GB of 10^9 bytes, so that
+            the next process need not read them again; None keeps nothing on disk.
 
     Raises:
         CheckpointError: The checkpoint is damaged.
         GptOssMemoryError: The model does not fit into the free memory.
         InvalidInputError: An option cannot be met.
+        StorageError: Prompts cannot be kept safely in the cache folder.
         GptOssForkError: This process was forked after its parent loaded a model. torch's own threads are missing as
             well, so it cannot load another one either.
     """
@@ -61,21 +66,21 @@ def get_local_engine(
     }
     with _lock:
         for entry in _local_entries:
-            if entry.folder == folder and all(
-                value in {None, getattr(entry.plan, name)} for name, value in options.items()
+            if (
+                entry.folder == folder
+                and prompt_cache_gb in {None, entry.prompt_cache_gb}
+                and all(value in {None, getattr(entry.plan, name)} for name, value in options.items())
             ):
                 return entry.engine
         # Imported here, because these modules import torch and transformers.
-        from langchain_gptoss.engine.loading import load_runner, plan_checkpoint
-        from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
+        from langchain_gptoss.engine.loading import load_engine, plan_checkpoint
 
         plan = plan_checkpoint(
             folder, device=device, dtype=dtype, experts=experts, max_context=max_context, cache_gb=cache_gb
         )
-        engine = LocalEngine(
-            load_runner(folder, plan), context_length=plan.context, cache_bytes=plan.cache_bytes, folder=folder
-        )
-        _local_entries.append(_LocalEntry(folder=folder, plan=plan, engine=engine))
+        engine = load_engine(folder, plan, prompt_cache_gb=prompt_cache_gb)
+        entry = _LocalEntry(folder=folder, plan=plan, prompt_cache_gb=prompt_cache_gb, engine=engine)
+        _local_entries.append(entry)
         return engine
 
 

@@ -15,8 +15,10 @@ from langchain_gptoss.engine.base import Engine
 from langchain_gptoss.engine.batch import BLOCK_TOKENS, Batch
 from langchain_gptoss.engine.grammar import GrammarMatcher, GrammarTokenizer
 from langchain_gptoss.engine.kv_cache.cache import PagedCache
+from langchain_gptoss.engine.kv_cache.saved_prefixes import PrefixStore
 from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.runners.base import Runner
+from langchain_gptoss.engine.scheduling.prefix_saver import PrefixSaver
 from langchain_gptoss.engine.scheduling.scheduler import Scheduler, StepPart
 from langchain_gptoss.engine.scheduling.sequence import SequenceState
 from langchain_gptoss.engine.scheduling.step_times import StepTimes
@@ -53,6 +55,7 @@ class LocalEngine(Engine):
         prefill_tokens: int = PREFILL_TOKENS,
         max_running: int = MAX_RUNNING,
         max_waiting: int = MAX_WAITING,
+        prefix_store: PrefixStore | None = None,
     ) -> None:
         """Take over a runner, and reserve its KV cache.
 
@@ -64,6 +67,8 @@ class LocalEngine(Engine):
             prefill_tokens: Maximum number of prompt tokens in a step.
             max_running: Maximum number of requests in the batch; further ones wait.
             max_waiting: Maximum number of requests that wait; further ones are refused.
+            prefix_store: Prompts on disk, which are loaded before they are read and saved when nobody waits; None
+                keeps prompts in memory only.
 
         Raises:
             GptOssMemoryError: The KV cache is too small for one full context, or cannot be reserved.
@@ -76,9 +81,15 @@ class LocalEngine(Engine):
         if folder is not None:
             self._grammar_tokenizer = GrammarTokenizer(folder, vocabulary_size=runner.vocabulary_size)
         self._times = StepTimes()
+        self._saver = PrefixSaver(self._cache, prefix_store)
         self._counts: Counter[str] = Counter()  # by the names of EngineStats
         self._scheduler = Scheduler(
-            self._cache, max_running=max_running, prefill_tokens=prefill_tokens, times=self._times, counts=self._counts
+            self._cache,
+            max_running=max_running,
+            prefill_tokens=prefill_tokens,
+            times=self._times,
+            counts=self._counts,
+            saver=self._saver,
         )
         self._max_running, self._max_waiting = max_running, max_waiting
         self._finished: Counter[str] = Counter()
@@ -190,6 +201,10 @@ class LocalEngine(Engine):
                 parts = self._scheduler.plan_step(now_s=time.monotonic())
                 if parts:
                     self._run_step(parts)
+                else:
+                    self._saver.save_next()
+            while self._saver.save_next():
+                pass
         except Exception as failure:  # a fault of the engine itself must not leave readers waiting
             _log.exception("The engine stopped.")
             error = failure
@@ -202,12 +217,16 @@ class LocalEngine(Engine):
     def _take_arrivals(self) -> bool:
         """Queue new requests, waiting for one if there is nothing to do; return False once the engine is closed."""
         with self._condition:
-            while not (self._is_closed or self._arrivals or self._scheduler.running or len(self._scheduler.waiting)):
+            while not (self._is_closed or self._arrivals or self._has_work):
                 self._condition.wait()
             while self._arrivals:
                 sequence = self._arrivals.popleft()
                 self._scheduler.waiting.add(sequence, priority=sequence.request.priority, arrival_s=sequence.arrival_s)
             return not self._is_closed
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._scheduler.running or len(self._scheduler.waiting) or self._saver.has_pending)
 
     def _end_requests(self) -> None:
         """End the requests that were cancelled or are late."""
@@ -278,6 +297,8 @@ class LocalEngine(Engine):
 
     def _finish(self, sequence: SequenceState, end: FinishReason | Exception) -> None:
         self._scheduler.remove(sequence)
+        if end in {"stop", "length"}:
+            self._saver.remember(sequence.request)
         self._end_stream(sequence, end)
 
     def _end_stream(self, sequence: SequenceState, end: FinishReason | Exception) -> None:

@@ -29,6 +29,22 @@ def test_engine_is_shared_by_requests_with_matching_options(tiny_checkpoint):
     assert get_local_engine(tiny_checkpoint, device="cpu", cache_gb=0.01) not in {first, shorter}
 
 
+def test_prompts_on_disk_are_read_by_the_next_engine(tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("GPTOSS_HOME", str(tmp_path))
+    request = GenerationRequest(prompt_ids=tuple(range(3, 60)), sampling=REQUEST.sampling)
+    cached = []
+    for _ in range(2):
+        engine = get_local_engine(tiny_checkpoint, device="cpu", dtype="float32", prompt_cache_gb=0.01)
+        stream = engine.submit(request)
+        assert len(list(stream)) == 10
+        cached.append(stream.cached_tokens)
+        assert get_local_engine(tiny_checkpoint, prompt_cache_gb=0.01) is engine
+        close_all()
+    assert cached == [0, 48]
+    without = get_local_engine(tiny_checkpoint)
+    assert get_local_engine(tiny_checkpoint, prompt_cache_gb=0.01) is not without
+
+
 def test_closed_engine_is_loaded_again(tiny_checkpoint):
     first = get_local_engine(tiny_checkpoint, device="cpu", dtype="float32")
     close_all()

@@ -4,12 +4,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from langchain_gptoss.engine import GenerationRequest, Grammar, SamplingParams
 from langchain_gptoss.engine.batch import Batch
+from langchain_gptoss.engine.kv_cache.saved_prefixes import PrefixStore
 from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
 from langchain_gptoss.engine.token_stream import TokenStream
 from langchain_gptoss.errors import (
@@ -458,3 +460,47 @@ def test_penalties_and_bias_apply_to_the_tokens_of_the_answer(engine):
     assert len(set(answer(presence_penalty=2.0, frequency_penalty=2.0))) > len(set(plain))
     assert plain[0] not in answer(logit_bias={plain[0]: -100})
     assert set(answer(logit_bias={str(plain[0]): 100})) == {plain[0]}
+
+
+def create_store(folder: Path, **options: Any) -> PrefixStore:
+    options = {"max_bytes": 100_000, "model_digest": "a", "arithmetic": "hash"} | options
+    return PrefixStore(folder, layout=HashRunner.cache_layout, **options)
+
+
+def test_saved_prompt_is_not_read_again_by_the_next_process(tmp_path):
+    folder = tmp_path / "prefixes"
+    first = create_engine(prefix_store=create_store(folder))
+    list(first.submit(request()))
+    first.close()  # saves what was not saved yet
+    second = create_engine(prefix_store=create_store(folder))
+    stream = second.submit(request((*PROMPT, 3)))
+    assert list(stream) == generate((*PROMPT, 3), 40)
+    assert stream.cached_tokens == 64
+    second.close()
+    other_model = create_engine(prefix_store=create_store(folder, model_digest="b"))
+    stream = other_model.submit(request())
+    assert list(stream) == generate(PROMPT, 40)
+    assert stream.cached_tokens == 0
+    other_model.close()
+
+
+def test_only_the_shared_beginning_of_a_salted_prompt_is_saved(tmp_path):
+    folder = tmp_path / "prefixes"
+    first = create_engine(prefix_store=create_store(folder))
+    list(first.submit(request(cache_salt="ana", shared_tokens=40)))
+    first.close()
+    second = create_engine(prefix_store=create_store(folder))
+    stream = second.submit(request(cache_salt="ana", shared_tokens=40))
+    list(stream)
+    assert stream.cached_tokens == 32
+    second.close()
+
+
+def test_failure_to_save_or_load_ends_no_request(tmp_path, caplog):
+    store = create_store(tmp_path / "prefixes")
+    store.save = store.load = lambda *_, **__: 1 / 0  # type: ignore[method-assign]
+    engine = create_engine(prefix_store=store)
+    assert list(engine.submit(request())) == generate(PROMPT, 40)
+    engine.close()
+    assert "A saved prompt was not loaded." in caplog.text
+    assert "A prompt was not saved." in caplog.text
