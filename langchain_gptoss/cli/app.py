@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_gptoss.cli.audit import audit_app
-from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Language, Model, Store, make_chatbot
+from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Language, Model, PromptCache, Store, make_chatbot
 from langchain_gptoss.cli.console import (
     clean_exit,
     clean_traceback,
@@ -93,6 +93,7 @@ def ask(
     domain: Domain = None,
     language: Language = None,
     audit: Audit = None,
+    prompt_cache: PromptCache = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Answer one question from your documents, with citations."""
@@ -101,7 +102,9 @@ def ask(
             from langchain_gptoss.errors import InvalidInputError
 
             raise InvalidInputError("The question is empty.", hint='Write one: gptoss ask "..." --docs FOLDER')
-        chatbot = make_chatbot(model, docs, store, domain=domain, language=language, audit=audit)
+        chatbot = make_chatbot(
+            model, docs, store, domain=domain, language=language, audit=audit, prompt_cache_gb=prompt_cache
+        )
         if as_json:
             show_json_answer(chatbot.invoke({"question": question}))
         else:
@@ -117,10 +120,14 @@ def chat(
     domain: Domain = None,
     language: Language = None,
     audit: Audit = None,
+    prompt_cache: PromptCache = None,
 ) -> None:
     """Ask questions about your documents, one after another; an empty line or Ctrl-D ends."""
     with clean_exit():
-        _chat(make_chatbot(model, docs, store, domain=domain, language=language, audit=audit), [])
+        chatbot = make_chatbot(
+            model, docs, store, domain=domain, language=language, audit=audit, prompt_cache_gb=prompt_cache
+        )
+        _chat(chatbot, [])
 
 
 app.command("serve")(serve_chatbot)

@@ -1,5 +1,6 @@
 """The chatbot that the commands use, and their common options."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,14 @@ Guard = Annotated[
     str | None,
     typer.Option("--guard-model", help="A model that checks questions and answers against the domain's policy."),
 ]
+PromptCache = Annotated[
+    float | None,
+    typer.Option(
+        "--prompt-cache",
+        metavar="GB",
+        help="Keep what was read of prompts on disk for the next start, up to this size.",
+    ),
+]
 Audit = Annotated[str | None, typer.Option("--audit", help="A file that records every answer.")]
 
 
@@ -31,6 +40,7 @@ def make_chatbot(
     *,
     guard_model: str | None = None,
     labels: Sequence[str] | None = None,
+    prompt_cache_gb: float | None = None,
     **options: Any,
 ) -> "Chatbot":
     """Return a chatbot over documents or an index.
@@ -43,6 +53,7 @@ def make_chatbot(
         store: The index, or None.
         guard_model: Name of the model that checks questions and answers, or None.
         labels: Access labels of documents that have none of their own, or None.
+        prompt_cache_gb: Size limit of the prompts that are kept on disk, in GB; None keeps none.
         **options: Further arguments of `create_chatbot`.
 
     Raises:
@@ -56,6 +67,8 @@ def make_chatbot(
         raise InvalidInputError("Give either --docs FOLDER or --store INDEX.", hint="`gptoss index` makes an index.")
     if labels and docs is None:
         raise InvalidInputError("--label is for --docs.", hint="An index is labelled by `gptoss index --label`.")
+    if prompt_cache_gb is not None and not 0 < prompt_cache_gb < math.inf:
+        raise InvalidInputError(f"--prompt-cache is {prompt_cache_gb:g}.", hint="Give a size above 0 in GB, such as 2.")
     card = resolve_model(model)
     if card.note:
         note(f"{card.name}: {card.note}")
@@ -79,7 +92,7 @@ def make_chatbot(
     from langchain_gptoss.chat_models import ChatGptOss
     from langchain_gptoss.chatbot import create_chatbot
 
-    llm = ChatGptOss(model=model)
+    llm = ChatGptOss(model=model, prompt_cache_gb=prompt_cache_gb)
     llm.load()
     if guard_model is not None:
         options["guard_model"] = ChatGptOss(model=guard_model)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Guard, Language, Model, Store, make_chatbot
+from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Guard, Language, Model, PromptCache, Store, make_chatbot
 from langchain_gptoss.cli.console import clean_exit, note, show
 
 _SESSIONS_FILE = "sessions.sqlite"
@@ -66,6 +66,7 @@ def serve_chatbot(
     access: Access = None,
     label: Labels = None,
     guard_model: Guard = None,
+    prompt_cache: PromptCache = None,
     cors: CorsOrigins = None,
     allow_host: AllowedHosts = None,
     rate: RateLimit = 120,
@@ -103,6 +104,7 @@ def serve_chatbot(
             audit=audit,
             access=access,
             labels=label,
+            prompt_cache_gb=prompt_cache,
         )
         if keys is None and host not in LOCAL_HOSTS:
             note(f"Everyone who reaches {host} may use this server. To require a key, use --keys FILE.")

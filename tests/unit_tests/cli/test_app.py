@@ -52,6 +52,13 @@ def test_unsupported_files_are_reported(tmp_path):
     check_refused(run("chat", "--docs", str(tmp_path)), "picture.png", ".pdf")
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "inf", "nan"])
+@pytest.mark.parametrize("command", [["ask", "Hello?"], ["chat"]])
+def test_a_prompt_cache_without_a_size_is_reported(docs, command, size):
+    result = run(*command, "--docs", str(docs), "--prompt-cache", size)
+    check_refused(result, f"--prompt-cache is {float(size):g}", "in GB")
+
+
 def test_an_unknown_model_is_reported(docs):
     check_refused(run("ask", "Hello?", "--docs", str(docs), "--model", "gtp-oss-20b"), "Did you mean gpt-oss-20b")
 

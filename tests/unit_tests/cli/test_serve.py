@@ -49,6 +49,14 @@ def test_help_names_every_option():
     assert "127.0.0.1" in shown
 
 
+def test_the_size_of_the_prompt_cache_reaches_the_model(server_arguments, demo_parts, tmp_path):
+    assert run("serve", "--docs", "docs", "--prompt-cache", "2.5").exit_code == 0
+    assert server_arguments["chatbot"]["prompt_cache_gb"] == 2.5
+    (tmp_path / "a.md").write_text("Express delivery costs 12.90 euros.")
+    assert make_chatbot("demo", str(tmp_path), prompt_cache_gb=2.5).settings.llm.prompt_cache_gb == 2.5
+    assert make_chatbot("demo", str(tmp_path)).settings.llm.prompt_cache_gb is None
+
+
 def test_defaults_use_this_machine_and_the_data_folder(server_arguments, tmp_path):
     result = run("serve", "--docs", "docs")
     assert result.exit_code == 0, result.output
