@@ -4,8 +4,11 @@ import hashlib
 import json
 from dataclasses import dataclass, field, fields
 
+from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.prompts.message import BaseMessagePromptTemplate
 
+from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.errors import InvalidInputError
 
 # Of the wordings and orders tried with the demo model, this one gives the most correct answers.
@@ -117,6 +120,8 @@ class ChatbotPrompts:
         return hashlib.sha256(json.dumps(prompts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+_COMMON_VARIABLES = {"instructions", "language", "words"}  # have the same values for all users
+
 # Required and known variables of each prompt.
 _VARIABLES: dict[str, tuple[set[str], set[str]]] = {
     "passages": ({"context", "question"}, {"instructions", "context", "chat_history", "question"}),
@@ -124,6 +129,20 @@ _VARIABLES: dict[str, tuple[set[str], set[str]]] = {
     "condense": ({"question"}, {"instructions", "chat_history", "conversation", "question", "language"}),
     "summary": ({"conversation"}, {"conversation", "words"}),
 }
+
+
+def prepare_model(llm: BaseChatModel, prompt: ChatPromptTemplate) -> BaseChatModel:
+    """Return the model for a prompt: its engine shares the first message between users only if it is the same for all.
+
+    Args:
+        llm: The chat model.
+        prompt: The prompt, which may be the user's own, with passages or a conversation in its first message.
+    """
+    if not isinstance(llm, ChatGptOss):
+        return llm
+    first = prompt.messages[0]
+    variables = set(first.input_variables) if isinstance(first, BaseMessagePromptTemplate) else set()
+    return llm if variables <= _COMMON_VARIABLES else llm.model_copy(update={"shares_system_prompt": False})
 
 
 def _join_names(names: set[str]) -> str:

@@ -11,6 +11,7 @@ from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import order_by_place
 from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages, render_for_model
 from langchain_gptoss.chatbot.history import prepend_summary
+from langchain_gptoss.chatbot.prompts import prepare_model
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
@@ -21,10 +22,10 @@ def generate_answer(state: GraphState, context: StepContext) -> Flow[GraphState]
     Raises:
         Abandoned: The caller has stopped reading.
     """
-    llm, config, messages = context.settings.llm, context.config, _build_messages(state, context)
-    collector = AnswerCollector(
-        state["answer_state"], context.writer, withholds=context.settings.policies.withholds_answers
-    )
+    settings, config, messages = context.settings, context.config, _build_messages(state, context)
+    prompts = settings.prompts
+    llm = prepare_model(settings.llm, prompts.sentence if settings.focus else prompts.passages)
+    collector = AnswerCollector(state["answer_state"], context.writer, withholds=settings.policies.withholds_answers)
     yield from consume(lambda: llm.stream(messages, config), lambda: llm.astream(messages, config), collector.add)
     return {"answer_state": collector.state}
 

@@ -8,6 +8,7 @@ from langchain_core.messages import BaseMessage
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.history import expand_follow_up, format_conversation, prepend_summary, split_by_budget
+from langchain_gptoss.chatbot.prompts import prepare_model
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, rewrite_question
 
@@ -24,6 +25,7 @@ def condense_conversation(state: GraphState, context: StepContext) -> Flow[Graph
     if len(queries) > 1 and not context.settings.focus:
         llm, summary = context.settings.llm, changes.get("summary", state.get("summary", ""))
         history = prepend_summary(summary, answer.history)
+        llm = prepare_model(llm, context.settings.prompts.condense)
         prompt = context.settings.prompts.condense.partial(instructions=answer.texts.instructions, chat_history=history)
         rewritten = yield from rewrite_question(llm, answer.question, answer.history, context.config, prompt=prompt)
     changes["answer_state"] = _apply_rewrite(answer, queries, rewritten, context)
@@ -43,9 +45,10 @@ def _prepare_history(state: GraphState, context: StepContext) -> tuple[AnswerSta
 
 def _summarize(summary: str, messages: Sequence[BaseMessage], context: StepContext) -> Flow[str]:
     """Return a summary of the earlier summary and the messages after it."""
-    llm, config = context.settings.llm, context.config
+    template, config = context.settings.prompts.summary, context.config
+    llm = prepare_model(context.settings.llm, template)
     conversation = "\n".join(filter(None, [summary, format_conversation(messages)]))
-    prompt = context.settings.prompts.summary.invoke({"conversation": conversation, "words": _SUMMARY_WORDS})
+    prompt = template.invoke({"conversation": conversation, "words": _SUMMARY_WORDS})
     message = yield from call(lambda: llm.invoke(prompt, config), lambda: llm.ainvoke(prompt, config))
     return str(message.text).strip()
 

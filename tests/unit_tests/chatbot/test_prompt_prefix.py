@@ -3,8 +3,10 @@
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_gptoss import create_chatbot
+from langchain_gptoss.chatbot import ChatbotPrompts
 from langchain_gptoss.chatbot.grounding.passages import collect_passages, order_by_place
 from tests.unit_tests.chatbot.fakes import (
     EXPRESS,
@@ -102,6 +104,17 @@ def test_users_share_the_instructions(domain):
     shared = load_encoding().decode(one)
     assert "in the language of the question" in shared
     assert PRICES not in shared
+
+
+@pytest.mark.parametrize("first", ["Answer from this: {context}", "{question} {instructions}"])
+def test_users_share_nothing_of_a_prompt_that_has_passages_or_questions_in_its_first_message(first):
+    passages = ChatPromptTemplate.from_messages([("system", first), ("human", "{context} {question}")])
+    llm = build_scripted_model(STANDARD_ANSWER)
+    options = {"focus": 0, "decline_below": 0.0, "prompts": ChatbotPrompts(passages=passages)}
+    bot = create_chatbot(llm, FixedRetriever(documents=DOCUMENTS), **options)
+    bot.invoke(STANDARD, {"configurable": {"cache_salt": "alice"}})
+    assert llm.engine.requests[0].cache_salt == "alice"
+    assert llm.engine.requests[0].shared_tokens == 0
 
 
 def test_passages_have_one_order_whatever_their_rank():
