@@ -1,6 +1,7 @@
 """The commands and the examples of README and docs, with the real demo model."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,8 @@ from typer.testing import CliRunner
 
 from langchain_gptoss import create_chatbot
 from langchain_gptoss.cli.app import DEMO_QUESTIONS, app
+from langchain_gptoss.engine.loading import PROMPT_FOLDER
+from langchain_gptoss.models.download.cache_directory import cache_directory
 from tests import ROOT
 
 HANDBOOK = Path(str(files("langchain_gptoss") / "samples" / "handbook"))
@@ -56,6 +59,26 @@ def test_demo_prints_four_questions_and_answers():
         assert citation.startswith(f"[1] en/{source}.md · ")
         assert figure in citation
     assert parts[3].strip() == "I could not find this in the documents."
+
+
+def test_the_second_process_starts_with_the_prompt_of_the_first(tmp_path, demo_llm):
+    demo_llm.load()  # so that everything is in the cache folder
+    home = tmp_path / "home"
+    home.mkdir()
+    for entry in cache_directory().iterdir():
+        if entry.name != PROMPT_FOLDER:
+            (home / entry.name).symlink_to(entry)
+    environment = {**os.environ, "GPTOSS_HOME": str(home)}
+    code = "from langchain_gptoss.cli import main; main()"
+    command = [sys.executable, "-c", code, "ask", EXPRESS, "--docs", str(HANDBOOK / "en"), "--json"]
+    answers = []
+    for _ in range(2):
+        result = subprocess.run([*command, "--prompt-cache", "0.5"], env=environment, capture_output=True, check=True)
+        answers.append(json.loads(result.stdout))
+    cached = [answer["usage"]["input_token_details"]["cache_read"] for answer in answers]
+    assert cached[0] == 0
+    assert cached[1] > 0.5 * answers[1]["usage"]["input_tokens"]
+    assert answers[0]["answer"] == answers[1]["answer"]
 
 
 SHOPS = [
