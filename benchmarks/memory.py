@@ -27,9 +27,11 @@ def measure(folder: Path, context: int) -> None:
     """Load a checkpoint, fill its context, and print the planned and the measured peak."""
     from langchain_gptoss.engine.loading import plan_checkpoint
     from langchain_gptoss.models.checkpoint import read_config
+    from langchain_gptoss.models.shapes import parse_shape
 
-    plan = plan_checkpoint(folder, max_context=context)
-    engine = get_local_engine(folder, max_context=context)
+    cache_gb = parse_shape(read_config(folder)).compute_cache_bytes(context) / 1e9  # one context
+    plan = plan_checkpoint(folder, max_context=context, cache_gb=cache_gb)
+    engine = get_local_engine(folder, max_context=context, cache_gb=cache_gb)
     loading_peak_bytes = read_peak_bytes()
     ordinary_ids = range(int(read_config(folder)["vocab_size"]) * 95 // 100)  # the last ids are control tokens
     ids = tuple(random.Random(0).choices(ordinary_ids, k=context - 8))

@@ -42,6 +42,7 @@ CacheGb = Annotated[
 Device = Annotated[str | None, typer.Option(help="cuda, cpu or mps. Default: the best.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or int8. Default: the best.")]
 Experts = Annotated[str | None, typer.Option(help="packed or unpacked. Default: the best.")]
+Precise = Annotated[bool, typer.Option("--precise", help="Round activations less on a CPU: 16 bits for experts, too.")]
 
 
 def show_machine(
@@ -53,13 +54,21 @@ def show_machine(
     device: Device = None,
     dtype: Dtype = None,
     experts: Experts = None,
+    precise: Precise = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show this machine and the models that run on it, with reasons."""
     with clean_exit():
         cards = [_find_card(model)] if model is not None else _list_cards()
         hardware = probe_machine()
-        options = {"users": users, "cache_gb": cache_gb, "device": device, "dtype": dtype, "experts": experts}
+        options = {
+            "users": users,
+            "cache_gb": cache_gb,
+            "device": device,
+            "dtype": dtype,
+            "experts": experts,
+            "precise": precise,
+        }
         plans = [_plan_model(card, hardware, context, options, is_only=model is not None) for card in cards]
         if as_json:
             show_json(_to_json(hardware, plans))

@@ -1,7 +1,8 @@
 """Turns a checkpoint folder into a model in memory; planning comes first, so that impossible options fail at once."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -10,7 +11,7 @@ from langchain_gptoss.engine.kernels.native import get_kernel_status
 from langchain_gptoss.engine.kv_cache.saved_prefixes import PrefixStore, compute_model_digest
 from langchain_gptoss.engine.runners.base import Runner
 from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
-from langchain_gptoss.errors import CheckpointError, GptOssMemoryError
+from langchain_gptoss.errors import CheckpointError, GptOssError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint import read_config
 from langchain_gptoss.models.download.cache_directory import cache_directory
@@ -21,13 +22,14 @@ from langchain_gptoss.models.shapes import parse_shape
 
 PROMPT_FOLDER = "prompts"
 """The folder of prompts that were read, in the cache folder."""
+_Loaded = TypeVar("_Loaded")
 
 
 def probe_machine(*, needs_kernel: bool = True) -> Hardware:
     """Return the hardware of this machine; the memory bandwidth is not measured.
 
     Args:
-        needs_kernel: Include the CPU kernel, which is compiled on first use; only packed experts need it.
+        needs_kernel: Include the CPU kernel, which is compiled on first use; GPUs need it for packed experts only.
     """
     if not needs_kernel:
         return probe_hardware(measure=False)
@@ -43,6 +45,7 @@ def plan_checkpoint(
     experts: str | None = None,
     max_context: int | None = None,
     cache_gb: float | None = None,
+    precise: bool = False,
 ) -> Plan:
     """Return the best plan for a checkpoint on this machine; options that are not None are binding.
 
@@ -53,6 +56,7 @@ def plan_checkpoint(
         experts: `"packed"`, `"unpacked"`, or None.
         max_context: Length of the context in tokens, or None.
         cache_gb: Size of the KV cache in GB of 10^9 bytes, or None.
+        precise: Round all activations to 16 bits where a CPU would round those of experts to 8 bits.
 
     Raises:
         InvalidInputError: An option cannot be met on this machine, or on any.
@@ -60,9 +64,16 @@ def plan_checkpoint(
     """
     shape = parse_shape(read_config(folder))
     card = ModelCard(name=folder.name, source=str(folder), shape=shape)
-    hardware = probe_machine(needs_kernel=shape.checkpoint_experts == "mxfp4")
+    hardware = probe_machine(needs_kernel=device in {None, "cpu"} or shape.checkpoint_experts == "mxfp4")
     plan = make_plan(
-        card, hardware, context=max_context, cache_gb=cache_gb, device=device, dtype=dtype, experts=experts
+        card,
+        hardware,
+        context=max_context,
+        cache_gb=cache_gb,
+        device=device,
+        dtype=dtype,
+        experts=experts,
+        precise=precise,
     )
     require_fits(plan)
     return plan
@@ -107,6 +118,8 @@ def load_runner(folder: Path, plan: Plan) -> Runner:
         CheckpointError: Weights are missing, or their shapes contradict the config.
         GptOssMemoryError: Memory ran out during loading.
     """
+    if plan.runner == "native":
+        return _load_with_progress(folder, plan, _load_native)
     from langchain_gptoss.engine.runners.torch_runner import TorchRunner  # imports transformers
 
     return TorchRunner(load_model(folder, plan))
@@ -117,7 +130,7 @@ def load_model(folder: Path, plan: Plan) -> Any:
 
     Args:
         folder: The checkpoint.
-        plan: A plan that fits.
+        plan: A plan that fits, for the runner `"torch"`.
 
     Returns:
         A `transformers.GptOssForCausalLM` in evaluation mode.
@@ -128,12 +141,32 @@ def load_model(folder: Path, plan: Plan) -> Any:
     """
     from langchain_gptoss.engine.weights import load_weights  # imports transformers
 
+    return _load_with_progress(folder, plan, load_weights)
+
+
+def _load_native(folder: Path, plan: Plan, report: Callable[[int], object]) -> Runner:
+    from langchain_gptoss.engine.runners.native import NativeRunner
+    from langchain_gptoss.engine.runners.native_weights import NativeFormats
+
+    formats = NativeFormats(
+        dense="bfloat16" if plan.dtype == "bfloat16" else "int8",
+        experts="bfloat16" if plan.dtype == "bfloat16" else "int8",
+        expert_bits=16 if plan.precise else 8,
+    )
+    return NativeRunner(folder, formats=formats, report=report)
+
+
+def _load_with_progress(
+    folder: Path, plan: Plan, load: Callable[[Path, Plan, Callable[[int], object]], _Loaded]
+) -> _Loaded:
     if plan.device == "cpu" and torch.get_num_threads() > plan.threads:
         torch.set_num_threads(plan.threads)  # torch counts all cores, even those that a container may not use
     size_bytes = sum(file.stat().st_size for file in list_weight_files(folder))
     try:
         with show_progress(size_bytes, f"Loading {folder.name}") as bar:
-            return load_weights(folder, plan, bar.update)
+            return load(folder, plan, bar.update)
+    except GptOssError:
+        raise
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
             raise GptOssMemoryError(

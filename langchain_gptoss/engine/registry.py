@@ -32,6 +32,7 @@ def get_local_engine(
     max_context: int | None = None,
     cache_gb: float | None = None,
     prompt_cache_gb: float | None = None,
+    precise: bool | None = None,
 ) -> Engine:
     """Return the engine of a checkpoint; the first call plans and loads it, and concurrent calls wait.
 
@@ -46,6 +47,8 @@ def get_local_engine(
         cache_gb: Size of the KV cache that all requests share, in GB of 10^9 bytes; None chooses it by the free memory.
         prompt_cache_gb: Keep what was read of prompts in the cache folder, up to this size in GB of 10^9 bytes, so that
             the next process need not read them again; None keeps nothing on disk.
+        precise: Round all activations to 16 bits where a CPU would round those of experts to 8 bits; None means no, or
+            as a loaded engine does.
 
     Raises:
         CheckpointError: The checkpoint is damaged.
@@ -63,6 +66,7 @@ def get_local_engine(
         "experts": experts,
         "context": max_context,
         "cache_bytes": compute_cache_bytes(cache_gb),
+        "precise": precise,
     }
     with _lock:
         for entry in _local_entries:
@@ -76,7 +80,13 @@ def get_local_engine(
         from langchain_gptoss.engine.loading import load_engine, plan_checkpoint
 
         plan = plan_checkpoint(
-            folder, device=device, dtype=dtype, experts=experts, max_context=max_context, cache_gb=cache_gb
+            folder,
+            device=device,
+            dtype=dtype,
+            experts=experts,
+            max_context=max_context,
+            cache_gb=cache_gb,
+            precise=bool(precise),
         )
         engine = load_engine(folder, plan, prompt_cache_gb=prompt_cache_gb)
         entry = _LocalEntry(folder=folder, plan=plan, prompt_cache_gb=prompt_cache_gb, engine=engine)

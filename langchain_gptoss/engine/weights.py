@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from langchain_gptoss.engine.checkpoint_tensors import iterate_tensors
-from langchain_gptoss.engine.kernels.dense import Bfloat16Linear, Int8Linear, StoredEmbedding
+from langchain_gptoss.engine.kernels.dense import Bfloat16Linear, StoredEmbedding
 from langchain_gptoss.engine.kernels.mxfp4 import dequantize_mxfp4
 from langchain_gptoss.engine.kernels.packed_experts import (
     IMPLEMENTATION,
@@ -20,7 +20,6 @@ from langchain_gptoss.engine.kernels.packed_experts import (
     attach_packed_experts,
     register_packed_experts,
 )
-from langchain_gptoss.engine.runners.attention import choose_attention, register_attention
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.planning.plan import Plan
 
@@ -33,7 +32,7 @@ def load_weights(folder: Path, plan: Plan, report: Callable[[int], object]) -> A
 
     Args:
         folder: The checkpoint; its files are checked.
-        plan: Devices and types of the weights.
+        plan: Devices and types of the weights; a plan for the runner `"torch"`.
         report: Called with the number of bytes read since the last call.
 
     Returns:
@@ -57,11 +56,10 @@ def _create_model_without_weights(folder: Path, plan: Plan) -> Any:
     from transformers import GptOssConfig, GptOssForCausalLM
     from transformers.models.gpt_oss.modeling_gpt_oss import GptOssRotaryEmbedding
 
-    register_attention()
     register_packed_experts()
     config: Any = GptOssConfig.from_pretrained(folder, local_files_only=True)
     config.quantization_config = None
-    config._attn_implementation = choose_attention(plan.device)
+    config._attn_implementation = "eager"  # of the model alone; the runner has its own
     config._experts_implementation = IMPLEMENTATION if plan.experts == "packed" else "grouped_mm"
     with torch.device("meta"):
         model: Any = GptOssForCausalLM(config)
@@ -184,8 +182,6 @@ class _WeightLoader:
             self._replace_module(owner, self._create_linear(owner, weight, bias))
 
     def _create_linear(self, owner: str, weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Module:
-        if self._dense_dtype == "int8":
-            return Int8Linear(weight, bias)
         device, dtype = self._device_map.get_device(owner), getattr(torch, self._dense_dtype)
         kind = Bfloat16Linear if dtype != self._activation_dtype else nn.Linear
         linear = kind(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
@@ -256,8 +252,8 @@ class _WeightLoader:
 
 
 def _choose_activation_dtype(plan: Plan) -> torch.dtype:
-    """Return the type of activations: float32 beside packed or int8 weights on a CPU, else the type of the weights."""
-    if plan.device == "cpu" and (plan.experts == "packed" or plan.dtype == "int8"):
+    """Return the type of activations: float32 beside packed experts on a CPU, else the type of the weights."""
+    if plan.device == "cpu" and plan.experts == "packed":
         return torch.float32
     dtype: torch.dtype = getattr(torch, plan.dtype)
     return dtype

@@ -35,7 +35,7 @@ SCHEDULING_OPTIONS = frozenset({"priority", "deadline_s", "cache_salt", "shares_
 _LOADED_PROPERTIES = ("card", "checkpoint", "format", "running_engine")
 # A new value of one of these fields makes the loaded properties invalid.
 _LOADING_FIELDS = frozenset(
-    {"model", "device", "dtype", "experts", "max_context", "cache_gb", "prompt_cache_gb", "chat_format"}
+    {"model", "device", "dtype", "experts", "max_context", "cache_gb", "prompt_cache_gb", "precise", "chat_format"}
     | {"base_url", "api_key", "timeout", "max_retries", "engine"}
 )
 
@@ -93,6 +93,8 @@ class GptOssModel(BaseModel):
     """Memory for the KV cache that all requests share, in GB; None: several contexts if there is enough memory."""
     prompt_cache_gb: float | None = Field(default=None, gt=0)
     """Keeps what was read of prompts on disk, up to this size in GB, for later processes; None: nothing."""
+    precise: bool | None = None
+    """True rounds activations less on a CPU: to 16 bits before experts, too, instead of 8; decode gets slower."""
     chat_format: ChatFormatName | None = None
     """Notation of conversations; None: chosen by the checkpoint's tokenizer."""
     base_url: str | None = None
@@ -171,6 +173,7 @@ class GptOssModel(BaseModel):
             max_context=self.max_context,
             cache_gb=self.cache_gb,
             prompt_cache_gb=self.prompt_cache_gb,
+            precise=self.precise,
         )
 
     @property

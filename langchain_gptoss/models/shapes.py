@@ -9,8 +9,9 @@ from langchain_gptoss.errors import CheckpointError
 # MXFP4 (OCP Microscaling Formats 1.0): 32 weights share 16 bytes of 4-bit values and one byte of exponent.
 PACKED_BLOCK_WEIGHTS = 32
 PACKED_BLOCK_BYTES = 17
-# The engine's KV cache: blocks of 16 tokens, two bytes per number on every device.
+# The engine's KV cache: blocks of 16 tokens, two bytes per number on every device; the native runner pads heads.
 CACHE_BLOCK_TOKENS = 16
+_CACHE_HEAD_MULTIPLE = 16
 _CACHE_WIDTH = 2
 
 _UNPACKED_DTYPES = ("bfloat16", "float16", "float32")
@@ -120,7 +121,8 @@ class Shape:
     @property
     def cache_token_bytes(self) -> int:
         """Size of one token in the KV cache, in bytes; sliding layers store all tokens, as full layers do."""
-        return self.layers * 2 * self.kv_heads * self.head_dim * _CACHE_WIDTH
+        head_dim = -(-self.head_dim // _CACHE_HEAD_MULTIPLE) * _CACHE_HEAD_MULTIPLE
+        return self.layers * 2 * self.kv_heads * head_dim * _CACHE_WIDTH
 
     def compute_cache_bytes(self, tokens: int) -> int:
         """Return the size of one conversation's KV cache, in bytes.

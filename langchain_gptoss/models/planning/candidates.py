@@ -12,6 +12,7 @@ from langchain_gptoss.models.shapes import Shape
 Device = Literal["cuda", "cpu", "mps"]
 DType = Literal["float32", "bfloat16", "float16", "int8"]
 Experts = Literal["packed", "unpacked"]
+RunnerName = Literal["native", "torch"]
 
 # Triton's own minimum for bfloat16 in its kernels (Ampere).
 _TRITON_CAPABILITY = (8, 0)
@@ -29,6 +30,7 @@ class Candidate:
     offload: bool = False
     dtype: DType
     experts: Experts
+    runner: RunnerName = "torch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ class _CandidateGroup:
     gpus: tuple[Gpu, ...] = ()
     offload: bool = False
     experts: Experts
+    runner: RunnerName = "torch"
     dtypes: tuple[DType, ...]
     other_dtypes: tuple[DType, ...] = ()
 
@@ -82,6 +85,7 @@ class _CandidateGroup:
                     offload=self.offload,
                     dtype=candidate_dtype,
                     experts=self.experts,
+                    runner=self.runner,
                 )
 
 
@@ -163,9 +167,27 @@ def _iterate_groups(shape: Shape, hardware: Hardware, experts: str | None) -> It
             yield _CandidateGroup(device="cuda", gpus=gpus, offload=True, experts="packed", dtypes=("bfloat16",))
     if hardware.mps:
         yield _CandidateGroup(device="mps", experts="unpacked", dtypes=("bfloat16",), other_dtypes=("float16",))
+    yield from _iterate_cpu_groups(hardware, experts, is_mxfp4=is_mxfp4)
+
+
+def _iterate_cpu_groups(hardware: Hardware, experts: str | None, *, is_mxfp4: bool) -> Iterator[_CandidateGroup]:
+    """Yield the groups that the CPU allows.
+
+    The native runner has MXFP4, int8 and bfloat16 in its kernel; transformers' modules compute the rest.
+    """
+    has_kernel = hardware.cpu_kernel != "none"
+    stored: Experts = "packed" if is_mxfp4 else "unpacked"
+    if has_kernel:
+        yield _CandidateGroup(
+            device="cpu", experts=stored, runner="native", dtypes=("int8",), other_dtypes=("bfloat16",)
+        )
+    exact: tuple[DType, ...] = () if has_kernel else ("float32", "bfloat16")
+    rest: tuple[DType, ...] = ("float32",) if has_kernel else ()
     if is_mxfp4:
-        yield _CandidateGroup(device="cpu", experts="packed", dtypes=("int8",), other_dtypes=("bfloat16", "float32"))
-    if not is_mxfp4 or experts == "unpacked":
+        yield _CandidateGroup(device="cpu", experts="packed", dtypes=exact, other_dtypes=rest)
+    else:
+        yield _CandidateGroup(device="cpu", experts="unpacked", dtypes=exact, other_dtypes=(*rest, "float16"))
+    if is_mxfp4 and experts == "unpacked":
         yield _CandidateGroup(
             device="cpu", experts="unpacked", dtypes=("float32", "bfloat16"), other_dtypes=("float16",)
         )

@@ -7,6 +7,8 @@ from langchain_gptoss.models.shapes import PACKED_BLOCK_BYTES, PACKED_BLOCK_WEIG
 # Resident memory of Python, torch, transformers and this package's chat model on Linux x86_64, measured with the demo
 # model loaded: 1.045 GB minus its weights of 0.539 GB, plus a few buffers that appear when it runs.
 RUNTIME_BYTES = 520_000_000
+# The same without transformers' models, which the native runner does not need.
+NATIVE_RUNTIME_BYTES = 350_000_000
 # GPU memory of a process besides weights and activations: cuBLAS workspaces, the allocator's rounding.
 GPU_RUNTIME_BYTES = 500_000_000
 # Longest chunk of a prompt in one forward pass.
@@ -61,12 +63,13 @@ class MemoryFootprint:
         return max(self.total, self.peak_loading)
 
 
-def compute_activation_width(*, device: str, dtype: str, experts: str) -> int:
+def compute_activation_width(*, device: str, dtype: str, experts: str, runner: str) -> int:
     """Return the bytes per number in activations.
 
-    On a CPU packed experts are multiplied in float32, for every type of the dense weights.
+    The native runner computes in float32, and so does a CPU beside packed experts, for every type of the weights.
     """
-    return 4 if device == "cpu" and (experts == "packed" or dtype == "float32") else int(WIDTHS[dtype])
+    is_float32 = runner == "native" or (device == "cpu" and experts == "packed")
+    return 4 if is_float32 else int(WIDTHS[dtype])
 
 
 def has_flash_attention(device: str) -> bool:
@@ -76,6 +79,15 @@ def has_flash_attention(device: str) -> bool:
     eager attention runs: it supports sinks and needs no package that must be downloaded.
     """
     return device == "cpu"
+
+
+def estimate_native_working_bytes(shape: Shape) -> int:
+    """Return the working memory of the native runner, in bytes; it is kept between passes."""
+    # The residual stream and its rounded forms; queries and their result; for each active expert the rounded state and
+    # the output.
+    numbers_per_token = 3 * shape.hidden_size + 2 * shape.heads * shape.head_dim
+    numbers_per_token += shape.experts_per_token * (shape.hidden_size + shape.intermediate_size)
+    return 4 * (PREFILL_TOKENS * numbers_per_token + shape.vocabulary)
 
 
 def estimate_working_bytes(shape: Shape, context: int, *, width: int, flash: bool) -> int:
@@ -96,16 +108,19 @@ def estimate_working_bytes(shape: Shape, context: int, *, width: int, flash: boo
         scores_bytes = _SCORE_COPIES * min(scores, max(MAX_TILE_SCORES, shape.heads * context)) * _SCORE_BYTES
     gathered_tokens = context if flash else max(context, MAX_GROUP_TOKENS)
     keys_and_values_bytes = 2 * shape.kv_heads * shape.head_dim * gathered_tokens * (_CACHE_WIDTH + width)
+    logits_bytes = 4 * shape.vocabulary
+    return scores_bytes + keys_and_values_bytes + chunk * _count_numbers_per_token(shape) * width + logits_bytes
+
+
+def _count_numbers_per_token(shape: Shape) -> int:
     # The residual stream, its norm and a copy; queries and their result; for each active expert the gathered input,
     # gate and up twice (before and after the clamp), their product, the output.
     numbers_per_token = 4 * shape.hidden_size + 2 * shape.heads * shape.head_dim
-    numbers_per_token += shape.experts_per_token * (2 * shape.hidden_size + 5 * shape.intermediate_size)
-    logits_bytes = 4 * shape.vocabulary
-    return scores_bytes + keys_and_values_bytes + chunk * numbers_per_token * width + logits_bytes
+    return numbers_per_token + shape.experts_per_token * (2 * shape.hidden_size + 5 * shape.intermediate_size)
 
 
 def estimate_memory(
-    shape: Shape, *, device: str, gpus: int, dtype: str, experts: str, context: int, cache_bytes: int
+    shape: Shape, *, device: str, gpus: int, dtype: str, experts: str, runner: str, context: int, cache_bytes: int
 ) -> MemoryFootprint:
     """Return the memory that a model needs, by part.
 
@@ -115,33 +130,42 @@ def estimate_memory(
         gpus: Number of CUDA GPUs; 0 for other devices.
         dtype: Type of the dense weights, and of the experts if they are unpacked.
         experts: `"packed"` or `"unpacked"`.
+        runner: `"native"` or `"torch"`.
         context: Context of each request, in tokens.
         cache_bytes: Size of the KV cache of all requests.
     """
     weight_width = WIDTHS[dtype]
-    activation_width = compute_activation_width(device=device, dtype=dtype, experts=experts)
-    is_packed = experts == "packed"
+    activation_width = compute_activation_width(device=device, dtype=dtype, experts=experts, runner=runner)
+    is_packed, is_native = experts == "packed", runner == "native"
     dense_weights = shape.attention_weights + shape.head_weights
     if shape.tied_embeddings and dtype == "int8":
         dense_weights += shape.embedding_weights  # the table is looked up in bfloat16, so the output matrix is a copy
     small_bytes = (shape.other_weights + shape.expert_biases) * activation_width
     dense_bytes = int(dense_weights * weight_width) + small_bytes
-    is_mapped = is_packed and device == "cpu"
-    table_bytes = int(shape.embedding_weights * (WIDTHS["bfloat16"] if is_packed else weight_width))
+    is_mapped = is_native or (is_packed and device == "cpu")
+    table_width = WIDTHS.get(shape.checkpoint_experts, WIDTHS["bfloat16"]) if is_mapped or is_packed else weight_width
+    table_bytes = looked_up_bytes = int(shape.embedding_weights * table_width)
+    if is_mapped and not (shape.tied_embeddings and dtype != "int8"):
+        looked_up_bytes = min(table_bytes, _estimate_lookup_bytes(shape, cache_bytes // shape.cache_token_bytes))
     expert_bytes = shape.packed_expert_bytes if is_packed else int(shape.expert_weights * weight_width)
-    runtime_bytes = RUNTIME_BYTES + gpus * GPU_RUNTIME_BYTES
+    runtime_bytes = NATIVE_RUNTIME_BYTES if is_native else RUNTIME_BYTES + gpus * GPU_RUNTIME_BYTES
+    if is_native:
+        working_bytes = estimate_native_working_bytes(shape)
+    else:
+        flash = has_flash_attention(device)
+        working_bytes = estimate_working_bytes(shape, context, width=activation_width, flash=flash)
     # Mapped weights take no memory before they are used.
-    loaded_bytes = dense_bytes if is_mapped else dense_bytes + expert_bytes + table_bytes
+    loaded_bytes = dense_bytes + (0 if is_mapped else table_bytes)
+    loaded_bytes += 0 if is_packed and device == "cpu" else expert_bytes
+    converted_bytes = _compute_largest_tensor_bytes(shape, experts=experts, is_native=is_native)
     return MemoryFootprint(
         experts=expert_bytes,
         dense=dense_bytes,
-        embeddings=min(table_bytes, _estimate_lookup_bytes(shape, cache_bytes // shape.cache_token_bytes))
-        if is_mapped
-        else table_bytes,
+        embeddings=looked_up_bytes,
         cache=cache_bytes,
-        working=estimate_working_bytes(shape, context, width=activation_width, flash=has_flash_attention(device)),
+        working=working_bytes,
         runtime=runtime_bytes,
-        peak_loading=loaded_bytes + runtime_bytes + _compute_largest_tensor_bytes(shape, experts=experts),
+        peak_loading=loaded_bytes + runtime_bytes + converted_bytes,
     )
 
 
@@ -151,7 +175,7 @@ def _estimate_lookup_bytes(shape: Shape, tokens: int) -> int:
     return tokens * (row_bytes + _PAGE_BYTES)
 
 
-def _compute_largest_tensor_bytes(shape: Shape, *, experts: str) -> int:
+def _compute_largest_tensor_bytes(shape: Shape, *, experts: str, is_native: bool) -> int:
     """Return the bytes of the largest tensor that is converted during loading; until then its file is mapped."""
     stored_width = WIDTHS.get(shape.checkpoint_experts, WIDTHS["bfloat16"])
     table_bytes = int(shape.embedding_weights * stored_width)
@@ -159,7 +183,8 @@ def _compute_largest_tensor_bytes(shape: Shape, *, experts: str) -> int:
         return table_bytes
     gate_up_weights = 2 * shape.expert_weights // (3 * shape.layers)
     if shape.checkpoint_experts != "mxfp4":
-        return max(table_bytes, int(gate_up_weights * stored_width))
+        copies = 2 if is_native else 1  # the native runner turns the matrices before it rounds them
+        return max(table_bytes, int(copies * gate_up_weights * stored_width))
     packed_bytes = gate_up_weights * PACKED_BLOCK_BYTES // PACKED_BLOCK_WEIGHTS
     # One expert at a time is unpacked in float32, with a copy.
     unpacked_bytes = int(3 * (gate_up_weights // shape.experts) * WIDTHS["float32"])

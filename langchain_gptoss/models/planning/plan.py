@@ -16,6 +16,7 @@ from langchain_gptoss.models.planning.candidates import (
     DType,
     Experts,
     MemoryDemand,
+    RunnerName,
     compute_demands,
     list_candidates,
 )
@@ -50,7 +51,9 @@ class Plan:
         offload: True if the experts are on the CPU while the rest is on the GPUs.
         dtype: Type of the dense weights, and of the experts if they are unpacked.
         experts: `"packed"` as in the MXFP4 checkpoint, or `"unpacked"`.
-        attention: `"eager"` is transformers' own, `"flash"` never stores the scores.
+        runner: `"native"` computes the whole model in C, `"torch"` with transformers' modules.
+        precise: True if the native runner rounds all activations to 16 bits; otherwise those of experts to 8 bits.
+        attention: `"eager"` stores a part of the scores at a time, `"flash"` stores none.
         threads: Number of threads for arithmetic on the CPU.
         context: Context of each user, prompt and answer together, in tokens.
         users: Number of users whose contexts the KV cache must hold in full at the same time.
@@ -68,6 +71,8 @@ class Plan:
     offload: bool
     dtype: DType
     experts: Experts
+    runner: RunnerName
+    precise: bool
     attention: Literal["eager", "flash"]
     threads: int
     context: int
@@ -102,6 +107,7 @@ class PlanRequest:
     device: str | None
     dtype: str | None
     experts: str | None
+    precise: bool
 
     def compute_min_cache_bytes(self, context: int) -> int:
         """Return the smallest KV cache that holds a full context for each user."""
@@ -133,6 +139,7 @@ def make_plan(
     device: str | None = None,
     dtype: str | None = None,
     experts: str | None = None,
+    precise: bool = False,
 ) -> Plan:
     """Return the best configuration of a model on a machine.
 
@@ -150,6 +157,7 @@ def make_plan(
         device: `"cuda"`, `"cpu"`, `"mps"`, or None to choose.
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None to choose.
         experts: `"packed"`, `"unpacked"`, or None to choose.
+        precise: Round all activations to 16 bits where a CPU would round those of experts to 8 bits.
 
     Raises:
         InvalidInputError: The options are impossible for this model or machine. The message lists possible values.
@@ -170,6 +178,7 @@ def make_plan(
         device=device,
         dtype=dtype,
         experts=experts,
+        precise=precise,
     )
     _check_cache(request)
     plan = _choose_plan(request, hardware)
@@ -257,6 +266,8 @@ def _build_plan(request: PlanRequest, hardware: Hardware, candidate: Candidate, 
         offload=candidate.offload,
         dtype=candidate.dtype,
         experts=candidate.experts,
+        runner=candidate.runner,
+        precise=request.precise,
         attention="flash" if has_flash_attention(candidate.device) else "eager",
         threads=hardware.threads,
         context=context,
@@ -273,6 +284,7 @@ def _build_plan(request: PlanRequest, hardware: Hardware, candidate: Candidate, 
             offload=candidate.offload,
             dtype=candidate.dtype,
             experts=candidate.experts,
+            runner=candidate.runner,
         ),
     )
 
@@ -299,6 +311,7 @@ def _estimate_candidate(shape: Shape, candidate: Candidate, context: int, cache_
         gpus=len(candidate.gpus),
         dtype=candidate.dtype,
         experts=candidate.experts,
+        runner=candidate.runner,
         context=context,
         cache_bytes=cache_bytes,
     )
@@ -328,9 +341,18 @@ def _collect_reasons(plan: Plan, request: PlanRequest, hardware: Hardware, rejec
             device=plan.device,
             dtype=plan.dtype,
             experts=plan.experts,
+            runner=plan.runner,
             is_requested=request.dtype is not None,
         ),
-        *reasons.explain_kernel(hardware, device=plan.device, offload=plan.offload, experts=plan.experts),
+        *reasons.explain_runner(
+            hardware,
+            device=plan.device,
+            offload=plan.offload,
+            experts=plan.experts,
+            dtype=plan.dtype,
+            runner=plan.runner,
+        ),
+        *reasons.explain_rounding(dtype=plan.dtype, experts=plan.experts, runner=plan.runner, precise=plan.precise),
         reasons.explain_context(
             request.shape, context=plan.context, is_requested=request.context is not None, fits=plan.fits
         ),
@@ -340,7 +362,7 @@ def _collect_reasons(plan: Plan, request: PlanRequest, hardware: Hardware, rejec
             context=plan.context,
             is_requested=request.cache_bytes is not None,
         ),
-        reasons.explain_attention(plan.attention),
+        reasons.explain_attention(plan.attention, runner=plan.runner),
         reasons.explain_threads(hardware),
     )
 

@@ -52,33 +52,55 @@ def explain_experts(shape: Shape, hardware: Hardware, *, device: str, experts: s
     return "Experts are unpacked: packed experts need Triton, and triton is not installed."
 
 
-def explain_dtype(hardware: Hardware, *, device: str, dtype: str, experts: str, is_requested: bool) -> str:
+def explain_dtype(hardware: Hardware, *, device: str, dtype: str, experts: str, runner: str, is_requested: bool) -> str:
     """Return the reason for the type of the weights."""
-    is_slow = device == "cpu" and experts == "unpacked" and dtype != "float32" and not hardware.fast_bfloat16
+    is_slow = device == "cpu" and runner == "torch" and dtype != "float32" and not hardware.fast_bfloat16
     warning = f" This CPU has no instructions for {dtype}, so it will be slow." if is_slow else ""
     if is_requested:
         return f"Weights in {dtype}, as requested.{warning}"
     if dtype == "int8":
-        return "Dense weights in int8 with a scale for every 32: decode reads half as many bytes as in bfloat16."
+        kind = "Dense weights" if experts == "packed" else "Weights"
+        return f"{kind} in int8 with a scale for every 32: decode reads half as many bytes as in bfloat16."
     if device != "cpu":
         return f"Weights in {dtype}, the checkpoint's own type."
     if dtype == "float32":
-        return "Weights in float32: it is the fastest type on most CPUs, and there is enough memory."
+        return "Weights in float32: without the CPU kernel it is the fastest type, and there is enough memory."
     return f"Weights in {dtype}: there is not enough memory for float32.{warning}"
 
 
-def explain_kernel(hardware: Hardware, *, device: str, offload: bool, experts: str) -> tuple[str, ...]:
-    """Return the reason for the CPU kernel, or nothing if no experts are multiplied on the CPU."""
-    if experts != "packed" or (device != "cpu" and not offload):
+def explain_runner(
+    hardware: Hardware, *, device: str, offload: bool, experts: str, dtype: str, runner: str
+) -> tuple[str, ...]:
+    """Return the reason for the runner on a CPU, or nothing if the CPU multiplies no matrices."""
+    if device != "cpu" and not offload:
         return ()
     reason = f": {hardware.cpu_kernel_reason}" if hardware.cpu_kernel_reason else ""
     if hardware.cpu_kernel == "none":
-        return (f"No CPU kernel{reason}; torch multiplies with the packed experts, slowly.",)
-    return (f"The CPU kernel is {hardware.cpu_kernel}{reason}.",)
+        work = (
+            "torch multiplies with the packed experts, slowly" if experts == "packed" else "transformers' modules run"
+        )
+        return (f"No CPU kernel{reason}; {work}.",)
+    kernel = f"The CPU kernel is {hardware.cpu_kernel}{reason}."
+    if runner == "native":
+        return (f"The native runner computes the whole model in C. {kernel}",)
+    if offload:
+        return (kernel,)
+    return (f"Transformers' modules run: the native runner has no {dtype} with {experts} experts. {kernel}",)
 
 
-def explain_attention(attention: str) -> str:
+def explain_rounding(*, dtype: str, experts: str, runner: str, precise: bool) -> tuple[str, ...]:
+    """Return how activations are rounded, or nothing if they are not."""
+    if runner != "native" or (dtype != "int8" and experts != "packed"):
+        return ()
+    if precise:
+        return ("Activations are rounded to 16 bits per block of 32, as requested.",)
+    return ("Activations are rounded to 8 bits per block of 32 before experts, and to 16 bits elsewhere.",)
+
+
+def explain_attention(attention: str, *, runner: str) -> str:
     """Return the reason for the implementation of attention."""
+    if runner == "native":
+        return "Attention is the kernel's: scores take no memory."
     if attention == "flash":
         return "Attention is torch's flash kernel, and the sinks are applied to its result: scores take no memory."
     return "Attention is eager: it supports attention sinks and needs no package that must be downloaded."

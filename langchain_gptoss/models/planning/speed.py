@@ -13,14 +13,15 @@ from langchain_gptoss.models.shapes import Shape
 _DEFAULT_BANDWIDTH_GB_S = 15.0  # two channels of DDR4 in a laptop, minus losses
 _MPS_BANDWIDTH_GB_S = 100.0  # the smallest Apple chips have 68 to 120
 
-# Packed experts on the CPU, by kernel: share of the bandwidth that decode reaches, and GFLOP/s per core in prefill.
-# Measured with benchmarks/cpu.py on two cores of an AMD EPYC with AVX-512; for AVX2 and plain C only the kernel.
-_PACKED = {"avx512-vnni": (0.9, 180.0), "avx2": (0.75, 100.0), "portable": (0.1, 5.0), "none": (0.02, 5.0)}
-# The same for unpacked experts in transformers, from the demo model: prefill and decode at 147 and 9 tokens/s in
-# float32, and at 7 and 3 tokens/s in bfloat16 on a CPU without instructions for it.
+# The native runner, and packed experts elsewhere, by kernel: share of the bandwidth that decode reaches, and GFLOP/s
+# per core in prefill. Measured with benchmarks/cpu.py on two cores of an AMD EPYC with AVX-512; AVX2 and plain C on one
+# without.
+_KERNEL = {"avx512-vnni": (0.9, 180.0), "avx2": (0.65, 100.0), "portable": (0.1, 5.0), "none": (0.02, 5.0)}
+# Unpacked experts in transformers' modules, from the demo model: prefill and decode at 147 and 9 tokens/s in float32,
+# and at 7 and 3 tokens/s in bfloat16 on a CPU without instructions for it.
 _UNPACKED, _SLOW_BFLOAT16 = (0.8, 16.0), (0.05, 0.75)
 _LAYER_SECONDS = {"cpu": 2e-3, "cuda": 4e-4, "mps": 1e-3}  # time of Python between the kernels of a layer
-_PACKED_LAYER_SECONDS = 1e-4  # on a CPU, where decode runs in C
+_NATIVE_LAYER_SECONDS = 1e-5  # the native runner calls C once per pass
 
 _GPU_SHARE, _GPU_FLOP_SHARE = 0.6, 0.2
 # Dense bfloat16 TFLOP/s by compute capability, rounded down (NVIDIA's data sheets).
@@ -51,7 +52,15 @@ class _Rate:
 
 
 def estimate_speed(
-    shape: Shape, hardware: Hardware, *, device: str, gpus: tuple[Gpu, ...], offload: bool, dtype: str, experts: str
+    shape: Shape,
+    hardware: Hardware,
+    *,
+    device: str,
+    gpus: tuple[Gpu, ...],
+    offload: bool,
+    dtype: str,
+    experts: str,
+    runner: str,
 ) -> Speed:
     """Return the estimated speed of a model.
 
@@ -63,9 +72,10 @@ def estimate_speed(
         offload: True if the experts are on the CPU while the rest is on the GPUs.
         dtype: Type of the dense weights, and of the experts if they are unpacked.
         experts: `"packed"` or `"unpacked"`.
+        runner: `"native"` or `"torch"`.
     """
-    is_packed = experts == "packed"
-    cpu_rate = _estimate_cpu_rate(hardware, is_packed=is_packed, dtype=dtype)
+    is_packed, is_native = experts == "packed", runner == "native"
+    cpu_rate = _estimate_cpu_rate(hardware, has_kernel=is_native or is_packed, dtype=dtype)
     if device == "cuda":
         dense_rate = _estimate_gpu_rate(gpus)
     else:
@@ -76,7 +86,7 @@ def estimate_speed(
     dense_bytes = (dense_weights + shape.embedding_weights) * WIDTHS[dtype]
     expert_bytes = shape.packed_expert_bytes if is_packed else shape.expert_weights * WIDTHS[dtype]
     active_share = shape.experts_per_token / shape.experts
-    layer_s = _PACKED_LAYER_SECONDS if is_packed and device == "cpu" else _LAYER_SECONDS[device]
+    layer_s = _NATIVE_LAYER_SECONDS if is_native else _LAYER_SECONDS[device]
     overhead_s = shape.layers * layer_s
 
     dense_read_s = dense_bytes / dense_rate.bytes_per_s
@@ -94,9 +104,9 @@ def _round_to_two_digits(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def _estimate_cpu_rate(hardware: Hardware, *, is_packed: bool, dtype: str) -> _Rate:
-    share, gflops = _PACKED[hardware.cpu_kernel] if is_packed else _UNPACKED
-    if not is_packed and dtype != "float32" and not hardware.fast_bfloat16:
+def _estimate_cpu_rate(hardware: Hardware, *, has_kernel: bool, dtype: str) -> _Rate:
+    share, gflops = _KERNEL[hardware.cpu_kernel] if has_kernel else _UNPACKED
+    if not has_kernel and dtype != "float32" and not hardware.fast_bfloat16:
         share, gflops = _SLOW_BFLOAT16
     bandwidth_gb_s = hardware.bandwidth or _DEFAULT_BANDWIDTH_GB_S
     return _Rate(bytes_per_s=bandwidth_gb_s * share * 1e9, flop_per_s=gflops * hardware.threads * 1e9)

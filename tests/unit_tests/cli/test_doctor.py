@@ -86,7 +86,7 @@ def test_models_that_fit_depend_on_the_machine(monkeypatch):
         fitting[name] = {row["model"] for row in json.loads(run("--json").stdout)["models"] if row["fits"]}
     assert fitting["gpus"] == set(ROWS)
     assert fitting["pc"] == set(ROWS) - {"gpt-oss-120b", "gpt-oss-safeguard-120b"}
-    assert fitting["small"] == {"1.0b shape", "3.6b shape", "demo"}
+    assert fitting["small"] == {"1.0b shape", "demo"}
 
 
 @pytest.mark.parametrize("machine", [PC, GPUS, SMALL])
@@ -115,8 +115,8 @@ def test_a_folder_is_planned_from_its_config(pc, tmp_path):
         json.dumps({"model_type": "gpt_oss", "num_hidden_layers": 2, "num_local_experts": 4, "dtype": "bfloat16"})
     )
     row = json.loads(run("--model", str(tmp_path), "--json").stdout)["models"][0]
-    assert row["memory"]["experts"] == 2 * 4 * 3 * 2880 * 2880 * 4
-    assert (row["model"], row["experts"], row["dtype"]) == (tmp_path.name, "unpacked", "float32")
+    assert row["memory"]["experts"] == 2 * 4 * 3 * 2880 * 2880 * 17 // 16
+    assert (row["model"], row["experts"], row["dtype"], row["runner"]) == (tmp_path.name, "unpacked", "int8", "native")
 
 
 def test_dtype_and_device_override_the_plan(pc):

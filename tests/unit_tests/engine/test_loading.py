@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from langchain_gptoss.engine import loading, weights
-from langchain_gptoss.engine.loading import load_model, plan_checkpoint, probe_machine
+from langchain_gptoss.engine.kernels.native import get_cpu_kernel
+from langchain_gptoss.engine.loading import load_model, load_runner, plan_checkpoint, probe_machine
+from langchain_gptoss.engine.runners.native import NativeRunner
+from langchain_gptoss.engine.runners.torch_runner import TorchRunner
 from langchain_gptoss.errors import CheckpointError, GptOssError, GptOssMemoryError, InvalidInputError
 from langchain_gptoss.models.checkpoint import check_checkpoint
 
 IDS = torch.tensor([[5, 17, 44, 198, 3, 3, 61]])
+
+
+needs_kernel = pytest.mark.skipif(get_cpu_kernel() is None, reason="this machine has no CPU kernel")
 
 
 @pytest.fixture
@@ -29,8 +36,8 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def load(folder: Path, **options: Any) -> Any:
-    return load_model(folder, plan_checkpoint(folder, device="cpu", **options))
+def load(folder: Path, dtype: str = "float32") -> Any:
+    return load_model(folder, plan_checkpoint(folder, device="cpu", dtype=dtype))
 
 
 def set_free_memory(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
@@ -99,13 +106,14 @@ def test_impossible_options_are_rejected(tiny_checkpoint, monkeypatch, options, 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_dtype_option_sets_the_type_of_the_weights(tiny_checkpoint, dtype):
+def test_dtype_option_sets_the_type_of_the_weights(tiny_checkpoint, dtype, monkeypatch):
+    set_free_memory(monkeypatch, 10**12)  # and no kernel, so transformers' modules run all types
     model = load(tiny_checkpoint, dtype=dtype)
     assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, dtype)}
     assert model(input_ids=IDS).logits.isfinite().all()
 
 
-def test_float32_is_chosen_if_it_fits_and_bfloat16_otherwise(tiny_checkpoint, monkeypatch):
+def test_without_a_kernel_float32_is_chosen_if_it_fits_and_bfloat16_otherwise(tiny_checkpoint, monkeypatch):
     set_free_memory(monkeypatch, 10**12)
     assert plan_checkpoint(tiny_checkpoint).dtype == "float32"
     needed = plan_checkpoint(tiny_checkpoint, cache_gb=0.001).tightest_demand.needed_bytes
@@ -162,7 +170,7 @@ def test_weights_with_an_unknown_type_are_rejected(checkpoint):
 
 
 def test_planned_size_equals_the_loaded_size(tiny_checkpoint):
-    memory = plan_checkpoint(tiny_checkpoint, device="cpu").memory
+    memory = plan_checkpoint(tiny_checkpoint, device="cpu", dtype="float32").memory
     taken = sum(weight.numel() * weight.element_size() for weight in load(tiny_checkpoint).parameters())
     assert memory.experts + memory.dense + memory.embeddings == taken
 
@@ -202,7 +210,7 @@ def test_sharded_checkpoint(tiny_checkpoint, tmp_path, transformers_model):
     ],
 )
 def test_packed_weights_that_are_missing_or_have_a_wrong_shape(packed_checkpoint, monkeypatch, name, shape, message):
-    iterate_tensors = weights._iterate_tensors
+    iterate_tensors = weights.iterate_tensors
 
     def damage(folder: Path) -> Any:
         for other, tensor in iterate_tensors(folder):
@@ -211,7 +219,7 @@ def test_packed_weights_that_are_missing_or_have_a_wrong_shape(packed_checkpoint
             elif shape is not None:
                 yield other, torch.zeros(shape, dtype=torch.uint8)
 
-    monkeypatch.setattr(weights, "_iterate_tensors", damage)
+    monkeypatch.setattr(weights, "iterate_tensors", damage)
     with pytest.raises(CheckpointError, match=message):
         load(packed_checkpoint)
 
@@ -220,6 +228,33 @@ def test_the_size_of_the_cache_can_be_set(tiny_checkpoint):
     assert plan_checkpoint(tiny_checkpoint, cache_gb=0.5).cache_bytes == 500_000_000
 
 
-def test_packed_checkpoint_is_planned_with_int8_and_flash_attention(packed_checkpoint):
+@needs_kernel
+@pytest.mark.parametrize(
+    ("options", "runner", "arithmetic"),
+    [
+        ({}, NativeRunner, "dense int8/16, experts int8/8"),
+        ({"precise": True}, NativeRunner, "dense int8/16, experts int8/16"),
+        ({"dtype": "bfloat16"}, NativeRunner, "dense bfloat16/16, experts bfloat16/8"),
+        ({"dtype": "float32"}, TorchRunner, "torch cpu float32"),
+        ({"dtype": "float16"}, TorchRunner, "torch cpu float16"),
+    ],
+)
+def test_the_plan_decides_the_runner_and_its_types(tiny_checkpoint, options, runner, arithmetic):
+    with closing(load_runner(tiny_checkpoint, plan_checkpoint(tiny_checkpoint, device="cpu", **options))) as loaded:
+        assert isinstance(loaded, runner)
+        assert arithmetic in loaded.arithmetic
+
+
+@needs_kernel
+def test_packed_checkpoint_is_planned_for_the_native_runner(packed_checkpoint):
     plan = plan_checkpoint(packed_checkpoint, device="cpu")
-    assert (plan.experts, plan.dtype, plan.attention) == ("packed", "int8", "flash")
+    assert (plan.experts, plan.dtype, plan.runner) == ("packed", "int8", "native")
+
+
+@needs_kernel
+def test_a_damaged_checkpoint_is_an_error_of_the_native_runner_too(checkpoint):
+    tensors = read_weights(checkpoint)
+    del tensors["model.norm.weight"]
+    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="lacks 1 weights"):
+        load_runner(checkpoint, plan_checkpoint(checkpoint, device="cpu"))

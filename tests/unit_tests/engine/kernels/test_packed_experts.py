@@ -24,7 +24,7 @@ def test_packed_model_without_the_kernel_equals_the_dequantized_one(
         torch.testing.assert_close(model(input_ids=draw_ids(length)).logits, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [("float32", 0.02), ("int8", 0.04), ("bfloat16", 0.04)])
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 0.02), ("bfloat16", 0.04)])
 @pytest.mark.parametrize("length", [1, 2, 17, 500])
 def test_packed_model_is_close_to_the_dequantized_one(load_packed, dequantized_model, draw_ids, dtype, bound, length):
     """The model has both kinds of layers, sinks and biases; 500 tokens are many windows of 16.
@@ -40,7 +40,7 @@ def test_packed_model_is_close_to_the_dequantized_one(load_packed, dequantized_m
 def test_model_loaded_with_unpacked_experts_equals_the_dequantized_one(load_packed, dequantized_model, draw_ids):
     with torch.inference_mode():
         expected = dequantized_model(input_ids=draw_ids(9)).logits
-        logits = load_packed(experts="unpacked")(input_ids=draw_ids(9)).logits
+        logits = load_packed(experts="unpacked", dtype="float32")(input_ids=draw_ids(9)).logits
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -64,7 +64,7 @@ def test_experts_stay_mapped_from_the_file(load_packed, packed_checkpoint):
     maps = Path("/proc/self/maps")
     if not maps.exists():
         pytest.skip("only Linux lists the mapped files of a process")
-    model = load_packed()
+    model = load_packed(dtype="float32")
     ranges = [line.split()[0].split("-") for line in maps.read_text().splitlines() if str(packed_checkpoint) in line]
     for layer in model.model.layers:
         address = layer.mlp.experts.packed.gate_up_blocks.data_ptr()

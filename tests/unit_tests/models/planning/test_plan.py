@@ -48,8 +48,10 @@ from tests.unit_tests.models.planning.machines import (
         ("gpt-oss-120b", GPU_80, ("cuda", (0,), False, "packed", "bfloat16", True)),
         ("gpt-oss-120b", build_machine(64, 47, 47), ("cuda", (0, 1), False, "packed", "bfloat16", True)),
         ("gpt-oss-120b", MAC_96, ("cpu", (), False, "packed", "int8", True)),
-        ("demo", LAPTOP_8, ("cpu", (), False, "unpacked", "float32", True)),
-        ("demo", build_machine(1.2), ("cpu", (), False, "unpacked", "bfloat16", True)),
+        ("demo", LAPTOP_8, ("cpu", (), False, "unpacked", "int8", True)),
+        ("demo", replace(LAPTOP_8, cpu_kernel="none"), ("cpu", (), False, "unpacked", "float32", True)),
+        ("demo", build_machine(1.2, cpu_kernel="none"), ("cpu", (), False, "unpacked", "bfloat16", True)),
+        ("gpt-oss-20b", replace(PC_24, cpu_kernel="none"), ("cpu", (), False, "packed", "float32", True)),
         ("demo", GPU_24, ("cuda", (0,), False, "unpacked", "bfloat16", True)),
         ("demo", MAC_16, ("mps", (), False, "unpacked", "bfloat16", True)),
     ],
@@ -72,7 +74,7 @@ def test_the_fewest_gpus_with_the_most_memory_are_used():
 
 
 def test_more_memory_gives_a_longer_context():
-    contexts = [plan_model("gpt-oss-20b", build_machine(ram)).context for ram in (12.6, 13.5, 16, 18, 30)]
+    contexts = [plan_model("gpt-oss-20b", build_machine(ram)).context for ram in (12.3, 13.2, 16, 18, 30)]
     assert contexts == sorted(contexts)
     assert contexts[0] == MIN_AUTOMATIC_CONTEXT
     assert contexts[-1] == 131_072
@@ -103,9 +105,37 @@ def test_options_are_respected(options, expected):
     assert plan.fits
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "runner"),
+    [
+        ("gpt-oss-20b", {}, "native"),
+        ("gpt-oss-20b", {"dtype": "bfloat16"}, "native"),
+        ("gpt-oss-20b", {"dtype": "float32"}, "torch"),
+        ("gpt-oss-20b", {"experts": "unpacked", "dtype": "bfloat16"}, "torch"),
+        ("demo", {}, "native"),
+        ("demo", {"dtype": "bfloat16"}, "native"),
+        ("demo", {"dtype": "float16"}, "torch"),
+    ],
+)
+def test_the_native_runner_computes_what_it_can(model, options, runner):
+    plan = plan_model(model, PC_24, **options)
+    assert plan.runner == runner
+    assert any("native runner" in reason for reason in plan.reasons)
+    assert plan_model(model, replace(PC_24, cpu_kernel="none"), device="cpu").runner == "torch"
+    assert plan_model(model, GPU_24, device="cuda").runner == "torch"
+
+
+def test_precise_rounds_less():
+    assert "8 bits" in " ".join(plan_model("gpt-oss-20b", PC_24).reasons)
+    plan = plan_model("gpt-oss-20b", PC_24, precise=True)
+    assert plan.precise
+    assert "rounded to 16 bits per block of 32, as requested" in " ".join(plan.reasons)
+
+
 def test_the_reasons_warn_of_slow_bfloat16():
-    slow = plan_model("demo", PC_24, dtype="bfloat16")
-    fast = plan_model("demo", replace(PC_24, fast_bfloat16=True), dtype="bfloat16")
+    no_kernel = replace(PC_24, cpu_kernel="none")
+    slow = plan_model("demo", no_kernel, dtype="bfloat16")
+    fast = plan_model("demo", replace(no_kernel, fast_bfloat16=True), dtype="bfloat16")
     assert any("slow" in sentence for sentence in slow.reasons)
     assert not any("slow" in sentence for sentence in fast.reasons)
     assert slow.estimate.prefill < fast.estimate.prefill / 5
@@ -130,7 +160,8 @@ def test_the_reasons_name_missing_parts():
         ("demo", {"dtype": "fp8"}, "one of 'float32', 'bfloat16', 'float16', 'int8'"),
         ("demo", {"experts": "zipped"}, "one of 'packed', 'unpacked'"),
         ("demo", {"experts": "packed"}, "in bfloat16, not in MXFP4. Use experts='unpacked'"),
-        ("demo", {"dtype": "int8"}, "device='cpu' with experts='unpacked' and dtype='float32'"),
+        ("demo", {"dtype": "int8", "device": "mps"}, "no Apple GPU"),
+        ("gpt-oss-20b", {"dtype": "int8", "experts": "unpacked"}, "with experts='unpacked' and dtype='float32'"),
         ("gpt-oss-20b", {"dtype": "float16"}, "device='cpu' with experts='packed' and dtype='int8'"),
         ("demo", {"context": 0}, "between 1 and 8192"),
         ("demo", {"context": 8193}, "between 1 and 8192"),
@@ -220,8 +251,8 @@ def test_the_memory_error_has_needed_and_free_bytes_and_advice():
         (PC_24, {"experts": "unpacked"}, "experts='packed' with dtype='int8'"),
         (build_machine(28, 4), {"device": "cuda"}, "device='cpu'"),
         (LAPTOP_8, {}, "model='demo'"),
-        (LAPTOP_8, {}, "a machine with 12.5 GB of free memory"),
-        (build_machine(12), {}, "close other programs to free 0.5 GB more"),
+        (LAPTOP_8, {}, "a machine with 12.2 GB of free memory"),
+        (build_machine(12), {}, "close other programs to free 0.2 GB more"),
     ],
 )
 def test_advice_names_the_nearest_change(hardware, options, advice):
