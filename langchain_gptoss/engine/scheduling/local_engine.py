@@ -298,7 +298,7 @@ class LocalEngine(Engine):
     def _finish(self, sequence: SequenceState, end: FinishReason | Exception) -> None:
         self._scheduler.remove(sequence)
         if end in {"stop", "length"}:
-            self._saver.remember(sequence.request)
+            self._saver.add(sequence.request)
         self._end_stream(sequence, end)
 
     def _end_stream(self, sequence: SequenceState, end: FinishReason | Exception) -> None:

@@ -41,7 +41,7 @@ class PrefixSaver:
         except Exception:
             _log.exception("A saved prompt was not loaded.")
 
-    def remember(self, request: GenerationRequest) -> None:
+    def add(self, request: GenerationRequest) -> None:
         """Note a prompt that is in the cache now, to save it later."""
         if self._store is not None and (shared := _get_shared(request)):
             self._pending = [other for other in self._pending if shared[: len(other)] != other][-_MAX_PENDING + 1 :]
