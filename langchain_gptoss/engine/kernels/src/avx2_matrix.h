@@ -46,12 +46,24 @@ AVX2_INLINE void avx2_load_mxfp4_scales(const uint8_t *from, long stride, long c
     __m128i c = _mm_unpacklo_epi8(rows[4], rows[5]), d = _mm_unpacklo_epi8(rows[6], rows[7]);
     __m128i e = _mm_unpacklo_epi16(a, b), f = _mm_unpackhi_epi16(a, b);
     __m128i g = _mm_unpacklo_epi16(c, d), h = _mm_unpackhi_epi16(c, d);
-    _mm_storeu_si128((__m128i *)bytes, _mm_unpacklo_epi32(e, g));
-    _mm_storeu_si128((__m128i *)bytes + 1, _mm_unpackhi_epi32(e, g));
-    _mm_storeu_si128((__m128i *)bytes + 2, _mm_unpacklo_epi32(f, h));
-    _mm_storeu_si128((__m128i *)bytes + 3, _mm_unpackhi_epi32(f, h));
-    for (long i = 0; i < count; i++)
-        _mm256_storeu_ps(to + 8 * i, _mm256_mul_ps(avx2_decode_scales(bytes + 8 * i, 8), _mm256_set1_ps(0.5f)));
+    __m128i turned[4] = {_mm_unpacklo_epi32(e, g), _mm_unpackhi_epi32(e, g), _mm_unpacklo_epi32(f, h),
+                         _mm_unpackhi_epi32(f, h)};
+    memcpy(bytes, turned, 64);
+    const __m128i two = _mm_set1_epi8(2);
+    __m128i largest = _mm_max_epu8(_mm_sub_epi8(turned[0], two), _mm_sub_epi8(turned[1], two));
+    largest = _mm_max_epu8(largest, _mm_max_epu8(_mm_sub_epi8(turned[2], two), _mm_sub_epi8(turned[3], two)));
+    largest = _mm_subs_epu8(largest, _mm_set1_epi8((char)252));
+    if (_mm_testz_si128(largest, largest)) { /* all are from 2 to 254: half of them is a normal number */
+        const __m256i one = _mm256_set1_epi32(1);
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            __m256i exponents = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(bytes + 8 * i)));
+            exponents = _mm256_slli_epi32(_mm256_sub_epi32(exponents, one), 23);
+            _mm256_storeu_ps(to + 8 * i, _mm256_castsi256_ps(exponents));
+        }
+    } else
+        for (long i = 0; i < count; i++)
+            _mm256_storeu_ps(to + 8 * i, _mm256_mul_ps(avx2_decode_scales(bytes + 8 * i, 8), _mm256_set1_ps(0.5f)));
 }
 
 AVX2_INLINE void avx2_load_int8_scales(const uint16_t *from, long stride, long count, float *to) {
@@ -150,82 +162,138 @@ AVX2_INLINE __m256i avx2_load_row(const WeightMatrix *w, const int format, long 
                                   : _mm256_loadu_si256((const __m256i *)((const int8_t *)w->weights + block * BLOCK));
 }
 
-/* ---- one token: 8 rows are multiplied straight from memory */
+/* ---- few tokens: 8 rows are multiplied straight from memory */
 
-/* Adds up the parts of each of 8 vectors. */
-AVX2_INLINE __m256i avx2_add_parts(const __m256i *dots) {
-    __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(dots[0], dots[1]), _mm256_hadd_epi32(dots[2], dots[3]));
-    __m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(dots[4], dots[5]), _mm256_hadd_epi32(dots[6], dots[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+/* Adds up pairs of parts within each 128-bit lane; the results of two vectors alternate. */
+AVX2_INLINE __m256i avx2_add_pairs(__m256i a, __m256i b) {
+    return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
 }
 
-/* A sum of four products of bytes, each at most 24 * 127 * 2, is below 2^15. */
-AVX2_INLINE __m256i avx2_dot_mxfp4(const uint8_t *from, long stride, const NarrowBlock *x) {
+/* Adds up the parts of each of 8 vectors. */
+AVX2_INLINE __m256i avx2_add_parts(const __m256i *v) {
+    __m256i a = avx2_add_pairs(v[0], v[1]), b = avx2_add_pairs(v[2], v[3]), c = avx2_add_pairs(v[4], v[5]);
+    __m256i d = avx2_add_pairs(v[6], v[7]);
+    a = _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)); /* rows 0 to 3, in both lanes */
+    c = _mm256_add_epi32(_mm256_unpacklo_epi64(c, d), _mm256_unpackhi_epi64(c, d));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, c, 0x20), _mm256_permute2x128_si256(a, c, 0x31));
+}
+
+/* Adds the upper half of each 128-bit lane of two vectors to the lower half. */
+AVX2_INLINE __m256i avx2_fold(__m256i a, __m256i b) {
+    return _mm256_add_epi16(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
+/* Products of one block of 8 rows. A vector holds rows j and j + 4; sums of eight products, each at most 24 * 127, are
+ * below 2^15. */
+AVX2_INLINE void avx2_dot_mxfp4(const uint8_t *from, long stride, const NarrowBlock *const *x, long b, const int count,
+                                __m256i *dots) {
     const __m256i table = avx2_load_values(), nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-    __m256i quarters[4], even = _mm256_setzero_si256(), odd = even;
-    avx2_load_quarters(from, stride, quarters);
+    __m256i halves[2][4];
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+        __m256i even[2], odd[2];
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            const uint8_t *row = from + (2 * half + j) * stride;
+            __m256i bytes = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
+            bytes = _mm256_inserti128_si256(bytes, _mm_loadu_si128((const __m128i *)(row + 4 * stride)), 1);
+            even[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes, nibble));
+            odd[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
+        }
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        int32_t first, second;
-        memcpy(&first, x->values + 4 * j, 4);
-        memcpy(&second, x->values + 16 + 4 * j, 4);
-        __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(quarters[j], nibble));
-        __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(quarters[j], 4), nibble));
-        even = _mm256_add_epi16(even, _mm256_maddubs_epi16(low, _mm256_set1_epi32(first)));
-        odd = _mm256_add_epi16(odd, _mm256_maddubs_epi16(high, _mm256_set1_epi32(second)));
+        for (int t = 0; t < count; t++) {
+            const __m128i *values = (const __m128i *)x[t][b].values;
+            const __m256i first = _mm256_broadcastsi128_si256(_mm_loadu_si128(values));
+            const __m256i second = _mm256_broadcastsi128_si256(_mm_loadu_si128(values + 1));
+            __m256i low = _mm256_add_epi16(_mm256_maddubs_epi16(even[0], first), _mm256_maddubs_epi16(odd[0], second));
+            __m256i high = _mm256_add_epi16(_mm256_maddubs_epi16(even[1], first), _mm256_maddubs_epi16(odd[1], second));
+            halves[half][t] = _mm256_madd_epi16(avx2_fold(low, high), ones);
+        }
     }
-    __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(even, ones), _mm256_madd_epi16(odd, ones));
-    return _mm256_add_epi32(dot, _mm256_set1_epi32(x->value_correction));
+#pragma GCC unroll 4
+    for (int t = 0; t < count; t++) {
+        const __m256 low = _mm256_castsi256_ps(halves[0][t]), high = _mm256_castsi256_ps(halves[1][t]);
+        __m256i dot = _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(low, high, 0x88)),
+                                       _mm256_castps_si256(_mm256_shuffle_ps(low, high, 0xdd)));
+        dots[t] = _mm256_add_epi32(dot, _mm256_set1_epi32(x[t][b].value_correction));
+    }
 }
 
 /* The sign of a weight moves to the activation, because one operand of the instruction is unsigned. */
-AVX2_INLINE __m256i avx2_dot_int8(const int8_t *from, long stride, const NarrowBlock *x) {
-    const __m128i even = _mm_loadu_si128((const __m128i *)x->values);
-    const __m128i odd = _mm_loadu_si128((const __m128i *)(x->values + 16));
-    const __m256i columns = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)),
-                                                    _mm_unpackhi_epi8(even, odd), 1);
-    __m256i dots[8];
+AVX2_INLINE void avx2_dot_int8(const int8_t *from, long stride, const NarrowBlock *const *x, long b, const int count,
+                               __m256i *dots) {
+#pragma GCC unroll 4
+    for (int t = 0; t < count; t++) {
+        const __m128i even = _mm_loadu_si128((const __m128i *)x[t][b].values);
+        const __m128i odd = _mm_loadu_si128((const __m128i *)(x[t][b].values + 16));
+        const __m256i columns = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)),
+                                                        _mm_unpackhi_epi8(even, odd), 1);
+        __m256i parts[8];
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; r++) {
-        __m256i row = _mm256_loadu_si256((const __m256i *)(from + r * stride));
-        __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(row), _mm256_sign_epi8(columns, row));
-        dots[r] = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        for (int r = 0; r < 8; r++) {
+            __m256i row = _mm256_loadu_si256((const __m256i *)(from + r * stride));
+            __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(row), _mm256_sign_epi8(columns, row));
+            parts[r] = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        }
+        dots[t] = avx2_add_parts(parts);
     }
-    return avx2_add_parts(dots);
 }
 
-AVX2_INLINE __m256i avx2_dot_wide(const WeightMatrix *w, const int format, long block, const WideBlock *x) {
-    const __m256i low = _mm256_loadu_si256((const __m256i *)x->values);
-    const __m256i high = _mm256_loadu_si256((const __m256i *)(x->values + 16));
-    __m256i dots[8];
+AVX2_INLINE void avx2_dot_wide(const WeightMatrix *w, const int format, long block, const WideBlock *const *x, long b,
+                               const int count, __m256i *dots) {
+    __m256i rows[8];
+    if (count > 1 && format == FORMAT_MXFP4) /* unpacked once */
+        for (int r = 0; r < 8; r++) rows[r] = avx2_load_row(w, format, block + r * (w->k / BLOCK));
+#pragma GCC unroll 4
+    for (int t = 0; t < count; t++) {
+        const __m256i low = _mm256_loadu_si256((const __m256i *)x[t][b].values);
+        const __m256i high = _mm256_loadu_si256((const __m256i *)(x[t][b].values + 16));
+        __m256i parts[8];
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; r++) {
-        __m256i row = avx2_load_row(w, format, block + r * (w->k / BLOCK));
-        dots[r] = _mm256_add_epi32(_mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(row)), low),
-                                   _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_extracti128_si256(row, 1)), high));
+        for (int r = 0; r < 8; r++) {
+            __m256i row = count > 1 && format == FORMAT_MXFP4 ? rows[r]
+                                                              : avx2_load_row(w, format, block + r * (w->k / BLOCK));
+            parts[r] = _mm256_add_epi32(
+                _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(row)), low),
+                _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_extracti128_si256(row, 1)), high));
+        }
+        dots[t] = avx2_add_parts(parts);
     }
-    return avx2_add_parts(dots);
 }
 
-AVX2_INLINE void avx2_multiply_one(const WeightMatrix *w, const int format, const int bits, long row,
-                                   const Activations *x, long token, float *out) {
+AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int format, const int bits, long row,
+                                   const Activations *x, const int32_t *tokens, const int count, float *out,
+                                   long stride) {
     const long blocks = w->k / BLOCK, bytes = format == FORMAT_MXFP4 ? BLOCK_BYTES : BLOCK;
     const uint8_t *from = (const uint8_t *)w->weights + row * blocks * bytes;
     const char *next = (const char *)from + 8 * blocks * bytes; /* the next 8 rows are fetched in the meantime */
-    __m256 sum = _mm256_setzero_ps();
+    const NarrowBlock *narrow[4];
+    const WideBlock *wide[4];
+    __m256 sums[4];
     float scales[64];
+    for (int t = 0; t < count; t++) {
+        narrow[t] = x->narrow + (tokens ? tokens[t] : t) * blocks;
+        wide[t] = x->wide + (tokens ? tokens[t] : t) * blocks;
+        sums[t] = _mm256_setzero_ps();
+    }
     for (long b = 0; b < blocks; b++) {
+        __m256i dots[4];
         if (b % 8 == 0) avx2_load_scales(w, format, row, b, blocks - b < 8 ? blocks - b : 8, scales);
         for (long line = 0; line < bytes * 8; line += 64) _mm_prefetch(next + b * bytes * 8 + line, _MM_HINT_T0);
-        const long entry = token * blocks + b;
-        __m256i dot = bits == 16              ? avx2_dot_wide(w, format, row * blocks + b, x->wide + entry)
-                    : format == FORMAT_MXFP4 ? avx2_dot_mxfp4(from + b * bytes, blocks * bytes, x->narrow + entry)
-                                 : avx2_dot_int8((const int8_t *)from + b * bytes, blocks * bytes, x->narrow + entry);
-        __m256 scale = _mm256_set1_ps(bits == 16 ? x->wide[entry].scale : x->narrow[entry].scale);
-        scale = _mm256_mul_ps(_mm256_loadu_ps(scales + b % 8 * 8), scale);
-        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, sum);
+        if (bits == 16)
+            avx2_dot_wide(w, format, row * blocks + b, wide, b, count, dots);
+        else if (format == FORMAT_MXFP4)
+            avx2_dot_mxfp4(from + b * bytes, blocks * bytes, narrow, b, count, dots);
+        else
+            avx2_dot_int8((const int8_t *)from + b * bytes, blocks * bytes, narrow, b, count, dots);
+        const __m256 row_scales = _mm256_loadu_ps(scales + b % 8 * 8);
+#pragma GCC unroll 4
+        for (int t = 0; t < count; t++) {
+            __m256 scale = _mm256_set1_ps(bits == 16 ? wide[t][b].scale : narrow[t][b].scale);
+            sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), _mm256_mul_ps(row_scales, scale), sums[t]);
+        }
     }
-    _mm256_storeu_ps(out, sum);
+    for (int t = 0; t < count; t++) _mm256_storeu_ps(out + t * stride, sums[t]);
 }
 
 /* ---- many tokens: a tile of 8 or 16 rows is unpacked once */
@@ -409,8 +477,13 @@ AVX2_INLINE void avx2_multiply_tokens(const Avx2Tile *tile, const int format, co
 AVX2_INLINE void avx2_unpack_tile(const WeightMatrix *w, const int format, const int bits, const int vectors, long row,
                                   const Avx2Tile *tile, uint8_t *bytes, float *scales) {
     const long blocks = w->k / BLOCK, size = bits == 16 ? 512 : 256;
+    const long packed = 8 * (format == FORMAT_MXFP4 ? BLOCK_BYTES : BLOCK); /* bytes of a block of 8 rows */
+    const char *next = (const char *)w->weights + ((row / 8 + vectors) * blocks + tile->first * vectors) * packed;
     for (int v = 0; v < vectors; v++) {
         for (long b = 0; b < tile->blocks; b++) {
+            /* The next rows are fetched in the meantime. */
+            for (long line = 0; line < packed; line += 64)
+                _mm_prefetch(next + (v * tile->blocks + b) * packed + line, _MM_HINT_T1);
             uint8_t *to = bytes + b * size * vectors + v * 32;
             const long block = (row + 8 * v) * blocks + tile->first + b;
             if (bits == 16)
@@ -542,15 +615,21 @@ AVX2 static void avx2_multiply_bfloat16(const WeightMatrix *w, long row, long ro
 #define AVX2_DEFINE_MULTIPLY(name, format, bits)                                                                       \
     AVX2 static void name(const WeightMatrix *w, long row, long rows, const Activations *x, const int32_t *tokens,     \
                           long count, void *scratch, float *out, long stride) {                                        \
-        long r = 0;                                                                                                    \
-        if (count > 1)                                                                                                 \
-            for (; r + 16 <= rows; r += 16)                                                                            \
-                avx2_multiply_many(w, format, bits, 2, row + r, x, tokens, count, scratch, out + r, stride);           \
-        for (; r < rows; r += 8)                                                                                       \
-            if (count > 1)                                                                                             \
-                avx2_multiply_many(w, format, bits, 1, row + r, x, tokens, count, scratch, out + r, stride);           \
-            else if (count == 1)                                                                                       \
-                avx2_multiply_one(w, format, bits, row + r, x, tokens ? tokens[0] : 0, out + r);                       \
+        for (long r = 0; r < rows;) {                                                                                  \
+            float *to = out + r;                                                                                       \
+            const long at = row + r;                                                                                   \
+            const int vectors = count > 4 && r + 16 <= rows ? 2 : 1;                                                   \
+            switch (count < 5 ? count : 4 + vectors) {                                                                 \
+            case 0: break;                                                                                             \
+            case 1: avx2_multiply_few(w, format, bits, at, x, tokens, 1, to, stride); break;                           \
+            case 2: avx2_multiply_few(w, format, bits, at, x, tokens, 2, to, stride); break;                           \
+            case 3: avx2_multiply_few(w, format, bits, at, x, tokens, 3, to, stride); break;                           \
+            case 4: avx2_multiply_few(w, format, bits, at, x, tokens, 4, to, stride); break;                           \
+            case 5: avx2_multiply_many(w, format, bits, 1, at, x, tokens, count, scratch, to, stride); break;          \
+            default: avx2_multiply_many(w, format, bits, 2, at, x, tokens, count, scratch, to, stride);                \
+            }                                                                                                          \
+            r += 8 * vectors;                                                                                          \
+        }                                                                                                              \
     }
 
 AVX2_DEFINE_MULTIPLY(avx2_multiply_mxfp4_8, FORMAT_MXFP4, 8)
