@@ -4,7 +4,7 @@ import torch
 
 from langchain_gptoss.errors import GptOssMemoryError, KernelError
 
-_OUT_OF_MEMORY, _INVALID_EXPERT, _INVALID_SIZE = 1, 2, 3  # return codes in src/common.h
+_OUT_OF_MEMORY, _INVALID_SIZE = 1, 3  # return codes in src/common.h
 CHECK_CHECKPOINT = "Check the checkpoint's config and weights."
 """Hint of errors about tensors that do not fit."""
 
@@ -14,15 +14,13 @@ def check_return_code(code: int) -> None:
 
     Raises:
         GptOssMemoryError: Memory ran out.
-        KernelError: An expert does not exist, or sizes do not fit together.
+        KernelError: Sizes do not fit together.
     """
     if code == _OUT_OF_MEMORY:
         raise GptOssMemoryError(
             "The CPU kernel cannot allocate memory for intermediate results.",
             hint="Close other programs, or lower max_context.",
         )
-    if code == _INVALID_EXPERT:
-        raise KernelError("A token is routed to an expert that does not exist.", hint="Check the checkpoint's config.")
     if code == _INVALID_SIZE:
         raise KernelError("The sizes of a model's parts do not fit together.", hint="Check the checkpoint's config.")
 

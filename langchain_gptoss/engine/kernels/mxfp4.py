@@ -5,6 +5,7 @@ blocks of 32 numbers share a power of two as their scale, and a byte holds two n
 nibble.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -94,16 +95,27 @@ def apply_swiglu(gate_up: torch.Tensor, *, alpha: float, limit: float) -> torch.
     return (up + 1) * gate * torch.sigmoid(alpha * gate)
 
 
+def multiply_dequantized(x: torch.Tensor, blocks: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """Return `x @ matrix.T` in the type of `x`, for a packed matrix; see `dequantize_mxfp4`."""
+    return torch.nn.functional.linear(x, dequantize_mxfp4(blocks, scales, x.dtype))
+
+
 def apply_experts_reference(
-    hidden: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor, packed: PackedExperts
+    hidden: torch.Tensor,
+    indices: torch.Tensor,
+    weights: torch.Tensor,
+    packed: PackedExperts,
+    *,
+    multiply: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] = multiply_dequantized,
 ) -> torch.Tensor:
-    """Return the output of the mixture of experts; one expert is dequantized at a time.
+    """Return the output of the mixture of experts, one expert at a time.
 
     Args:
         hidden: [tokens, hidden].
         indices: [tokens, active]: the experts of each token.
         weights: [tokens, active]: their routing weights.
         packed: The experts of the layer.
+        multiply: Multiplies with a packed matrix, as `multiply_dequantized` does.
 
     Returns:
         [tokens, hidden] in the type of `hidden`, which is also the type of the arithmetic.
@@ -111,10 +123,10 @@ def apply_experts_reference(
     out = torch.zeros_like(hidden)
     for expert in sorted(set(indices.flatten().tolist())):
         token, choice = torch.where(indices == expert)
-        gate_up = dequantize_mxfp4(packed.gate_up_blocks[expert], packed.gate_up_scales[expert], hidden.dtype)
-        middle = torch.nn.functional.linear(hidden[token], gate_up, packed.gate_up_bias[expert].to(hidden.dtype))
+        middle = multiply(hidden[token], packed.gate_up_blocks[expert], packed.gate_up_scales[expert])
+        middle += packed.gate_up_bias[expert].to(hidden.dtype)
         middle = apply_swiglu(middle, alpha=packed.alpha, limit=packed.limit)
-        down = dequantize_mxfp4(packed.down_blocks[expert], packed.down_scales[expert], hidden.dtype)
-        result = torch.nn.functional.linear(middle, down, packed.down_bias[expert].to(hidden.dtype))
+        result = multiply(middle, packed.down_blocks[expert], packed.down_scales[expert])
+        result += packed.down_bias[expert].to(hidden.dtype)
         out.index_add_(0, token, result * weights[token, choice, None].to(hidden.dtype))
     return out

@@ -1,5 +1,6 @@
 """Packed experts inside transformers' own model, through its registry of experts implementations."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,7 +50,8 @@ def apply_experts(
     kernel = get_cpu_kernel() if device.type == "cpu" else None
     if kernel is None:
         return apply_experts_reference(moved, indices, weights, packed).to(hidden.device)
-    result = kernel.apply_experts(moved.float(), indices, weights.float(), packed)
+    multiply = partial(kernel.multiply, activation_bits=16)
+    result = apply_experts_reference(moved.float(), indices, weights.float(), packed, multiply=multiply)
     return result.to(hidden.device, hidden.dtype)
 
 

@@ -10,9 +10,6 @@
 
 #define BLOCK 32       /* numbers per scale, in MXFP4 and in our int8 */
 #define BLOCK_BYTES 16 /* size of an MXFP4 block: two numbers per byte, the earlier one in the low nibble */
-#define TILE_ROWS 16   /* weight rows per call of a gemm function */
-#define PREFETCH_BYTES 2048     /* distance at which weights are prefetched: 10 % faster than without */
-#define GEMV_MAX_TOKENS 4          /* up to this many tokens per expert, packed rows are multiplied directly */
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define X86 1
@@ -20,72 +17,13 @@
 #endif
 
 /* Return codes of the exported functions; native.py has the same numbers. */
-enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_EXPERT = 2, INVALID_SIZE = 3, INVALID_BATCH = 4, ABORTED = 5 };
+enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_SIZE = 3, INVALID_BATCH = 4, ABORTED = 5 };
 
 /* Doubled MXFP4 values are whole numbers from -12 to 12. Adding 12 makes them unsigned, which the multiply instructions
  * need for one operand. The product is then too large by 12 times the sum of the other operand; the correction is
  * added at the end. */
 #define VALUE_OFFSET 12
 static const uint8_t VALUES[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
-
-/* Activations in 8 or 15 bits: a block of 32 has one scale, and each number is 256 * high + low, in units of the scale.
- * The high part alone is the number rounded to 8 bits. Even columns of a block come first and odd columns follow, in
- * the order of the nibbles of the weights. */
-typedef struct {
-    int8_t high[BLOCK], low[BLOCK];
-    float scale;                   /* of the high part; halved, because the weights are doubled */
-    int32_t correction, wide_correction; /* -VALUE_OFFSET times the sum, in 8 and in 15 bits */
-} QuantizedBlock;
-
-/* Order of columns in a row of activations: unchanged; even columns of each block, then its odd columns; or even
- * columns of four blocks, then their odd columns. */
-typedef enum { NATURAL, EVEN_ODD_BLOCKS, EVEN_ODD_QUADS } Layout;
-
-/* Row by row, for few tokens. */
-typedef struct {
-    int8_t *high, *low;              /* [rows][blocks, rounded up to 4][32] */
-    float *scales;                   /* [rows][blocks, rounded up to 16] */
-    int32_t *correction, *wide_correction; /* same shape */
-    long blocks, value_stride, block_stride;
-    Layout layout;
-} RowActivations;
-
-/* Panels of PANEL_TOKENS adjacent tokens, for many tokens. */
-#define PANEL_TOKENS 8
-typedef struct {
-    int8_t *high, *low;              /* [panels][blocks][PANEL_TOKENS][32] */
-    float *scales;                   /* [panels][blocks][PANEL_TOKENS] */
-    int32_t *correction, *wide_correction; /* same shape */
-    long blocks;
-} PanelActivations;
-
-typedef struct {
-    const uint8_t *blocks; /* [rows][blocks][16] */
-    const uint8_t *scales; /* [rows][blocks] */
-} PackedRows;
-
-/* Multiplies `rows` weight rows with 1 to GEMV_MAX_TOKENS activation rows of 15 bits: out[token * stride + row].
- * `scratch` holds one unpacked row. */
-typedef void (*GemvFunction)(PackedRows weights, long rows, const RowActivations *x, const int32_t *tokens, int count,
-                             void *scratch, float *out, long stride);
-/* Multiplies TILE_ROWS weight rows with the `count` tokens that begin at panel `panel`, in 15 bits if `wide`, else in
- * 8. `scratch` holds the unpacked tile. */
-typedef void (*GemmFunction)(PackedRows weights, const PanelActivations *x, long panel, long count, int wide,
-                             void *scratch, float *out, long stride);
-/* Multiplies int8 weights [rows][k], one bfloat16 scale per block, with `count` rows of length k. Levels that set
- * quantizes_int8_input read `rounded` (natural layout); the others read `x`. */
-typedef void (*Int8GemvFunction)(const int8_t *weights, const uint16_t *scales, long rows, long k, const float *x,
-                              const RowActivations *rounded, long count, const float *bias, float *out, long stride);
-/* Rounds a block of activations; or applies SwiGLU to 64 products and rounds the 32 results. */
-typedef QuantizedBlock (*QuantizeFunction)(const float *block, int natural);
-typedef QuantizedBlock (*SwigluFunction)(const float *products, const float *bias, float alpha, float limit);
-/* For one token: RMS norm, product of two vectors, attention of one head (see generic.h). */
-typedef void (*RmsNormFunction)(const float *x, const float *weight, float epsilon, long count, float *out);
-typedef float (*DotFunction)(const float *a, const float *b, long count);
-typedef void (*AttendFunction)(const float *query, const float *keys, const float *values, long length, long width,
-                               float scaling, float sink, float *scores, float *out);
-/* Converts int8 blocks to float32. */
-typedef void (*DequantizeFunction)(const int8_t *weights, const uint16_t *scales, long blocks, float *out);
 
 /* ---- matrices and rounded activations */
 
@@ -129,17 +67,6 @@ typedef void (*MultiplyRowsFunction)(const WeightMatrix *w, long first_row, long
 
 /* The functions of one level. */
 typedef struct {
-    QuantizeFunction quantize;
-    SwigluFunction swiglu;
-    GemvFunction gemv;
-    GemmFunction gemm;
-    Int8GemvFunction int8_gemv;
-    DequantizeFunction dequantize;
-    RmsNormFunction rms_norm;
-    DotFunction dot;
-    AttendFunction attend;
-    Layout layout;
-    int quantizes_int8_input;
     RoundTokenFunction round_token;
     MultiplyRowsFunction multiply_rows; /* its row_count is a multiple of row_group */
     int row_group;
@@ -159,13 +86,6 @@ static inline float decode_scale(uint8_t exponent) {
 }
 
 static inline float bfloat16_to_float(uint16_t bfloat16) { return bits_to_float((uint32_t)bfloat16 << 16); }
-
-/* Offsets of the even and the odd columns of a block in a row of activations. */
-static inline long even_offset(long block, Layout layout) {
-    return layout == EVEN_ODD_QUADS ? block / 4 * 128 + block % 4 * 16 : block * 32;
-}
-static inline long odd_offset(long block, Layout layout) { return even_offset(block, layout) +
-    (layout == EVEN_ODD_QUADS ? 64 : 16); }
 
 /* ---- threads */
 

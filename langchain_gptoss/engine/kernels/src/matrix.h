@@ -40,7 +40,7 @@ static size_t multiply_scratch_size(const WeightMatrix *w, long row_count, long 
 }
 
 /* out[i * stride + r] = row first_row + r times token tokens[i], or token i if `tokens` is NULL, for row_count rows and
- * count tokens. Multiples of TILE_ROWS rows are fast; rows that remain are multiplied in plain C. */
+ * count tokens. Multiples of the level's row group are fast; rows that remain are multiplied in plain C. */
 static void multiply_rows(const Kernels *kernels, const WeightMatrix *w, long first_row, long row_count,
                           const Activations *x, const int32_t *tokens, long count, void *scratch, float *out,
                           long stride) {

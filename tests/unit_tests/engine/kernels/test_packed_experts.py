@@ -7,10 +7,36 @@ import torch
 
 from langchain_gptoss.engine import GenerationRequest, SamplingParams
 from langchain_gptoss.engine.kernels import build, native, packed_experts
+from langchain_gptoss.engine.kernels.mxfp4 import apply_experts_reference
 from langchain_gptoss.engine.kernels.native import LEVEL_VARIABLE
 from langchain_gptoss.engine.loading import load_model, plan_checkpoint
 from langchain_gptoss.engine.runners.torch_runner import TorchRunner
 from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 13, 130])
+@pytest.mark.parametrize(
+    ("count", "hidden", "middle", "active"),
+    [(4, 32, 32, 4), (8, 96, 160, 4), (6, 544, 96, 2), (4, 576, 384, 4)],
+)
+def test_experts_agree_with_the_reference(
+    kernel, create_experts, create_input, monkeypatch, count, hidden, middle, active, tokens
+):
+    experts, inputs = create_experts(count, hidden, middle), create_input(tokens, hidden, count, active)
+    monkeypatch.setattr(packed_experts, "get_cpu_kernel", lambda: kernel)
+    expected = apply_experts_reference(*inputs, experts)
+    result = packed_experts.apply_experts(*inputs, experts)
+    assert (result - expected).norm() < 1e-3 * expected.norm()  # 16-bit activations
+
+
+def test_nan_scale_affects_only_its_expert(kernel, create_experts, create_input, monkeypatch):
+    monkeypatch.setattr(packed_experts, "get_cpu_kernel", lambda: kernel)
+    experts = create_experts(3, 64, 32)
+    experts.gate_up_scales[1, 5, 1] = 255
+    hidden, _, weights = create_input(9, 64, 3, 1)
+    for expert in range(3):
+        result = packed_experts.apply_experts(hidden, torch.full((9, 1), expert), weights, experts)
+        assert result.isnan().all() if expert == 1 else result.isfinite().all()
 
 
 @pytest.mark.parametrize("length", [1, 2, 17, 300])

@@ -43,9 +43,9 @@ def round_matrix(matrix: torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "bfloat16":
         return matrix.bfloat16().float()
     padded = torch.nn.functional.pad(matrix, (0, -matrix.shape[-1] % BLOCK))
-    kernel = get_cpu_kernel()
-    weights, scales = kernel.quantize_int8(padded.flatten(0, -2).contiguous())
-    return kernel.dequantize_int8(weights, scales).view(padded.shape)[..., : matrix.shape[-1]]
+    weights, scales = get_cpu_kernel().quantize_int8(padded.flatten(0, -2).contiguous())
+    rounded = weights.unflatten(-1, (-1, BLOCK)) * scales.float().unsqueeze(-1)
+    return rounded.reshape(padded.shape)[..., : matrix.shape[-1]]
 
 
 @pytest.fixture(scope="module", params=FORMATS)
