@@ -329,6 +329,7 @@ def _collect_reasons(plan: Plan, request: PlanRequest, hardware: Hardware, rejec
             is_requested=request.device is not None,
             gpu_is_too_small=has_rejected_device and plan.device == "cpu",
         ),
+        *reasons.warn_of_experiments(plan.device),
         reasons.explain_experts(
             request.shape,
             hardware,

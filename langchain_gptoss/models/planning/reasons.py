@@ -33,6 +33,13 @@ def explain_device(
     return "On the CPU: torch finds no GPU here."
 
 
+def warn_of_experiments(device: str) -> tuple[str, ...]:
+    """Return a warning if the code for a device has not been measured on one, or nothing."""
+    if device == "cpu":
+        return ()
+    return ("This device is experimental: the engine has not been measured on one yet.",)
+
+
 def explain_experts(shape: Shape, hardware: Hardware, *, device: str, experts: str, is_requested: bool) -> str:
     """Return the reason why the experts are packed or unpacked."""
     if experts == "packed":

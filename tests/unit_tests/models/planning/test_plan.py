@@ -125,6 +125,12 @@ def test_the_native_runner_computes_what_it_can(model, options, runner):
     assert plan_model(model, GPU_24, device="cuda").runner == "torch"
 
 
+@pytest.mark.parametrize(("hardware", "is_experimental"), [(PC_24, False), (GPU_24, True), (MAC_96, True)])
+def test_devices_without_measurements_are_called_experimental(hardware, is_experimental):
+    reasons = plan_model("gpt-oss-20b", hardware).reasons
+    assert any("experimental" in reason for reason in reasons) == is_experimental
+
+
 def test_precise_rounds_less():
     assert "8 bits" in " ".join(plan_model("gpt-oss-20b", PC_24).reasons)
     plan = plan_model("gpt-oss-20b", PC_24, precise=True)
