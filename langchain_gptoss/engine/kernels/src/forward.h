@@ -183,7 +183,7 @@ static int reserve_threads(Workspace *w, long threads) {
     const long multiply = round_up((long)find_largest_scratch(m, columns), 64);
     const long products = round_up(TOKEN_CHUNK * columns * 4, 64), row = round_up(m->hidden_size * 4, 64);
     const long tile = round_up(TILE_TOKENS * w->group_width * 4, 64);
-    const long attention = round_up((2 * KEY_BLOCK * m->head_dim + 2 * TILE_TOKENS * heads) * 4, 64);
+    const long attention = round_up((KEY_BLOCK * m->head_dim + (SPAN + 2) * TILE_TOKENS * heads) * 4, 64);
     free_thread_scratch(w);
     w->scratch = calloc((size_t)threads, sizeof *w->scratch);
     if (!w->scratch) return OUT_OF_MEMORY;

@@ -28,23 +28,37 @@ static inline uint16_t float_to_half(float value) {
     return (uint16_t)(sign | (bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13);
 }
 
+/* Loads and stores through these types need no alignment. */
+typedef float Float8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t Whole8 __attribute__((vector_size(32), aligned(4), may_alias));
+#pragma GCC diagnostic ignored "-Wpsabi" /* about vectors as results of functions; these are all inlined */
+
+static inline __attribute__((always_inline)) Float8 multiply_add_portable(Float8 a, Float8 b, Float8 c) {
+    for (int j = 0; j < 8; j++) c[j] = fmaf(a[j], b[j], c[j]);
+    return c;
+}
+
 #define NAME(name) name##_portable
 #define LEVEL static inline __attribute__((always_inline))
 #define LEVEL_FUNCTION static
+#define MULTIPLY_ADD(a, b, c) multiply_add_portable(a, b, c)
 #include "token_math.h"
 #undef NAME
 #undef LEVEL
 #undef LEVEL_FUNCTION
+#undef MULTIPLY_ADD
 
 #ifdef X86
 #define NAME(name) name##_avx2
 #define LEVEL static inline __attribute__((always_inline, target("avx2,fma,f16c")))
 #define LEVEL_FUNCTION static __attribute__((target("avx2,fma,f16c")))
 #define LEVEL_HAS_HALF
+#define MULTIPLY_ADD(a, b, c) (Float8) _mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c))
 #include "token_math.h"
 #undef NAME
 #undef LEVEL
 #undef LEVEL_FUNCTION
+#undef MULTIPLY_ADD
 #undef LEVEL_HAS_HALF
 #endif
 
