@@ -112,7 +112,7 @@ LEVEL void NAME(score_block)(const float *query, const float *keys, long width, 
         const Float8 low = *(const Float8 *)(keys + d * KEY_BLOCK), high = *(const Float8 *)(keys + d * KEY_BLOCK + 8);
 #pragma GCC unroll 4
         for (int h = 0; h < count; h++) {
-            const Float8 number = (Float8){0} + query[h * width + d];
+            const Float8 number = query[h * width + d] - (Float8){0};
             sums[h][0] = MULTIPLY_ADD(number, low, sums[h][0]);
             sums[h][1] = MULTIPLY_ADD(number, high, sums[h][1]);
         }
@@ -166,7 +166,7 @@ LEVEL void NAME(add_values)(const float *weights, const float *values, long widt
             const Float8 high = *(const Float8 *)(values + key * width + d + 8);
 #pragma GCC unroll 4
             for (int h = 0; h < count; h++) {
-                const Float8 weight = (Float8){0} + weights[h * SPAN + key];
+                const Float8 weight = weights[h * SPAN + key] - (Float8){0};
                 sums[h][0] = MULTIPLY_ADD(weight, low, sums[h][0]);
                 sums[h][1] = MULTIPLY_ADD(weight, high, sums[h][1]);
             }
