@@ -40,8 +40,7 @@ class _Quantization(ctypes.Structure):
     _fields_ = [
         *((name, _POINTER) for name in ("source", "weights", "scales")),
         *((name, _LONG) for name in ("rows", "k")),
-        ("is_bfloat16", ctypes.c_int32),
-        ("threads", ctypes.c_int32),
+        *((name, ctypes.c_int32) for name in ("is_bfloat16", "threads", "level")),
     ]
 
 
@@ -150,6 +149,7 @@ class Kernel:
             k=matrix.shape[1],
             is_bfloat16=dtype == torch.bfloat16,
             threads=torch.get_num_threads(),
+            level=self._level,
         )
         check_return_code(self._library.gptoss_quantize_int8(ctypes.byref(call)))
         return weights, scales

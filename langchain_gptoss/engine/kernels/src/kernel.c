@@ -8,6 +8,7 @@
 #include "avx2_matrix.h"
 #endif
 #include "matrix.h"
+#include "token_functions.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -56,29 +57,16 @@ typedef struct {
     int8_t *weights;
     uint16_t *scales;
     int64_t rows, k;
-    int32_t is_bfloat16, threads; /* the source is bfloat16 if is_bfloat16, else float32 */
+    int32_t is_bfloat16, threads, level; /* the source is bfloat16 if is_bfloat16, else float32 */
 } Quantization;
 
 static void quantize_task(void *context, long row, int thread) {
     (void)thread;
     const Quantization *n = context;
-    for (long b = 0; b < n->k / BLOCK; b++) {
-        const long entry = row * n->k + b * BLOCK;
-        float block[BLOCK];
-        for (int j = 0; j < BLOCK; j++)
-            block[j] = n->is_bfloat16 ? bfloat16_to_float(((const uint16_t *)n->source)[entry + j])
-                                   : ((const float *)n->source)[entry + j];
-        const float scale = find_largest_magnitude(block) / 127;
-        uint32_t bits;
-        memcpy(&bits, &scale, 4);
-        uint16_t kept = (uint16_t)((bits + 0xffff) >> 16); /* rounded up, so that the largest number stays in range */
-        if (scale < 1e-35f) kept = 0;
-        n->scales[row * (n->k / BLOCK) + b] = kept;
-        if (kept && scale <= 3e38f)
-            round_to_int8(block, 1 / bfloat16_to_float(kept), n->weights + entry);
-        else
-            memset(n->weights + entry, 0, BLOCK);
-    }
+    const long start = row * n->k, size = n->is_bfloat16 ? 2 : 4;
+    select_token_functions(n->level)
+        ->quantize_row((const char *)n->source + start * size, n->is_bfloat16, n->k / BLOCK, n->weights + start,
+                       n->scales + start / BLOCK);
 }
 
 /* weights [rows][k] and scales [rows][k / 32] = the source, rounded to int8. Returns OK or INVALID_SIZE. */
