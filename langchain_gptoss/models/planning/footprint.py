@@ -75,8 +75,9 @@ def compute_activation_width(*, device: str, dtype: str, experts: str, runner: s
 def has_flash_attention(device: str) -> bool:
     """Return True if attention on a device never stores its scores.
 
-    On CPUs torch's flash kernel runs, because it returns the values that attention sinks need. On GPUs transformers'
-    eager attention runs: it supports sinks and needs no package that must be downloaded.
+    On CPUs torch's flash kernel runs, because it returns the values that attention sinks need. On other
+    devices the scores of a tile of queries are stored: that supports sinks and needs no package that must be
+    downloaded.
     """
     return device == "cpu"
 
