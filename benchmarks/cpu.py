@@ -166,7 +166,9 @@ def summarize_rounds(rounds: list[Figures]) -> Figures | None:
     }
     if good[0]["decode"] is not None:
         medians["best_decode"] = max(figures["decode"] for figures in good)
-    medians["best_prefill"] = {length: max(figures["prefill"][length] for figures in good) for length in lengths}
+        medians["cpu_decode"] = max(figures["cpu_decode"] for figures in good)
+    for name, key in (("best_prefill", "prefill"), ("cpu_prefill", "cpu_prefill")):
+        medians[name] = {length: max(figures[key][length] for figures in good) for length in lengths}
     return medians | {key: max(figures[key] for figures in good) for key in ("peak", "anonymous", "others")}
 
 
@@ -223,6 +225,7 @@ def print_report(report: Figures) -> None:
     medians = {name: figures for name, figures in report["medians"].items() if figures}
     _print_table(medians, limits)
     _print_ratios(medians)
+    _print_cpu_table(medians)
     print("\n| goal | figure | |\n|---|---|---|")
     for goal, value, is_met in check_goals(medians, limits, is_demo=report["options"]["demo"] == "True"):
         print(f"| {goal} | {value:.2f} | {'met' if is_met else 'missed'} |")
@@ -248,6 +251,16 @@ def _print_table(medians: dict[str, Figures], limits: dict[str, float]) -> None:
         "\ntok/s: median, best round, and the best round's share of the limit (decode: 8-bit dense weights); "
         f"* other processes used more than {MAX_OTHER_LOAD:.0%} of the processor"
     )
+
+
+def _print_cpu_table(medians: dict[str, Figures]) -> None:
+    """Print tokens per second of processor time, which other processes hardly change if there is one thread."""
+    lengths = list(next(iter(medians.values()))["prefill"]) if medians else []
+    titles = [*(f"prefill {length}" for length in lengths), "decode"]
+    print(f"\n| tokens per second of processor time | {' | '.join(titles)} |\n|{'---|' * (len(titles) + 1)}")
+    for name, figures in medians.items():
+        rates = [*(figures["cpu_prefill"][length] for length in lengths), figures.get("cpu_decode")]
+        print(f"| {name} | {' | '.join('-' if rate is None else f'{rate:.2f}' for rate in rates)} |")
 
 
 def _format_rate(median: float | None, best: float | None, limit: float) -> str:

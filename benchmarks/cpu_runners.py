@@ -182,15 +182,27 @@ def measure_runner(job: dict[str, Any]) -> dict[str, Any]:
     # Mapped weights are read at their first use, so the model is ready at the first token.
     runner.generate(_create_prompt(job, length=8, number=0), 1)
     ready_s = time.perf_counter() - began
-    prefill = {}
+    prefill, cpu_prefill = {}, {}
     for number, length in enumerate(job["prefill"], start=1):
+        cpu_began = time.process_time()
         prefill[str(length)] = length / runner.generate(_create_prompt(job, length=length, number=number), 1).first_s
-    decode, ids = None, []
-    if job["decode"]:
-        answer = runner.generate(_create_prompt(job, length=128, number=99), job["decode"] + 1)
-        decode, ids = job["decode"] / answer.rest_s, answer.ids
-    figures = {"load_s": load_s, "ready_s": ready_s, "prefill": prefill, "decode": decode, "ids": ids}
+        cpu_prefill[str(length)] = length / (time.process_time() - cpu_began)
+    figures = {"load_s": load_s, "ready_s": ready_s, "prefill": prefill, "cpu_prefill": cpu_prefill}
+    figures |= _measure_decode(runner, job) if job["decode"] else {"decode": None, "ids": []}
     return figures | read_memory() | {"others": compute_other_load(ticks)}
+
+
+def _measure_decode(runner: Runner, job: dict[str, Any]) -> dict[str, Any]:
+    """Return the tokens per second, and per second of processor time, after a prompt of 128 tokens."""
+    prompt = _create_prompt(job, length=128, number=99)
+    cpu_began = time.process_time()
+    answer = runner.generate(prompt, job["decode"] + 1)
+    cpu_s = time.process_time() - cpu_began
+    cpu_began = time.process_time()
+    runner.generate(_create_prompt(job, length=128, number=98), 1)
+    prompt_cpu_s = time.process_time() - cpu_began
+    rates = {"decode": job["decode"] / answer.rest_s, "cpu_decode": job["decode"] / max(1e-6, cpu_s - prompt_cpu_s)}
+    return rates | {"ids": answer.ids}
 
 
 def _create_prompt(job: dict[str, Any], *, length: int, number: int) -> list[int]:
