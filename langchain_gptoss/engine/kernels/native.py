@@ -1,9 +1,9 @@
 """The CPU kernel in Python: loaded once, tested against the reference, run on torch's own threads.
 
-The kernel has functions for each level of instructions: plain C, AVX2, and AVX-512 with VNNI and VBMI. It uses the best
-level that the processor has. The environment variable `GPTOSS_KERNEL_LEVEL` lowers it: `portable`, `avx2` and
-`avx512-vnni` are the best level to use, and `none` uses torch. `GPTOSS_KERNEL_LEVEL=portable pytest`
-runs the tests as on a processor without AVX2 and AVX-512.
+The kernel has functions for each level of instructions: plain C, AVX2, AVX-512 with VNNI and VBMI, and on Arm NEON with
+dot products. It uses the best level that the processor has. The environment variable `GPTOSS_KERNEL_LEVEL` lowers it:
+`portable`, `avx2`, `avx512-vnni` and `neon` are the best level to use, and `none` uses torch.
+`GPTOSS_KERNEL_LEVEL=portable pytest` runs the tests as on a processor without AVX2, AVX-512 and NEON.
 """
 
 import ctypes
@@ -22,9 +22,9 @@ from langchain_gptoss.engine.kernels.mxfp4 import BLOCK, quantize_mxfp4
 from langchain_gptoss.engine.kernels.products import multiply
 from langchain_gptoss.errors import InvalidInputError, KernelError
 
-Level = Literal["none", "portable", "avx2", "avx512-vnni"]
-LEVELS: tuple[Level, ...] = ("portable", "avx2", "avx512-vnni")
-"""The levels in ascending order; the C code numbers them from 0."""
+Level = Literal["none", "portable", "avx2", "avx512-vnni", "neon"]
+LEVELS: tuple[Level, ...] = ("portable", "avx2", "avx512-vnni", "neon")
+"""The levels in ascending order; the C code numbers them from 0. A processor has NEON or the other two."""
 LEVEL_VARIABLE = "GPTOSS_KERNEL_LEVEL"
 
 # Largest allowed errors of the self-test for MXFP4, int8 and bfloat16, root mean square; rounding the weights to MXFP4
@@ -92,8 +92,8 @@ class Kernel:
         self._library.gptoss_init.argtypes = [_POINTER]
         self._library.gptoss_multiply.argtypes = [_POINTER]
         self._library.gptoss_quantize_int8.argtypes = [_POINTER]
-        best = int(self._library.gptoss_init(_find_openmp_parallel()))
-        self._level = min(LEVELS.index(max_level), best)
+        available = int(self._library.gptoss_init(_find_openmp_parallel()))
+        self._level = max(number for number in range(LEVELS.index(max_level) + 1) if available >> number & 1)
         self._run_self_test()
 
     @property

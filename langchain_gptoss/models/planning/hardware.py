@@ -14,7 +14,7 @@ from typing import Literal
 from langchain_gptoss.models.planning import operating_system as machine
 from langchain_gptoss.models.planning.operating_system import Simd
 
-CpuKernel = Literal["avx512-vnni", "avx2", "portable", "none"]
+CpuKernel = Literal["avx512-vnni", "avx2", "neon", "portable", "none"]
 
 _PROBE_BYTES = 256_000_000  # several times the caches of most processors
 _MIN_PROBE_BYTES = 1_000_000

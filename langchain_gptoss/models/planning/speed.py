@@ -15,8 +15,14 @@ _MPS_BANDWIDTH_GB_S = 100.0  # the smallest Apple chips have 68 to 120
 
 # The native runner, and packed experts elsewhere, by kernel: share of the bandwidth that decode reaches, and GFLOP/s
 # per core in prefill. Measured with benchmarks/cpu.py on two cores of an AMD EPYC with AVX-512; AVX2 and plain C on one
-# without.
-_KERNEL = {"avx512-vnni": (0.9, 180.0), "avx2": (0.65, 100.0), "portable": (0.1, 5.0), "none": (0.02, 5.0)}
+# without. NEON is a cautious guess: it has only run in an emulator.
+_KERNEL = {
+    "avx512-vnni": (0.9, 180.0),
+    "avx2": (0.65, 100.0),
+    "neon": (0.5, 40.0),
+    "portable": (0.1, 5.0),
+    "none": (0.02, 5.0),
+}
 # Unpacked experts in transformers' modules, from the demo model: prefill and decode at 147 and 9 tokens/s in float32,
 # and at 7 and 3 tokens/s in bfloat16 on a CPU without instructions for it.
 _UNPACKED, _SLOW_BFLOAT16 = (0.8, 16.0), (0.05, 0.75)

@@ -28,9 +28,9 @@ AVX2_INLINE __m256 avx2_decode_scales(const uint8_t *scales, long remaining) {
     return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc00000), nan));
 }
 
-/* Turns `count` (at most 8) scales of 8 rows around: float32 [block][row]. MXFP4 values are doubled, so their scales
- * are halved. */
-AVX2_INLINE void avx2_load_mxfp4_scales(const uint8_t *from, long stride, long count, float *to) {
+/* Turns `count` (at most 8) scales of 8 rows around: float32 to[block * width + row]. MXFP4 values are doubled, so
+ * their scales are halved. */
+AVX2_INLINE void avx2_load_mxfp4_scales(const uint8_t *from, long stride, long count, float *to, const int width) {
     __m128i rows[8];
     uint8_t bytes[64];
 #pragma GCC unroll 8
@@ -59,14 +59,14 @@ AVX2_INLINE void avx2_load_mxfp4_scales(const uint8_t *from, long stride, long c
         for (int i = 0; i < 8; i++) {
             __m256i exponents = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(bytes + 8 * i)));
             exponents = _mm256_slli_epi32(_mm256_sub_epi32(exponents, one), 23);
-            _mm256_storeu_ps(to + 8 * i, _mm256_castsi256_ps(exponents));
+            _mm256_storeu_ps(to + width * i, _mm256_castsi256_ps(exponents));
         }
     } else
         for (long i = 0; i < count; i++)
-            _mm256_storeu_ps(to + 8 * i, _mm256_mul_ps(avx2_decode_scales(bytes + 8 * i, 8), _mm256_set1_ps(0.5f)));
+            _mm256_storeu_ps(to + width * i, _mm256_mul_ps(avx2_decode_scales(bytes + 8 * i, 8), _mm256_set1_ps(0.5f)));
 }
 
-AVX2_INLINE void avx2_load_int8_scales(const uint16_t *from, long stride, long count, float *to) {
+AVX2_INLINE void avx2_load_int8_scales(const uint16_t *from, long stride, long count, float *to, const int width) {
     __m128i a[8], b[8];
 #pragma GCC unroll 8
     for (int r = 0; r < 8; r++) {
@@ -95,17 +95,17 @@ AVX2_INLINE void avx2_load_int8_scales(const uint16_t *from, long stride, long c
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
         if (i < count)
-            _mm256_storeu_ps(to + 8 * i,
+            _mm256_storeu_ps(to + width * i,
                              _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(a[i]), 16)));
 }
 
-AVX2_INLINE void avx2_load_scales(const WeightMatrix *w, const int format, long row, long block, long count,
-                                  float *to) {
+AVX2_INLINE void avx2_load_scales(const WeightMatrix *w, const int format, long row, long block, long count, float *to,
+                                  const int width) {
     const long stride = w->k / BLOCK, start = row * stride + block;
     if (format == FORMAT_MXFP4)
-        avx2_load_mxfp4_scales((const uint8_t *)w->scales + start, stride, count, to);
+        avx2_load_mxfp4_scales((const uint8_t *)w->scales + start, stride, count, to, width);
     else
-        avx2_load_int8_scales((const uint16_t *)w->scales + start, stride, count, to);
+        avx2_load_int8_scales((const uint16_t *)w->scales + start, stride, count, to, width);
 }
 
 /* Turns 8 rows of eight 32-bit parts around: parts[i] holds part i of each row. */
@@ -262,7 +262,7 @@ AVX2_INLINE void avx2_dot_wide(const WeightMatrix *w, const int format, long blo
 }
 
 AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int format, const int bits, long row,
-                                   const Activations *x, const int32_t *tokens, const int count, float *out,
+                                   const Activations *x, const long *tokens, const int count, float *out,
                                    long stride) {
     const long blocks = w->k / BLOCK, bytes = format == FORMAT_MXFP4 ? BLOCK_BYTES : BLOCK;
     const uint8_t *from = (const uint8_t *)w->weights + row * blocks * bytes;
@@ -272,13 +272,13 @@ AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int format, cons
     __m256 sums[4];
     float scales[64];
     for (int t = 0; t < count; t++) {
-        narrow[t] = x->narrow + (tokens ? tokens[t] : t) * blocks;
-        wide[t] = x->wide + (tokens ? tokens[t] : t) * blocks;
+        narrow[t] = x->narrow + tokens[t] * blocks;
+        wide[t] = x->wide + tokens[t] * blocks;
         sums[t] = _mm256_setzero_ps();
     }
     for (long b = 0; b < blocks; b++) {
         __m256i dots[4];
-        if (b % 8 == 0) avx2_load_scales(w, format, row, b, blocks - b < 8 ? blocks - b : 8, scales);
+        if (b % 8 == 0) avx2_load_scales(w, format, row, b, blocks - b < 8 ? blocks - b : 8, scales, 8);
         for (long line = 0; line < bytes * 8; line += 64) _mm_prefetch(next + b * bytes * 8 + line, _MM_HINT_T0);
         if (bits == 16)
             avx2_dot_wide(w, format, row * blocks + b, wide, b, count, dots);
@@ -296,7 +296,7 @@ AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int format, cons
     for (int t = 0; t < count; t++) _mm256_storeu_ps(out + t * stride, sums[t]);
 }
 
-/* ---- many tokens: a tile of 8 or 16 rows is unpacked once */
+/* ---- many tokens: a tile of 16 rows is unpacked once */
 
 /* Bytes: [block][8 parts][vectors][8 rows][4 columns] in the order of NarrowBlock. MXFP4 values are offset. */
 AVX2_INLINE void avx2_unpack_bytes(const WeightMatrix *w, const int format, long block, uint8_t *tile, long stride) {
@@ -491,21 +491,18 @@ AVX2_INLINE void avx2_unpack_tile(const WeightMatrix *w, const int format, const
             else
                 avx2_unpack_bytes(w, format, block, to, 32 * vectors);
         }
-        for (long b = 0; b < tile->blocks; b += 8) {
-            float eight[64];
-            const long count = tile->blocks - b < 8 ? tile->blocks - b : 8;
-            avx2_load_scales(w, format, row + 8 * v, tile->first + b, count, eight);
-            for (long i = 0; i < count; i++)
-                _mm256_store_ps(scales + ((b + i) * vectors + v) * 8, _mm256_loadu_ps(eight + 8 * i));
-        }
+        for (long b = 0; b < tile->blocks; b += 8)
+            avx2_load_scales(w, format, row + 8 * v, tile->first + b, tile->blocks - b < 8 ? tile->blocks - b : 8,
+                             scales + (b * vectors + v) * 8, 8 * vectors);
     }
 }
 
-AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int format, const int bits, const int vectors,
-                                    long row, const Activations *x, const int32_t *tokens, long count, void *scratch,
-                                    float *out, long stride) {
+/* Two vectors of 8 rows, and two tokens at a time, so that four sums stay in registers. */
+AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int format, const int bits, long row,
+                                    const Activations *x, const int32_t *tokens, long count, void *scratch, float *out,
+                                    long stride) {
+    enum { vectors = 2, step = 2 };
     const long blocks = w->k / BLOCK;
-    const int step = 4 / vectors; /* four sums stay in registers */
     float *scales = scratch;
     uint8_t *bytes = (uint8_t *)(scales + AVX2_CHUNK * 16);
     for (long first = 0; first < blocks; first += AVX2_CHUNK) {
@@ -513,8 +510,8 @@ AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int format, con
         const Avx2Tile tile = {bytes, scales, first, remaining};
         avx2_unpack_tile(w, format, bits, vectors, row, &tile, bytes, scales);
         for (long i = 0; i < count; i += step) {
-            long chosen[4];
-            float *to[4];
+            long chosen[step] = {0};
+            float *to[step] = {0};
             for (int t = 0; t < step && i + t < count; t++) {
                 chosen[t] = tokens ? tokens[i + t] : i + t;
                 to[t] = out + (i + t) * stride;
@@ -522,8 +519,7 @@ AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int format, con
             if (i + step <= count)
                 avx2_multiply_tokens(&tile, format, bits, vectors, x, chosen, step, to);
             else
-                for (int t = 0; i + t < count; t++)
-                    avx2_multiply_tokens(&tile, format, bits, vectors, x, chosen + t, 1, to + t);
+                avx2_multiply_tokens(&tile, format, bits, vectors, x, chosen, 1, to);
         }
     }
 }
@@ -616,19 +612,21 @@ AVX2 static void avx2_multiply_bfloat16(const WeightMatrix *w, long row, long ro
     AVX2 static void name(const WeightMatrix *w, long row, long rows, const Activations *x, const int32_t *tokens,     \
                           long count, void *scratch, float *out, long stride) {                                        \
         for (long r = 0; r < rows;) {                                                                                  \
-            float *to = out + r;                                                                                       \
-            const long at = row + r;                                                                                   \
-            const int vectors = count > 4 && r + 16 <= rows ? 2 : 1;                                                   \
-            switch (count < 5 ? count : 4 + vectors) {                                                                 \
-            case 0: break;                                                                                             \
-            case 1: avx2_multiply_few(w, format, bits, at, x, tokens, 1, to, stride); break;                           \
-            case 2: avx2_multiply_few(w, format, bits, at, x, tokens, 2, to, stride); break;                           \
-            case 3: avx2_multiply_few(w, format, bits, at, x, tokens, 3, to, stride); break;                           \
-            case 4: avx2_multiply_few(w, format, bits, at, x, tokens, 4, to, stride); break;                           \
-            case 5: avx2_multiply_many(w, format, bits, 1, at, x, tokens, count, scratch, to, stride); break;          \
-            default: avx2_multiply_many(w, format, bits, 2, at, x, tokens, count, scratch, to, stride);                \
+            if (count > 4 && r + 16 <= rows) {                                                                         \
+                avx2_multiply_many(w, format, bits, row + r, x, tokens, count, scratch, out + r, stride);              \
+                r += 16;                                                                                               \
+                continue;                                                                                              \
             }                                                                                                          \
-            r += 8 * vectors;                                                                                          \
+            for (long i = 0; i < count;) { /* the rows stay in the L1 cache */                                         \
+                const long chosen[2] = {tokens ? tokens[i] : i, tokens && i + 1 < count ? tokens[i + 1] : i + 1};      \
+                float *to = out + i * stride + r;                                                                      \
+                if (i + 2 <= count)                                                                                    \
+                    avx2_multiply_few(w, format, bits, row + r, x, chosen, 2, to, stride);                             \
+                else                                                                                                   \
+                    avx2_multiply_few(w, format, bits, row + r, x, chosen, 1, to, stride);                             \
+                i += 2;                                                                                                \
+            }                                                                                                          \
+            r += 8;                                                                                                    \
         }                                                                                                              \
     }
 

@@ -15,6 +15,20 @@
 #define X86 1
 #include <immintrin.h>
 #endif
+#if defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
+#define ARM64 1
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
+/* All of Apple's processors have the dot product instructions; Linux tells by HWCAP_ASIMDDP. */
+static inline int has_dot_product(void) {
+#ifdef __linux__
+    return getauxval(AT_HWCAP) >> 20 & 1;
+#else
+    return 1;
+#endif
+}
+#endif
 
 /* Return codes of the exported functions; native.py has the same numbers. */
 enum { OK = 0, OUT_OF_MEMORY = 1, INVALID_SIZE = 3, INVALID_BATCH = 4, ABORTED = 5 };

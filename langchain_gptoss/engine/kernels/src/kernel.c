@@ -6,6 +6,10 @@
 #include "portable_matrix.h"
 #ifdef X86
 #include "avx2_matrix.h"
+#include "avx512_matrix.h"
+#endif
+#ifdef ARM64
+#include "neon_matrix.h"
 #endif
 #include "matrix.h"
 #include "token_functions.h"
@@ -23,25 +27,48 @@ static const Kernels AVX2_KERNELS = {
     .multiply_rows = avx2_multiply_rows,
     .row_group = 8,
 };
+static const Kernels AVX512_KERNELS = {
+    .round_token = avx512_round_token,
+    .multiply_rows = avx512_multiply_rows,
+    .row_group = 8,
+};
+#endif
+#ifdef ARM64
+static const Kernels NEON_KERNELS = {
+    .round_token = portable_round_token,
+    .multiply_rows = neon_multiply_rows,
+    .row_group = NEON_ROWS,
+};
 #endif
 
-/* Sets torch's OpenMP entry point, which may be null, and returns the best level of the processor: 0 portable, 1 AVX2,
- * 2 AVX-512. */
+/* Numbers of the levels; native.py has the same ones. */
+enum { PORTABLE_LEVEL, AVX2_LEVEL, AVX512_LEVEL, NEON_LEVEL };
+
+/* Sets torch's OpenMP entry point, which may be null, and returns the levels that the processor has, one bit each. */
 EXPORT int gptoss_init(OpenMpParallel parallel) {
     openmp_parallel = parallel;
+    int levels = 1 << PORTABLE_LEVEL;
 #ifdef X86
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+    const int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (has_avx2) levels |= 1 << AVX2_LEVEL;
+    if (has_avx2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
         __builtin_cpu_supports("avx512vbmi"))
-        return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+        levels |= 1 << AVX512_LEVEL;
 #endif
-    return 0;
+#ifdef ARM64
+    if (has_dot_product()) levels |= 1 << NEON_LEVEL;
+#endif
+    return levels;
 }
 
 static const Kernels *select_kernels(int32_t level) {
 #ifdef X86
-    if (level >= 1) return &AVX2_KERNELS; /* AVX-512 has no functions of its own yet */
+    if (level == AVX512_LEVEL) return &AVX512_KERNELS;
+    if (level == AVX2_LEVEL) return &AVX2_KERNELS;
+#endif
+#ifdef ARM64
+    if (level == NEON_LEVEL) return &NEON_KERNELS;
 #endif
     (void)level;
     return &PORTABLE_KERNELS;
