@@ -6,7 +6,11 @@
 
 #include "portable_matrix.h"
 
-#define NEON __attribute__((target("+dotprod")))
+#ifdef __ARM_FEATURE_DOTPROD /* the compiler's default, as on macOS */
+#define NEON
+#else
+#define NEON __attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
 #define NEON_INLINE static inline __attribute__((always_inline)) NEON
 #define NEON_ROWS 4 /* rows that are multiplied at once */
 
