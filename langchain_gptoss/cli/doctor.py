@@ -42,7 +42,9 @@ CacheGb = Annotated[
 Device = Annotated[str | None, typer.Option(help="cuda, cpu or mps. Default: the best.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or int8. Default: the best.")]
 Experts = Annotated[str | None, typer.Option(help="packed or unpacked. Default: the best.")]
-Precise = Annotated[bool, typer.Option("--precise", help="Round activations less on a CPU: 16 bits for experts, too.")]
+Precise = Annotated[
+    bool, typer.Option("--precise", help="On a CPU, round activations before packed experts to 16 bits.")
+]
 
 
 def show_machine(

@@ -56,7 +56,7 @@ def plan_checkpoint(
         experts: `"packed"`, `"unpacked"`, or None.
         max_context: Length of the context in tokens, or None.
         cache_gb: Size of the KV cache in GB of 10^9 bytes, or None.
-        precise: Round all activations to 16 bits where a CPU would round those of experts to 8 bits.
+        precise: Round all activations to 16 bits where a CPU would round those of packed experts to 8 bits.
 
     Raises:
         InvalidInputError: An option cannot be met on this machine, or on any.
@@ -151,7 +151,7 @@ def _load_native(folder: Path, plan: Plan, report: Callable[[int], object]) -> R
     formats = NativeFormats(
         dense="bfloat16" if plan.dtype == "bfloat16" else "int8",
         experts="bfloat16" if plan.dtype == "bfloat16" else "int8",
-        expert_bits=16 if plan.precise else 8,
+        expert_bits=8 if plan.experts == "packed" and not plan.precise else 16,
     )
     return NativeRunner(folder, formats=formats, report=report)
 

@@ -47,8 +47,8 @@ def get_local_engine(
         cache_gb: Size of the KV cache that all requests share, in GB of 10^9 bytes; None chooses it by the free memory.
         prompt_cache_gb: Keep what was read of prompts in the cache folder, up to this size in GB of 10^9 bytes, so that
             the next process need not read them again; None keeps nothing on disk.
-        precise: Round all activations to 16 bits where a CPU would round those of experts to 8 bits; None means no, or
-            as a loaded engine does.
+        precise: Round all activations to 16 bits where a CPU would round those of packed experts to 8 bits; None means
+            no, or as a loaded engine does.
 
     Raises:
         CheckpointError: The checkpoint is damaged.

@@ -94,7 +94,7 @@ class GptOssModel(BaseModel):
     prompt_cache_gb: float | None = Field(default=None, gt=0)
     """Keeps what was read of prompts on disk, up to this size in GB, for later processes; None: nothing."""
     precise: bool | None = None
-    """True rounds activations less on a CPU: to 16 bits before experts, too, instead of 8; decode gets slower."""
+    """True rounds activations less on a CPU: to 16 bits before packed experts, too; decode gets slower."""
     chat_format: ChatFormatName | None = None
     """Notation of conversations; None: chosen by the checkpoint's tokenizer."""
     base_url: str | None = None

@@ -52,7 +52,7 @@ class Plan:
         dtype: Type of the dense weights, and of the experts if they are unpacked.
         experts: `"packed"` as in the MXFP4 checkpoint, or `"unpacked"`.
         runner: `"native"` computes the whole model in C, `"torch"` with transformers' modules.
-        precise: True if the native runner rounds all activations to 16 bits; otherwise those of experts to 8 bits.
+        precise: True if the native runner rounds all activations to 16 bits; otherwise those of packed experts to 8.
         attention: `"eager"` stores a part of the scores at a time, `"flash"` stores none.
         threads: Number of threads for arithmetic on the CPU.
         context: Context of each user, prompt and answer together, in tokens.
@@ -157,7 +157,7 @@ def make_plan(
         device: `"cuda"`, `"cpu"`, `"mps"`, or None to choose.
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None to choose.
         experts: `"packed"`, `"unpacked"`, or None to choose.
-        precise: Round all activations to 16 bits where a CPU would round those of experts to 8 bits.
+        precise: Round all activations to 16 bits where a CPU would round those of packed experts to 8 bits.
 
     Raises:
         InvalidInputError: The options are impossible for this model or machine. The message lists possible values.

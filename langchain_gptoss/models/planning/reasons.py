@@ -101,6 +101,8 @@ def explain_rounding(*, dtype: str, experts: str, runner: str, precise: bool) ->
         return ()
     if precise:
         return ("Activations are rounded to 16 bits per block of 32, as requested.",)
+    if experts != "packed":
+        return ("Activations are rounded to 16 bits per block of 32.",)
     return ("Activations are rounded to 8 bits per block of 32 before experts, and to 16 bits elsewhere.",)
 
 
