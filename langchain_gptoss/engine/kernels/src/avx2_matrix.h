@@ -612,7 +612,7 @@ AVX2 static void avx2_multiply_bfloat16(const WeightMatrix *w, long row, long ro
     AVX2 static void name(const WeightMatrix *w, long row, long rows, const Activations *x, const int32_t *tokens,     \
                           long count, void *scratch, float *out, long stride) {                                        \
         for (long r = 0; r < rows;) {                                                                                  \
-            if (count > 4 && r + 16 <= rows) {                                                                         \
+            if (count > (format == FORMAT_INT8 ? 2 : 4) && r + 16 <= rows) {                                           \
                 avx2_multiply_many(w, format, bits, row + r, x, tokens, count, scratch, out + r, stride);              \
                 r += 16;                                                                                               \
                 continue;                                                                                              \
