@@ -22,13 +22,13 @@ _POINTER, _LONG, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float,
 
 
 class _Linear(ctypes.Structure):
-    """`Linear` in src/forward.h."""
+    """`Linear` in src/workspace.h."""
 
     _fields_ = [("matrix", WeightMatrix), ("bias", _POINTER)]
 
 
 class _LayerWeights(ctypes.Structure):
-    """`LayerWeights` in src/forward.h."""
+    """`LayerWeights` in src/workspace.h."""
 
     _fields_ = [
         *((name, _POINTER) for name in ("input_norm", "post_norm")),
@@ -40,7 +40,7 @@ class _LayerWeights(ctypes.Structure):
 
 
 class _ModelWeights(ctypes.Structure):
-    """`ModelWeights` in src/forward.h."""
+    """`ModelWeights` in src/workspace.h."""
 
     _fields_ = [
         *((name, _POINTER) for name in ("layers", "embedding", "norm")),
@@ -53,7 +53,7 @@ class _ModelWeights(ctypes.Structure):
 
 
 class _PagedCache(ctypes.Structure):
-    """`PagedCache` in src/forward.h."""
+    """`PagedCache` in src/workspace.h."""
 
     _fields_ = [
         ("memory", _POINTER),
@@ -64,7 +64,7 @@ class _PagedCache(ctypes.Structure):
 
 
 class _Chunk(ctypes.Structure):
-    """`Chunk` in src/forward.h."""
+    """`Chunk` in src/workspace.h."""
 
     _fields_ = [
         *((name, _LONG) for name in ("start", "length", "logit_count")),
@@ -74,7 +74,7 @@ class _Chunk(ctypes.Structure):
 
 
 class _BatchArguments(ctypes.Structure):
-    """`BatchArguments` in src/forward.h."""
+    """`BatchArguments` in src/workspace.h."""
 
     _fields_ = [
         *((name, _POINTER) for name in ("chunks", "token_ids", "logits", "abort")),
