@@ -2,8 +2,7 @@
 
 _SMOOTHING = 0.2  # share of the newest observation in a moving average
 _MAX_STRETCH = 2.2  # a step with a part of a prompt may take this many times the step without it
-_MIN_TOKENS = 4  # so that a prompt advances, however slow the machine is
-_FIRST_TOKENS = 16  # before anything was measured
+_MIN_TOKENS = 4  # so that a prompt advances, however slow the machine is; also before anything was measured
 _FIRST_DRAFT_COST = 0.25  # the same: time of a draft token, as a share of a step with one token
 
 
@@ -28,8 +27,9 @@ class StepTimes:
             self._decode_s[decode_tokens] = _update_average(self._decode_s.get(decode_tokens), seconds)
             return
         rest_s = self._estimate_decode_s(decode_tokens)
-        if rest_s is None or (draft_tokens and prefill_tokens):
-            return  # nothing tells the parts of the time apart
+        # Many tokens at once cost less than a few beside answers, so steps without answers say nothing about these.
+        if not decode_tokens or rest_s is None or (draft_tokens and prefill_tokens):
+            return
         extra_s = max(0.0, seconds - rest_s)
         if prefill_tokens:
             self._prefill_token_s = _update_average(self._prefill_token_s, extra_s / prefill_tokens)
@@ -47,7 +47,7 @@ class StepTimes:
             return max_tokens
         decode_s = self._estimate_decode_s(decode_tokens)
         if decode_s is None or not self._prefill_token_s:
-            return min(_FIRST_TOKENS, max_tokens)
+            return min(_MIN_TOKENS, max_tokens)
         tokens = int((_MAX_STRETCH - 1) * decode_s / self._prefill_token_s)
         return max(1, min(max(tokens, _MIN_TOKENS), max_tokens))
 
@@ -64,8 +64,6 @@ class StepTimes:
 
     def _estimate_decode_s(self, decode_tokens: int) -> float | None:
         """Return the time of a step that only continues answers; that of the nearest number known."""
-        if not decode_tokens:
-            return 0.0
         if not self._decode_s:
             return None
         return self._decode_s[min(self._decode_s, key=lambda known: abs(known - decode_tokens))]
