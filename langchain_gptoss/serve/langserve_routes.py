@@ -79,7 +79,8 @@ def build_langserve_chatbot_routes(chatbot: Runnable[Any, Any], path: str) -> AP
 def build_model_routes(llm: BaseChatModel) -> APIRouter:
     """Return the routes of the chat model: `/model`, and `/chat` with a chat playground."""
     router = APIRouter(route_class=PlaygroundRoute)
-    model = llm.bind(**get_client_options(llm))
+    # A copy and not a binding, whose events would be those of a chain.
+    model = llm.model_copy(update=get_client_options(llm))
     _add_routes(router, model, "/model")
     get_messages = RunnableLambda(lambda value: value["messages"], name="gptoss_messages")
     chat = (get_messages | model).with_config(run_name="gptoss_chat")

@@ -107,10 +107,17 @@ def test_ask_finds_a_figure_in_a_small_folder(tmp_path, name, text, figure):
     assert figure in answer["answer"]
     assert any(figure in citation["quote"] for citation in answer["citations"])
     assert not answer["abstained"]
-    assert answer["usage"]["output_tokens"] > 0
     if name.endswith((".md", ".txt")):
         for citation in answer["citations"]:
             assert text[citation["start"] : citation["end"]] == citation["quote"]
+
+
+def test_ask_reports_the_tokens_of_the_model(tmp_path):
+    (tmp_path / "faq.txt").write_text(SHOPS[1][1])
+    (tmp_path / "about.md").write_text("# About us\n\nWe were founded in 1999 and employ 30 people in Lyon.")
+    (tmp_path / "hours.txt").write_text("The shop is open from 9:00 to 18:00, Monday to Saturday.")
+    usage = json.loads(run("ask", EXPRESS, "--docs", str(tmp_path), "--json"))["usage"]
+    assert usage["input_tokens"] > usage["output_tokens"] > 0
 
 
 def test_ask_prints_citations_below_the_answer(tmp_path):

@@ -174,7 +174,9 @@ def _attend_in_group(
     """Return the output [sequences, heads, head_dim] of one token of each sequence, [heads, sequences, head_dim]."""
     heads, count, head_dim = query.shape
     # [2, sequences, kv_heads, tokens, head_dim]
-    keys, values = cache[:, group.table].flatten(2, 3).to(query.dtype).transpose(2, 3)
+    pages = cache[:, group.table].flatten(2, 3).to(query.dtype).transpose(2, 3)
+    # A hidden place may hold anything, NaN too, which a weight of 0 would not remove.
+    keys, values = pages.masked_fill(group.mask.isinf()[:, None, :, None], 0)
     queries = query.transpose(0, 1).reshape(count, keys.shape[1], -1, head_dim)  # a key head's queries are neighbours
     scores = (queries @ keys.transpose(2, 3)).float() * scaling + group.mask[:, None, None]
     sink_scores = module.sinks.float().view(1, keys.shape[1], -1, 1).expand(count, -1, -1, 1)

@@ -76,6 +76,8 @@ class TestTorchRunnerWithoutFlashKernel(TestTorchRunner):
     @pytest.mark.parametrize("max_tokens", [2**16, 90, 1])
     def test_single_tokens_of_many_sequences_get_their_logits_together(self, runner, max_tokens, monkeypatch):
         monkeypatch.setattr(paged_attention, "MAX_GROUP_TOKENS", max_tokens)  # one group, two groups, three groups
+        for cache in runner._caches:
+            cache.fill_(torch.nan)  # as memory that was never written may be
         middle, tables = LONG[:33], (LONG_TABLE, (5, 0, 13), SHORT_TABLE)
         prompts = LONG, middle, SHORT
         expected = [forward(runner, chunk(ids, table, logits=1)) for ids, table in zip(prompts, tables, strict=True)]
