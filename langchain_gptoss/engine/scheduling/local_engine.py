@@ -89,7 +89,6 @@ class LocalEngine(Engine):
             prefill_tokens=prefill_tokens,
             times=self._times,
             counts=self._counts,
-            saver=self._saver,
         )
         self._max_running, self._max_waiting = max_running, max_waiting
         self._finished: Counter[str] = Counter()
@@ -219,10 +218,14 @@ class LocalEngine(Engine):
         with self._condition:
             while not (self._is_closed or self._arrivals or self._has_work):
                 self._condition.wait()
-            while self._arrivals:
-                sequence = self._arrivals.popleft()
+            arrivals = list(self._arrivals)
+            self._arrivals.clear()
+            for sequence in arrivals:
                 self._scheduler.waiting.add(sequence, priority=sequence.request.priority, arrival_s=sequence.arrival_s)
-            return not self._is_closed
+            is_closed = self._is_closed
+        for sequence in arrivals if not is_closed else []:
+            self._saver.load(sequence.request)  # reads the disk, so not under the lock
+        return not is_closed
 
     @property
     def _has_work(self) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from langchain_gptoss.engine.batch import BLOCK_TOKENS
 from langchain_gptoss.engine.kv_cache.cache import PagedCache
 from langchain_gptoss.engine.request import GenerationRequest
-from langchain_gptoss.engine.scheduling.prefix_saver import PrefixSaver
 from langchain_gptoss.engine.scheduling.queue import WaitingQueue
 from langchain_gptoss.engine.scheduling.sequence import SequenceState
 from langchain_gptoss.engine.scheduling.step_times import StepTimes
@@ -50,7 +49,6 @@ class Scheduler:
         prefill_tokens: int,
         times: StepTimes,
         counts: Counter[str],
-        saver: PrefixSaver,
     ) -> None:
         """Start without requests.
 
@@ -60,7 +58,6 @@ class Scheduler:
             prefill_tokens: Maximum number of prompt tokens in a step.
             times: What earlier steps cost.
             counts: Counters to add to, by the names of `EngineStats`.
-            saver: Prompts on disk.
         """
         self.running: list[SequenceState] = []
         self.waiting: WaitingQueue[SequenceState] = WaitingQueue()
@@ -69,7 +66,6 @@ class Scheduler:
         self._prefill_tokens = prefill_tokens
         self._times = times
         self._counts = counts
-        self._saver = saver
         self._step_number = 0
 
     def plan_step(self, *, now_s: float) -> list[StepPart]:
@@ -148,8 +144,6 @@ class Scheduler:
     def _start(self, sequence: SequenceState) -> bool:
         """Give a request the blocks of its tokens; return False if memory does not allow it now."""
         request = sequence.request
-        if not sequence.has_started:
-            self._saver.load(request)
         blocks, cached = self._cache.start(
             sequence.token_ids, salt=request.cache_salt, shared_tokens=request.shared_tokens
         )
