@@ -36,6 +36,7 @@ _FLAGS = (
     "-std=gnu11",
     "-fPIC",
     "-shared",
+    "-pthread",
     "-fno-math-errno",
     "-ffp-contract=off",
     "-fvisibility=hidden",

@@ -1,4 +1,4 @@
-"""The CPU kernel in Python: loaded once, tested against the reference, run on torch's own threads.
+"""The CPU kernel in Python: loaded once, and tested against plain C.
 
 The kernel has functions for each level of instructions: plain C, AVX2, AVX-512 with VNNI and VBMI, and on Arm NEON with
 dot products. It uses the best level that the processor has. The environment variable `GPTOSS_KERNEL_LEVEL` lowers it:
@@ -89,10 +89,9 @@ class Kernel:
             self._library = ctypes.CDLL(str(library))
         except OSError as error:
             raise KernelError(f"The CPU kernel cannot be loaded: {error}.") from error
-        self._library.gptoss_init.argtypes = [_POINTER]
         self._library.gptoss_multiply.argtypes = [_POINTER]
         self._library.gptoss_quantize_int8.argtypes = [_POINTER]
-        available = int(self._library.gptoss_init(_find_openmp_parallel()))
+        available = int(self._library.gptoss_find_levels())
         self._level = max(number for number in range(LEVELS.index(max_level) + 1) if available >> number & 1)
         self._run_self_test()
 
@@ -182,17 +181,6 @@ class Kernel:
                     raise KernelError(
                         f"The CPU kernel ({self.level}) does not compute the same as plain C on this processor."
                     )
-
-
-def _find_openmp_parallel() -> int | None:
-    """Return the address of torch's own OpenMP entry point; two thread pools would compete for the processor."""
-    folder = Path(torch.__file__).parent / "lib"
-    for name in [*sorted(folder.glob("libgomp*")), *sorted(folder.glob("libomp*")), *sorted(folder.glob("libiomp*"))]:
-        try:
-            return ctypes.cast(ctypes.CDLL(str(name)).GOMP_parallel, _POINTER).value
-        except (OSError, AttributeError):
-            continue
-    return None
 
 
 _lock = threading.Lock()

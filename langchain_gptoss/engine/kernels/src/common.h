@@ -1,9 +1,8 @@
-/* Data layouts that all levels share, and a parallel loop. */
+/* Data layouts that all levels share. */
 #ifndef GPTOSS_COMMON_H
 #define GPTOSS_COMMON_H
 
 #include <math.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,51 +99,5 @@ static inline float decode_scale(uint8_t exponent) {
 }
 
 static inline float bfloat16_to_float(uint16_t bfloat16) { return bits_to_float((uint32_t)bfloat16 << 16); }
-
-/* ---- threads */
-
-/* `thread` is below the number of threads and belongs to the calling thread alone: it selects its scratch memory. */
-typedef void (*Task)(void *context, long item, int thread);
-typedef void (*OpenMpParallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags);
-
-typedef struct {
-    Task task;
-    void *context;
-    long items, grain, shares;
-    atomic_long next;
-    atomic_int started; /* threads that have begun */
-} Job;
-
-static OpenMpParallel openmp_parallel; /* torch's own entry point, so that both use the same threads */
-
-/* Takes a share of the remaining items, in a loop. Shares are long at first, because memory reads long runs fastest,
- * and short at the end, so that no thread waits long for another. */
-static void run_job(void *data) {
-    Job *job = data;
-    const int thread = atomic_fetch_add(&job->started, 1);
-    long first = atomic_load(&job->next);
-    for (;;) {
-        long take;
-        do {
-            if (first >= job->items) return;
-            take = (job->items - first) / job->shares;
-            take = take > job->grain ? take : job->grain;
-        } while (!atomic_compare_exchange_weak(&job->next, &first, first + take));
-        const long end = first + take < job->items ? first + take : job->items;
-        for (long item = first; item < end; item++) job->task(job->context, item, thread);
-        first = atomic_load(&job->next);
-    }
-}
-
-/* Runs task(context, item, thread) for each item, at least `grain` items at a time. */
-static void parallel_for(Task task, void *context, long items, long grain, int threads) {
-    Job job = {.task = task, .context = context, .items = items, .grain = grain, .shares = 3L * threads};
-    atomic_init(&job.next, 0);
-    atomic_init(&job.started, 0);
-    if (threads > 1 && items > grain && openmp_parallel)
-        openmp_parallel(run_job, &job, (unsigned)threads, 0);
-    else
-        run_job(&job);
-}
 
 #endif

@@ -320,18 +320,18 @@ static void drop_tokens(Workspace *w) {
 
 static void run_batch_layer(Workspace *w) {
     const ModelWeights *m = w->model;
-    const int threads = w->batch->threads;
+    Team *team = w->team;
     const long column_tasks = (m->hidden_size + TASK_COLUMNS - 1) / TASK_COLUMNS;
-    parallel_for(prepare_attention_task, w, w->tokens, 1, threads);
-    parallel_for(project_head_task, w, (m->heads + 2 * m->kv_heads) * count_token_chunks(w), 1, threads);
+    parallel_for(team, prepare_attention_task, w, w->tokens, 1);
+    parallel_for(team, project_head_task, w, (m->heads + 2 * m->kv_heads) * count_token_chunks(w), 1);
     if (w->layer_index == m->layer_count - 1) drop_tokens(w);
     if (!w->tokens) return;
-    parallel_for(attend_tile_task, w, w->tile_count * m->kv_heads, 1, threads);
-    parallel_for(project_output_task, w, column_tasks * count_token_chunks(w), 1, threads);
-    parallel_for(prepare_experts_task, w, w->tokens, 1, threads);
+    parallel_for(team, attend_tile_task, w, w->tile_count * m->kv_heads, 1);
+    parallel_for(team, project_output_task, w, column_tasks * count_token_chunks(w), 1);
+    parallel_for(team, prepare_experts_task, w, w->tokens, 1);
     sort_slots(w);
-    parallel_for(gate_up_columns_task, w, w->used_count * (m->intermediate_size / BLOCK), 1, threads);
-    parallel_for(down_columns_task, w, w->used_count * column_tasks, 1, threads);
+    parallel_for(team, gate_up_columns_task, w, w->used_count * (m->intermediate_size / BLOCK), 1);
+    parallel_for(team, down_columns_task, w, w->used_count * column_tasks, 1);
     w->has_expert_products = 1;
 }
 
@@ -419,12 +419,8 @@ EXPORT void gptoss_free_workspace(Workspace *w) {
     free(w);
 }
 
-/* Appends the batch's tokens to the cache and writes the requested logits. Returns OK, OUT_OF_MEMORY, INVALID_BATCH or
- * ABORTED. */
-EXPORT int gptoss_forward(Workspace *w, const PagedCache *cache, const BatchArguments *batch) {
+static int run_batch(Workspace *w, const PagedCache *cache, const BatchArguments *batch) {
     const ModelWeights *m = w->model;
-    if (!has_valid_batch(m, cache, batch)) return INVALID_BATCH;
-    if (reserve_tokens(w, batch->token_count) || reserve_threads(w, batch->threads)) return OUT_OF_MEMORY;
     w->cache = cache;
     w->batch = batch;
     w->has_expert_products = 0;
@@ -438,10 +434,21 @@ EXPORT int gptoss_forward(Workspace *w, const PagedCache *cache, const BatchArgu
         run_batch_layer(w);
     }
     if (!w->tokens) return OK;
-    parallel_for(prepare_head_task, w, w->tokens, 1, batch->threads);
-    parallel_for(project_logits_task, w, (m->vocabulary + TASK_COLUMNS - 1) / TASK_COLUMNS * count_token_chunks(w), 1,
-                 batch->threads);
+    parallel_for(w->team, prepare_head_task, w, w->tokens, 1);
+    parallel_for(w->team, project_logits_task, w,
+                 (m->vocabulary + TASK_COLUMNS - 1) / TASK_COLUMNS * count_token_chunks(w), 1);
     return OK;
+}
+
+/* Appends the batch's tokens to the cache and writes the requested logits. Returns OK, OUT_OF_MEMORY, INVALID_BATCH or
+ * ABORTED. */
+EXPORT int gptoss_forward(Workspace *w, const PagedCache *cache, const BatchArguments *batch) {
+    if (!has_valid_batch(w->model, cache, batch)) return INVALID_BATCH;
+    if (reserve_tokens(w, batch->token_count) || reserve_threads(w, batch->threads)) return OUT_OF_MEMORY;
+    set_active(w->team, 1);
+    const int code = run_batch(w, cache, batch);
+    set_active(w->team, 0);
+    return code;
 }
 
 #endif

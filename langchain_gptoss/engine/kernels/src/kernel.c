@@ -3,6 +3,7 @@
  * Each level of instructions has its functions; those of plain C define the results, and the others have the same bits.
  */
 #include "common.h"
+#include "threads.h"
 #include "portable_matrix.h"
 #ifdef X86
 #include "avx2_matrix.h"
@@ -44,9 +45,8 @@ static const Kernels NEON_KERNELS = {
 /* Numbers of the levels; native.py has the same ones. */
 enum { PORTABLE_LEVEL, AVX2_LEVEL, AVX512_LEVEL, NEON_LEVEL };
 
-/* Sets torch's OpenMP entry point, which may be null, and returns the levels that the processor has, one bit each. */
-EXPORT int gptoss_init(OpenMpParallel parallel) {
-    openmp_parallel = parallel;
+/* Returns the levels that the processor has, one bit each. */
+EXPORT int gptoss_find_levels(void) {
     int levels = 1 << PORTABLE_LEVEL;
 #ifdef X86
     const int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -99,7 +99,9 @@ static void quantize_task(void *context, long row, int thread) {
 /* weights [rows][k] and scales [rows][k / 32] = the source, rounded to int8. Returns OK or INVALID_SIZE. */
 EXPORT int gptoss_quantize_int8(const Quantization *n) {
     if (n->rows < 0 || !has_blocks(n->k)) return INVALID_SIZE;
-    parallel_for(quantize_task, (void *)n, n->rows, 16, n->threads);
+    Team *team = create_team(n->threads);
+    parallel_for(team, quantize_task, (void *)n, n->rows, 16);
+    free_team(team);
     return OK;
 }
 

@@ -3,6 +3,7 @@
 #define GPTOSS_PRODUCT_H
 
 #include "matrix.h"
+#include "threads.h"
 
 #define PRODUCT_ROWS 64 /* rows of one task */
 
@@ -46,8 +47,11 @@ EXPORT int gptoss_multiply(const Product *p) {
     const int needs = w->format == FORMAT_BF16 ? NEED_FLOAT : w->bits == 16 ? NEED_16 : NEED_8;
     int code = s.scratch ? allocate_activations(&s.rounded, p->tokens, w->k, needs) : OUT_OF_MEMORY;
     if (code == OK) {
-        parallel_for(round_token_task, &s, p->tokens, 1, p->threads);
-        parallel_for(multiply_rows_task, &s, (w->rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS, 1, p->threads);
+        Team *team = create_team(p->threads);
+        set_active(team, 1);
+        parallel_for(team, round_token_task, &s, p->tokens, 1);
+        parallel_for(team, multiply_rows_task, &s, (w->rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS, 1);
+        free_team(team);
     }
     free_activations(&s.rounded);
     free(s.scratch);

@@ -3,6 +3,7 @@
 #define GPTOSS_WORKSPACE_H
 
 #include "matrix.h"
+#include "threads.h"
 #include "token_functions.h"
 
 #define LARGEST_EXPERT_COUNT 4096 /* models/checkpoint.py has the same limit */
@@ -77,6 +78,7 @@ typedef struct {
     long group_width;              /* of a kv head's query heads, padded to whole blocks */
     long token_capacity, thread_capacity;
     ThreadScratch *scratch;        /* [threads] */
+    Team *team;                    /* of thread_capacity threads */
     Activations attention_input, attended, expert_input, gated, head_input;
     float *hidden;                 /* [tokens][hidden_size] */
     float *query;                  /* [tokens][heads * head_dim] */
@@ -119,7 +121,9 @@ static void free_token_buffers(Workspace *w) {
 static void free_thread_scratch(Workspace *w) {
     for (long i = 0; i < w->thread_capacity; i++) free(w->scratch[i].multiply);
     free(w->scratch);
+    free_team(w->team);
     w->scratch = NULL;
+    w->team = NULL;
     w->thread_capacity = 0;
 }
 
@@ -170,7 +174,7 @@ static size_t find_largest_scratch(const ModelWeights *m, long rows) {
 
 /* Returns OK or OUT_OF_MEMORY. */
 static int reserve_threads(Workspace *w, long threads) {
-    if (threads <= w->thread_capacity) return OK;
+    if (threads == w->thread_capacity) return OK;
     const ModelWeights *m = w->model;
     const long heads = m->heads / m->kv_heads, columns = m->head_dim > TASK_COLUMNS ? m->head_dim : TASK_COLUMNS;
     const long multiply = round_up((long)find_largest_scratch(m, columns), 64);
@@ -190,6 +194,7 @@ static int reserve_threads(Workspace *w, long threads) {
         s->tile = (float *)(memory + multiply + products + row);
         s->attention = (float *)(memory + multiply + products + row + tile);
     }
+    w->team = create_team((int)threads);
     return OK;
 }
 

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -211,17 +213,54 @@ def test_eight_bits_stay_near_sixteen(packed_checkpoint):
     assert 0 < error.median() < 0.1
 
 
+def count_workers() -> int:
+    return [file.read_text() for file in Path("/proc/self/task").glob("*/comm")].count("gptoss-worker\n")
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    threads = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("precise", [True, False])
-def test_threads_do_not_change_the_bits(packed_checkpoint, precise):
+def test_threads_do_not_change_the_bits(packed_checkpoint, precise, set_threads):
     results = []
     for threads in (1, 3):
-        torch.set_num_threads(threads)
-        try:
-            with closing(create_runner(packed_checkpoint, NativeFormats(expert_bits=16 if precise else 8))) as runner:
-                results.append(forward(runner, chunk(LONG, LONG_TABLE)))
-        finally:
-            torch.set_num_threads(1)
+        set_threads(threads)
+        with closing(create_runner(packed_checkpoint, NativeFormats(expert_bits=16 if precise else 8))) as runner:
+            results.append(forward(runner, chunk(LONG, LONG_TABLE)))
     assert torch.equal(*results)
+
+
+def test_more_threads_than_processors_compute_the_same_bits_in_every_pass(packed_checkpoint, set_threads):
+    with closing(create_runner(packed_checkpoint)) as runner:
+        expected = forward(runner, chunk(LONG, LONG_TABLE))
+        for threads in [16] * 40 + [2, 5, 1, 3]:
+            set_threads(threads)
+            assert torch.equal(forward(runner, chunk(LONG, LONG_TABLE)), expected)
+
+
+def test_runners_compute_at_the_same_time(packed_checkpoint, set_threads):
+    def compute_all() -> list[torch.Tensor]:
+        set_threads(2)  # each Python thread has its own number
+        with closing(create_runner(packed_checkpoint)) as runner:
+            return [forward(runner, chunk(LONG, LONG_TABLE)) for _ in range(10)]
+
+    with ThreadPoolExecutor(3) as pool:
+        results = [result for future in [pool.submit(compute_all) for _ in range(3)] for result in future.result()]
+    assert all(torch.equal(result, results[0]) for result in results)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the names of the process's threads in /proc")
+def test_closing_a_runner_ends_its_workers(packed_checkpoint, set_threads):
+    set_threads(4)
+    with closing(create_runner(packed_checkpoint)) as runner:
+        before = count_workers()
+        forward(runner, chunk(LONG, LONG_TABLE))
+        assert count_workers() == before + 3
+    assert count_workers() == before
 
 
 def test_not_a_number_stays_in_its_own_sequence(tiny_checkpoint, tmp_path):
