@@ -4,7 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from llguidance import LLMatcher, LLTokenizer
 
 from langchain_gptoss.engine.request import Grammar
@@ -71,7 +72,7 @@ class GrammarMatcher:
         self._matcher = matcher
         self._vocabulary_size = vocabulary_size
 
-    def mask_logits(self, logits: torch.Tensor) -> torch.Tensor:
+    def mask_logits(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the logits with minus infinity for forbidden tokens.
 
         Args:
@@ -80,13 +81,13 @@ class GrammarMatcher:
         Raises:
             GptOssError: llguidance failed, for example because the grammar became too large.
         """
-        bias = bytearray(self._matcher.compute_logit_bias())  # one byte per token; 0 means forbidden
+        bias = self._matcher.compute_logit_bias()  # one byte per token; 0 means forbidden
         if problem := self._matcher.get_error():
             raise GptOssError(
                 f"llguidance cannot follow the grammar: {problem.splitlines()[0]}.", hint="Simplify the schema."
             )
-        is_forbidden = torch.frombuffer(bias, dtype=torch.uint8)[: self._vocabulary_size] == 0
-        return logits.masked_fill(is_forbidden.to(logits.device), -torch.inf)
+        is_forbidden = np.frombuffer(bias, dtype=np.uint8)[: self._vocabulary_size] == 0
+        return np.where(is_forbidden, np.float32(-np.inf), logits)
 
     def accept_token(self, token_id: int) -> bool:
         """Advance by one token; return True if the answer is complete."""

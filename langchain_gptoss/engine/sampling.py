@@ -1,12 +1,25 @@
-"""Chooses the next token of one request."""
+"""Chooses the next token of one request.
 
+It computes with numpy, on one thread: to wake torch's threads for one row of logits takes longer than the work itself,
+and they stay awake for a while, on the cores that the next forward pass needs.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from langchain_gptoss.engine.request import SamplingParams
 from langchain_gptoss.engine.token_stream import TokenLogprobs
+from langchain_gptoss.errors import GptOssError
 
-_MIN_TEMPERATURE = 1e-30  # the most likely token, and all that are equal to it
-_NUCLEUS_TOKENS = 1024
+# Beyond them, all that is not equally likely has no weight, and all weights are equal.
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 1e-30, 1e30
+_GROUP_TOKENS = 256  # tokens whose weights are added up at once; sums token by token are needed in one group only
+_Floats = npt.NDArray[np.float32]
+_Indices = npt.NDArray[np.intp]
 
 
 class Sampler:
@@ -28,81 +41,104 @@ class Sampler:
         self._params = params
         self._has_penalties = bool(params.frequency_penalty or params.presence_penalty)
         self._chosen_ids: set[int] = set()
-        self._adjustment: torch.Tensor | None = None
+        self._adjustment: _Floats | None = None
         self._generator = torch.Generator()
         if params.seed is None:
             self._generator.seed()
         else:
             self._generator.manual_seed(params.seed)
 
-    def sample(self, logits: torch.Tensor) -> int:
+    def sample(self, logits: _Floats) -> int:
         """Return a token id.
 
         Args:
             logits: [vocabulary].
+
+        Raises:
+            GptOssError: The largest logit is not a number, or infinite.
         """
         if not self._has_penalties and self._params.logit_bias is None:
             return self._choose(logits)
         if self._adjustment is None:
-            self._adjustment = _create_adjustment(self._params, logits)
-        token_id = self._choose(logits.float() + self._adjustment)
+            self._adjustment = _create_adjustment(self._params.logit_bias or {}, len(logits))
+        token_id = self._choose(logits + self._adjustment)
         if self._has_penalties:
             first_penalty = 0.0 if token_id in self._chosen_ids else self._params.presence_penalty
             self._adjustment[token_id] -= self._params.frequency_penalty + first_penalty
             self._chosen_ids.add(token_id)
         return token_id
 
-    def _choose(self, logits: torch.Tensor) -> int:
-        if self._params.temperature == 0:
-            return int(logits.argmax())
-        # Always on the CPU, so that a seed gives the same random numbers on every device. The largest weight is 1, so
-        # that no temperature overflows, however low it is.
-        logits = logits.float().cpu()
-        weights = ((logits - logits.max()) / max(self._params.temperature, _MIN_TEMPERATURE)).exp_()
-        if 0 < self._params.top_k < weights.numel():
-            weights.masked_fill_(weights < weights.topk(self._params.top_k).values[-1], 0)
-        if self._params.top_p < 1:
-            weights = _keep_nucleus(weights, self._params.top_p)
-        if self._params.min_p > 0:
-            weights.masked_fill_(weights < self._params.min_p * weights.max(), 0)
-        return _draw(weights, self._generator)
+    def _choose(self, logits: _Floats) -> int:
+        params, token_ids = self._params, None  # None means all, in the order of their ids
+        most_likely = int(logits.argmax())  # the first logit that is not a number, if there is one
+        largest = float(logits[most_likely])
+        if not math.isfinite(largest):
+            raise GptOssError(
+                "The model computed logits that are not numbers.",
+                hint="Download the checkpoint again; its weights may be damaged.",
+            )
+        if params.temperature == 0:
+            return most_likely
+        if 0 < params.top_k < len(logits):
+            smallest = np.partition(logits, -params.top_k)[-params.top_k]
+            token_ids, logits = _keep(np.flatnonzero(logits >= smallest), token_ids, logits)
+        weights = _compute_weights(logits, largest, params.temperature)
+        limit = params.top_p * _sum(weights) if params.top_p < 1 else math.inf
+        if params.min_p > 0:
+            token_ids, weights = _keep(np.flatnonzero(weights >= params.min_p), token_ids, weights)
+        index = _draw(weights, self._generator)
+        # A token outside the nucleus is one whose likelier tokens reach top_p without it. To draw again in this case
+        # gives the same distribution as to draw from the nucleus, and needs no sorting.
+        while params.top_p < 1 and _sum(weights[weights > weights[index]]) >= limit:
+            token_ids, weights = _keep(np.flatnonzero(weights > weights[index]), token_ids, weights)
+            index = _draw(weights, self._generator)
+        return index if token_ids is None else int(token_ids[index])
 
 
-def _create_adjustment(params: SamplingParams, logits: torch.Tensor) -> torch.Tensor:
-    """Return the numbers to add to the logits at the beginning of an answer, float32 on the same device.
+def _create_adjustment(logit_bias: Mapping[int, float], vocabulary_size: int) -> _Floats:
+    """Return the numbers to add to the logits at the beginning of an answer.
 
-    It is kept and changed at the chosen token only, so that a step costs one addition of vectors.
+    They are kept and changed at the chosen token only, so that a step costs one addition of vectors.
     """
-    adjustment = torch.zeros(logits.shape[-1], dtype=torch.float32)
-    if params.logit_bias:
-        adjustment[list(params.logit_bias)] = torch.tensor(list(params.logit_bias.values()), dtype=torch.float32)
-    return adjustment.to(logits.device)
+    adjustment = np.zeros(vocabulary_size, dtype=np.float32)
+    for token_id, bias in logit_bias.items():
+        adjustment[token_id] = bias
+    return adjustment
 
 
-def _keep_nucleus(weights: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Zero all but the largest weights that together reach a share; the one that reaches it is kept."""
-    limit = top_p * weights.sum(dtype=torch.float64)
-    for count in (_NUCLEUS_TOKENS, weights.numel()):  # sorting the whole vocabulary is slow and rarely needed
-        ordered, indices = weights.topk(min(count, weights.numel()))
-        before = ordered.cumsum(dim=-1, dtype=torch.float64) - ordered
-        if before[-1] >= limit:
-            break
-    ordered = ordered.masked_fill(before >= limit, 0)
-    return torch.zeros_like(weights).scatter(0, indices, ordered)
+def _keep(indices: _Indices, token_ids: _Indices | None, values: _Floats) -> tuple[_Indices, _Floats]:
+    """Return the token ids and the values at some indices."""
+    return indices if token_ids is None else token_ids[indices], values[indices]
 
 
-def _draw(weights: torch.Tensor, generator: torch.Generator) -> int:
-    """Return an index with a probability in proportion to its weight.
-
-    One random number is enough; torch.multinomial draws one for each token of the vocabulary.
-    """
-    sums = weights.cumsum(dim=-1, dtype=torch.float64)
-    place = torch.rand((), dtype=torch.float64, generator=generator) * sums[-1]
-    place = torch.minimum(place, torch.nextafter(sums[-1], torch.zeros_like(place)))  # the product may round up
-    return int(torch.searchsorted(sums, place, right=True))
+def _compute_weights(logits: _Floats, largest: float, temperature: float) -> _Floats:
+    """Return numbers in proportion to the probabilities; the largest is 1, so that no temperature overflows."""
+    with np.errstate(over="ignore"):  # the difference of two very large logits is minus infinity, and its weight 0
+        scores = (logits - largest) / min(max(temperature, _MIN_TEMPERATURE), _MAX_TEMPERATURE)
+    np.exp(scores, out=scores)
+    return scores
 
 
-def compute_logprobs(logits: torch.Tensor, token_id: int, top_count: int) -> TokenLogprobs:
+def _sum(weights: _Floats) -> float:
+    return float(weights.sum(dtype=np.float64))
+
+
+def _draw(weights: _Floats, generator: torch.Generator) -> int:
+    """Return an index with a probability in proportion to its weight, by one random number."""
+    group_sums = np.add.reduceat(weights, np.arange(0, len(weights), _GROUP_TOKENS)).cumsum(dtype=np.float64)
+    place = float(torch.rand((), dtype=torch.float64, generator=generator)) * float(group_sums[-1])
+    group = _find_place(group_sums, place)
+    start = group * _GROUP_TOKENS
+    sums = weights[start : start + _GROUP_TOKENS].cumsum(dtype=np.float64)
+    return start + _find_place(sums, place - (float(group_sums[group - 1]) if group else 0.0))
+
+
+def _find_place(sums: npt.NDArray[np.float64], place: float) -> int:
+    """Return the index of the first sum above a number, or above the nearest that has one, since numbers round up."""
+    return int(np.searchsorted(sums, min(place, np.nextafter(sums[-1], 0.0)), side="right"))
+
+
+def compute_logprobs(logits: _Floats, token_id: int, top_count: int) -> TokenLogprobs:
     """Return the log-probabilities of the chosen token and of the most likely ones.
 
     They are those of the model's own distribution, before bias, penalties, temperature and grammar, so that they can
@@ -113,7 +149,11 @@ def compute_logprobs(logits: torch.Tensor, token_id: int, top_count: int) -> Tok
         token_id: The chosen token.
         top_count: Number of most likely tokens to report.
     """
-    scores = logits.float().log_softmax(dim=-1)
-    values, indices = scores.topk(top_count)
-    top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
-    return TokenLogprobs(chosen=float(scores[token_id]), top=top)
+    largest = float(logits.max())
+    log_sum = largest + math.log(_sum(_compute_weights(logits, largest, 1.0)))
+    top_count = min(top_count, len(logits))
+    top = np.argpartition(logits, -top_count)[-top_count:] if top_count else np.empty(0, np.intp)
+    top = top[np.argsort(-logits[top], kind="stable")]
+    return TokenLogprobs(
+        chosen=float(logits[token_id]) - log_sum, top=tuple((int(i), float(logits[i]) - log_sum) for i in top)
+    )

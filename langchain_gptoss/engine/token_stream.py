@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,8 +34,8 @@ class TokenLogprobs:
 class TokenStream:
     """The tokens of one answer as they arrive; read them with `for` or with `async for`.
 
-    The engine's thread calls `put`, and at the end `finish` or `fail`. The reader may call `cancel` at any time, from
-    any thread; the engine then stops within one token. A cancelled stream ends without an error.
+    The engine's thread calls `put` or `put_all`, and at the end `finish` or `fail`. The reader may call `cancel` at any
+    time, from any thread; the engine then stops within one token. A cancelled stream ends without an error.
 
     Attributes:
         finish_reason: Reason for the end of the answer; None while it continues.
@@ -83,8 +83,12 @@ class TokenStream:
 
     def put(self, token_id: int, logprobs: TokenLogprobs | None = None) -> None:
         """Append one token; only the engine calls this."""
+        self.put_all([(token_id, logprobs)])
+
+    def put_all(self, tokens: Iterable[tuple[int, TokenLogprobs | None]]) -> None:
+        """Append tokens and wake the reader once; only the engine calls this."""
         with self._lock:
-            self._tokens.append((token_id, logprobs))
+            self._tokens.extend(tokens)
             self._notify_reader()
 
     def finish(self, reason: FinishReason) -> None:

@@ -1,7 +1,7 @@
 """The KV cache of an engine: blocks for its requests within a memory budget, and the prefixes that they can share."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableSequence, Sequence
 
 from langchain_gptoss.engine.batch import BLOCK_TOKENS
 from langchain_gptoss.engine.kv_cache.block_pool import BlockPool
@@ -76,7 +76,7 @@ class PagedCache:
         blocks = self._tree.match(token_ids[:-1], salt=salt, shared_tokens=shared_tokens)
         return blocks, len(blocks) * BLOCK_TOKENS
 
-    def grow(self, blocks: list[int], token_count: int) -> bool:
+    def grow(self, blocks: MutableSequence[int], token_count: int) -> bool:
         """Append blocks to a sequence's list until it can hold a number of tokens.
 
         Prefixes that no request needs are evicted if necessary, the least recently used ones first.

@@ -6,9 +6,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
 from langchain_gptoss._process import ForkGuard
 from langchain_gptoss.engine.base import Engine
@@ -35,7 +37,7 @@ MAX_WAITING = 1024
 _SMOOTHING = 0.1  # share of the newest request in the average time of a request
 
 _log = logging.getLogger(__name__)
-_StepResult = tuple[StepPart, torch.Tensor]
+_StepResult = tuple[StepPart, npt.NDArray[np.float32]]
 
 
 class LocalEngine(Engine):
@@ -244,14 +246,17 @@ class LocalEngine(Engine):
                 self._finish(sequence, error)
 
     def _list_sequences(self) -> list[SequenceState]:
-        return [*self._scheduler.running, *self._scheduler.waiting.list_items(now_s=0.0)]
+        return [*self._scheduler.running, *self._scheduler.waiting]
 
     def _run_step(self, parts: list[StepPart]) -> None:
         results = self._compute(parts)
         self._scheduler.record_step([part for part, _ in results])
-        for part, logits in results:
-            if len(logits):
-                self._choose_tokens(part, logits)
+        ends = [(part.sequence, self._choose_tokens(part, logits)) for part, logits in results if len(logits)]
+        # After all tokens are chosen, because a reader that wakes up competes with this thread for the interpreter.
+        for sequence, end in ends:
+            sequence.deliver_tokens()
+            if end is not None:
+                self._finish(sequence, end)
 
     def _compute(self, parts: list[StepPart]) -> list[_StepResult]:
         """Run a forward pass; if it fails, run each part alone, so that a failure ends only its own request."""
@@ -259,7 +264,7 @@ class LocalEngine(Engine):
         started_s = time.perf_counter()
         self._parts = parts
         try:
-            logits = self._runner.forward(Batch(chunks=chunks))
+            logits = self._runner.forward(Batch(chunks=chunks)).numpy()
         except Cancelled:
             return []  # the loop ends the cancelled requests, and plans the next step without them
         except Exception as error:
@@ -271,8 +276,10 @@ class LocalEngine(Engine):
             self._parts = []
         self.steps += 1
         self._record_time(time.perf_counter() - started_s, parts)
-        counts = [chunk.logit_count for chunk in chunks]
-        return list(zip(parts, torch.split(logits, counts), strict=True))
+        ends = accumulate(chunk.logit_count for chunk in chunks)
+        return [
+            (part, logits[end - chunk.logit_count : end]) for part, chunk, end in zip(parts, chunks, ends, strict=True)
+        ]
 
     def _record_time(self, seconds: float, parts: list[StepPart]) -> None:
         self._busy_s += seconds
@@ -283,20 +290,19 @@ class LocalEngine(Engine):
             prefill_tokens=sum(part.token_count for part in parts if part.is_prompt),
         )
 
-    def _choose_tokens(self, part: StepPart, logits: torch.Tensor) -> None:
-        """Choose tokens of one request; any error ends only this request."""
+    def _choose_tokens(self, part: StepPart, logits: npt.NDArray[np.float32]) -> FinishReason | Exception | None:
+        """Choose tokens of one request, and return the reason if it ends; any error ends only this request."""
         sequence = part.sequence
         answered, accepted = sequence.answer_count, sequence.accepted_count
-        reason: FinishReason | Exception | None
+        end: FinishReason | Exception | None
         try:
-            reason = sequence.choose_tokens(logits, part.draft)
+            end = sequence.choose_tokens(logits, part.draft)
         except Exception as error:
-            reason = error
+            end = error
         self._counts["generated_tokens"] += sequence.answer_count - answered
         self._counts["draft_tokens"] += len(part.draft)
         self._counts["accepted_tokens"] += sequence.accepted_count - accepted
-        if reason is not None:
-            self._finish(sequence, reason)
+        return end
 
     def _finish(self, sequence: SequenceState, end: FinishReason | Exception) -> None:
         self._scheduler.remove(sequence)

@@ -1,6 +1,8 @@
 """The requests that wait for a place in the batch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -33,6 +35,10 @@ class WaitingQueue(Generic[Item]):
 
     def __len__(self) -> int:
         return len(self._entries) + len(self._returned)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Return all items, in any order."""
+        return chain(self._returned, (entry.item for entry in self._entries))
 
     def add(self, item: Item, *, priority: int, arrival_s: float) -> None:
         """Append an item.

@@ -1,5 +1,6 @@
 """Decides what the next step computes: which requests, how many of their tokens, in which blocks of the cache."""
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 
@@ -114,7 +115,10 @@ class Scheduler:
         return [part for part in parts if part.sequence in self.running]
 
     def _plan_prompts(self, decoding: list[SequenceState], answer_count: int) -> list[StepPart]:
-        prompts = [sequence for sequence in self.running if sequence not in decoding]
+        answering = set(decoding)
+        prompts = [sequence for sequence in self.running if sequence not in answering]
+        if not prompts:
+            return []
         if self._step_number % 2:  # in every second step the shortest goes first, so that none waits for a long one
             prompts.sort(key=lambda sequence: sequence.pending_count)
         left = self._times.choose_prefill_tokens(answer_count, max_tokens=self._prefill_tokens)
@@ -131,8 +135,10 @@ class Scheduler:
 
         A request waits for another one that is reading a prompt with the same beginning, so that it is read once.
         """
+        if not len(self.waiting) or len(self.running) >= self._max_running:
+            return
         prefilling = [sequence for sequence in self.running if sequence.pending_count > 1]
-        for sequence in self.waiting.list_items(now_s=now_s) if len(self.waiting) else []:
+        for sequence in self.waiting.list_items(now_s=now_s):
             if len(self.running) >= self._max_running or len(prefilling) >= _MAX_PREFILLING:
                 return
             if any(_is_reading_for(other, sequence) for other in prefilling):
@@ -150,7 +156,7 @@ class Scheduler:
         if not self._cache.grow(blocks, len(sequence.token_ids)):
             self._cache.release(blocks)
             return False
-        sequence.blocks, sequence.computed_count = blocks, cached
+        sequence.blocks, sequence.computed_count = array("i", blocks), cached
         if not sequence.has_started:
             sequence.has_started = True
             sequence.stream.cached_tokens = cached
@@ -174,7 +180,7 @@ class Scheduler:
     def _release(self, sequence: SequenceState) -> None:
         self._store(sequence)
         self._cache.release(sequence.blocks)
-        sequence.blocks, sequence.computed_count = [], 0
+        sequence.blocks, sequence.computed_count = array("i"), 0
 
     def _store(self, sequence: SequenceState) -> None:
         self._cache.store(

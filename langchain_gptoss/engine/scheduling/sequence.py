@@ -1,17 +1,18 @@
 """The state of one request in the engine: its tokens, its blocks, and how it chooses tokens."""
 
 import time
+from array import array
 from collections.abc import Callable, Sequence
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
 from langchain_gptoss.engine.batch import SequenceChunk
 from langchain_gptoss.engine.grammar import GrammarMatcher
 from langchain_gptoss.engine.request import GenerationRequest
 from langchain_gptoss.engine.sampling import Sampler, compute_logprobs
 from langchain_gptoss.engine.scheduling.speculation import Drafter
-from langchain_gptoss.engine.token_stream import FinishReason, TokenStream
-from langchain_gptoss.errors import GptOssError
+from langchain_gptoss.engine.token_stream import FinishReason, TokenLogprobs, TokenStream
 
 
 class SequenceState:
@@ -49,7 +50,7 @@ class SequenceState:
         self.request = request
         self.stream = stream
         self.token_ids = list(request.prompt_ids)
-        self.blocks: list[int] = []
+        self.blocks = array("i")
         self.computed_count = 0
         self.arrival_s = time.monotonic()
         self.has_started = False
@@ -59,6 +60,7 @@ class SequenceState:
         self._matcher: GrammarMatcher | None = None
         self._sampler = Sampler(request.sampling)
         self._drafter = Drafter() if request.is_speculative else None
+        self._undelivered: list[tuple[int, TokenLogprobs | None]] = []
 
     @property
     def pending_count(self) -> int:
@@ -102,12 +104,12 @@ class SequenceState:
         return SequenceChunk(
             token_ids=[*self.token_ids[self.computed_count : end], *draft],
             start=self.computed_count,
-            block_table=tuple(self.blocks),
+            block_table=self.blocks[:],
             logit_count=1 + len(draft) if end == len(self.token_ids) else 0,
         )
 
-    def choose_tokens(self, logits: torch.Tensor, draft: Sequence[int] = ()) -> FinishReason | None:
-        """Choose and deliver tokens until one differs from the draft or the answer ends.
+    def choose_tokens(self, logits: npt.NDArray[np.float32], draft: Sequence[int] = ()) -> FinishReason | None:
+        """Choose tokens until one differs from the draft or the answer ends.
 
         The accepted tokens of the draft count as computed afterwards.
 
@@ -138,12 +140,13 @@ class SequenceState:
             self.accepted_count += accepted
         return reason
 
-    def _choose_token(self, logits: torch.Tensor) -> tuple[int, FinishReason | None]:
-        if logits.max().isnan():
-            raise GptOssError(
-                "The model computed logits that are not numbers.",
-                hint="Download the checkpoint again; its weights may be damaged.",
-            )
+    def deliver_tokens(self) -> None:
+        """Pass the tokens that were chosen to the reader."""
+        if self._undelivered:
+            self.stream.put_all(self._undelivered)
+            self._undelivered = []
+
+    def _choose_token(self, logits: npt.NDArray[np.float32]) -> tuple[int, FinishReason | None]:
         token_id = self._sampler.sample(logits if self._matcher is None else self._matcher.mask_logits(logits))
         is_complete = self._matcher is not None and self._matcher.accept_token(token_id)
         is_stop = token_id in self.request.stop_ids
@@ -151,7 +154,7 @@ class SequenceState:
             self.stream.sends_stop_token = False  # nothing may follow, and so nothing does
         self.token_ids.append(token_id)
         count = self.request.sampling.logprobs
-        self.stream.put(token_id, None if count is None else compute_logprobs(logits, token_id, count))
+        self._undelivered.append((token_id, None if count is None else compute_logprobs(logits, token_id, count)))
         if is_stop or is_complete:
             return token_id, "stop"
         return token_id, "length" if self.remaining_count < 1 else None

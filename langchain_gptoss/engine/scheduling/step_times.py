@@ -64,8 +64,8 @@ class StepTimes:
 
     def _estimate_decode_s(self, decode_tokens: int) -> float | None:
         """Return the time of a step that only continues answers; that of the nearest number known."""
-        if not self._decode_s:
-            return None
+        if not self._decode_s or decode_tokens in self._decode_s:
+            return self._decode_s.get(decode_tokens)
         return self._decode_s[min(self._decode_s, key=lambda known: abs(known - decode_tokens))]
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from langchain_core.messages import HumanMessage
@@ -68,9 +69,9 @@ def answers(llm: ChatGptOss, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Gene
         token_ids: list[int] = []
         records.append((request, token_ids))
         stream = type(engine).submit(engine, request)
-        put = stream.put
+        put_all = stream.put_all
         monkeypatch.setattr(
-            stream, "put", lambda token_id, logprobs=None: (token_ids.append(token_id), put(token_id, logprobs))
+            stream, "put_all", lambda tokens: (token_ids.extend(token_id for token_id, _ in tokens), put_all(tokens))
         )
         return stream
 
@@ -92,7 +93,7 @@ def check_answer(tokenizer: GrammarTokenizer, request: GenerationRequest, token_
     is_complete = False
     for token_id in token_ids:
         assert not is_complete
-        assert matcher.mask_logits(torch.zeros(VOCABULARY_SIZE))[token_id] == 0
+        assert matcher.mask_logits(np.zeros(VOCABULARY_SIZE, dtype=np.float32))[token_id] == 0
         is_complete = matcher.accept_token(token_id)
     return is_complete or token_ids[-1] in request.stop_ids
 
@@ -173,9 +174,9 @@ def test_matchers_of_one_tokenizer_allow_their_own_stop_tokens(tokenizer):
     for stop_id, other in ((5, 6), (6, 5)):
         matcher = tokenizer.create_matcher(Grammar(lark="start: /a*/"), stop_ids=frozenset({stop_id}))
         matcher.accept_token(TOKENS["a"])
-        mask = matcher.mask_logits(torch.zeros(VOCABULARY_SIZE))
+        mask = matcher.mask_logits(np.zeros(VOCABULARY_SIZE, dtype=np.float32))
         assert mask[stop_id] == 0
-        assert mask[other] == -torch.inf
+        assert mask[other] == -np.inf
 
 
 def test_unsupported_schema_is_rejected():
@@ -188,4 +189,4 @@ def test_failure_of_the_matcher_is_an_error(tokenizer):
     matcher = tokenizer.create_matcher(Grammar(lark='start: "ab"'), stop_ids=frozenset({5}))
     matcher.accept_token(TOKENS["b"])  # not allowed
     with pytest.raises(GptOssError, match="llguidance cannot follow the grammar"):
-        matcher.mask_logits(torch.zeros(VOCABULARY_SIZE))
+        matcher.mask_logits(np.zeros(VOCABULARY_SIZE, dtype=np.float32))

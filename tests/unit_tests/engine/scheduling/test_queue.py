@@ -25,6 +25,7 @@ def test_preempted_items_go_first() -> None:
     queue.return_to_head("c")
     assert len(queue) == 3
     assert queue.list_items(now_s=0) == ["c", "b", "a"]
+    assert set(queue) == {"a", "b", "c"}
 
 
 def test_items_are_removed_by_identity() -> None:

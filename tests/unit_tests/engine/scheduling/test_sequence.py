@@ -1,5 +1,6 @@
+import numpy as np
+import numpy.typing as npt
 import pytest
-import torch
 
 from langchain_gptoss.engine.request import GenerationRequest, SamplingParams
 from langchain_gptoss.engine.scheduling.sequence import SequenceState
@@ -14,8 +15,8 @@ def _create_sequence(limit: int = 10) -> SequenceState:
     return sequence
 
 
-def _create_logits(*token_ids: int) -> torch.Tensor:
-    return torch.nn.functional.one_hot(torch.tensor(token_ids), 10).float()
+def _create_logits(*token_ids: int) -> npt.NDArray[np.float32]:
+    return np.eye(10, dtype=np.float32)[list(token_ids)]
 
 
 def test_only_the_last_chunk_of_a_prompt_requests_logits() -> None:
@@ -48,8 +49,17 @@ def test_stop_token_and_limit_end_the_answer_within_a_draft() -> None:
     assert limited.token_ids == [1, 2, 3, 4, 5]
 
 
+def test_tokens_reach_the_reader_when_they_are_delivered() -> None:
+    sequence = _create_sequence()
+    sequence.choose_tokens(_create_logits(4, 5), draft=[4])
+    sequence.stream.finish("stop")
+    sequence.deliver_tokens()
+    sequence.deliver_tokens()
+    assert list(sequence.stream) == [4, 5]
+
+
 def test_logits_that_are_not_numbers_are_an_error() -> None:
     sequence = _create_sequence()
     with pytest.raises(GptOssError, match="not numbers"):
-        sequence.choose_tokens(_create_logits(4) * torch.nan)
+        sequence.choose_tokens(_create_logits(4) * np.nan)
     assert sequence.token_ids == [1, 2, 3]
