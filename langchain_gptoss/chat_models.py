@@ -76,7 +76,8 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         model: `"demo"`, `"gpt-oss-20b"`, `"gpt-oss-120b"`, a folder, or a hub id.
         temperature, top_p, top_k, min_p, seed: How tokens are sampled.
         frequency_penalty, presence_penalty, logit_bias: Make tokens more or less likely, as in OpenAI's API.
-        max_tokens: Maximum length of the answer.
+        max_tokens: Maximum length of the answer; by default an eighth of the context for models that do not reason.
+        stops_loops: Ends an answer that repeats itself without end; True by default.
         stop: Strings that end an answer.
         reasoning_effort: `"low"`, `"medium"` or `"high"`, for models that reason.
         priority, deadline_s, cache_salt, is_speculative: How the engine schedules and caches requests.
@@ -175,7 +176,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
         )
         temperature = kwargs.get("temperature", self.temperature)
         params["ls_temperature"] = self.card.temperature if temperature is None else temperature
-        if (max_tokens := kwargs.get("max_tokens", self.max_tokens)) is not None:
+        if isinstance(max_tokens := kwargs.get("max_tokens", self.max_tokens), int):
             params["ls_max_tokens"] = max_tokens
         if stops := stop or self.stop:
             params["ls_stop"] = stops

@@ -7,7 +7,7 @@ parser accepts any model output without an error.
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from langchain_core.messages import BaseMessage
 
@@ -183,7 +183,13 @@ class Parser(ABC):
 
 
 class ChatFormat(ABC):
-    """The notation in which a family of checkpoints writes conversations."""
+    """The notation in which a family of checkpoints writes conversations.
+
+    Attributes:
+        has_reasoning: True if answers have a part for reasoning.
+    """
+
+    has_reasoning: ClassVar[bool] = False
 
     @property
     @abstractmethod

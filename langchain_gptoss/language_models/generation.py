@@ -19,7 +19,11 @@ from langchain_core.runnables import run_in_executor
 from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, ChatFormat, Delta, Parser, PromptOptions, Repair
 from langchain_gptoss.chat_formats.stop_filter import StopFilter
 from langchain_gptoss.engine import TokenLogprobs, TokenStream
+from langchain_gptoss.language_models.loop_detection import LoopDetector
 from langchain_gptoss.language_models.schema_check import check_arguments, is_enforced_completely
+
+CUT_REASONS = frozenset({"length", "repetition"})
+"""Finish reasons of an answer that the model did not end."""
 
 ChunkT = TypeVar("ChunkT", GenerationChunk, ChatGenerationChunk)
 BuilderT = TypeVar("BuilderT", bound="ChunkBuilder[Any]")
@@ -46,7 +50,7 @@ class GenerationEnd:
     """The end of an answer, with lengths in tokens.
 
     Attributes:
-        finish_reason: `"stop"`, `"length"`, `"tool_calls"` or `"cancelled"`.
+        finish_reason: `"stop"`, `"length"`, `"tool_calls"`, `"repetition"` or `"cancelled"`.
         prompt_tokens: Length of the prompt.
         cached_tokens: Length of the part of the prompt that came from the prefix cache.
         answer_tokens: Length of the whole output.
@@ -85,6 +89,7 @@ class Generation:
         prompt_tokens: int,
         model_name: str,
         parser: Parser | None = None,
+        loop_detector: LoopDetector | None = None,
     ) -> None:
         """Create a generation.
 
@@ -96,6 +101,7 @@ class Generation:
             prompt_tokens: Length of the prompt in tokens.
             model_name: Name of the model.
             parser: Reads the output; None means the chat format's parser of an answer.
+            loop_detector: Notices an answer that repeats itself without end; None lets it continue.
         """
         self.tokens = tokens
         self._parser = parser or chat_format.parser(
@@ -115,6 +121,8 @@ class Generation:
         self._has_last_call = False
         self._has_stop_token = False
         self._stop_filter = stop_filter
+        self._loop_detector = loop_detector
+        self._has_loop = False
         self._model_name = model_name
         self._prompt_tokens = prompt_tokens
         self._answer_tokens = 0
@@ -131,8 +139,11 @@ class Generation:
         return self._call_ids[index]
 
     def feed(self, token_id: int) -> list[Delta]:
-        """Return the output that this token completes; stop the engine at a stop string or a made-up message."""
+        """Return the output that this token completes; stop the engine at a stop string, made-up message or loop."""
         self._answer_tokens += 1
+        if self._loop_detector is not None and self._loop_detector.feed(token_id):
+            self._has_loop = True
+            self.cancel()
         self._has_stop_token = token_id in self._format.stop_ids
         deltas = self._parser.feed(token_id)
         if self._parser.has_ended:
@@ -204,6 +215,8 @@ class Generation:
             return "stop"
         if self._has_last_call:
             return "tool_calls"
+        if self._has_loop:
+            return "repetition"
         reason = "stop" if self._parser.has_ended else self.tokens.finish_reason or "cancelled"
         if reason != "stop" or not self._call_arguments:
             return reason

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -18,6 +18,7 @@ from langchain_gptoss.engine import Engine, GenerationRequest, Grammar, Sampling
 from langchain_gptoss.engine.registry import get_local_engine, get_remote_engine
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.language_models.generation import Generation
+from langchain_gptoss.language_models.loop_detection import LoopDetector
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve_model
 from langchain_gptoss.models.checkpoint import locate_checkpoint
 
@@ -31,6 +32,8 @@ SAMPLING_OPTIONS = frozenset(
 
 SCHEDULING_OPTIONS = frozenset({"priority", "deadline_s", "cache_salt", "shares_system_prompt", "is_speculative"})
 """Options of a call that change when and how its answer is computed, and not the answer."""
+
+_MIN_ANSWER_TOKENS, _ANSWER_SHARE = 1024, 8  # the default limit of models that do not reason
 
 _LOADED_PROPERTIES = ("card", "checkpoint", "format", "running_engine")
 # A new value of one of these fields makes the loaded properties invalid.
@@ -63,8 +66,11 @@ class GptOssModel(BaseModel):
     """Numbers between -100 and 100 that are added to the logits of tokens, by token id (`get_token_ids`)."""
     seed: int | None = None
     """Makes sampling repeatable on the same machine."""
-    max_tokens: int | None = Field(default=None, gt=0)
-    """Maximum length of the answer in tokens, reasoning included; None: until the context is full."""
+    max_tokens: Annotated[int, Field(gt=0)] | Literal["auto"] | None = "auto"
+    """Maximum length of the answer in tokens, reasoning included; None: until the context is full. `"auto"`: None for
+    models that reason, and an eighth of the context, at least 1,024 tokens, for others."""
+    stops_loops: bool = True
+    """Ends an answer that repeats the same text again and again, with the finish reason `"repetition"`."""
     logprobs: bool = False
     """Reports the log-probability of each token of the answer."""
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
@@ -259,12 +265,30 @@ class GptOssModel(BaseModel):
             prompt_tokens=len(prompt_ids),
             model_name=self.card.name,
             parser=parser,
+            loop_detector=LoopDetector(self._decode_tokens, prompt_ids) if self.stops_loops else None,
         )
+
+    def _decode_tokens(self, token_ids: Sequence[int]) -> str:
+        return b"".join(map(self.format.decode_token, token_ids)).decode("utf-8", "replace")
+
+    def choose_max_tokens(self) -> int | None:
+        """Return the maximum length of an answer if the call does not name it, in tokens; None means no limit.
+
+        A model that reasons may need most of its context. The answers of other models are much shorter, unless they
+        do not find their end.
+        """
+        if self.max_tokens != "auto":
+            return self.max_tokens
+        if self.format.has_reasoning:
+            return None
+        return max(_MIN_ANSWER_TOKENS, self.running_engine.context_length // _ANSWER_SHARE)
 
     def _build_sampling_params(self, overrides: Mapping[str, Any]) -> SamplingParams:
         values: dict[str, Any] = {name: overrides.get(name, getattr(self, name)) for name in SAMPLING_OPTIONS}
         if "temperature" not in overrides and self.temperature is None:
             values["temperature"] = self.card.temperature
+        if values["max_tokens"] == "auto":
+            values["max_tokens"] = self.choose_max_tokens()
         has_logprobs, top_logprobs = values.pop("logprobs"), values.pop("top_logprobs")
         if has_logprobs or top_logprobs is not None:
             values["logprobs"] = top_logprobs or 0

@@ -18,6 +18,8 @@ class HarmonyFormat(ChatFormat):
     the date and the reasoning effort. Reasoning is kept inside a tool loop and dropped before the last answer.
     """
 
+    has_reasoning = True
+
     def __init__(self, codec: Codec | None = None) -> None:
         """Store the vocabulary; None loads the vocabulary of the published models."""
         self._codec = codec or load_gpt_oss_codec()

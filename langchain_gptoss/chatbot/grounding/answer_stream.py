@@ -14,6 +14,7 @@ from langchain_gptoss.chatbot.grounding.passages import Passage, Span
 from langchain_gptoss.chatbot.grounding.verifiers import ClaimVerifier
 from langchain_gptoss.chatbot.prompts import QUOTE
 from langchain_gptoss.chatbot.types import CheckedClaim, Citation
+from langchain_gptoss.text.repetition import find_repetitions
 from langchain_gptoss.text.sentences import find_sentences
 from langchain_gptoss.text.words import extract_content_words
 
@@ -135,10 +136,10 @@ class AnswerStream:
         text, self._buffer = self._buffer[:end], self._buffer[end:]
         shown, self._shown = self._shown, 0
         sentence = text.strip()
-        if sentence in self._sentences:  # a model that repeats itself has finished
+        self._sentences.append(sentence)
+        if any(find_repetitions(self._sentences)):  # a model that repeats itself has finished
             self.is_done = True
             return
-        self._sentences.append(sentence)
         is_refused = self.is_refused(sentence)
         if is_cannot_find(sentence):
             self.cannot_find = self.is_done = True

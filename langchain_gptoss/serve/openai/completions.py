@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from langchain_gptoss.chat_models import ChatGptOss
-from langchain_gptoss.language_models.generation import astream_chunks, start_in_thread
+from langchain_gptoss.language_models.generation import CUT_REASONS, astream_chunks, start_in_thread
 from langchain_gptoss.llms import TextChunkBuilder
 from langchain_gptoss.serve.caller import build_engine_options
 from langchain_gptoss.serve.openai.completion_requests import CompletionRequest, Prompt, encode_prompts
@@ -165,7 +165,7 @@ class _Choice:
                     if "finish_reason" in info:
                         finish_reason, self.token_count = info["finish_reason"], info["output_tokens"]
                         self.cached_tokens = info["cached_tokens"]
-        yield self._build_piece("", finish_reason="length" if finish_reason == "length" else "stop")
+        yield self._build_piece("", finish_reason="length" if finish_reason in CUT_REASONS else "stop")
 
     def _start(self) -> TextChunkBuilder:
         generation = self._llm.start_generation(

@@ -12,6 +12,7 @@ from langchain_core.messages.ai import add_usage
 from langchain_core.runnables import RunnableConfig
 
 from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.language_models.generation import CUT_REASONS
 from langchain_gptoss.serve.openai.chat_requests import ChatCompletionRequest
 from langchain_gptoss.serve.openai.completion import ChatCompletion, build_choice, build_reasoning
 from langchain_gptoss.serve.openai.concurrency import merge_streams, run_together
@@ -21,7 +22,7 @@ from langchain_gptoss.serve.openai.usage import sum_choices
 
 # Options that OpenAI's API does not have, so that other chat models do not know them.
 _OWN_OPTIONS = ("top_k", "min_p", "include_reasoning")
-_LENGTH_REASONS = ("length", "max_tokens", "MAX_TOKENS")
+_CUT_REASONS = CUT_REASONS | {"max_tokens", "MAX_TOKENS"}
 
 
 class ModelCompletion(ChatCompletion):
@@ -123,7 +124,7 @@ def choose_finish_reason(reason: str | None, has_calls: bool, *, as_function: bo
         has_calls: True if the answer has calls, valid or not.
         as_function: True if the calls are delivered in OpenAI's older form.
     """
-    if reason in _LENGTH_REASONS:
+    if reason in _CUT_REASONS:
         return "length"
     if has_calls:
         return "function_call" if as_function else "tool_calls"

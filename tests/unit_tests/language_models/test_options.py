@@ -9,7 +9,10 @@ from langchain_core.load import dumpd
 from pydantic import ValidationError
 
 from langchain_gptoss import ChatGptOss, GptOssLLM
+from langchain_gptoss.chat_formats.plain import PlainFormat
+from langchain_gptoss.engine import ScriptedEngine
 from langchain_gptoss.errors import InvalidInputError
+from tests.unit_tests.chat_formats.byte_tokenizer import build_tokenizer
 from tests.unit_tests.scripted_models import build_chat_model, write_answer
 
 
@@ -131,3 +134,25 @@ def test_constructor_loads_nothing(monkeypatch):
     llm = ChatGptOss(model="gpt-oss-120b")
     assert "gpt-oss-120b" in repr(llm)
     llm._get_ls_params()
+
+
+def test_answers_of_models_without_reasoning_have_a_limit_by_default(monkeypatch):
+    monkeypatch.setattr(GptOssLLM, "format", PlainFormat(build_tokenizer(), stop_ids=frozenset({0})))
+    llm = GptOssLLM(model="demo", engine=ScriptedEngine([], context_length=32_768))
+    assert llm.choose_max_tokens() == 4096
+    llm.engine = ScriptedEngine([], context_length=2048)
+    assert llm.choose_max_tokens() == 1024
+    assert llm.model_copy(update={"max_tokens": 7}).choose_max_tokens() == 7
+    assert llm.model_copy(update={"max_tokens": None}).choose_max_tokens() is None
+
+
+def test_models_that_reason_have_no_limit_by_default():
+    llm = build_chat_model(write_answer("a"), write_answer("b"))
+    llm.invoke("x")
+    llm.invoke("x", max_tokens=50)
+    assert [request.sampling.max_tokens for request in llm.engine.requests] == [None, 50]
+
+
+def test_serialization_tells_no_limit_from_the_default():
+    assert dumpd(ChatGptOss(model="demo", max_tokens=None))["kwargs"]["max_tokens"] is None
+    assert dumpd(ChatGptOss(model="demo"))["kwargs"]["max_tokens"] == "auto"

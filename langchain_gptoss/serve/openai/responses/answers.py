@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotOutput, Citation
+from langchain_gptoss.language_models.generation import CUT_REASONS
 from langchain_gptoss.serve.error_responses import RequestRefused
 from langchain_gptoss.serve.openai.responses.output import OutputEnd, OutputPiece
 
@@ -33,7 +34,7 @@ async def stream_model_answer(
                 yield piece
             finish_reason = chunk.response_metadata.get("finish_reason") or finish_reason
             usage = chunk.usage_metadata or usage
-    yield OutputEnd(is_cut=finish_reason == "length", usage=usage)
+    yield OutputEnd(is_cut=finish_reason in CUT_REASONS, usage=usage)
 
 
 def _read_chunk(chunk: AIMessage) -> Iterator[OutputPiece]:
