@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
-from langchain_gptoss.models.checkpoint import read_config
+from langchain_gptoss.models.checkpoint_config import read_config
 from langchain_gptoss.models.demo import fetch_demo_gguf, fetch_demo_model
 
 TYPES = {"Q8_0": Type.Q8_0, "F32": Type.F32, "F16": Type.F16}
@@ -39,7 +39,7 @@ def write_demo_gguf(file: Path, matrix_type: Type) -> None:
     _copy_metadata(reader, writer)
     config = read_config(fetch_demo_model())
     alpha, experts = float(config["swiglu_alpha"]), int(config["num_local_experts"])
-    # The scales of the checkpoint; see langchain_gptoss.models.demo_conversion.
+    # The scales of the checkpoint; see langchain_gptoss.models.conversion.mapping.
     scales = {"ffn_gate": 1 / alpha, "ffn_down": alpha * experts}
     for tensor in reader.tensors:
         scale = next((scale for name, scale in scales.items() if name in tensor.name), 1.0)

@@ -26,7 +26,7 @@ def read_peak_bytes() -> int:
 def measure(folder: Path, context: int) -> None:
     """Load a checkpoint, fill its context, and print the planned and the measured peak."""
     from langchain_gptoss.engine.loading import plan_checkpoint
-    from langchain_gptoss.models.checkpoint import read_config
+    from langchain_gptoss.models.checkpoint_config import read_config
     from langchain_gptoss.models.shapes import parse_shape
 
     cache_gb = parse_shape(read_config(folder)).compute_cache_bytes(context) / 1e9  # one context

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from langchain_gptoss.errors import GptOssError
     from langchain_gptoss.ingest import index_documents
     from langchain_gptoss.llms import GptOssLLM
+    from langchain_gptoss.models.conversion.convert import convert_checkpoint
     from langchain_gptoss.retrievers import (
         BM25Retriever,
         HistoryAwareRetriever,
@@ -38,6 +39,7 @@ _MODULES = {
     "HybridRetriever": "retrievers",
     "NeighbourRetriever": "retrievers",
     "RerankRetriever": "retrievers",
+    "convert_checkpoint": "models.conversion.convert",
     "create_chatbot": "chatbot",
     "index_documents": "ingest",
     "load_embeddings": "embeddings",
@@ -55,6 +57,7 @@ __all__ = [
     "HybridRetriever",
     "NeighbourRetriever",
     "RerankRetriever",
+    "convert_checkpoint",
     "create_chatbot",
     "index_documents",
     "load_embeddings",

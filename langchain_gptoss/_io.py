@@ -16,7 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_PARTIAL_PREFIX = ".partial-"
+PARTIAL_PREFIX = ".partial-"
+"""Beginning of the names of files and folders that are not complete."""
+
 PRIVATE_MODE = 0o600
 PRIVATE_FOLDER_MODE = 0o700
 SHARED_MODE = 0o644
@@ -71,7 +73,7 @@ def open_replacement(path: Path, *, mode: int = SHARED_MODE) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be written; the old one is unchanged.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f"{_PARTIAL_PREFIX}{path.name}-", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f"{PARTIAL_PREFIX}{path.name}-", dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -174,9 +176,9 @@ def open_replacement_folder(target: Path, *, mode: int = SHARED_FOLDER_MODE) -> 
         OSError: The folder cannot be made or renamed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob(f"{_PARTIAL_PREFIX}{target.name}-*"):
+    for leftover in target.parent.glob(f"{PARTIAL_PREFIX}{target.name}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL_PREFIX}{target.name}-", dir=target.parent))
+    partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL_PREFIX}{target.name}-", dir=target.parent))
     try:
         yield partial
         partial.chmod(mode)

@@ -19,6 +19,7 @@ from langchain_gptoss.cli.console import (
     show_heading,
     show_json_answer,
 )
+from langchain_gptoss.cli.convert import convert
 from langchain_gptoss.cli.doctor import show_machine
 from langchain_gptoss.cli.domains import domains
 from langchain_gptoss.cli.eval import evaluate_command
@@ -133,6 +134,7 @@ def chat(
 app.command("serve")(serve_chatbot)
 app.command("doctor")(show_machine)
 app.command()(index)
+app.command()(convert)
 app.command()(domains)
 app.command("eval")(evaluate_command)
 app.add_typer(audit_app, name="audit")

@@ -138,7 +138,7 @@ def _find_folder(source: str) -> Path | None:
 
 def _read_shape(folder: Path) -> Any:
     from langchain_gptoss.errors import CheckpointError
-    from langchain_gptoss.models.checkpoint import read_config
+    from langchain_gptoss.models.checkpoint_config import read_config
     from langchain_gptoss.models.shapes import parse_shape
 
     config = read_config(folder)

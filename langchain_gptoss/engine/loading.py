@@ -13,7 +13,7 @@ from langchain_gptoss.engine.runners.base import Runner
 from langchain_gptoss.engine.scheduling.local_engine import LocalEngine
 from langchain_gptoss.errors import CheckpointError, GptOssError, GptOssMemoryError
 from langchain_gptoss.models.catalog import ModelCard
-from langchain_gptoss.models.checkpoint import read_config
+from langchain_gptoss.models.checkpoint_config import read_config
 from langchain_gptoss.models.download.cache_directory import cache_directory
 from langchain_gptoss.models.planning.hardware import Hardware, probe_hardware
 from langchain_gptoss.models.planning.plan import Plan, make_plan, require_fits

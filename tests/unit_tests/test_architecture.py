@@ -133,6 +133,7 @@ def test_public_names_are_pinned():
         "HybridRetriever",
         "NeighbourRetriever",
         "RerankRetriever",
+        "convert_checkpoint",
         "create_chatbot",
         "index_documents",
         "load_embeddings",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from langchain_gptoss.errors import CheckpointError
-from langchain_gptoss.models.checkpoint import read_config
+from langchain_gptoss.models.checkpoint_config import read_config
 from langchain_gptoss.models.shapes import Shape, parse_shape
 
 # Defaults of transformers' GptOssConfig.
@@ -88,10 +88,21 @@ def _compute_rotation(config: Mapping[str, Any], shape: Shape) -> tuple[torch.Te
     if kind == "yarn":
         original = config.get("original_max_position_embeddings") or parameters.get("original_max_position_embeddings")
         return _compute_yarn(parameters, powers, theta, float(original or shape.max_positions), shape)
+    if kind == "llama3":
+        return _compute_llama3(parameters, powers, shape), 1.0
     raise CheckpointError(
-        f"config.json asks for the rotation {kind!r}; the native runner has default, linear and yarn.",
+        f"config.json asks for the rotation {kind!r}; the native runner has default, linear, yarn and llama3.",
         hint="Set GPTOSS_KERNEL_LEVEL=none to run the model with transformers' modules.",
     )
+
+
+def _compute_llama3(parameters: Mapping[str, Any], powers: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Return the frequencies of Llama 3.1: slow rotations become slower by a factor, with a smooth transition."""
+    original = float(parameters.get("original_max_position_embeddings") or shape.max_positions)
+    low, high = float(parameters["low_freq_factor"]), float(parameters["high_freq_factor"])
+    rotations = original / (2 * math.pi * powers)  # of each pair, in the original context
+    kept = ((rotations - low) / (high - low)).clamp(0, 1)
+    return (kept + (1 - kept) / float(parameters["factor"])) / powers
 
 
 def _compute_yarn(

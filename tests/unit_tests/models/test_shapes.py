@@ -7,7 +7,8 @@ import pytest
 
 from langchain_gptoss.engine.batch import CacheLayout
 from langchain_gptoss.errors import CheckpointError
-from langchain_gptoss.models.demo_conversion import build_config
+from langchain_gptoss.models.conversion.dense_config import DenseConfig
+from langchain_gptoss.models.conversion.mapping import build_config, compute_expert_width
 from langchain_gptoss.models.shapes import SHAPES, Shape, parse_shape
 
 
@@ -75,19 +76,22 @@ def test_parse_shape_reads_a_published_config(name):
 
 
 def test_demo_shape_matches_the_converted_config():
-    fields = {
-        "llama.block_count": 30,
-        "llama.embedding_length": 576,
-        "llama.feed_forward_length": 1536,
-        "llama.attention.head_count": 9,
-        "llama.attention.head_count_kv": 3,
-        "llama.rope.dimension_count": 64,
-        "llama.context_length": 8192,
-        "tokenizer.ggml.tokens": ["x"] * 49_152,
-    }
-    fields |= {f"llama.{name}": 1.0 for name in ("attention.layer_norm_rms_epsilon", "rope.freq_base")}
-    fields |= {f"tokenizer.ggml.{name}_token_id": 0 for name in ("bos", "eos", "padding")}
-    assert parse_shape(build_config(fields)) == SHAPES["demo"]
+    dense = DenseConfig(
+        family="Llama",
+        layers=30,
+        hidden_size=576,
+        intermediate_size=1536,
+        heads=9,
+        kv_heads=3,
+        head_dim=64,
+        vocabulary=49_152,
+        max_positions=8_192,
+        epsilon=1e-5,
+        rotation={"rope_type": "default", "rope_theta": 1e5},
+        tied_embeddings=True,
+    )
+    config = build_config(dense, expert_width=compute_expert_width(dense, block=8), alpha=1.0)
+    assert parse_shape(config | {"dtype": "bfloat16"}) == SHAPES["demo"]
 
 
 def test_missing_keys_get_the_defaults_of_transformers():

@@ -45,6 +45,14 @@ YARN = {
     "truncate": False,
     "original_max_position_embeddings": 64,
 }
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 FORMATS = {
     "int8": NativeFormats(dense="int8", experts="int8", dense_bits=16, expert_bits=16),
     "bfloat16": NativeFormats(dense="bfloat16", experts="bfloat16"),
@@ -117,7 +125,7 @@ class TestPackedCheckpoint(RunnerContract):
         return packed[1]
 
 
-# Heads and sizes that are no multiples of 16 and 32, groups of 1 to 5 query heads, YaRN, and more experts than tokens.
+# Heads and sizes that are no multiples of 16 and 32, groups of 1 to 5 query heads, other rotations, and more experts than tokens.
 ODD_SHAPES = {
     "odd": {"hidden_size": 72, "intermediate_size": 40, "num_attention_heads": 3, "num_key_value_heads": 3}
     | {"head_dim": 12, "num_local_experts": 3, "num_experts_per_tok": 3},
@@ -125,6 +133,7 @@ ODD_SHAPES = {
     | {"num_experts_per_tok": 1, "layer_types": ["full_attention", "sliding_attention"], "sliding_window": 5},
     "yarn": {"max_position_embeddings": 2048, "tie_word_embeddings": True, "sliding_window": 100}
     | {"rope_parameters": YARN, "num_attention_heads": 6, "num_key_value_heads": 3},
+    "llama3": {"rope_parameters": LLAMA3, "head_dim": 32},
     "no biases": {"attention_bias": False, "num_hidden_layers": 3, "layer_types": None, "vocab_size": 213},
 }
 

@@ -1,0 +1,1 @@
+"""Conversion of dense Llama and Qwen2 checkpoints, from safetensors or GGUF, into gpt_oss checkpoints."""
