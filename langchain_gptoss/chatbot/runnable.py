@@ -20,7 +20,6 @@ from langchain_core.runnables.graph import Graph
 
 from langchain_gptoss._flow import Flow, arun_flow, call, run_flow
 from langchain_gptoss.audit import AuditLog
-from langchain_gptoss.chat_models import ChatGptOss
 from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.caller import read_caller
 from langchain_gptoss.chatbot.context import RunContext
@@ -33,6 +32,7 @@ from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
 from langchain_gptoss.chatbot.recorder import AnswerRecorder
 from langchain_gptoss.chatbot.sessions import Sessions, open_checkpointer
 from langchain_gptoss.chatbot.settings import ChatbotSettings
+from langchain_gptoss.chatbot.small_models import MAX_PASSAGES, choose_focus
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput
 from langchain_gptoss.domains import DomainProfile, RetrievalSettings
@@ -42,7 +42,6 @@ from langchain_gptoss.retrievers.adapters import as_retriever
 if TYPE_CHECKING:
     from langchain_gptoss.chatbot.sessions import Checkpointer
 
-_SMALL_MODEL_PARAMETERS = 1_000_000_000  # smaller models read single sentences instead of passages
 _DEFAULT_HISTORY_TOKENS = 2_000
 _JOIN_TIMEOUT_S = 5.0
 
@@ -330,7 +329,8 @@ def create_chatbot(
         max_passages: Maximum number of retrieved documents that are used. None means 8 if the model is shown sentences,
             else the domain's value, or 4.
         focus: Number of sentences that the model is shown, those nearest to the question; 0 shows whole passages. None
-            means 1 for a `ChatGptOss` of fewer than a billion parameters and 0 for every other model.
+            means 1 for a `ChatGptOss` of fewer than a billion parameters, by the catalog or the folder's config, and 0
+            for every other model.
         strict: True shows only sentences that a passage supports, each when it is complete. False shows every token as
             it comes and marks unsupported sentences with [?]. None means the domain's value, or True.
         decline_below: Confidence, from 0 to 1, below which the chatbot declines without asking the model. None means
@@ -356,7 +356,7 @@ def create_chatbot(
         StorageError: The sessions or the audit log cannot be opened.
     """
     _check_options(max_passages, focus, decline_below, history_tokens, language)
-    focus = _choose_focus(llm) if focus is None else focus
+    focus = choose_focus(llm) if focus is None else focus
     texts = load_texts(domain, language)
     profile = next(iter(texts.values())).profile
     defaults = profile.retrieval if profile is not None else RetrievalSettings()
@@ -371,7 +371,7 @@ def create_chatbot(
         llm=llm,
         retriever=retriever,
         prompts=prompts or ChatbotPrompts(),
-        max_passages=max_passages or (8 if focus else defaults.passages),
+        max_passages=max_passages or (MAX_PASSAGES if focus else defaults.passages),
         focus=focus,
         strict=defaults.strict if strict is None else strict,
         decline_below=defaults.decline_below if decline_below is None else decline_below,
@@ -407,12 +407,6 @@ def _check_options(
         raise InvalidInputError(f"history_tokens is {history_tokens}.", hint="Use 1 or more.")
     if language not in {None, *DECLINE}:
         raise InvalidInputError(f"language is {language!r}.", hint=f"Use one of {', '.join(DECLINE)}, or None.")
-
-
-def _choose_focus(llm: BaseChatModel) -> int:
-    if not isinstance(llm, ChatGptOss):
-        return 0
-    return 1 if (llm.card.parameters or _SMALL_MODEL_PARAMETERS) < _SMALL_MODEL_PARAMETERS else 0
 
 
 def _open_sessions(sessions: str | Path | Checkpointer | Sessions | None) -> Sessions | None:

@@ -6,6 +6,7 @@ It does no input or output itself, so it is the same for sync and async code.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from langchain_gptoss.chatbot.grounding.cannot_find import is_cannot_find
 from langchain_gptoss.chatbot.grounding.citations import cite, select_quotable_spans
@@ -24,9 +25,6 @@ _OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space bef
 SENTENCE_END = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
 UNSUPPORTED = "[?]"
-_MAX_SENTENCE_CHARS = 1000  # a longer sentence is cut
-_MAX_BRIEF_SENTENCE_CHARS = 300  # the same for a small model, which digresses in long sentences
-_MAX_BRIEF_SENTENCES = 2  # a small model digresses after so many sentences
 _MAX_LINE_BREAKS = 2  # between two sentences
 
 
@@ -39,7 +37,6 @@ class AnswerStream:
         language: Language of the fixed texts, `"en"` or `"fr"`.
         spans: Sentences of the passages, best first. They are quoted if the model's own answer has no support.
         strict: True leaves out unsupported sentences, False marks them.
-        brief: True stops after the first supported sentence, or after two sentences.
         is_refused: Returns True for a sentence that must not be shown, supported or not.
         verifier: A model that judges supported sentences again, or None.
         citations: Citations so far, ordered by number.
@@ -48,13 +45,15 @@ class AnswerStream:
         cannot_find: True if the model said that the passages have no answer.
         is_done: True if the rest of the model's text is not needed.
         has_output: True if something was shown.
+        max_sentence_chars: Length at which a sentence is cut.
     """
+
+    max_sentence_chars: ClassVar[int] = 1000
 
     question: str
     language: str
     spans: Sequence[Span]
     strict: bool
-    brief: bool = False
     is_refused: Callable[[str], bool] = lambda _: False
     verifier: ClaimVerifier | None = None
     citations: list[Citation] = field(default_factory=list)
@@ -85,15 +84,21 @@ class AnswerStream:
         """
         if not self.is_done and self._buffer.strip():
             yield from self._process_sentence(len(self._buffer))
-        if not self.cannot_find and (self.brief or not self.citations):
+        if not self.cannot_find and self._needs_quotations:
             yield from self._quote_spans()
 
-    def _quote_spans(self) -> Iterator[str]:
-        """Yield quotations of the sentences that are likeliest to answer.
+    @property
+    def _has_enough(self) -> bool:
+        """True if the rest of the model's text is not needed after the sentences so far."""
+        return False
 
-        Beside a supported answer, only other passages are quoted: a small model saw one sentence, and if it is not
-        clear which sentence answers, the reader sees the others.
-        """
+    @property
+    def _needs_quotations(self) -> bool:
+        """True if the finished answer is followed by quotations."""
+        return not self.citations
+
+    def _quote_spans(self) -> Iterator[str]:
+        """Yield quotations of the sentences that are likeliest to answer, none of a passage that is cited already."""
         supported = list(self.citations)
         for span in select_quotable_spans(self.question, self.spans):
             if any(_is_from_passage(citation, span.passage) for citation in supported):
@@ -115,7 +120,7 @@ class AnswerStream:
         """Return the end of the first sentence, or None until it is certain that more text cannot change it."""
         span = next(find_sentences(self._buffer, is_complete=False), None)
         end = span[1] if span else len(self._buffer)
-        max_chars = _MAX_BRIEF_SENTENCE_CHARS if self.brief else _MAX_SENTENCE_CHARS
+        max_chars = self.max_sentence_chars
         if end > max_chars:  # a model that has lost the topic writes on without a full stop
             has_space = " " in self._buffer[:max_chars].strip()
             return self._buffer.rfind(" ", 0, max_chars) if has_space else max_chars
@@ -145,7 +150,7 @@ class AnswerStream:
             self.cannot_find = self.is_done = True
             is_refused |= self.strict
         number = None if is_refused or self.cannot_find else self._check(sentence)
-        self.is_done |= self.brief and (number is not None or len(self._sentences) == _MAX_BRIEF_SENTENCES)
+        self.is_done |= self._has_enough
         if number is not None:
             yield self._format_rest(text, shown, f"[{number}]")
         elif not self.strict and (shown or not is_refused):

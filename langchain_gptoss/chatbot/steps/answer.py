@@ -9,9 +9,10 @@ from langchain_gptoss._flow import Flow, call, consume
 from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import order_by_place
-from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages, render_for_model
+from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages
 from langchain_gptoss.chatbot.history import prepend_summary
 from langchain_gptoss.chatbot.prompts import prepare_model
+from langchain_gptoss.chatbot.small_models import build_sentence_messages
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
 
@@ -33,15 +34,11 @@ def generate_answer(state: GraphState, context: StepContext) -> Flow[GraphState]
 def _build_messages(state: GraphState, context: StepContext) -> list[BaseMessage]:
     settings, answer = context.settings, state["answer_state"]
     if settings.focus:
-        spans = _require_stream(answer).spans[: settings.focus]
-        prompt, question = settings.prompts.sentence.partial(instructions=""), answer.standalone_question
-        passages = " ".join(render_for_model(span.text) for span in spans)
-    else:
-        history = prepend_summary(state.get("summary", ""), answer.history)
-        prompt = settings.prompts.passages.partial(instructions=answer.texts.instructions, chat_history=history)
-        question = answer.question
-        passages = quote_passages(order_by_place(answer.passages), language=answer.texts.language, findings={})
-    return list(prompt.format_messages(context=passages, question=question))
+        return build_sentence_messages(settings, answer)
+    history = prepend_summary(state.get("summary", ""), answer.history)
+    prompt = settings.prompts.passages.partial(instructions=answer.texts.instructions, chat_history=history)
+    passages = quote_passages(order_by_place(answer.passages), language=answer.texts.language, findings={})
+    return list(prompt.format_messages(context=passages, question=answer.question))
 
 
 class AnswerCollector:

@@ -14,6 +14,7 @@ from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
 from langchain_gptoss.chatbot.settings import ChatbotSettings
+from langchain_gptoss.chatbot.small_models import BriefAnswerStream
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk, Source
 from langchain_gptoss.errors import GptOssError, RetrievalError
@@ -86,12 +87,12 @@ def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
     if not judgement.is_answerable:
         return answer
     output_check = build_output_check(question, passages, answer.texts.instructions)
-    answer_stream = AnswerStream(
+    stream_type = BriefAnswerStream if settings.focus else AnswerStream
+    answer_stream = stream_type(
         question=question,
         language=language,
         spans=_select_statements(rank_spans(answer.queries, passages, _find_embeddings(settings.retriever))),
         strict=settings.strict,
-        brief=bool(settings.focus),
         is_refused=lambda sentence: bool(output_check.find_violations(sentence)),
         verifier=settings.verifier,
     )

@@ -4,6 +4,7 @@ import pytest
 
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import rank_spans
+from langchain_gptoss.chatbot.small_models import BriefAnswerStream
 from tests.unit_tests.chatbot.grounding.helpers import DELIVERY_SPANS, ENGLISH, EXPRESS, split_text
 
 
@@ -36,8 +37,8 @@ def test_a_quotation_is_shown_on_one_line_and_cited_unchanged():
 @pytest.mark.parametrize("size", [1, 7, 5000])
 def test_an_endless_sentence_is_cut(size):
     text = "returns and returns of the same " * 100
-    stream = AnswerStream(
-        question="How long do returns take?", language="en", spans=split_text(ENGLISH), strict=True, brief=True
+    stream = BriefAnswerStream(
+        question="How long do returns take?", language="en", spans=split_text(ENGLISH), strict=True
     )
     fed_chars = 0
     for start in range(0, len(text), size):
@@ -50,7 +51,7 @@ def test_an_endless_sentence_is_cut(size):
 
 
 def test_a_brief_stream_is_done_after_a_supported_sentence():
-    stream = AnswerStream(question=EXPRESS, language="en", spans=DELIVERY_SPANS, strict=True, brief=True)
+    stream = BriefAnswerStream(question=EXPRESS, language="en", spans=DELIVERY_SPANS, strict=True)
     shown = [piece for text in ["The answer is 12.90 euros. ", "And ", "so on"] for piece in stream.feed(text)]
     assert shown == ["The answer is 12.90 euros. [1]"]
     assert stream.is_done
