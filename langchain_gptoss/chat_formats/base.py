@@ -196,6 +196,11 @@ class ChatFormat(ABC):
     def stop_ids(self) -> frozenset[int]:
         """Ids of the tokens that end the assistant's turn."""
 
+    @property
+    def answer_start_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens between a rendered prompt and the text of an answer without reasoning."""
+        return ()
+
     def render(self, messages: Sequence[BaseMessage], options: PromptOptions = DEFAULT_OPTIONS) -> list[int]:
         """Return the token ids of a prompt, up to the start of the assistant's turn.
 

@@ -34,6 +34,8 @@ class SamplingParams:
         max_tokens: End the answer after this many tokens; None means when the context is full.
         logprobs: Number of most likely tokens to report with each chosen token; 0 reports the chosen token only, None
             reports nothing.
+        logprob_ids: Tokens whose log-probabilities are reported at every position, however unlikely they are. Engines
+            on a server leave them out.
     """
 
     temperature: float = 1.0
@@ -46,6 +48,7 @@ class SamplingParams:
     seed: int | None = None
     max_tokens: int | None = None
     logprobs: int | None = None
+    logprob_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise an error that names the first invalid value."""
@@ -209,7 +212,7 @@ class GenerationRequest:
             vocabulary_size: Number of logits of the model.
 
         Raises:
-            InvalidInputError: The prompt or `logit_bias` has a token that the model does not have.
+            InvalidInputError: The prompt, `logit_bias` or `logprob_ids` has a token that the model does not have.
         """
         last_id = vocabulary_size - 1
         if not 0 <= min(self.prompt_ids) <= max(self.prompt_ids) <= last_id:
@@ -218,9 +221,10 @@ class GenerationRequest:
                 f"The prompt has the token {unknown_id}; the ids of this model are 0 to {last_id}.",
                 hint="Token ids differ between models. Render the prompt with this model's chat format.",
             )
-        unknown_ids = [token_id for token_id in self.sampling.logit_bias or () if token_id >= vocabulary_size]
-        if unknown_ids:
-            raise InvalidInputError(
-                f"logit_bias names the token {unknown_ids[0]}; the ids of this model end at {last_id}.",
-                hint="Token ids differ between models. Ask this model: llm.get_token_ids(' word').",
-            )
+        for name, ids in (("logit_bias", self.sampling.logit_bias or ()), ("logprob_ids", self.sampling.logprob_ids)):
+            unknown_ids = [token_id for token_id in ids if token_id >= vocabulary_size]
+            if unknown_ids:
+                raise InvalidInputError(
+                    f"{name} names the token {unknown_ids[0]}; the ids of this model end at {last_id}.",
+                    hint="Token ids differ between models. Ask this model: llm.get_token_ids(' word').",
+                )

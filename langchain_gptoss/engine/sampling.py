@@ -5,7 +5,7 @@ and they stay awake for a while, on the cores that the next forward pass needs.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -138,8 +138,10 @@ def _find_place(sums: npt.NDArray[np.float64], place: float) -> int:
     return int(np.searchsorted(sums, min(place, np.nextafter(sums[-1], 0.0)), side="right"))
 
 
-def compute_logprobs(logits: _Floats, token_id: int, top_count: int) -> TokenLogprobs:
-    """Return the log-probabilities of the chosen token and of the most likely ones.
+def compute_logprobs(
+    logits: _Floats, token_id: int, top_count: int, requested_ids: Sequence[int] = ()
+) -> TokenLogprobs:
+    """Return the log-probabilities of the chosen token, of the most likely ones, and of requested ones.
 
     They are those of the model's own distribution, before bias, penalties, temperature and grammar, so that they can
     be compared between requests.
@@ -148,6 +150,7 @@ def compute_logprobs(logits: _Floats, token_id: int, top_count: int) -> TokenLog
         logits: [vocabulary].
         token_id: The chosen token.
         top_count: Number of most likely tokens to report.
+        requested_ids: Further tokens to report.
     """
     largest = float(logits.max())
     log_sum = largest + math.log(_sum(_compute_weights(logits, largest, 1.0)))
@@ -155,5 +158,7 @@ def compute_logprobs(logits: _Floats, token_id: int, top_count: int) -> TokenLog
     top = np.argpartition(logits, -top_count)[-top_count:] if top_count else np.empty(0, np.intp)
     top = top[np.argsort(-logits[top], kind="stable")]
     return TokenLogprobs(
-        chosen=float(logits[token_id]) - log_sum, top=tuple((int(i), float(logits[i]) - log_sum) for i in top)
+        chosen=float(logits[token_id]) - log_sum,
+        top=tuple((int(i), float(logits[i]) - log_sum) for i in top),
+        requested=tuple((i, float(logits[i]) - log_sum) for i in requested_ids),
     )

@@ -25,10 +25,13 @@ class TokenLogprobs:
     Attributes:
         chosen: Log-probability of the chosen token.
         top: The most likely tokens with their log-probabilities, the most likely first.
+        requested: Log-probabilities of the tokens of `SamplingParams.logprob_ids`, in their order; empty if the engine
+            does not report them.
     """
 
     chosen: float
     top: tuple[tuple[int, float], ...] = ()
+    requested: tuple[tuple[int, float], ...] = ()
 
 
 class TokenStream:

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, 
 from langchain_gptoss.chat_formats import AnswerGrammar, ChatFormat, load_chat_format
 from langchain_gptoss.chat_formats.base import DEFAULT_OPTIONS, Parser, PromptOptions
 from langchain_gptoss.chat_formats.stop_filter import StopFilter
-from langchain_gptoss.engine import Engine, GenerationRequest, Grammar, SamplingParams
+from langchain_gptoss.engine import Engine, GenerationRequest, Grammar, SamplingParams, TokenStream
 from langchain_gptoss.engine.registry import get_local_engine, get_remote_engine
+from langchain_gptoss.engine.request import MAX_LOGPROBS
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.language_models.generation import Generation
 from langchain_gptoss.language_models.loop_detection import LoopDetector
@@ -246,16 +247,12 @@ class GptOssModel(BaseModel):
         """
         stop_filter = StopFilter(stop if stop is not None else self.stop or [])
         grammar = self.format.build_grammar(options)
-        scheduling = {name: overrides.get(name, getattr(self, name)) for name in SCHEDULING_OPTIONS}
-        shares_system_prompt = scheduling.pop("shares_system_prompt")
-        has_shared_beginning = scheduling["cache_salt"] is not None and shares_system_prompt and bool(messages)
         request = GenerationRequest(
             prompt_ids=tuple(prompt_ids),
             sampling=self._build_sampling_params(overrides),
             stop_ids=self.format.stop_ids,
             grammar=None if grammar is None else _check_grammar(grammar),
-            shared_tokens=self.format.count_shared_tokens(prompt_ids, messages, options) if has_shared_beginning else 0,
-            **scheduling,
+            **self._build_scheduling(prompt_ids, overrides, options, messages),
         )
         return Generation(
             self.running_engine.submit(request),
@@ -282,6 +279,53 @@ class GptOssModel(BaseModel):
         if self.format.has_reasoning:
             return None
         return max(_MIN_ANSWER_TOKENS, self.running_engine.context_length // _ANSWER_SHARE)
+
+    def start_scoring(
+        self,
+        prompt_ids: Sequence[int],
+        token_ids: Sequence[int],
+        overrides: Mapping[str, Any],
+        options: PromptOptions = DEFAULT_OPTIONS,
+        *,
+        messages: Sequence[BaseMessage] = (),
+        is_constrained: bool = False,
+    ) -> TokenStream:
+        """Start to compute how likely tokens follow a prompt; the stream's only token has the log-probabilities.
+
+        Args:
+            prompt_ids: Token ids of the prompt.
+            token_ids: The tokens. An engine on this machine reports all of them, a server those among the most likely.
+            overrides: Options for scheduling of this call; the others are those of the constructor.
+            options: The options with which the prompt was rendered.
+            messages: The messages of the prompt; see `start_generation`.
+            is_constrained: True lets the model choose from these tokens only, for servers: the chosen one is reported.
+
+        Raises:
+            ContextLengthError: The prompt does not fit into the context.
+        """
+        alternatives = " | ".join(f"<[{token_id}]>" for token_id in token_ids)
+        request = GenerationRequest(
+            prompt_ids=tuple(prompt_ids),
+            sampling=SamplingParams(temperature=0.0, max_tokens=1, logprobs=MAX_LOGPROBS, logprob_ids=tuple(token_ids)),
+            stop_ids=self.format.stop_ids,
+            grammar=Grammar(lark=f"start: {alternatives}\n") if is_constrained else None,
+            **self._build_scheduling(prompt_ids, overrides, options, messages),
+        )
+        return self.running_engine.submit(request)
+
+    def _build_scheduling(
+        self,
+        prompt_ids: Sequence[int],
+        overrides: Mapping[str, Any],
+        options: PromptOptions,
+        messages: Sequence[BaseMessage],
+    ) -> dict[str, Any]:
+        """Return the fields of a request that say when and how it is computed."""
+        scheduling = {name: overrides.get(name, getattr(self, name)) for name in SCHEDULING_OPTIONS}
+        shares_system_prompt = scheduling.pop("shares_system_prompt")
+        has_shared_beginning = scheduling["cache_salt"] is not None and shares_system_prompt and bool(messages)
+        count = self.format.count_shared_tokens(prompt_ids, messages, options) if has_shared_beginning else 0
+        return {**scheduling, "shared_tokens": count}
 
     def _build_sampling_params(self, overrides: Mapping[str, Any]) -> SamplingParams:
         values: dict[str, Any] = {name: overrides.get(name, getattr(self, name)) for name in SAMPLING_OPTIONS}

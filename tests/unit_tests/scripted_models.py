@@ -1,16 +1,20 @@
 """Models whose engine replays harmony output, and the harmony output of typical answers."""
 
+import math
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
 from langchain_gptoss import ChatGptOss, GptOssLLM
-from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenStream
+from langchain_gptoss.engine import GenerationRequest, ScriptedEngine, TokenLogprobs, TokenStream
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 REASONING = "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant"
+RARE = math.log(1e-9)  # log-probability of the tokens that a test does not name
 PREAMBLE = "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
 
 
@@ -89,3 +93,44 @@ def build_completion_model(*completions: str, **options: Any) -> GptOssLLM:
 def read_prompt(llm: ChatGptOss | GptOssLLM, call: int = 0) -> str:
     """Return the prompt of a call, as text."""
     return ENCODING.decode(llm.engine.requests[call].prompt_ids)
+
+
+@cache  # the library takes several milliseconds for a call
+def _encode_token(text: str) -> int:
+    return ENCODING.encode(text)[0]
+
+
+class ScoringEngine(ScriptedEngine):
+    """An engine that gives one token with log-probabilities, from the probabilities that a function returns.
+
+    Like the engine on this machine it reports the requested tokens; with `top_count` it reports as a server does: the
+    likeliest tokens, and the chosen one, which a grammar of alternatives restricts.
+    """
+
+    def __init__(self, get_shares: Callable[[str], dict[str, float]], *, top_count: int | None = None) -> None:
+        super().__init__([])
+        self._get_shares = get_shares
+        self._top_count = top_count
+
+    def submit(self, request: GenerationRequest) -> TokenStream:
+        """Start a generation of one token."""
+        request.compute_token_limit(self.context_length)
+        self.requests.append(request)
+        return self._loop.submit(self._score(request))
+
+    def _score(self, request: GenerationRequest) -> Iterator[tuple[int, TokenLogprobs]]:
+        shares = self._get_shares(ENCODING.decode(request.prompt_ids))
+        values = {_encode_token(text): math.log(share) for text, share in shares.items()}
+        allowed = re.findall(r"<\[(\d+)\]>", request.grammar.lark) if request.grammar else values
+        chosen = max(map(int, allowed), key=lambda token_id: values.get(token_id, RARE))
+        top = sorted(values.items(), key=lambda item: -item[1])[: self._top_count or 20]
+        requested = [(token_id, values.get(token_id, RARE)) for token_id in request.sampling.logprob_ids]
+        yield (
+            chosen,
+            TokenLogprobs(
+                chosen=values.get(chosen, RARE),
+                top=tuple(top),
+                requested=() if self._top_count else tuple(requested),
+            ),
+        )
+        return "length"

@@ -22,7 +22,7 @@ LINES = [
     {"agents", "evals"},
     {"chatbot"},
     {"audit", "domains"},
-    {"chat_models", "llms", "ingest", "retrievers", "vectorstores", "embeddings"},
+    {"chat_models", "llms", "decisions", "ingest", "retrievers", "vectorstores", "embeddings"},
     {"language_models"},
     {"engine", "chat_formats"},
     {"models"},
@@ -31,7 +31,8 @@ LINES = [
 ]
 SAME_LINE = {
     "cli": {"serve"},
-    "retrievers": {"vectorstores", "embeddings"},
+    "decisions": {"chat_models"},
+    "retrievers": {"decisions", "vectorstores", "embeddings"},
     "ingest": {"vectorstores", "embeddings"},
     "_progress": {"text"},
     "_optional": {"errors"},

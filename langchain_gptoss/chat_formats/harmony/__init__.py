@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from langchain_gptoss.chat_formats.answer_grammar import build_harmony_grammar
 from langchain_gptoss.chat_formats.base import AnswerGrammar, ChatFormat, Parser, PromptOptions
-from langchain_gptoss.chat_formats.harmony.codec import CONTROL_TOKENS, Codec, load_gpt_oss_codec
+from langchain_gptoss.chat_formats.harmony.codec import CHANNEL, CONTROL_TOKENS, MESSAGE, Codec, load_gpt_oss_codec
 from langchain_gptoss.chat_formats.harmony.parser import HarmonyParser
 from langchain_gptoss.chat_formats.harmony.renderer import render_prompt
 from langchain_gptoss.chat_formats.messages import Turn
@@ -28,6 +28,12 @@ class HarmonyFormat(ChatFormat):
     def stop_ids(self) -> frozenset[int]:
         """Ids of `<|return|>`, `<|call|>` and `<|endoftext|>`; `<|end|>` ends a message and not the turn."""
         return self._codec.stop_ids
+
+    @property
+    def answer_start_ids(self) -> tuple[int, ...]:
+        """The opened final channel: what follows is the answer."""
+        ids = self._codec.control_ids
+        return (ids[CHANNEL], *self._codec.encode("final"), ids[MESSAGE])
 
     def render_turns(self, turns: Sequence[Turn], options: PromptOptions) -> list[int]:
         """Implement `ChatFormat.render_turns`."""

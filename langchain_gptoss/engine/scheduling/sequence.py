@@ -153,8 +153,13 @@ class SequenceState:
         if is_complete and not is_stop:
             self.stream.sends_stop_token = False  # nothing may follow, and so nothing does
         self.token_ids.append(token_id)
-        count = self.request.sampling.logprobs
-        self._undelivered.append((token_id, None if count is None else compute_logprobs(logits, token_id, count)))
+        self._undelivered.append((token_id, self._compute_logprobs(logits, token_id)))
         if is_stop or is_complete:
             return token_id, "stop"
         return token_id, "length" if self.remaining_count < 1 else None
+
+    def _compute_logprobs(self, logits: npt.NDArray[np.float32], token_id: int) -> TokenLogprobs | None:
+        sampling = self.request.sampling
+        if sampling.logprobs is None:
+            return None
+        return compute_logprobs(logits, token_id, sampling.logprobs, sampling.logprob_ids)

@@ -80,6 +80,13 @@ def test_tokens_beyond_the_vocabulary_are_named():
         request.check_vocabulary(200)
 
 
+def test_requested_tokens_beyond_the_vocabulary_are_named():
+    request = GenerationRequest(prompt_ids=(1,), sampling=SamplingParams(logprob_ids=(3, 200)))
+    request.check_vocabulary(201)
+    with pytest.raises(InvalidInputError, match="logprob_ids names the token 200"):
+        request.check_vocabulary(200)
+
+
 def test_token_limit_is_the_smaller_of_context_and_max_tokens():
     request = GenerationRequest(prompt_ids=(1, 2, 3), sampling=SamplingParams(max_tokens=5))
     assert [request.compute_token_limit(length) for length in (4, 8, 100)] == [1, 5, 5]

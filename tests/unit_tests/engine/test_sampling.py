@@ -244,3 +244,10 @@ def test_every_valid_seed_is_repeatable(seed):
     logits = np.zeros(1000, dtype=np.float32)
     first, second = (Sampler(SamplingParams(seed=seed)).sample(logits) for _ in range(2))
     assert first == second
+
+
+def test_logprobs_of_requested_tokens_are_reported_however_unlikely_they_are():
+    logprobs = compute_logprobs(SHARES, 0, 1, (3, 1))
+    assert [token_id for token_id, _ in logprobs.top] == [0]
+    assert [token_id for token_id, _ in logprobs.requested] == [3, 1]
+    assert [value for _, value in logprobs.requested] == pytest.approx([math.log(0.05), math.log(0.3)])

@@ -68,3 +68,10 @@ def test_decode_token_names_control_tokens():
     assert FORMAT.decode_token(200007) == b"<|end|>"
     assert FORMAT.decode_token(5_000_000) == b""
     assert FORMAT.stop_ids == {200002, 200012, 199999}
+
+
+def test_text_after_the_start_of_an_answer_is_read_as_its_final_text():
+    assert ENCODING.decode(FORMAT.answer_start_ids) == "<|channel|>final<|message|>"
+    answer = parse([*FORMAT.answer_start_ids, *encode("Yes<|return|>")])
+    assert answer["text"] == "Yes"
+    assert answer["repairs"] == []

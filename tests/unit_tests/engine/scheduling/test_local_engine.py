@@ -445,6 +445,17 @@ def test_logprobs_are_delivered_with_their_tokens(engine):
         assert stream.logprobs.top[0] == (token, stream.logprobs.chosen)
 
 
+def test_requested_logprobs_are_delivered_with_each_token(engine):
+    sampling = SamplingParams(temperature=0.0, max_tokens=2, logprobs=20, logprob_ids=(5, 6))
+    stream = engine.submit(request(sampling=sampling))
+    for _ in stream:
+        assert stream.logprobs is not None
+        assert [token_id for token_id, _ in stream.logprobs.requested] == [5, 6]
+        reported = dict(stream.logprobs.top)
+        for token_id, value in stream.logprobs.requested:
+            assert value == reported.get(token_id, value)
+
+
 def test_stop_token_ends_the_answer(engine):
     expected = generate(PROMPT, 40)
     stop = expected[10]
