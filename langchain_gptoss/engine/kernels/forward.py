@@ -12,12 +12,11 @@ from langchain_gptoss.engine.batch import Batch
 from langchain_gptoss.engine.kernels.calls import check_tensor
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.engine.kernels.native import Kernel
-from langchain_gptoss.engine.kernels.products import WeightMatrix
+from langchain_gptoss.engine.kernels.products import WeightMatrix, describe_matrix
 from langchain_gptoss.engine.token_stream import Cancelled
 from langchain_gptoss.errors import GptOssMemoryError, KernelError
 
 _OUT_OF_MEMORY, _ABORTED = 1, 5  # return codes in src/common.h; any other one is a wrong argument
-_MXFP4, _INT8, _BFLOAT16 = 0, 1, 2  # WeightFormat in src/common.h
 _POINTER, _LONG, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_int32
 
 
@@ -88,21 +87,23 @@ class Matrix:
     """A weight matrix [rows, k] in one of the formats of the kernel.
 
     Attributes:
-        weights: uint8 [rows, k / 32, 16] (MXFP4), int8 [rows, k], or bfloat16 [rows, k].
-        scales: uint8 [rows, k / 32] (MXFP4) or bfloat16 [rows, k / 32] (int8); None for bfloat16.
+        weights: uint8 (MXFP4), int8 or bfloat16; see `Kernel.multiply` for the shapes.
+        scales: uint8 (MXFP4), bfloat16 (int8), or None (bfloat16).
         bias: float32 [rows], or None.
-        bits: Bits of the activations that it is multiplied with, 8 or 16; bfloat16 uses float32.
+        bits: Bits of the activations that MXFP4 weights are multiplied with, 8 or 16.
+        rows: Rows of an int8 matrix; None means all that the tensors have.
     """
 
     weights: torch.Tensor
     scales: torch.Tensor | None = None
     bias: torch.Tensor | None = None
     bits: int = 16
+    rows: int | None = None
 
     @property
     def columns(self) -> int:
         """The length k of a row."""
-        return self.weights.shape[1] * (BLOCK if self.weights.dtype == torch.uint8 else 1)
+        return self.weights.shape[1] * {torch.uint8: BLOCK, torch.int8: 2}.get(self.weights.dtype, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,24 +287,12 @@ class ForwardPass:
 
 
 def _describe_matrix(matrix: Matrix, name: str) -> _Linear:
-    weights, rows, k = matrix.weights, matrix.weights.shape[0], matrix.columns
-    scales_type, scales = None, None
-    if weights.dtype == torch.uint8:
-        kind, scales_type = _MXFP4, torch.uint8
-        address = check_tensor(name, weights, torch.uint8, rows, k // BLOCK, BLOCK // 2)
-    elif weights.dtype == torch.int8:
-        kind, scales_type = _INT8, torch.bfloat16
-        address = check_tensor(name, weights, torch.int8, rows, k)
-    else:
-        kind, address = _BFLOAT16, check_tensor(name, weights, torch.bfloat16, rows, k)
-    if scales_type is not None:
-        if matrix.scales is None:
-            raise KernelError(f"The matrix {name} has no scales.")
-        scales = check_tensor(f"the scales of {name}", matrix.scales, scales_type, rows, k // BLOCK)
-    bias = None if matrix.bias is None else check_tensor(f"the bias of {name}", matrix.bias, torch.float32, rows)
-    return _Linear(
-        matrix=WeightMatrix(weights=address, scales=scales, rows=rows, k=k, format=kind, bits=matrix.bits), bias=bias
+    description = describe_matrix(
+        matrix.weights, matrix.scales, matrix.columns, activation_bits=matrix.bits, rows=matrix.rows, name=name
     )
+    rows = description.rows
+    bias = None if matrix.bias is None else check_tensor(f"the bias of {name}", matrix.bias, torch.float32, rows)
+    return _Linear(matrix=description, bias=bias)
 
 
 def _describe_layer(layer: Layer) -> _LayerWeights:

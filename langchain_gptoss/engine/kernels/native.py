@@ -19,7 +19,7 @@ import torch
 from langchain_gptoss.engine.kernels.build import build_kernel
 from langchain_gptoss.engine.kernels.calls import check_return_code, check_tensor
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK, quantize_mxfp4
-from langchain_gptoss.engine.kernels.products import multiply
+from langchain_gptoss.engine.kernels.products import INT8_ROWS, multiply
 from langchain_gptoss.errors import InvalidInputError, KernelError
 
 Level = Literal["none", "portable", "avx2", "avx512-vnni", "neon"]
@@ -111,7 +111,13 @@ class Kernel:
         return self._library
 
     def multiply(
-        self, x: torch.Tensor, weights: torch.Tensor, scales: torch.Tensor | None = None, *, activation_bits: int = 8
+        self,
+        x: torch.Tensor,
+        weights: torch.Tensor,
+        scales: torch.Tensor | None = None,
+        *,
+        activation_bits: int = 8,
+        rows: int | None = None,
     ) -> torch.Tensor:
         """Return `x @ weights.T`, float32 [tokens, rows].
 
@@ -119,33 +125,40 @@ class Kernel:
 
         Args:
             x: float32 [tokens, k]; k is a multiple of 32.
-            weights: MXFP4 as uint8 [rows, k / 32, 16], int8 [rows, k], or bfloat16 [rows, k].
-            scales: uint8 for MXFP4, bfloat16 for int8, [rows, k / 32]; None for bfloat16.
-            activation_bits: 8 or 16: `x` is rounded to so many bits per block of 32, except for bfloat16 weights.
+            weights: MXFP4 as uint8 [rows, k / 32, 16], int8 [rows / 16, k / 2, 16, 2] as `quantize_int8` returns it,
+                or bfloat16 [rows, k].
+            scales: uint8 [rows, k / 32] for MXFP4, bfloat16 [rows / 16, k / 32, 16] for int8; None for bfloat16.
+            activation_bits: 8 or 16: `x` is rounded to so many bits per block of 32 for MXFP4 weights. For int8
+                weights it always has 16 bits, and for bfloat16 weights it is not rounded.
+            rows: Rows of the matrix; None means all that the tensors have. int8 tensors are padded to a multiple of 16.
 
         Raises:
             GptOssMemoryError: Memory ran out.
             KernelError: A tensor has the wrong type or shape.
         """
-        return multiply(self._library, self._level, x, weights, scales, activation_bits)
+        return multiply(self._library, self._level, x, weights, scales, activation_bits, rows)
 
     def quantize_int8(self, matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return int8 weights and scales, as `multiply` takes them.
+        """Return int8 weights and scales, as `multiply` takes them: rounded, with one scale for 32 numbers of a row.
 
         Args:
-            matrix: bfloat16 or float32 [rows, k].
+            matrix: bfloat16 or float32 [rows, k]; k is a multiple of 32.
+
+        Raises:
+            KernelError: The matrix has another type or shape.
         """
         matrix = matrix.contiguous()
         dtype = torch.bfloat16 if matrix.dtype == torch.bfloat16 else torch.float32
         source = check_tensor("matrix", matrix, dtype, *matrix.shape[:2])
-        weights = torch.empty(matrix.shape, dtype=torch.int8)
-        scales = torch.empty(matrix.shape[0], matrix.shape[1] // BLOCK, dtype=torch.bfloat16)
+        (rows, k), groups = matrix.shape, -(-matrix.shape[0] // INT8_ROWS)
+        weights = torch.empty(groups, k // 2, INT8_ROWS, 2, dtype=torch.int8)
+        scales = torch.empty(groups, k // BLOCK, INT8_ROWS, dtype=torch.bfloat16)
         call = _Quantization(
             source=source,
             weights=weights.data_ptr(),
             scales=scales.data_ptr(),
-            rows=matrix.shape[0],
-            k=matrix.shape[1],
+            rows=rows,
+            k=k,
             is_bfloat16=dtype == torch.bfloat16,
             threads=torch.get_num_threads(),
             level=self._level,

@@ -9,6 +9,8 @@ from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.errors import KernelError
 
 _MXFP4, _INT8, _BFLOAT16 = 0, 1, 2  # `WeightFormat` in src/common.h
+INT8_ROWS = 16
+"""Rows of an int8 matrix that are stored together; src/common.h has the same number."""
 
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_int64
 
@@ -38,11 +40,25 @@ class _Product(ctypes.Structure):
 
 
 def describe_matrix(
-    weights: torch.Tensor, scales: torch.Tensor | None, k: int, *, activation_bits: int
+    weights: torch.Tensor,
+    scales: torch.Tensor | None,
+    k: int,
+    *,
+    activation_bits: int = 16,
+    rows: int | None = None,
+    name: str = "weights",
 ) -> WeightMatrix:
     """Return the C code's description of a matrix with rows of `k` numbers; see `Kernel.multiply`.
 
     The description does not keep the tensors alive.
+
+    Args:
+        weights: As for `Kernel.multiply`.
+        scales: As for `Kernel.multiply`.
+        k: Length of a row.
+        activation_bits: As for `Kernel.multiply`.
+        rows: As for `Kernel.multiply`.
+        name: Name of the matrix in errors.
 
     Raises:
         KernelError: A tensor has the wrong type or shape.
@@ -52,19 +68,26 @@ def describe_matrix(
             f"The CPU kernel cannot multiply rows of {k} numbers with activations of {activation_bits} bits.",
             hint="The length of a row is a multiple of 32, and activations have 8 or 16 bits.",
         )
-    rows, blocks = weights.shape[0], k // BLOCK
-    shapes: dict[torch.dtype, tuple[int, tuple[int, ...], torch.dtype]] = {
-        torch.uint8: (_MXFP4, (rows, blocks, BLOCK // 2), torch.uint8),
-        torch.int8: (_INT8, (rows, k), torch.bfloat16),
-    }
-    number, shape, scale_type = shapes.get(weights.dtype, (_BFLOAT16, (rows, k), torch.bfloat16))
-    has_scales = number != _BFLOAT16
+    is_int8, blocks = weights.dtype == torch.int8, k // BLOCK
+    if rows is None:
+        rows = weights.shape[0] * (INT8_ROWS if is_int8 else 1)
+    shape: tuple[int, ...]
+    scales_shape: tuple[int, ...]
+    if weights.dtype == torch.uint8:
+        kind, shape, scales_shape, scales_type = _MXFP4, (rows, blocks, BLOCK // 2), (rows, blocks), torch.uint8
+    elif is_int8:
+        groups = -(-rows // INT8_ROWS)
+        kind, shape, scales_shape = _INT8, (groups, k // 2, INT8_ROWS, 2), (groups, blocks, INT8_ROWS)
+        scales_type = torch.bfloat16
+    else:
+        address = check_tensor(name, weights, torch.bfloat16, rows, k)
+        return WeightMatrix(weights=address, rows=rows, k=k, format=_BFLOAT16, bits=activation_bits)
     return WeightMatrix(
-        weights=check_tensor("weights", weights, weights.dtype if has_scales else torch.bfloat16, *shape),
-        scales=check_tensor("scales", _require_scales(scales), scale_type, rows, blocks) if has_scales else None,
+        weights=check_tensor(name, weights, weights.dtype, *shape),
+        scales=check_tensor(f"scales of {name}", _require_scales(scales), scales_type, *scales_shape),
         rows=rows,
         k=k,
-        format=number,
+        format=kind,
         bits=activation_bits,
     )
 
@@ -82,13 +105,15 @@ def multiply(
     weights: torch.Tensor,
     scales: torch.Tensor | None,
     activation_bits: int,
+    rows: int | None = None,
 ) -> torch.Tensor:
     """Return `x @ weights.T`, computed with the instructions of a level; see `native.Kernel.multiply`."""
     x = x.contiguous()
-    (tokens, k), rows = x.shape, weights.shape[0]
-    out = torch.empty(tokens, rows)
+    tokens, k = x.shape
+    matrix = describe_matrix(weights, scales, k, activation_bits=activation_bits, rows=rows)
+    out = torch.empty(tokens, matrix.rows)
     call = _Product(
-        matrix=describe_matrix(weights, scales, k, activation_bits=activation_bits),
+        matrix=matrix,
         x=check_tensor("x", x, torch.float32, tokens, k),
         out=out.data_ptr(),
         tokens=tokens,

@@ -26,23 +26,21 @@ WeightType = Literal["int8", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class NativeFormats:
-    """Types of the stored weights, and bits of the activations that they are multiplied with.
+    """Types of the stored weights, and bits of the activations before MXFP4 experts; int8 weights always have 16.
 
     Attributes:
         dense: Type of the matrices of attention and of the output matrix.
         experts: Type of the experts of a checkpoint that is not packed; MXFP4 experts stay as they are.
-        dense_bits: Bits of the activations that int8 matrices of attention and output are multiplied with, 8 or 16.
-        expert_bits: The same for the experts.
+        expert_bits: Bits of the activations that MXFP4 experts are multiplied with, 8 or 16.
     """
 
     dense: WeightType = "int8"
     experts: WeightType = "int8"
-    dense_bits: int = 16
     expert_bits: int = 8
 
     def describe(self) -> str:
         """Return a name of the arithmetic; results of equal names are equal."""
-        return f"dense {self.dense}/{self.dense_bits}, experts {self.experts}/{self.expert_bits}"
+        return f"dense {self.dense}, experts {self.experts} or MXFP4 with {self.expert_bits} bits"
 
 
 def load_native_model(
@@ -181,13 +179,13 @@ class _Loader:
         return self._store_dense(_pad(weight, self._hidden, weight.shape[1]), bias)
 
     def _store_dense(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Matrix:
-        return self._store(weight, bias, self._formats.dense, self._formats.dense_bits)
+        return self._store(weight, bias, self._formats.dense)
 
-    def _store(self, weight: torch.Tensor, bias: torch.Tensor | None, kind: WeightType, bits: int) -> Matrix:
+    def _store(self, weight: torch.Tensor, bias: torch.Tensor | None, kind: WeightType) -> Matrix:
         if kind == "bfloat16":
             return Matrix(weights=weight.bfloat16().contiguous(), bias=bias)
         weights, scales = self._kernel.quantize_int8(weight if weight.dtype == torch.bfloat16 else weight.float())
-        return Matrix(weights=weights, scales=scales, bias=bias, bits=bits)
+        return Matrix(weights=weights, scales=scales, bias=bias, rows=weight.shape[0])
 
     def _load_experts(self, name: str, rows: int) -> Matrix:
         """Return one matrix of all experts of a layer, one expert below the other."""
@@ -206,7 +204,7 @@ class _Loader:
         stored = self._take(name, shape.experts, columns, rows)
         stacked = stored.new_zeros(shape.experts, padded_rows, _round_up(columns, BLOCK))
         stacked[:, :rows, :columns] = stored.transpose(1, 2)
-        return self._store(stacked.flatten(0, 1), bias, self._formats.experts, self._formats.expert_bits)
+        return self._store(stacked.flatten(0, 1), bias, self._formats.experts)
 
 
 def _round_up(value: int, multiple: int) -> int:

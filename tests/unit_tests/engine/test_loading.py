@@ -232,8 +232,8 @@ def test_the_size_of_the_cache_can_be_set(tiny_checkpoint):
 @pytest.mark.parametrize(
     ("options", "runner", "arithmetic"),
     [
-        ({}, NativeRunner, "dense int8/16, experts int8/16"),
-        ({"dtype": "bfloat16"}, NativeRunner, "dense bfloat16/16, experts bfloat16/16"),
+        ({}, NativeRunner, "dense int8, experts int8"),
+        ({"dtype": "bfloat16"}, NativeRunner, "dense bfloat16, experts bfloat16"),
         ({"dtype": "float32"}, TorchRunner, "torch cpu float32"),
         ({"dtype": "float16"}, TorchRunner, "torch cpu float16"),
     ],
@@ -250,7 +250,7 @@ def test_packed_checkpoint_is_planned_for_the_native_runner(packed_checkpoint, p
     plan = plan_checkpoint(packed_checkpoint, device="cpu", precise=precise)
     assert (plan.experts, plan.dtype, plan.runner) == ("packed", "int8", "native")
     with closing(load_runner(packed_checkpoint, plan)) as loaded:
-        assert f"experts int8/{bits}" in loaded.arithmetic
+        assert f"MXFP4 with {bits} bits" in loaded.arithmetic
 
 
 @needs_kernel

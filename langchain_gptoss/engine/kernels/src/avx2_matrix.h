@@ -1,8 +1,11 @@
-/* AVX2 with FMA: nearly every x86-64 processor since 2013 (Intel) and 2015 (AMD). See matrix.h. */
+/* AVX2 with FMA: nearly every x86-64 processor since 2013 (Intel) and 2015 (AMD). See matrix.h. This file has the
+ * products of MXFP4 weights. */
 #ifndef GPTOSS_AVX2_MATRIX_H
 #define GPTOSS_AVX2_MATRIX_H
 
 #include "avx2_bfloat16.h"
+#include "avx2_int8.h"
+#include "avx2_quantize.h"
 #include "avx2_values.h"
 
 /* ---- few tokens: 8 rows are multiplied straight from memory */
@@ -62,31 +65,11 @@ AVX2_INLINE void avx2_dot_mxfp4(const uint8_t *from, long stride, const NarrowBl
     }
 }
 
-/* The sign of a weight moves to the activation, because one operand of the instruction is unsigned. */
-AVX2_INLINE void avx2_dot_int8(const int8_t *from, long stride, const NarrowBlock *const *x, long b, const int count,
+AVX2_INLINE void avx2_dot_wide(const uint8_t *from, long stride, const WideBlock *const *x, long b, const int count,
                                __m256i *dots) {
-#pragma GCC unroll 4
-    for (int t = 0; t < count; t++) {
-        const __m128i even = _mm_loadu_si128((const __m128i *)x[t][b].values);
-        const __m128i odd = _mm_loadu_si128((const __m128i *)(x[t][b].values + 16));
-        const __m256i columns = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)),
-                                                        _mm_unpackhi_epi8(even, odd), 1);
-        __m256i parts[8];
-#pragma GCC unroll 8
-        for (int r = 0; r < 8; r++) {
-            __m256i row = _mm256_loadu_si256((const __m256i *)(from + r * stride));
-            __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(row), _mm256_sign_epi8(columns, row));
-            parts[r] = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-        }
-        dots[t] = avx2_add_parts(parts);
-    }
-}
-
-AVX2_INLINE void avx2_dot_wide(const WeightMatrix *w, const int format, long block, const WideBlock *const *x, long b,
-                               const int count, __m256i *dots) {
     __m256i rows[8];
-    if (count > 1 && format == FORMAT_MXFP4) /* unpacked once */
-        for (int r = 0; r < 8; r++) rows[r] = avx2_load_row(w, format, block + r * (w->k / BLOCK));
+    if (count > 1) /* unpacked once */
+        for (int r = 0; r < 8; r++) rows[r] = avx2_unpack_row(from + r * stride);
 #pragma GCC unroll 4
     for (int t = 0; t < count; t++) {
         const __m256i low = _mm256_loadu_si256((const __m256i *)x[t][b].values);
@@ -94,8 +77,7 @@ AVX2_INLINE void avx2_dot_wide(const WeightMatrix *w, const int format, long blo
         __m256i parts[8];
 #pragma GCC unroll 8
         for (int r = 0; r < 8; r++) {
-            __m256i row = count > 1 && format == FORMAT_MXFP4 ? rows[r]
-                                                              : avx2_load_row(w, format, block + r * (w->k / BLOCK));
+            __m256i row = count > 1 ? rows[r] : avx2_unpack_row(from + r * stride);
             parts[r] = _mm256_add_epi32(
                 _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(row)), low),
                 _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm256_extracti128_si256(row, 1)), high));
@@ -104,12 +86,11 @@ AVX2_INLINE void avx2_dot_wide(const WeightMatrix *w, const int format, long blo
     }
 }
 
-AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int format, const int bits, long row,
-                                   const Activations *x, const long *tokens, const int count, float *out,
-                                   long stride) {
-    const long blocks = w->k / BLOCK, bytes = format == FORMAT_MXFP4 ? BLOCK_BYTES : BLOCK;
-    const uint8_t *from = (const uint8_t *)w->weights + row * blocks * bytes;
-    const char *next = (const char *)from + 8 * blocks * bytes; /* the next 8 rows are fetched in the meantime */
+AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int bits, long row, const Activations *x,
+                                   const long *tokens, const int count, float *out, long stride) {
+    const long blocks = w->k / BLOCK, row_bytes = blocks * BLOCK_BYTES;
+    const uint8_t *from = (const uint8_t *)w->weights + row * row_bytes;
+    const char *next = (const char *)from + 8 * row_bytes; /* the next 8 rows are fetched in the meantime */
     const NarrowBlock *narrow[4];
     const WideBlock *wide[4];
     __m256 sums[4];
@@ -121,14 +102,13 @@ AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int format, cons
     }
     for (long b = 0; b < blocks; b++) {
         __m256i dots[4];
-        if (b % 8 == 0) avx2_load_scales(w, format, row, b, blocks - b < 8 ? blocks - b : 8, scales, 8);
-        for (long line = 0; line < bytes * 8; line += 64) _mm_prefetch(next + b * bytes * 8 + line, _MM_HINT_T0);
+        if (b % 8 == 0) avx2_load_scales(w, row, b, blocks - b < 8 ? blocks - b : 8, scales, 8);
+        for (long line = 0; line < 8 * BLOCK_BYTES; line += 64)
+            _mm_prefetch(next + b * 8 * BLOCK_BYTES + line, _MM_HINT_T0);
         if (bits == 16)
-            avx2_dot_wide(w, format, row * blocks + b, wide, b, count, dots);
-        else if (format == FORMAT_MXFP4)
-            avx2_dot_mxfp4(from + b * bytes, blocks * bytes, narrow, b, count, dots);
+            avx2_dot_wide(from + b * BLOCK_BYTES, row_bytes, wide, b, count, dots);
         else
-            avx2_dot_int8((const int8_t *)from + b * bytes, blocks * bytes, narrow, b, count, dots);
+            avx2_dot_mxfp4(from + b * BLOCK_BYTES, row_bytes, narrow, b, count, dots);
         const __m256 row_scales = _mm256_loadu_ps(scales + b % 8 * 8);
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++) {
@@ -141,41 +121,27 @@ AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int format, cons
 
 /* ---- many tokens: a tile of 16 rows is unpacked once */
 
-/* Bytes: [block][8 parts][vectors][8 rows][4 columns] in the order of NarrowBlock. MXFP4 values are offset. */
-AVX2_INLINE void avx2_unpack_bytes(const WeightMatrix *w, const int format, long block, uint8_t *tile, long stride) {
-    const long blocks = w->k / BLOCK;
+/* Bytes: [block][8 parts][vectors][8 rows][4 columns] in the order of NarrowBlock. Values are offset. */
+AVX2_INLINE void avx2_unpack_bytes(const uint8_t *from, long row_bytes, uint8_t *tile, long stride) {
+    const __m256i table = avx2_load_values(), nibble = _mm256_set1_epi8(15);
     __m256i parts[8];
-    if (format == FORMAT_MXFP4) {
-        const __m256i table = avx2_load_values(), nibble = _mm256_set1_epi8(15);
-        avx2_load_quarters((const uint8_t *)w->weights + block * BLOCK_BYTES, blocks * BLOCK_BYTES, parts);
+    avx2_load_quarters(from, row_bytes, parts);
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; j++) {
-            parts[j + 4] = _mm256_and_si256(_mm256_srli_epi16(parts[j], 4), nibble);
-            parts[j + 4] = _mm256_shuffle_epi8(table, parts[j + 4]);
-            parts[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(parts[j], nibble));
-        }
-    } else {
-        const __m256i order = _mm256_broadcastsi128_si256(
-            _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0));
-        __m256i rows[8];
-#pragma GCC unroll 8
-        for (int r = 0; r < 8; r++) {
-            rows[r] = _mm256_shuffle_epi8(avx2_load_row(w, format, block + r * blocks), order);
-            rows[r] = _mm256_permute4x64_epi64(rows[r], 0xd8);
-        }
-        avx2_transpose(rows, parts);
+    for (int j = 0; j < 4; j++) {
+        parts[j + 4] = _mm256_and_si256(_mm256_srli_epi16(parts[j], 4), nibble);
+        parts[j + 4] = _mm256_shuffle_epi8(table, parts[j + 4]);
+        parts[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(parts[j], nibble));
     }
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) _mm256_store_si256((__m256i *)(tile + j * stride), parts[j]);
 }
 
 /* int16: [block][16 parts][vectors][8 rows][2 columns]. */
-AVX2_INLINE void avx2_unpack_words(const WeightMatrix *w, const int format, long block, uint8_t *tile, long stride) {
-    const long blocks = w->k / BLOCK;
+AVX2_INLINE void avx2_unpack_words(const uint8_t *from, long row_bytes, uint8_t *tile, long stride) {
     __m256i low[8], high[8], parts[8];
 #pragma GCC unroll 8
     for (int r = 0; r < 8; r++) {
-        __m256i row = avx2_load_row(w, format, block + r * blocks);
+        __m256i row = avx2_unpack_row(from + r * row_bytes);
         low[r] = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(row));
         high[r] = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(row, 1));
     }
@@ -185,12 +151,6 @@ AVX2_INLINE void avx2_unpack_words(const WeightMatrix *w, const int format, long
     avx2_transpose(high, parts);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) _mm256_store_si256((__m256i *)(tile + (j + 8) * stride), parts[j]);
-}
-
-AVX2_INLINE __m256i avx2_broadcast(const void *four_bytes) {
-    int32_t value;
-    memcpy(&value, four_bytes, 4);
-    return _mm256_set1_epi32(value);
 }
 
 /* Products of one block of MXFP4 rows: dots[token * vectors + vector]. */
@@ -230,26 +190,6 @@ AVX2_INLINE void avx2_multiply_mxfp4(const uint8_t *tile, const int vectors, con
     }
 }
 
-AVX2_INLINE void avx2_multiply_int8(const uint8_t *tile, const int vectors, const NarrowBlock *const *x, long b,
-                                    const int count, __m256i *dots) {
-    const __m256i ones = _mm256_set1_epi16(1);
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; j++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) {
-            const __m256i weights = _mm256_load_si256((const __m256i *)tile + j * vectors + v);
-            const __m256i magnitudes = _mm256_abs_epi8(weights);
-#pragma GCC unroll 4
-            for (int t = 0; t < count; t++) {
-                __m256i values = _mm256_sign_epi8(avx2_broadcast(x[t][b].values + 4 * j), weights);
-                __m256i product = _mm256_madd_epi16(_mm256_maddubs_epi16(magnitudes, values), ones);
-                __m256i *dot = dots + t * vectors + v;
-                *dot = j ? _mm256_add_epi32(*dot, product) : product;
-                AVX2_KEEP(*dot);
-            }
-        }
-}
-
 AVX2_INLINE void avx2_multiply_words(const uint8_t *tile, const int vectors, const WideBlock *const *x, long b,
                                      const int count, __m256i *dots) {
 #pragma GCC unroll 16
@@ -281,8 +221,8 @@ typedef struct {
 } Avx2Tile;
 
 /* Adds the products of a chunk to out[token * stride + row], which the first chunk sets. */
-AVX2_INLINE void avx2_multiply_tokens(const Avx2Tile *tile, const int format, const int bits, const int vectors,
-                                      const Activations *x, const long *tokens, const int count, float *const *out) {
+AVX2_INLINE void avx2_multiply_tokens(const Avx2Tile *tile, const int bits, const int vectors, const Activations *x,
+                                      const long *tokens, const int count, float *const *out) {
     const long blocks = x->k / BLOCK, bytes = bits == 16 ? 512 : 256;
     const NarrowBlock *narrow[4];
     const WideBlock *wide[4];
@@ -298,10 +238,8 @@ AVX2_INLINE void avx2_multiply_tokens(const Avx2Tile *tile, const int format, co
         __m256i dots[4];
         if (bits == 16)
             avx2_multiply_words(tile->tile + b * bytes * vectors, vectors, wide, b, count, dots);
-        else if (format == FORMAT_MXFP4)
-            avx2_multiply_mxfp4(tile->tile + b * bytes * vectors, vectors, narrow, b, count, dots);
         else
-            avx2_multiply_int8(tile->tile + b * bytes * vectors, vectors, narrow, b, count, dots);
+            avx2_multiply_mxfp4(tile->tile + b * bytes * vectors, vectors, narrow, b, count, dots);
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++)
 #pragma GCC unroll 2
@@ -317,10 +255,10 @@ AVX2_INLINE void avx2_multiply_tokens(const Avx2Tile *tile, const int format, co
         for (int v = 0; v < vectors; v++) _mm256_storeu_ps(out[t] + 8 * v, sums[t * vectors + v]);
 }
 
-AVX2_INLINE void avx2_unpack_tile(const WeightMatrix *w, const int format, const int bits, const int vectors, long row,
+AVX2_INLINE void avx2_unpack_tile(const WeightMatrix *w, const int bits, const int vectors, long row,
                                   const Avx2Tile *tile, uint8_t *bytes, float *scales) {
-    const long blocks = w->k / BLOCK, size = bits == 16 ? 512 : 256;
-    const long packed = 8 * (format == FORMAT_MXFP4 ? BLOCK_BYTES : BLOCK); /* bytes of a block of 8 rows */
+    const long blocks = w->k / BLOCK, size = bits == 16 ? 512 : 256, row_bytes = blocks * BLOCK_BYTES;
+    const long packed = 8 * BLOCK_BYTES; /* bytes of a block of 8 rows */
     const char *next = (const char *)w->weights + ((row / 8 + vectors) * blocks + tile->first * vectors) * packed;
     for (int v = 0; v < vectors; v++) {
         for (long b = 0; b < tile->blocks; b++) {
@@ -328,22 +266,22 @@ AVX2_INLINE void avx2_unpack_tile(const WeightMatrix *w, const int format, const
             for (long line = 0; line < packed; line += 64)
                 _mm_prefetch(next + (v * tile->blocks + b) * packed + line, _MM_HINT_T1);
             uint8_t *to = bytes + b * size * vectors + v * 32;
-            const long block = (row + 8 * v) * blocks + tile->first + b;
+            const uint8_t *from =
+                (const uint8_t *)w->weights + (row + 8 * v) * row_bytes + (tile->first + b) * BLOCK_BYTES;
             if (bits == 16)
-                avx2_unpack_words(w, format, block, to, 32 * vectors);
+                avx2_unpack_words(from, row_bytes, to, 32 * vectors);
             else
-                avx2_unpack_bytes(w, format, block, to, 32 * vectors);
+                avx2_unpack_bytes(from, row_bytes, to, 32 * vectors);
         }
         for (long b = 0; b < tile->blocks; b += 8)
-            avx2_load_scales(w, format, row + 8 * v, tile->first + b, tile->blocks - b < 8 ? tile->blocks - b : 8,
+            avx2_load_scales(w, row + 8 * v, tile->first + b, tile->blocks - b < 8 ? tile->blocks - b : 8,
                              scales + (b * vectors + v) * 8, 8 * vectors);
     }
 }
 
 /* Two vectors of 8 rows, and two tokens at a time, so that four sums stay in registers. */
-AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int format, const int bits, long row,
-                                    const Activations *x, const int32_t *tokens, long count, void *scratch, float *out,
-                                    long stride) {
+AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int bits, long row, const Activations *x,
+                                    const int32_t *tokens, long count, void *scratch, float *out, long stride) {
     enum { vectors = 2, step = 2 };
     const long blocks = w->k / BLOCK;
     float *scales = scratch;
@@ -351,7 +289,7 @@ AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int format, con
     for (long first = 0; first < blocks; first += AVX2_CHUNK) {
         const long remaining = blocks - first < AVX2_CHUNK ? blocks - first : AVX2_CHUNK;
         const Avx2Tile tile = {bytes, scales, first, remaining};
-        avx2_unpack_tile(w, format, bits, vectors, row, &tile, bytes, scales);
+        avx2_unpack_tile(w, bits, vectors, row, &tile, bytes, scales);
         for (long i = 0; i < count; i += step) {
             long chosen[step] = {0};
             float *to[step] = {0};
@@ -360,49 +298,52 @@ AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int format, con
                 to[t] = out + (i + t) * stride;
             }
             if (i + step <= count)
-                avx2_multiply_tokens(&tile, format, bits, vectors, x, chosen, step, to);
+                avx2_multiply_tokens(&tile, bits, vectors, x, chosen, step, to);
             else
-                avx2_multiply_tokens(&tile, format, bits, vectors, x, chosen, 1, to);
+                avx2_multiply_tokens(&tile, bits, vectors, x, chosen, 1, to);
         }
     }
 }
 
 /* ---- the functions of the level */
 
-#define AVX2_DEFINE_MULTIPLY(name, format, bits)                                                                       \
-    AVX2 static void name(const WeightMatrix *w, long row, long rows, const Activations *x, const int32_t *tokens,     \
-                          long count, void *scratch, float *out, long stride) {                                        \
-        for (long r = 0; r < rows;) {                                                                                  \
-            if (count > (format == FORMAT_INT8 ? 2 : 4) && r + 16 <= rows) {                                           \
-                avx2_multiply_many(w, format, bits, row + r, x, tokens, count, scratch, out + r, stride);              \
-                r += 16;                                                                                               \
-                continue;                                                                                              \
-            }                                                                                                          \
-            for (long i = 0; i < count;) { /* the rows stay in the L1 cache */                                         \
-                const long chosen[2] = {tokens ? tokens[i] : i, tokens && i + 1 < count ? tokens[i + 1] : i + 1};      \
-                float *to = out + i * stride + r;                                                                      \
-                if (i + 2 <= count)                                                                                    \
-                    avx2_multiply_few(w, format, bits, row + r, x, chosen, 2, to, stride);                             \
-                else                                                                                                   \
-                    avx2_multiply_few(w, format, bits, row + r, x, chosen, 1, to, stride);                             \
-                i += 2;                                                                                                \
-            }                                                                                                          \
-            r += 8;                                                                                                    \
-        }                                                                                                              \
+AVX2_INLINE void avx2_multiply_mxfp4_rows(const WeightMatrix *w, const int bits, long row, long rows,
+                                          const Activations *x, const int32_t *tokens, long count, void *scratch,
+                                          float *out, long stride) {
+    for (long r = 0; r < rows;) {
+        if (count > 4 && r + 16 <= rows) {
+            avx2_multiply_many(w, bits, row + r, x, tokens, count, scratch, out + r, stride);
+            r += 16;
+            continue;
+        }
+        for (long i = 0; i < count; i += 2) { /* the rows stay in the L1 cache */
+            const long chosen[2] = {tokens ? tokens[i] : i, tokens && i + 1 < count ? tokens[i + 1] : i + 1};
+            float *to = out + i * stride + r;
+            if (i + 2 <= count)
+                avx2_multiply_few(w, bits, row + r, x, chosen, 2, to, stride);
+            else
+                avx2_multiply_few(w, bits, row + r, x, chosen, 1, to, stride);
+        }
+        r += 8;
     }
+}
 
-AVX2_DEFINE_MULTIPLY(avx2_multiply_mxfp4_8, FORMAT_MXFP4, 8)
-AVX2_DEFINE_MULTIPLY(avx2_multiply_mxfp4_16, FORMAT_MXFP4, 16)
-AVX2_DEFINE_MULTIPLY(avx2_multiply_int8_8, FORMAT_INT8, 8)
-AVX2_DEFINE_MULTIPLY(avx2_multiply_int8_16, FORMAT_INT8, 16)
+AVX2 static void avx2_multiply_mxfp4_8(const WeightMatrix *w, long row, long rows, const Activations *x,
+                                       const int32_t *tokens, long count, void *scratch, float *out, long stride) {
+    avx2_multiply_mxfp4_rows(w, 8, row, rows, x, tokens, count, scratch, out, stride);
+}
+
+AVX2 static void avx2_multiply_mxfp4_16(const WeightMatrix *w, long row, long rows, const Activations *x,
+                                        const int32_t *tokens, long count, void *scratch, float *out, long stride) {
+    avx2_multiply_mxfp4_rows(w, 16, row, rows, x, tokens, count, scratch, out, stride);
+}
 
 static void avx2_multiply_rows(const WeightMatrix *w, long row, long rows, const Activations *x, const int32_t *tokens,
                                long count, void *scratch, float *out, long stride) {
-    MultiplyRowsFunction function = w->format == FORMAT_BF16      ? avx2_multiply_bfloat16
-                                    : w->format == FORMAT_MXFP4 ? w->bits == 8 ? avx2_multiply_mxfp4_8
-                                                                                 : avx2_multiply_mxfp4_16
-                                    : w->bits == 8                ? avx2_multiply_int8_8
-                                                                  : avx2_multiply_int8_16;
+    MultiplyRowsFunction function = w->format == FORMAT_BF16   ? avx2_multiply_bfloat16
+                                    : w->format == FORMAT_INT8 ? avx2_multiply_int8
+                                    : w->bits == 8             ? avx2_multiply_mxfp4_8
+                                                               : avx2_multiply_mxfp4_16;
     function(w, row, rows, x, tokens, count, scratch, out, stride);
 }
 

@@ -11,6 +11,12 @@
 /* GCC reorders sums of vectors until the registers do not suffice; this keeps the order that is written. */
 #define AVX2_KEEP(vector) __asm__("" : "+x"(vector))
 
+AVX2_INLINE __m256i avx2_broadcast(const void *four_bytes) {
+    int32_t value;
+    memcpy(&value, four_bytes, 4);
+    return _mm256_set1_epi32(value);
+}
+
 AVX2_INLINE __m256i avx2_load_values(void) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)VALUES));
 }
@@ -26,9 +32,11 @@ AVX2_INLINE __m256 avx2_decode_scales(const uint8_t *scales, long remaining) {
     return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc00000), nan));
 }
 
-/* Turns `count` (at most 8) scales of 8 rows around: float32 to[block * width + row]. MXFP4 values are doubled, so
- * their scales are halved. */
-AVX2_INLINE void avx2_load_mxfp4_scales(const uint8_t *from, long stride, long count, float *to, const int width) {
+/* Turns `count` (at most 8) MXFP4 scales of 8 rows around: float32 to[block * width + row]. Values are doubled, so
+ * scales are halved. */
+AVX2_INLINE void avx2_load_scales(const WeightMatrix *w, long row, long block, long count, float *to, const int width) {
+    const long stride = w->k / BLOCK;
+    const uint8_t *from = (const uint8_t *)w->scales + row * stride + block;
     __m128i rows[8];
     uint8_t bytes[64];
 #pragma GCC unroll 8
@@ -62,48 +70,6 @@ AVX2_INLINE void avx2_load_mxfp4_scales(const uint8_t *from, long stride, long c
     } else
         for (long i = 0; i < count; i++)
             _mm256_storeu_ps(to + width * i, _mm256_mul_ps(avx2_decode_scales(bytes + 8 * i, 8), _mm256_set1_ps(0.5f)));
-}
-
-AVX2_INLINE void avx2_load_int8_scales(const uint16_t *from, long stride, long count, float *to, const int width) {
-    __m128i a[8], b[8];
-#pragma GCC unroll 8
-    for (int r = 0; r < 8; r++) {
-        uint16_t eight[8] = {0};
-        if (count >= 8)
-            memcpy(eight, from + r * stride, 16);
-        else
-            memcpy(eight, from + r * stride, (size_t)count * 2);
-        memcpy(a + r, eight, 16);
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; r++) {
-        b[r] = _mm_unpacklo_epi16(a[2 * r], a[2 * r + 1]);
-        b[r + 4] = _mm_unpackhi_epi16(a[2 * r], a[2 * r + 1]);
-    }
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; half++) {
-        const __m128i *c = b + 4 * half;
-        __m128i d = _mm_unpacklo_epi32(c[0], c[1]), e = _mm_unpackhi_epi32(c[0], c[1]);
-        __m128i f = _mm_unpacklo_epi32(c[2], c[3]), g = _mm_unpackhi_epi32(c[2], c[3]);
-        a[4 * half] = _mm_unpacklo_epi64(d, f);
-        a[4 * half + 1] = _mm_unpackhi_epi64(d, f);
-        a[4 * half + 2] = _mm_unpacklo_epi64(e, g);
-        a[4 * half + 3] = _mm_unpackhi_epi64(e, g);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++)
-        if (i < count)
-            _mm256_storeu_ps(to + width * i,
-                             _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(a[i]), 16)));
-}
-
-AVX2_INLINE void avx2_load_scales(const WeightMatrix *w, const int format, long row, long block, long count, float *to,
-                                  const int width) {
-    const long stride = w->k / BLOCK, start = row * stride + block;
-    if (format == FORMAT_MXFP4)
-        avx2_load_mxfp4_scales((const uint8_t *)w->scales + start, stride, count, to, width);
-    else
-        avx2_load_int8_scales((const uint16_t *)w->scales + start, stride, count, to, width);
 }
 
 /* Turns 8 rows of eight 32-bit parts around: parts[i] holds part i of each row. */
@@ -152,12 +118,6 @@ AVX2_INLINE __m256i avx2_unpack_row(const uint8_t *from) {
     __m128i odd = _mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble));
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(even, odd)),
                                    _mm_unpackhi_epi8(even, odd), 1);
-}
-
-/* One block of a row as int8, columns in order. */
-AVX2_INLINE __m256i avx2_load_row(const WeightMatrix *w, const int format, long block) {
-    return format == FORMAT_MXFP4 ? avx2_unpack_row((const uint8_t *)w->weights + block * BLOCK_BYTES)
-                                  : _mm256_loadu_si256((const __m256i *)((const int8_t *)w->weights + block * BLOCK));
 }
 
 #endif

@@ -1,11 +1,11 @@
-/* AVX-512 with VNNI and VBMI: Intel since Ice Lake, AMD since Zen 4. See matrix.h. 16 rows are multiplied at once. */
+/* AVX-512 with VNNI and VBMI: Intel since Ice Lake, AMD since Zen 4. See matrix.h. 16 rows are multiplied at once. This
+ * file has the products of MXFP4 weights. */
 #ifndef GPTOSS_AVX512_MATRIX_H
 #define GPTOSS_AVX512_MATRIX_H
 
 #include "avx2_matrix.h"
+#include "avx512_int8.h"
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,fma,avx2")))
-#define AVX512_INLINE static inline __attribute__((always_inline)) AVX512
 #define AVX512_CHUNK 24 /* blocks that are unpacked at once: 16 rows of them fit into the L1 cache */
 
 /* ---- loading 16 rows: lane i of a vector holds 16 bytes of row j + 4 * i */
@@ -42,21 +42,13 @@ AVX512_INLINE __m512i avx512_add_parts(const __m512i *v) {
 }
 
 /* Columns 0 to 15 (half 0) or 16 to 31 of a block of rows j, j + 4, j + 8, j + 12, as int8. */
-AVX512_INLINE void avx512_load_columns(const WeightMatrix *w, const int format, long block, __m512i *halves) {
-    const long blocks = w->k / BLOCK;
-    if (format == FORMAT_MXFP4) {
-        const __m512i table = _mm512_sub_epi8(avx512_load_values(), _mm512_set1_epi8(VALUE_OFFSET));
-        const __m512i bytes =
-            avx512_load_lanes((const uint8_t *)w->weights + block * BLOCK_BYTES, blocks * BLOCK_BYTES);
-        const __m512i even = _mm512_permutexvar_epi8(bytes, table);
-        const __m512i odd = _mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
-        halves[0] = _mm512_unpacklo_epi8(even, odd);
-        halves[1] = _mm512_unpackhi_epi8(even, odd);
-    } else {
-        const int8_t *from = (const int8_t *)w->weights + block * BLOCK;
-        halves[0] = avx512_load_lanes(from, w->k);
-        halves[1] = avx512_load_lanes(from + 16, w->k);
-    }
+AVX512_INLINE void avx512_load_columns(const uint8_t *from, long stride, __m512i *halves) {
+    const __m512i table = _mm512_sub_epi8(avx512_load_values(), _mm512_set1_epi8(VALUE_OFFSET));
+    const __m512i bytes = avx512_load_lanes(from, stride);
+    const __m512i even = _mm512_permutexvar_epi8(bytes, table);
+    const __m512i odd = _mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
+    halves[0] = _mm512_unpacklo_epi8(even, odd);
+    halves[1] = _mm512_unpackhi_epi8(even, odd);
 }
 
 /* int8 in columns 0 to 7 or 8 to 15 of a lane as int16. */
@@ -92,38 +84,13 @@ AVX512_INLINE void avx512_dot_mxfp4(const uint8_t *from, long stride, const Narr
         dots[t] = _mm512_add_epi32(avx512_add_parts(parts[t]), _mm512_set1_epi32(x[t][b].value_correction));
 }
 
-/* int8 weights plus 128 are unsigned. */
-AVX512_INLINE void avx512_dot_int8(const WeightMatrix *w, long block, const NarrowBlock *const *x, long b,
+AVX512_INLINE void avx512_dot_wide(const uint8_t *from, long stride, const WideBlock *const *x, long b,
                                    const int count, __m512i *dots) {
-    const __m512i flip = _mm512_set1_epi8((char)0x80);
     __m512i parts[4][4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         __m512i halves[2];
-        avx512_load_columns(w, FORMAT_INT8, block + j * (w->k / BLOCK), halves);
-        halves[0] = _mm512_xor_si512(halves[0], flip);
-        halves[1] = _mm512_xor_si512(halves[1], flip);
-#pragma GCC unroll 4
-        for (int t = 0; t < count; t++) {
-            const __m512i even = avx512_broadcast_lane(x[t][b].values);
-            const __m512i odd = avx512_broadcast_lane(x[t][b].values + 16);
-            __m512i dot = _mm512_setzero_si512();
-            dot = _mm512_dpbusd_epi32(dot, halves[0], _mm512_unpacklo_epi8(even, odd));
-            parts[t][j] = _mm512_dpbusd_epi32(dot, halves[1], _mm512_unpackhi_epi8(even, odd));
-        }
-    }
-#pragma GCC unroll 4
-    for (int t = 0; t < count; t++)
-        dots[t] = _mm512_add_epi32(avx512_add_parts(parts[t]), _mm512_set1_epi32(x[t][b].byte_correction));
-}
-
-AVX512_INLINE void avx512_dot_wide(const WeightMatrix *w, const int format, long block, const WideBlock *const *x,
-                                   long b, const int count, __m512i *dots) {
-    __m512i parts[4][4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        __m512i halves[2];
-        avx512_load_columns(w, format, block + j * (w->k / BLOCK), halves);
+        avx512_load_columns(from + j * stride, stride, halves);
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++) {
             __m512i dot = _mm512_setzero_si512();
@@ -138,19 +105,17 @@ AVX512_INLINE void avx512_dot_wide(const WeightMatrix *w, const int format, long
     for (int t = 0; t < count; t++) dots[t] = avx512_add_parts(parts[t]);
 }
 
-AVX512_INLINE void avx512_load_scales(const WeightMatrix *w, const int format, long row, long block, long blocks,
-                                      float *to) {
+AVX512_INLINE void avx512_load_scales(const WeightMatrix *w, long row, long block, long blocks, float *to) {
     const long count = blocks - block < 8 ? blocks - block : 8;
-    avx2_load_scales(w, format, row, block, count, to, 16);
-    avx2_load_scales(w, format, row + 8, block, count, to + 8, 16);
+    avx2_load_scales(w, row, block, count, to, 16);
+    avx2_load_scales(w, row + 8, block, count, to + 8, 16);
 }
 
-AVX512_INLINE void avx512_multiply_few(const WeightMatrix *w, const int format, const int bits, long row,
-                                       const Activations *x, const long *tokens, const int count, float *out,
-                                       long stride) {
-    const long blocks = w->k / BLOCK, bytes = format == FORMAT_MXFP4 ? BLOCK_BYTES : BLOCK;
-    const uint8_t *from = (const uint8_t *)w->weights + row * blocks * bytes;
-    const char *next = (const char *)from + 16 * blocks * bytes; /* the next 16 rows are fetched in the meantime */
+AVX512_INLINE void avx512_multiply_few(const WeightMatrix *w, const int bits, long row, const Activations *x,
+                                       const long *tokens, const int count, float *out, long stride) {
+    const long blocks = w->k / BLOCK, row_bytes = blocks * BLOCK_BYTES;
+    const uint8_t *from = (const uint8_t *)w->weights + row * row_bytes;
+    const char *next = (const char *)from + 16 * row_bytes; /* the next 16 rows are fetched in the meantime */
     const NarrowBlock *narrow[4];
     const WideBlock *wide[4];
     __m512 sums[4];
@@ -162,14 +127,13 @@ AVX512_INLINE void avx512_multiply_few(const WeightMatrix *w, const int format, 
     }
     for (long b = 0; b < blocks; b++) {
         __m512i dots[4];
-        if (b % 8 == 0) avx512_load_scales(w, format, row, b, blocks, scales);
-        for (long line = 0; line < bytes * 16; line += 64) _mm_prefetch(next + b * bytes * 16 + line, _MM_HINT_T0);
+        if (b % 8 == 0) avx512_load_scales(w, row, b, blocks, scales);
+        for (long line = 0; line < 16 * BLOCK_BYTES; line += 64)
+            _mm_prefetch(next + b * 16 * BLOCK_BYTES + line, _MM_HINT_T0);
         if (bits == 16)
-            avx512_dot_wide(w, format, row * blocks + b, wide, b, count, dots);
-        else if (format == FORMAT_MXFP4)
-            avx512_dot_mxfp4(from + b * bytes, blocks * bytes, narrow, b, count, dots);
+            avx512_dot_wide(from + b * BLOCK_BYTES, row_bytes, wide, b, count, dots);
         else
-            avx512_dot_int8(w, row * blocks + b, narrow, b, count, dots);
+            avx512_dot_mxfp4(from + b * BLOCK_BYTES, row_bytes, narrow, b, count, dots);
         const __m512 row_scales = _mm512_loadu_ps(scales + b % 8 * 16);
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++) {
@@ -183,29 +147,14 @@ AVX512_INLINE void avx512_multiply_few(const WeightMatrix *w, const int format, 
 /* ---- many tokens: a tile of 16 rows is unpacked once */
 
 /* Bytes: [8 parts][16 rows][4 columns] in the order of NarrowBlock. Values are offset, so that they are unsigned. */
-AVX512_INLINE void avx512_unpack_bytes(const WeightMatrix *w, const int format, long block, uint8_t *tile) {
-    const long blocks = w->k / BLOCK;
+AVX512_INLINE void avx512_unpack_bytes(const uint8_t *from, long row_bytes, uint8_t *tile) {
+    const __m512i table = avx512_load_values();
     __m512i even[4], odd[4], parts[8];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        const long start = block + j * blocks;
-        if (format == FORMAT_MXFP4) {
-            const __m512i table = avx512_load_values();
-            const __m512i bytes =
-                avx512_load_lanes((const uint8_t *)w->weights + start * BLOCK_BYTES, blocks * BLOCK_BYTES);
-            even[j] = _mm512_permutexvar_epi8(bytes, table);
-            odd[j] = _mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
-        } else {
-            const __m512i flip = _mm512_set1_epi8((char)0x80);
-            const __m512i order = _mm512_broadcast_i32x4(
-                _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0));
-            __m512i halves[2];
-            avx512_load_columns(w, format, start, halves);
-            halves[0] = _mm512_shuffle_epi8(_mm512_xor_si512(halves[0], flip), order);
-            halves[1] = _mm512_shuffle_epi8(_mm512_xor_si512(halves[1], flip), order);
-            even[j] = _mm512_unpacklo_epi64(halves[0], halves[1]);
-            odd[j] = _mm512_unpackhi_epi64(halves[0], halves[1]);
-        }
+        const __m512i bytes = avx512_load_lanes(from + j * row_bytes, row_bytes);
+        even[j] = _mm512_permutexvar_epi8(bytes, table);
+        odd[j] = _mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
     }
     avx512_transpose(even, parts);
     avx512_transpose(odd, parts + 4);
@@ -214,10 +163,10 @@ AVX512_INLINE void avx512_unpack_bytes(const WeightMatrix *w, const int format, 
 }
 
 /* int16: [16 parts][16 rows][2 columns]. */
-AVX512_INLINE void avx512_unpack_words(const WeightMatrix *w, const int format, long block, uint8_t *tile) {
+AVX512_INLINE void avx512_unpack_words(const uint8_t *from, long row_bytes, uint8_t *tile) {
     __m512i halves[4][2];
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) avx512_load_columns(w, format, block + j * (w->k / BLOCK), halves[j]);
+    for (int j = 0; j < 4; j++) avx512_load_columns(from + j * row_bytes, row_bytes, halves[j]);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         __m512i rows[4], parts[4];
@@ -229,12 +178,6 @@ AVX512_INLINE void avx512_unpack_words(const WeightMatrix *w, const int format, 
     }
 }
 
-AVX512_INLINE __m512i avx512_broadcast(const void *four_bytes) {
-    int32_t value;
-    memcpy(&value, four_bytes, 4);
-    return _mm512_set1_epi32(value);
-}
-
 typedef struct {
     const uint8_t *bytes;
     const float *scales; /* [blocks][16] */
@@ -242,9 +185,8 @@ typedef struct {
 } Avx512Tile;
 
 /* Adds the products of a chunk to out[token][row], which the first chunk sets. */
-AVX512_INLINE void avx512_multiply_tokens(const Avx512Tile *tile, const int format, const int bits,
-                                          const Activations *x, const long *tokens, const int count,
-                                          float *const *out) {
+AVX512_INLINE void avx512_multiply_tokens(const Avx512Tile *tile, const int bits, const Activations *x,
+                                          const long *tokens, const int count, float *const *out) {
     const long blocks = x->k / BLOCK;
     const int parts = bits == 16 ? 16 : 8;
     const NarrowBlock *narrow[4];
@@ -260,9 +202,7 @@ AVX512_INLINE void avx512_multiply_tokens(const Avx512Tile *tile, const int form
         __m512i dots[4];
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++)
-            dots[t] = bits == 16              ? _mm512_setzero_si512()
-                      : format == FORMAT_MXFP4 ? _mm512_set1_epi32(narrow[t][b].value_correction)
-                                               : _mm512_set1_epi32(narrow[t][b].byte_correction);
+            dots[t] = bits == 16 ? _mm512_setzero_si512() : _mm512_set1_epi32(narrow[t][b].value_correction);
 #pragma GCC unroll 16
         for (int j = 0; j < parts; j++) {
             const __m512i weights = _mm512_load_si512(tile->bytes + (b * parts + j) * 64);
@@ -283,10 +223,10 @@ AVX512_INLINE void avx512_multiply_tokens(const Avx512Tile *tile, const int form
     for (int t = 0; t < count; t++) _mm512_storeu_ps(out[t], sums[t]);
 }
 
-AVX512_INLINE void avx512_multiply_many(const WeightMatrix *w, const int format, const int bits, long row,
-                                        const Activations *x, const int32_t *tokens, long count, void *scratch,
-                                        float *out, long stride) {
-    const long blocks = w->k / BLOCK, packed = 16 * (format == FORMAT_MXFP4 ? BLOCK_BYTES : BLOCK);
+AVX512_INLINE void avx512_multiply_many(const WeightMatrix *w, const int bits, long row, const Activations *x,
+                                        const int32_t *tokens, long count, void *scratch, float *out, long stride) {
+    const long blocks = w->k / BLOCK, row_bytes = blocks * BLOCK_BYTES, packed = 16 * BLOCK_BYTES;
+    const uint8_t *from = (const uint8_t *)w->weights + row * row_bytes;
     const char *next = (const char *)w->weights + (row / 16 + 1) * blocks * packed;
     float *scales = scratch;
     uint8_t *bytes = (uint8_t *)(scales + AVX512_CHUNK * 16);
@@ -294,14 +234,14 @@ AVX512_INLINE void avx512_multiply_many(const WeightMatrix *w, const int format,
         const long remaining = blocks - first < AVX512_CHUNK ? blocks - first : AVX512_CHUNK;
         const Avx512Tile tile = {bytes, scales, first, remaining};
         for (long b = 0; b < remaining; b++) {
-            if (b % 8 == 0) avx512_load_scales(w, format, row, first + b, first + remaining, scales + b * 16);
+            if (b % 8 == 0) avx512_load_scales(w, row, first + b, first + remaining, scales + b * 16);
             /* The next rows are fetched in the meantime. */
             for (long line = 0; line < packed; line += 64)
                 _mm_prefetch(next + (first + b) * packed + line, _MM_HINT_T1);
             if (bits == 16)
-                avx512_unpack_words(w, format, row * blocks + first + b, bytes + b * 1024);
+                avx512_unpack_words(from + (first + b) * BLOCK_BYTES, row_bytes, bytes + b * 1024);
             else
-                avx512_unpack_bytes(w, format, row * blocks + first + b, bytes + b * 512);
+                avx512_unpack_bytes(from + (first + b) * BLOCK_BYTES, row_bytes, bytes + b * 512);
         }
         for (long i = 0; i < count;) {
             long chosen[4] = {0};
@@ -311,10 +251,10 @@ AVX512_INLINE void avx512_multiply_many(const WeightMatrix *w, const int format,
                 to[t] = out + (i + t) * stride;
             }
             if (i + 4 <= count) {
-                avx512_multiply_tokens(&tile, format, bits, x, chosen, 4, to);
+                avx512_multiply_tokens(&tile, bits, x, chosen, 4, to);
                 i += 4;
             } else {
-                avx512_multiply_tokens(&tile, format, bits, x, chosen, 1, to);
+                avx512_multiply_tokens(&tile, bits, x, chosen, 1, to);
                 i++;
             }
         }
@@ -323,36 +263,41 @@ AVX512_INLINE void avx512_multiply_many(const WeightMatrix *w, const int format,
 
 /* ---- the functions of the level */
 
-#define AVX512_DEFINE_MULTIPLY(name, format, bits)                                                                     \
-    AVX512 static void name(const WeightMatrix *w, long row, long rows, const Activations *x, const int32_t *tokens,   \
-                            long count, void *scratch, float *out, long stride) {                                      \
-        for (long r = 0; r + 16 <= rows; r += 16) {                                                                    \
-            if (count > 4) {                                                                                           \
-                avx512_multiply_many(w, format, bits, row + r, x, tokens, count, scratch, out + r, stride);            \
-                continue;                                                                                              \
-            }                                                                                                          \
-            for (long i = 0; i < count; i += 2) { /* the rows stay in the L1 cache */                                  \
-                const long chosen[2] = {tokens ? tokens[i] : i, tokens && i + 1 < count ? tokens[i + 1] : i + 1};      \
-                float *to = out + i * stride + r;                                                                      \
-                if (i + 2 <= count)                                                                                    \
-                    avx512_multiply_few(w, format, bits, row + r, x, chosen, 2, to, stride);                           \
-                else                                                                                                   \
-                    avx512_multiply_few(w, format, bits, row + r, x, chosen, 1, to, stride);                           \
-            }                                                                                                          \
-        }                                                                                                              \
+AVX512_INLINE void avx512_multiply_mxfp4_rows(const WeightMatrix *w, const int bits, long row, long rows,
+                                              const Activations *x, const int32_t *tokens, long count, void *scratch,
+                                              float *out, long stride) {
+    for (long r = 0; r < rows; r += 16) {
+        if (count > 4) {
+            avx512_multiply_many(w, bits, row + r, x, tokens, count, scratch, out + r, stride);
+            continue;
+        }
+        for (long i = 0; i < count; i += 2) { /* the rows stay in the L1 cache */
+            const long chosen[2] = {tokens ? tokens[i] : i, tokens && i + 1 < count ? tokens[i + 1] : i + 1};
+            float *to = out + i * stride + r;
+            if (i + 2 <= count)
+                avx512_multiply_few(w, bits, row + r, x, chosen, 2, to, stride);
+            else
+                avx512_multiply_few(w, bits, row + r, x, chosen, 1, to, stride);
+        }
     }
+}
 
-AVX512_DEFINE_MULTIPLY(avx512_multiply_mxfp4_8, FORMAT_MXFP4, 8)
-AVX512_DEFINE_MULTIPLY(avx512_multiply_mxfp4_16, FORMAT_MXFP4, 16)
-AVX512_DEFINE_MULTIPLY(avx512_multiply_int8_8, FORMAT_INT8, 8)
-AVX512_DEFINE_MULTIPLY(avx512_multiply_int8_16, FORMAT_INT8, 16)
+AVX512 static void avx512_multiply_mxfp4_8(const WeightMatrix *w, long row, long rows, const Activations *x,
+                                           const int32_t *tokens, long count, void *scratch, float *out, long stride) {
+    avx512_multiply_mxfp4_rows(w, 8, row, rows, x, tokens, count, scratch, out, stride);
+}
+
+AVX512 static void avx512_multiply_mxfp4_16(const WeightMatrix *w, long row, long rows, const Activations *x,
+                                            const int32_t *tokens, long count, void *scratch, float *out, long stride) {
+    avx512_multiply_mxfp4_rows(w, 16, row, rows, x, tokens, count, scratch, out, stride);
+}
 
 /* bfloat16, and 8 rows that remain, have AVX2's functions. */
 static void avx512_multiply_rows(const WeightMatrix *w, long row, long rows, const Activations *x,
                                  const int32_t *tokens, long count, void *scratch, float *out, long stride) {
-    MultiplyRowsFunction function = w->format == FORMAT_MXFP4
-                                        ? w->bits == 8 ? avx512_multiply_mxfp4_8 : avx512_multiply_mxfp4_16
-                                        : w->bits == 8 ? avx512_multiply_int8_8 : avx512_multiply_int8_16;
+    MultiplyRowsFunction function = w->format == FORMAT_INT8 ? avx512_multiply_int8
+                                    : w->bits == 8           ? avx512_multiply_mxfp4_8
+                                                             : avx512_multiply_mxfp4_16;
     const long whole = w->format == FORMAT_BF16 ? 0 : rows / 16 * 16;
     if (whole) function(w, row, whole, x, tokens, count, scratch, out, stride);
     if (whole < rows)

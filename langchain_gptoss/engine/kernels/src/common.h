@@ -9,6 +9,7 @@
 
 #define BLOCK 32       /* numbers per scale, in MXFP4 and in our int8 */
 #define BLOCK_BYTES 16 /* size of an MXFP4 block: two numbers per byte, the earlier one in the low nibble */
+#define INT8_ROWS 16   /* rows of an int8 matrix that are stored together */
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define X86 1
@@ -43,11 +44,16 @@ static const uint8_t VALUES[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9
 typedef enum { FORMAT_MXFP4 = 0, FORMAT_INT8 = 1, FORMAT_BF16 = 2 } WeightFormat;
 enum { NEED_8 = 1, NEED_16 = 2, NEED_FLOAT = 4 };
 
-typedef struct {         /* one matrix [rows][k] */
-    const void *weights; /* MXFP4: uint8 [rows][k/32][16]; INT8: int8 [rows][k]; BF16: uint16 [rows][k] */
-    const void *scales;  /* MXFP4: uint8 [rows][k/32]; INT8: bfloat16 [rows][k/32]; BF16: NULL */
+/* One matrix of `rows` rows and k columns.
+ * MXFP4: weights uint8 [rows][k/32][16], scales uint8 [rows][k/32], as checkpoints have them.
+ * INT8: weights int8 [rows/16][k/2][16 rows][2 columns], scales bfloat16 [rows/16][k/32][16 rows]. One load has the
+ * same two columns of several rows, which the instructions multiply and add up, so that every row has a sum of its own.
+ * `rows` is rounded up in memory, and the rows that are added are zeros.
+ * BF16: weights uint16 [rows][k], no scales. */
+typedef struct {
+    const void *weights, *scales;
     int64_t rows, k;
-    int32_t format, bits; /* bits of activations: 8 or 16; ignored for BF16, which reads float32 */
+    int32_t format, bits; /* of activations before MXFP4 weights: 8 or 16; INT8 reads 16, and BF16 float32 */
 } WeightMatrix;
 
 /* A block of 32 activations, in whole numbers of `scale`. */
@@ -55,8 +61,7 @@ typedef struct {
     int8_t values[BLOCK];     /* even columns, then odd columns: the order of the nibbles of MXFP4 weights */
     float scale;
     int32_t value_correction; /* -VALUE_OFFSET times the sum of `values` */
-    int32_t byte_correction;  /* -128 times the sum */
-    int32_t unused;
+    int32_t unused[2];        /* so that 16 values never lie in two lines of the cache */
 } NarrowBlock;
 
 typedef struct {
@@ -74,14 +79,27 @@ typedef struct {
 
 /* Rounds one token's k numbers; see round_token in matrix.h. */
 typedef void (*RoundTokenFunction)(Activations *to, long token, const float *x);
-/* Multiplies rows; see multiply_rows in matrix.h. */
+/* Multiplies rows; see multiply_rows in matrix.h. Of INT8 rows, first_row and row_count are multiples of INT8_ROWS. */
 typedef void (*MultiplyRowsFunction)(const WeightMatrix *w, long first_row, long row_count, const Activations *x,
                                      const int32_t *tokens, long count, void *scratch, float *out, long stride);
+
+/* Weights to be rounded to int8. */
+typedef struct {
+    const void *source; /* [rows][k], bfloat16 if is_bfloat16, else float32 */
+    int8_t *weights;    /* as in WeightMatrix */
+    uint16_t *scales;
+    int64_t rows, k;
+    int32_t is_bfloat16, threads, level;
+} Quantization;
+
+/* Rounds INT8_ROWS rows, or those that remain, from `row` on. */
+typedef void (*QuantizeRowsFunction)(const Quantization *q, long row);
 
 /* The functions of one level. */
 typedef struct {
     RoundTokenFunction round_token;
     MultiplyRowsFunction multiply_rows; /* its row_count is a multiple of row_group */
+    QuantizeRowsFunction quantize_rows;
     int row_group;
 } Kernels;
 
@@ -99,5 +117,14 @@ static inline float decode_scale(uint8_t exponent) {
 }
 
 static inline float bfloat16_to_float(uint16_t bfloat16) { return bits_to_float((uint32_t)bfloat16 << 16); }
+
+/* Weights of a block of INT8_ROWS int8 rows, and their scales; `row` is a multiple of INT8_ROWS. */
+static inline const int8_t *find_int8_weights(const WeightMatrix *w, long row, long block) {
+    return (const int8_t *)w->weights + row * w->k + block * BLOCK * INT8_ROWS;
+}
+
+static inline const uint16_t *find_int8_scales(const WeightMatrix *w, long row, long block) {
+    return (const uint16_t *)w->scales + row * (w->k / BLOCK) + block * INT8_ROWS;
+}
 
 #endif

@@ -2,9 +2,13 @@
  *
  * Each level of instructions has its functions; those of plain C define the results, and the others have the same bits.
  */
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 #include "common.h"
 #include "threads.h"
 #include "portable_matrix.h"
+#include "quantize.h"
 #ifdef X86
 #include "avx2_matrix.h"
 #include "avx512_matrix.h"
@@ -20,17 +24,20 @@
 static const Kernels PORTABLE_KERNELS = {
     .round_token = portable_round_token,
     .multiply_rows = portable_multiply_rows,
+    .quantize_rows = portable_quantize_rows,
     .row_group = 1,
 };
 #ifdef X86
 static const Kernels AVX2_KERNELS = {
     .round_token = avx2_round_token,
     .multiply_rows = avx2_multiply_rows,
+    .quantize_rows = avx2_quantize_rows,
     .row_group = 8,
 };
 static const Kernels AVX512_KERNELS = {
     .round_token = avx512_round_token,
     .multiply_rows = avx512_multiply_rows,
+    .quantize_rows = avx2_quantize_rows,
     .row_group = 8,
 };
 #endif
@@ -38,6 +45,7 @@ static const Kernels AVX512_KERNELS = {
 static const Kernels NEON_KERNELS = {
     .round_token = portable_round_token,
     .multiply_rows = neon_multiply_rows,
+    .quantize_rows = portable_quantize_rows,
     .row_group = NEON_ROWS,
 };
 #endif
@@ -79,28 +87,30 @@ static int has_blocks(int64_t size) { return size > 0 && size % BLOCK == 0; }
 
 /* ---- rounding of weights */
 
-typedef struct {
-    const void *source;
-    int8_t *weights;
-    uint16_t *scales;
-    int64_t rows, k;
-    int32_t is_bfloat16, threads, level; /* the source is bfloat16 if is_bfloat16, else float32 */
-} Quantization;
-
-static void quantize_task(void *context, long row, int thread) {
+static void quantize_task(void *context, long item, int thread) {
     (void)thread;
-    const Quantization *n = context;
-    const long start = row * n->k, size = n->is_bfloat16 ? 2 : 4;
-    select_token_functions(n->level)
-        ->quantize_row((const char *)n->source + start * size, n->is_bfloat16, n->k / BLOCK, n->weights + start,
-                       n->scales + start / BLOCK);
+    const Quantization *q = context;
+    select_kernels(q->level)->quantize_rows(q, item * INT8_ROWS);
 }
 
-/* weights [rows][k] and scales [rows][k / 32] = the source, rounded to int8. Returns OK or INVALID_SIZE. */
-EXPORT int gptoss_quantize_int8(const Quantization *n) {
-    if (n->rows < 0 || !has_blocks(n->k)) return INVALID_SIZE;
-    Team *team = create_team(n->threads);
-    parallel_for(team, quantize_task, (void *)n, n->rows, 16);
+/* With huge pages, memory is ready and read faster; Linux uses them only where they are asked for. */
+static void use_huge_pages(void *memory, long size) {
+#ifdef MADV_HUGEPAGE
+    const uintptr_t page = 2 << 20, start = ((uintptr_t)memory + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)memory + (uintptr_t)size) / page * page;
+    if (start < end) madvise((void *)start, end - start, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)size;
+#endif
+}
+
+/* weights and scales = the source, rounded to int8. Returns OK or INVALID_SIZE. */
+EXPORT int gptoss_quantize_int8(const Quantization *q) {
+    if (q->rows < 0 || q->threads < 1 || !has_blocks(q->k)) return INVALID_SIZE;
+    const long items = round_up(q->rows, INT8_ROWS) / INT8_ROWS;
+    use_huge_pages(q->weights, items * INT8_ROWS * q->k);
+    Team *team = create_team(q->threads);
+    parallel_for(team, quantize_task, (void *)q, items, 1);
     free_team(team);
     return OK;
 }

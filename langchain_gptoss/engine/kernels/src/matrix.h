@@ -5,6 +5,11 @@
 
 #include "portable_matrix.h"
 
+/* The form of the activations that a matrix is multiplied with. */
+static int find_need(const WeightMatrix *w) {
+    return w->format == FORMAT_BF16 ? NEED_FLOAT : w->format == FORMAT_INT8 || w->bits == 16 ? NEED_16 : NEED_8;
+}
+
 static void free_activations(Activations *x) {
     free(x->narrow);
     free(x->wide);
@@ -40,11 +45,13 @@ static size_t multiply_scratch_size(const WeightMatrix *w, long row_count, long 
 }
 
 /* out[i * stride + r] = row first_row + r times token tokens[i], or token i if `tokens` is NULL, for row_count rows and
- * count tokens. Multiples of the level's row group are fast; rows that remain are multiplied in plain C. */
+ * count tokens. Multiples of the level's row group are fast; rows that remain are multiplied in plain C. Of an INT8 matrix,
+ * first_row is a multiple of INT8_ROWS. */
 static void multiply_rows(const Kernels *kernels, const WeightMatrix *w, long first_row, long row_count,
                           const Activations *x, const int32_t *tokens, long count, void *scratch, float *out,
                           long stride) {
-    const long whole = row_count / kernels->row_group * kernels->row_group;
+    const long group = w->format == FORMAT_INT8 ? INT8_ROWS : kernels->row_group;
+    const long whole = row_count / group * group;
     kernels->multiply_rows(w, first_row, whole, x, tokens, count, scratch, out, stride);
     if (whole < row_count)
         portable_multiply_rows(w, first_row + whole, row_count - whole, x, tokens, count, scratch, out + whole, stride);

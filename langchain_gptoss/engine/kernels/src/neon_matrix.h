@@ -2,16 +2,8 @@
 #ifndef GPTOSS_NEON_MATRIX_H
 #define GPTOSS_NEON_MATRIX_H
 
-#include <arm_neon.h>
+#include "neon_int8.h"
 
-#include "portable_matrix.h"
-
-#ifdef __ARM_FEATURE_DOTPROD /* the compiler's default, as on macOS */
-#define NEON
-#else
-#define NEON __attribute__((target("arch=armv8.2-a+dotprod")))
-#endif
-#define NEON_INLINE static inline __attribute__((always_inline)) NEON
 #define NEON_ROWS 4 /* rows that are multiplied at once */
 
 /* Even columns of a block of MXFP4 values, then its odd columns. */
@@ -23,13 +15,9 @@ NEON_INLINE int8x16x2_t neon_unpack(const uint8_t *from) {
 }
 
 /* One block of a row, columns in order. */
-NEON_INLINE int8x16x2_t neon_load_columns(const WeightMatrix *w, const int format, long block) {
-    if (format == FORMAT_MXFP4) {
-        const int8x16x2_t parts = neon_unpack((const uint8_t *)w->weights + block * BLOCK_BYTES);
-        return vzipq_s8(parts.val[0], parts.val[1]);
-    }
-    const int8_t *from = (const int8_t *)w->weights + block * BLOCK;
-    return (int8x16x2_t){{vld1q_s8(from), vld1q_s8(from + 16)}};
+NEON_INLINE int8x16x2_t neon_load_columns(const uint8_t *from) {
+    const int8x16x2_t parts = neon_unpack(from);
+    return vzipq_s8(parts.val[0], parts.val[1]);
 }
 
 NEON_INLINE int32x4_t neon_dot_narrow(const int8x16x2_t *row, int8x16_t first, int8x16_t second) {
@@ -51,28 +39,21 @@ NEON_INLINE int32x4_t neon_dot_wide(const int8x16x2_t *row, const int16_t *x) {
 }
 
 /* Products of one block of 4 rows with one token. */
-NEON_INLINE int32x4_t neon_multiply_block(const int8x16x2_t *rows, const int format, const int bits,
-                                          const Activations *x, long entry) {
+NEON_INLINE int32x4_t neon_multiply_block(const int8x16x2_t *rows, const int bits, const Activations *x, long entry) {
     int32x4_t dots[NEON_ROWS];
     if (bits == 16) {
 #pragma GCC unroll 4
         for (int r = 0; r < NEON_ROWS; r++) dots[r] = neon_dot_wide(rows + r, x->wide[entry].values);
     } else {
-        int8x16_t first = vld1q_s8(x->narrow[entry].values), second = vld1q_s8(x->narrow[entry].values + 16);
-        if (format == FORMAT_INT8) {
-            const int8x16x2_t columns = vzipq_s8(first, second);
-            first = columns.val[0];
-            second = columns.val[1];
-        }
+        const int8x16_t first = vld1q_s8(x->narrow[entry].values), second = vld1q_s8(x->narrow[entry].values + 16);
 #pragma GCC unroll 4
         for (int r = 0; r < NEON_ROWS; r++) dots[r] = neon_dot_narrow(rows + r, first, second);
     }
     return vpaddq_s32(vpaddq_s32(dots[0], dots[1]), vpaddq_s32(dots[2], dots[3]));
 }
 
-NEON_INLINE void neon_multiply_tokens(const WeightMatrix *w, const int format, const int bits, long row,
-                                      const Activations *x, const long *tokens, const int count, float *out,
-                                      long stride) {
+NEON_INLINE void neon_multiply_tokens(const WeightMatrix *w, const int bits, long row, const Activations *x,
+                                      const long *tokens, const int count, float *out, long stride) {
     const long blocks = w->k / BLOCK;
     float32x4_t sums[4];
 #pragma GCC unroll 4
@@ -83,16 +64,15 @@ NEON_INLINE void neon_multiply_tokens(const WeightMatrix *w, const int format, c
 #pragma GCC unroll 4
         for (int r = 0; r < NEON_ROWS; r++) {
             const long block = (row + r) * blocks + b;
-            rows[r] = format == FORMAT_MXFP4 && bits == 8
-                          ? neon_unpack((const uint8_t *)w->weights + block * BLOCK_BYTES)
-                          : neon_load_columns(w, format, block);
-            scales[r] = get_weight_scale(w, block);
+            const uint8_t *from = (const uint8_t *)w->weights + block * BLOCK_BYTES;
+            rows[r] = bits == 8 ? neon_unpack(from) : neon_load_columns(from);
+            scales[r] = get_mxfp4_scale(w, block);
         }
         const float32x4_t row_scales = vld1q_f32(scales);
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++) {
             const long entry = tokens[t] * blocks + b;
-            const int32x4_t dot = neon_multiply_block(rows, format, bits, x, entry);
+            const int32x4_t dot = neon_multiply_block(rows, bits, x, entry);
             const float scale = bits == 16 ? x->wide[entry].scale : x->narrow[entry].scale;
             sums[t] = vfmaq_f32(sums[t], vcvtq_f32_s32(dot), vmulq_n_f32(row_scales, scale));
         }
@@ -101,19 +81,19 @@ NEON_INLINE void neon_multiply_tokens(const WeightMatrix *w, const int format, c
     for (int t = 0; t < count; t++) vst1q_f32(out + t * stride, sums[t]);
 }
 
-NEON_INLINE void neon_multiply_format(const WeightMatrix *w, const int format, const int bits, long first_row,
-                                      long rows, const Activations *x, const int32_t *tokens, long count, float *out,
-                                      long stride) {
+NEON_INLINE void neon_multiply_mxfp4(const WeightMatrix *w, const int bits, long first_row, long rows,
+                                     const Activations *x, const int32_t *tokens, long count, float *out,
+                                     long stride) {
     for (long r = 0; r < rows; r += NEON_ROWS)
         for (long i = 0; i < count;) {
             long chosen[4] = {0};
             for (int t = 0; t < 4 && i + t < count; t++) chosen[t] = tokens ? tokens[i + t] : i + t;
             float *to = out + i * stride + r;
             if (i + 4 <= count) {
-                neon_multiply_tokens(w, format, bits, first_row + r, x, chosen, 4, to, stride);
+                neon_multiply_tokens(w, bits, first_row + r, x, chosen, 4, to, stride);
                 i += 4;
             } else {
-                neon_multiply_tokens(w, format, bits, first_row + r, x, chosen, 1, to, stride);
+                neon_multiply_tokens(w, bits, first_row + r, x, chosen, 1, to, stride);
                 i++;
             }
         }
@@ -147,15 +127,13 @@ NEON static void neon_multiply_rows(const WeightMatrix *w, long first_row, long 
             for (long i = 0; i < count; i++)
                 neon_multiply_bfloat16((const uint16_t *)w->weights + (first_row + r) * w->k, w->k,
                                        x->exact + (tokens ? tokens[i] : i) * w->k, out + i * stride + r);
-    } else if (w->format == FORMAT_MXFP4) {
-        if (w->bits == 8)
-            neon_multiply_format(w, FORMAT_MXFP4, 8, first_row, rows, x, tokens, count, out, stride);
-        else
-            neon_multiply_format(w, FORMAT_MXFP4, 16, first_row, rows, x, tokens, count, out, stride);
-    } else if (w->bits == 8)
-        neon_multiply_format(w, FORMAT_INT8, 8, first_row, rows, x, tokens, count, out, stride);
+    } else if (w->format == FORMAT_INT8)
+        multiply_int8_parts(w, first_row, rows, x, tokens, count, out, stride, NEON_INT8_TOKENS,
+                            neon_multiply_int8_part);
+    else if (w->bits == 8)
+        neon_multiply_mxfp4(w, 8, first_row, rows, x, tokens, count, out, stride);
     else
-        neon_multiply_format(w, FORMAT_INT8, 16, first_row, rows, x, tokens, count, out, stride);
+        neon_multiply_mxfp4(w, 16, first_row, rows, x, tokens, count, out, stride);
 }
 
 #endif

@@ -37,8 +37,7 @@ INLINE void round_numbers(Activations *to, long token, const float *x) {
                 sum += values[2 * j] + values[2 * j + 1];
             }
             block->value_correction = -VALUE_OFFSET * sum;
-            block->byte_correction = -128 * sum;
-            block->unused = 0;
+            block->unused[0] = block->unused[1] = 0;
         }
         if (to->wide) {
             WideBlock *block = to->wide + token * blocks + b;
@@ -48,16 +47,14 @@ INLINE void round_numbers(Activations *to, long token, const float *x) {
     }
 }
 
-static inline int32_t get_weight(const WeightMatrix *w, long block, int column) {
-    if (w->format == FORMAT_INT8) return ((const int8_t *)w->weights)[block * BLOCK + column];
+static inline int32_t get_mxfp4_value(const WeightMatrix *w, long block, int column) {
     const uint8_t byte = ((const uint8_t *)w->weights)[block * BLOCK_BYTES + column / 2];
     return VALUES[column % 2 ? byte >> 4 : byte & 15] - VALUE_OFFSET;
 }
 
-/* MXFP4 values are doubled, so its scales are halved. */
-static inline float get_weight_scale(const WeightMatrix *w, long block) {
-    return w->format == FORMAT_INT8 ? bfloat16_to_float(((const uint16_t *)w->scales)[block])
-                                    : 0.5f * decode_scale(((const uint8_t *)w->scales)[block]);
+/* Values are doubled, so scales are halved. */
+static inline float get_mxfp4_scale(const WeightMatrix *w, long block) {
+    return 0.5f * decode_scale(((const uint8_t *)w->scales)[block]);
 }
 
 static float portable_multiply_bfloat16(const uint16_t *w, const float *x, long k) {
@@ -66,32 +63,57 @@ static float portable_multiply_bfloat16(const uint16_t *w, const float *x, long 
     return ((parts[0] + parts[4]) + (parts[2] + parts[6])) + ((parts[1] + parts[5]) + (parts[3] + parts[7]));
 }
 
-static float portable_multiply_row(const WeightMatrix *w, long row, const Activations *x, long token) {
+static float portable_multiply_mxfp4(const WeightMatrix *w, long row, const Activations *x, long token) {
     const long blocks = w->k / BLOCK;
-    if (w->format == FORMAT_BF16)
-        return portable_multiply_bfloat16((const uint16_t *)w->weights + row * w->k, x->exact + token * w->k, w->k);
     float sum = 0;
     for (long b = 0; b < blocks; b++) {
         const long entry = token * blocks + b, block = row * blocks + b;
         int32_t dot = 0;
         for (int j = 0; j < BLOCK; j++)
-            dot += get_weight(w, block, j) *
+            dot += get_mxfp4_value(w, block, j) *
                    (w->bits == 16 ? x->wide[entry].values[j] : x->narrow[entry].values[j % 2 * 16 + j / 2]);
         const float scale = w->bits == 16 ? x->wide[entry].scale : x->narrow[entry].scale;
-        sum = fmaf((float)dot, get_weight_scale(w, block) * scale, sum);
+        sum = fmaf((float)dot, get_mxfp4_scale(w, block) * scale, sum);
     }
     return sum;
+}
+
+/* Products of INT8_ROWS rows with one token. */
+static void portable_multiply_int8(const WeightMatrix *w, long row, const WideBlock *x, float *sums) {
+    const long blocks = w->k / BLOCK;
+    for (int r = 0; r < INT8_ROWS; r++) sums[r] = 0;
+    for (long b = 0; b < blocks; b++) {
+        const int8_t *weights = find_int8_weights(w, row, b);
+        const uint16_t *scales = find_int8_scales(w, row, b);
+        int32_t dots[INT8_ROWS] = {0};
+        for (int j = 0; j < BLOCK; j += 2, weights += 2 * INT8_ROWS)
+            for (int r = 0; r < INT8_ROWS; r++)
+                dots[r] += weights[2 * r] * x[b].values[j] + weights[2 * r + 1] * x[b].values[j + 1];
+        for (int r = 0; r < INT8_ROWS; r++)
+            sums[r] = fmaf((float)dots[r], bfloat16_to_float(scales[r]) * x[b].scale, sums[r]);
+    }
 }
 
 static void portable_multiply_rows(const WeightMatrix *w, long first_row, long row_count, const Activations *x,
                                    const int32_t *tokens, long count, void *scratch, float *out, long stride) {
     (void)scratch;
-    for (long r = 0; r < row_count; r++)
-        for (long i = 0; i < count; i++)
-            out[i * stride + r] = portable_multiply_row(w, first_row + r, x, tokens ? tokens[i] : i);
+    const long step = w->format == FORMAT_INT8 ? INT8_ROWS : 1;
+    for (long r = 0; r < row_count; r += step)
+        for (long i = 0; i < count; i++) {
+            const long token = tokens ? tokens[i] : i, row = first_row + r;
+            float *to = out + i * stride + r;
+            if (w->format == FORMAT_INT8) {
+                float sums[INT8_ROWS];
+                portable_multiply_int8(w, row, x->wide + token * (w->k / BLOCK), sums);
+                memcpy(to, sums, (size_t)(row_count - r < INT8_ROWS ? row_count - r : INT8_ROWS) * 4);
+            } else if (w->format == FORMAT_BF16)
+                *to = portable_multiply_bfloat16((const uint16_t *)w->weights + row * w->k, x->exact + token * w->k,
+                                                 w->k);
+            else
+                *to = portable_multiply_mxfp4(w, row, x, token);
+        }
 }
 
 static void portable_round_token(Activations *to, long token, const float *x) { round_numbers(to, token, x); }
-
 
 #endif

@@ -44,8 +44,7 @@ EXPORT int gptoss_multiply(const Product *p) {
     ProductStep s = {.p = p, .kernels = select_kernels(p->level)};
     s.scratch_size = multiply_scratch_size(w, PRODUCT_ROWS, p->tokens);
     s.scratch = allocate_aligned((long)s.scratch_size * p->threads);
-    const int needs = w->format == FORMAT_BF16 ? NEED_FLOAT : w->bits == 16 ? NEED_16 : NEED_8;
-    int code = s.scratch ? allocate_activations(&s.rounded, p->tokens, w->k, needs) : OUT_OF_MEMORY;
+    int code = s.scratch ? allocate_activations(&s.rounded, p->tokens, w->k, find_need(w)) : OUT_OF_MEMORY;
     if (code == OK) {
         Team *team = create_team(p->threads);
         set_active(team, 1);

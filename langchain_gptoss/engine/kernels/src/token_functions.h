@@ -68,14 +68,12 @@ typedef struct {
     void (*swiglu)(const float *products, const float *bias, float alpha, float limit, long count, float *out);
     void (*store_halves)(const float *from, uint16_t *to, long count);
     void (*attend)(const AttentionTile *tile);
-    void (*quantize_row)(const void *source, int is_bfloat16, long blocks, int8_t *weights, uint16_t *scales);
 } TokenFunctions;
 
 static const TokenFunctions TOKEN_FUNCTIONS[] = {
-    {rms_norm_portable, dot_product_portable, swiglu_portable, store_halves_portable, attend_portable,
-     quantize_row_portable},
+    {rms_norm_portable, dot_product_portable, swiglu_portable, store_halves_portable, attend_portable},
 #ifdef X86
-    {rms_norm_avx2, dot_product_avx2, swiglu_avx2, store_halves_avx2, attend_avx2, quantize_row_avx2},
+    {rms_norm_avx2, dot_product_avx2, swiglu_avx2, store_halves_avx2, attend_avx2},
 #endif
 };
 

@@ -83,28 +83,6 @@ LEVEL_FUNCTION void NAME(swiglu)(const float *products, const float *bias, float
     }
 }
 
-/* Rounds one row of weights, bfloat16 or float32, to int8 with one bfloat16 scale per block. */
-LEVEL_FUNCTION void NAME(quantize_row)(const void *source, int is_bfloat16, long blocks, int8_t *weights,
-                                       uint16_t *scales) {
-    for (long b = 0; b < blocks; b++) {
-        float block[BLOCK];
-        if (is_bfloat16)
-            for (int j = 0; j < BLOCK; j++) block[j] = bfloat16_to_float(((const uint16_t *)source)[b * BLOCK + j]);
-        else
-            memcpy(block, (const float *)source + b * BLOCK, sizeof block);
-        const float scale = find_largest_magnitude(block) / 127;
-        uint32_t bits;
-        memcpy(&bits, &scale, 4);
-        uint16_t kept = (uint16_t)((bits + 0xffff) >> 16); /* rounded up, so that the largest number stays in range */
-        if (scale < 1e-35f) kept = 0;
-        scales[b] = kept;
-        if (kept && scale <= 3e38f)
-            round_to_int8(block, 1 / bfloat16_to_float(kept), weights + b * BLOCK);
-        else
-            memset(weights + b * BLOCK, 0, BLOCK);
-    }
-}
-
 #ifdef LEVEL_HAS_HALF
 LEVEL void NAME(load_halves)(const uint16_t *from, float *to, long count) {
     for (long j = 0; j < count; j += 8)

@@ -101,9 +101,7 @@ typedef struct {
 
 /* ---- memory */
 
-static int needs_of(const Linear *linear) {
-    return linear->matrix.format == FORMAT_BF16 ? NEED_FLOAT : linear->matrix.bits == 16 ? NEED_16 : NEED_8;
-}
+static int needs_of(const Linear *linear) { return find_need(&linear->matrix); }
 
 static void free_token_buffers(Workspace *w) {
     void *all[] = {w->hidden, w->query, w->expert_products, w->expert_weights, w->chosen_experts, w->positions,

@@ -8,6 +8,9 @@ from langchain_gptoss.engine.kernels.build import build_kernel
 from langchain_gptoss.engine.kernels.calls import check_return_code
 from langchain_gptoss.engine.kernels.native import LEVEL_VARIABLE, LEVELS, Kernel, get_cpu_kernel, get_kernel_status
 from langchain_gptoss.errors import GptOssMemoryError, InvalidInputError, KernelError
+from tests.unit_tests.engine.int8_layout import separate_rows
+
+NAN, INF = float("nan"), float("inf")
 
 
 def test_failed_allocation_is_a_memory_error_of_the_package():
@@ -18,12 +21,43 @@ def test_failed_allocation_is_a_memory_error_of_the_package():
 def test_rounding_to_int8(kernel):
     matrix = torch.randn(70, 96, generator=torch.Generator().manual_seed(3))
     matrix[3], matrix[4, :32] = 0, 1e-38
-    values, scales = kernel.quantize_int8(matrix)
+    values, scales = separate_rows(*kernel.quantize_int8(matrix), 70)
     step = matrix.view(70, 3, 32).abs().amax(-1, keepdim=True) / 127
     rounded = values.view(70, 3, 32) * scales.float().unsqueeze(-1)
     assert ((rounded - matrix.view(70, 3, 32)).abs() <= 0.51 * step + 1e-37).all()
     half = matrix.bfloat16()
     assert torch.equal(kernel.quantize_int8(half)[0], kernel.quantize_int8(half.float())[0])
+
+
+def test_rounding_to_int8_gives_the_bits_of_plain_c(kernel):
+    generator = torch.Generator().manual_seed(4)
+    sizes = torch.exp(4 * torch.randn(70, 3, generator=generator)).repeat_interleave(32, 1)
+    matrix = torch.randn(70, 96, generator=generator) * sizes
+    matrix[3], matrix[4, :32], matrix[5, 40], matrix[6, 3], matrix[7, 70] = 0, 1e-38, NAN, INF, -INF
+    matrix[8, :32], matrix[9], matrix[10], matrix[11], matrix[12] = 127, 3.3e38, torch.arange(96) / 2, 1.2e-33, 1e-36
+    plain = Kernel(build_kernel(), max_level="portable")
+    for rows in (1, 16, 17, 70):
+        for source in (matrix[:rows], matrix[:rows].bfloat16()):
+            for actual, expected in zip(kernel.quantize_int8(source), plain.quantize_int8(source), strict=True):
+                assert torch.equal(actual.view(torch.uint8), expected.view(torch.uint8))
+
+
+def test_special_numbers_make_a_block_of_an_int8_matrix_nan(kernel):
+    matrix = torch.ones(17, 64)
+    matrix[1, 5], matrix[2, 40] = NAN, INF
+    matrix[16, 3] = NAN
+    values, scales = separate_rows(*kernel.quantize_int8(matrix), 17)
+    is_finite = scales.isfinite()
+    assert not is_finite[[1, 2, 16], [0, 1, 0]].any()
+    assert is_finite.sum() == 31
+    assert not values.view(17, 2, 32)[~is_finite].any()
+
+
+def test_rounding_an_unsuitable_matrix_is_an_error(kernel):
+    with pytest.raises(KernelError, match="do not fit together"):
+        kernel.quantize_int8(torch.ones(16, 31))
+    with pytest.raises(KernelError, match=r"expects matrix as torch\.float32"):
+        kernel.quantize_int8(torch.ones(16, 32, dtype=torch.float64))
 
 
 # ---- loading and levels

@@ -9,6 +9,7 @@ import torch
 from langchain_gptoss.engine.kernels import products
 from langchain_gptoss.engine.kernels.native import Kernel
 from langchain_gptoss.errors import KernelError
+from tests.unit_tests.engine.int8_layout import interleave_rows, separate_rows
 
 PLAIN_C = 0  # number of the level
 FORMATS = ["mxfp4", "int8", "bfloat16"]
@@ -18,17 +19,18 @@ MXFP4_VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, 
 class Matrix(NamedTuple):
     weights: torch.Tensor
     scales: torch.Tensor | None
+    rows: int
 
 
 def create_matrix(form: str, rows: int, k: int) -> Matrix:
     generator = torch.Generator().manual_seed(rows + k)
     if form == "mxfp4":
         blocks = torch.randint(0, 256, (rows, k // 32, 16), generator=generator).to(torch.uint8)
-        return Matrix(blocks, torch.randint(118, 124, (rows, k // 32), generator=generator).to(torch.uint8))
+        return Matrix(blocks, torch.randint(118, 124, (rows, k // 32), generator=generator).to(torch.uint8), rows)
     if form == "int8":
         values = torch.randint(-127, 128, (rows, k), generator=generator).to(torch.int8)
-        return Matrix(values, torch.rand(rows, k // 32, generator=generator).bfloat16())
-    return Matrix(torch.randn(rows, k, generator=generator).bfloat16(), None)
+        return Matrix(*interleave_rows(values, torch.rand(rows, k // 32, generator=generator).bfloat16()), rows)
+    return Matrix(torch.randn(rows, k, generator=generator).bfloat16(), None, rows)
 
 
 def create_vectors(tokens: int, k: int) -> torch.Tensor:
@@ -37,17 +39,22 @@ def create_vectors(tokens: int, k: int) -> torch.Tensor:
 
 def widen(matrix: Matrix) -> np.ndarray:
     """The matrix as float64."""
-    weights, scales = matrix
+    weights, scales, rows = matrix
     if scales is None:
         return weights.double().numpy()
     if weights.dtype == torch.uint8:
-        nibbles = np.stack([weights.numpy() & 15, weights.numpy() >> 4], axis=-1).reshape(weights.shape[0], -1)
+        nibbles = np.stack([weights.numpy() & 15, weights.numpy() >> 4], axis=-1).reshape(rows, -1)
         return MXFP4_VALUES[nibbles] * np.repeat(2.0 ** (scales.double().numpy() - 127), 32, axis=1)
-    return weights.double().numpy() * np.repeat(scales.double().numpy(), 32, axis=1)
+    values, scales = separate_rows(weights, scales, rows)
+    return values.double().numpy() * np.repeat(scales.double().numpy(), 32, axis=1)
+
+
+def multiply(kernel: Kernel, x: torch.Tensor, matrix: Matrix, bits: int = 8) -> torch.Tensor:
+    return kernel.multiply(x, matrix.weights, matrix.scales, activation_bits=bits, rows=matrix.rows)
 
 
 def multiply_in_plain_c(kernel: Kernel, x: torch.Tensor, matrix: Matrix, bits: int) -> torch.Tensor:
-    return products.multiply(kernel.library, PLAIN_C, x, *matrix, bits)
+    return products.multiply(kernel.library, PLAIN_C, x, matrix.weights, matrix.scales, bits, matrix.rows)
 
 
 def have_same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
@@ -58,9 +65,10 @@ def have_same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_level_has_the_bits_of_plain_c_for_all_sizes(kernel, form, bits):
     sizes = [(rows, k, tokens) for rows in (1, 7, 8, 16, 25, 70) for k in (32, 96, 800) for tokens in (1, 2, 3, 5, 8)]
+    sizes += [(33, 96, tokens) for tokens in range(4, 17)]
     for rows, k, tokens in [*sizes, (64, 1056, 70), (37, 288, 64), (70, 2880, 17)]:
         matrix, x = create_matrix(form, rows, k), create_vectors(tokens, k)
-        result = kernel.multiply(x, *matrix, activation_bits=bits)
+        result = multiply(kernel, x, matrix, bits)
         assert have_same_bits(result, multiply_in_plain_c(kernel, x, matrix, bits)), (rows, k, tokens)
 
 
@@ -68,21 +76,21 @@ def test_every_level_has_the_bits_of_plain_c_for_all_sizes(kernel, form, bits):
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_token_has_the_same_bits_alone_and_among_others(kernel, form, bits):
     matrix, x = create_matrix(form, 48, 1056), create_vectors(70, 1056)
-    alone = torch.cat([kernel.multiply(x[t : t + 1], *matrix, activation_bits=bits) for t in range(70)])
+    alone = torch.cat([multiply(kernel, x[t : t + 1], matrix, bits) for t in range(70)])
     for tokens in (2, 3, 6, 33, 70):
-        assert have_same_bits(kernel.multiply(x[:tokens], *matrix, activation_bits=bits), alone[:tokens])
+        assert have_same_bits(multiply(kernel, x[:tokens], matrix, bits), alone[:tokens])
 
 
 @pytest.mark.parametrize(
     ("form", "bits", "bound"),
-    [("mxfp4", 8, 0.008), ("mxfp4", 16, 4e-5), ("int8", 8, 0.008), ("int8", 16, 4e-5), ("bfloat16", 8, 1e-6)],
+    [("mxfp4", 8, 0.008), ("mxfp4", 16, 4e-5), ("int8", 8, 4e-5), ("bfloat16", 8, 1e-6)],
 )
 @pytest.mark.parametrize(("rows", "k", "tokens"), [(1, 32, 1), (70, 800, 1), (70, 2880, 70)])
 def test_products_are_near_those_of_float64(kernel, form, bits, bound, rows, k, tokens):
     """The bound is of the error's root mean square, divided by that of the sum without cancellation."""
     matrix, x = create_matrix(form, rows, k), create_vectors(tokens, k)
     weights, vectors = widen(matrix), x.double().numpy()
-    error = kernel.multiply(x, *matrix, activation_bits=bits).double().numpy() - vectors @ weights.T
+    error = multiply(kernel, x, matrix, bits).double().numpy() - vectors @ weights.T
     size = np.sqrt((vectors**2) @ (weights**2).T)
     assert np.sqrt(np.mean((error / size) ** 2)) < bound
 
@@ -91,7 +99,7 @@ def test_products_are_near_those_of_float64(kernel, form, bits, bound, rows, k, 
 @pytest.mark.parametrize("form", FORMATS)
 def test_extreme_weights_and_activations_do_not_overflow(kernel, form, bits):
     k = 2880
-    weights, scales = create_matrix(form, 16, k)
+    weights, scales, rows = create_matrix(form, 16, k)
     if form == "mxfp4":
         weights, scales = torch.full_like(weights, 0x77), torch.full_like(scales, 127)  # 6, the largest
     elif form == "int8":
@@ -101,10 +109,10 @@ def test_extreme_weights_and_activations_do_not_overflow(kernel, form, bits):
     x = torch.full((5, k), -1.0)
     x[1] = 1
     largest = float(k * (6 if form == "mxfp4" else -128))
-    result = kernel.multiply(x, weights, scales, activation_bits=bits)
+    result = multiply(kernel, x, Matrix(weights, scales, rows), bits)
     torch.testing.assert_close(result[0], torch.full((16,), -largest), rtol=1e-5, atol=0)
     torch.testing.assert_close(result[1], torch.full((16,), largest), rtol=1e-5, atol=0)
-    assert have_same_bits(result, multiply_in_plain_c(kernel, x, Matrix(weights, scales), bits))
+    assert have_same_bits(result, multiply_in_plain_c(kernel, x, Matrix(weights, scales, rows), bits))
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -114,19 +122,30 @@ def test_a_special_number_makes_its_own_token_nan_only(kernel, form, bits, speci
     if form == "bfloat16" and special == float("inf"):
         pytest.skip("float32 products keep infinity")
     matrix, x = create_matrix(form, 16, 96), create_vectors(6, 96)
-    expected = kernel.multiply(x, *matrix, activation_bits=bits)
+    expected = multiply(kernel, x, matrix, bits)
     x[2, 40] = special
-    result = kernel.multiply(x, *matrix, activation_bits=bits)
+    result = multiply(kernel, x, matrix, bits)
     assert result[2].isnan().all()
     assert torch.equal(result[[0, 1, 3, 4, 5]], expected[[0, 1, 3, 4, 5]])
 
 
+def test_int8_weights_are_multiplied_with_16_bits_whatever_is_asked_for(kernel):
+    matrix, x = create_matrix("int8", 33, 96), create_vectors(7, 96)
+    assert have_same_bits(multiply(kernel, x, matrix, 8), multiply(kernel, x, matrix, 16))
+
+
+def test_rows_that_fill_up_an_int8_matrix_give_zeros(kernel):
+    matrix, x = create_matrix("int8", 33, 96), create_vectors(7, 96)
+    result = kernel.multiply(x, matrix.weights, matrix.scales)
+    assert result.shape == (7, 48)
+    assert have_same_bits(result[:, :33].contiguous(), multiply(kernel, x, matrix))
+    assert not result[:, 33:].any()
+
+
 def test_scales_of_mxfp4_cover_the_whole_range(kernel):
-    weights, scales = create_matrix("mxfp4", 16, 32 * 16)
-    scales = torch.arange(256).to(torch.uint8).view(16, 16)
+    matrix = create_matrix("mxfp4", 16, 32 * 16)._replace(scales=torch.arange(256).to(torch.uint8).view(16, 16))
     x = create_vectors(3, 32 * 16)
-    result = kernel.multiply(x, weights, scales, activation_bits=8)
-    plain = multiply_in_plain_c(kernel, x, Matrix(weights, scales), 8)
+    result, plain = multiply(kernel, x, matrix, 8), multiply_in_plain_c(kernel, x, matrix, 8)
     assert have_same_bits(result[:, :15], plain[:, :15])
     assert result[:, 15].isnan().all()
     assert not result[:, :15].isnan().any()
@@ -136,33 +155,35 @@ def test_zeros_and_tiny_numbers_give_zeros(kernel):
     for form in ("mxfp4", "int8"):
         matrix, x = create_matrix(form, 16, 96), torch.zeros(3, 96)
         x[1] = 1e-31
-        assert not kernel.multiply(x, *matrix).any()
+        assert not multiply(kernel, x, matrix).any()
 
 
 def test_several_threads_compute_the_same_bits(kernel):
     matrix, x = create_matrix("int8", 300, 96), create_vectors(9, 96)
-    expected = kernel.multiply(x, *matrix)
+    expected = multiply(kernel, x, matrix)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        assert have_same_bits(kernel.multiply(x, *matrix), expected)
+        assert have_same_bits(multiply(kernel, x, matrix), expected)
     finally:
         torch.set_num_threads(threads)
 
 
 def test_no_tokens_give_an_empty_result(kernel):
-    assert kernel.multiply(torch.zeros(0, 64), *create_matrix("int8", 16, 64)).shape == (0, 16)
+    assert multiply(kernel, torch.zeros(0, 64), create_matrix("int8", 16, 64)).shape == (0, 16)
 
 
 def test_tensors_that_do_not_fit_are_an_error(kernel):
     x, matrix = create_vectors(2, 64), create_matrix("int8", 16, 64)
     with pytest.raises(KernelError, match="expects scales for MXFP4 and int8 weights"):
         kernel.multiply(x, matrix.weights)
-    with pytest.raises(KernelError, match="expects scales of shape"):
+    with pytest.raises(KernelError, match="expects scales of weights of shape"):
         kernel.multiply(x, matrix.weights, matrix.scales[:, :1])
+    with pytest.raises(KernelError, match="expects weights of shape"):
+        kernel.multiply(x, matrix.weights, matrix.scales, rows=17)
     with pytest.raises(KernelError, match=r"expects weights as torch\.bfloat16"):
-        kernel.multiply(x, matrix.weights.float())
+        kernel.multiply(x, torch.zeros(16, 64))
     with pytest.raises(KernelError, match="rows of 63 numbers"):
-        kernel.multiply(x[:, :63], *matrix)
+        multiply(kernel, x[:, :63], matrix)
     with pytest.raises(KernelError, match="activations of 4 bits"):
-        kernel.multiply(x, *matrix, activation_bits=4)
+        multiply(kernel, x, matrix, 4)

@@ -25,6 +25,7 @@ from langchain_gptoss.engine.runners.native import NativeRunner
 from langchain_gptoss.engine.runners.native_weights import NativeFormats
 from langchain_gptoss.engine.token_stream import Cancelled
 from langchain_gptoss.errors import CheckpointError, GptOssError, GptOssMemoryError, KernelError
+from tests.unit_tests.engine.int8_layout import separate_rows
 from tests.unit_tests.engine.runners.runner_contract import (
     BLOCKS,
     LONG,
@@ -54,7 +55,7 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 FORMATS = {
-    "int8": NativeFormats(dense="int8", experts="int8", dense_bits=16, expert_bits=16),
+    "int8": NativeFormats(dense="int8", experts="int8"),
     "bfloat16": NativeFormats(dense="bfloat16", experts="bfloat16"),
 }
 TOLERANCE = 0.02  # of logits up to 4; the cache has 11 significant bits, and 8-bit activations would cause 0.4
@@ -84,7 +85,8 @@ def round_matrix(matrix: torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "bfloat16":
         return matrix.bfloat16().float()
     padded = torch.nn.functional.pad(matrix, (0, -matrix.shape[-1] % BLOCK))
-    weights, scales = get_cpu_kernel().quantize_int8(padded.flatten(0, -2).contiguous())
+    rows = padded.flatten(0, -2).contiguous()
+    weights, scales = separate_rows(*get_cpu_kernel().quantize_int8(rows), len(rows))
     rounded = weights.unflatten(-1, (-1, BLOCK)) * scales.float().unsqueeze(-1)
     return rounded.reshape(padded.shape)[..., : matrix.shape[-1]]
 
@@ -204,7 +206,7 @@ def test_every_level_gives_the_same_bits(tiny_checkpoint, packed_checkpoint, lev
     if kernel.level != level:
         pytest.skip(f"this processor has no {level}")
     portable = Kernel(build_kernel(), max_level="portable")
-    formats = NativeFormats(dense_bits=bits, expert_bits=bits)
+    formats = NativeFormats(expert_bits=bits)
     for folder in (tiny_checkpoint, packed_checkpoint):
         results = []
         for each in (portable, kernel):
@@ -216,7 +218,7 @@ def test_every_level_gives_the_same_bits(tiny_checkpoint, packed_checkpoint, lev
 def test_eight_bits_stay_near_sixteen(packed_checkpoint):
     logits = []
     for bits in (8, 16):
-        with closing(create_runner(packed_checkpoint, NativeFormats(dense_bits=bits, expert_bits=bits))) as runner:
+        with closing(create_runner(packed_checkpoint, NativeFormats(expert_bits=bits))) as runner:
             logits.append(forward(runner, chunk(LONG, LONG_TABLE)))
     error = (logits[0] - logits[1]).norm(dim=1) / logits[1].norm(dim=1)
     assert 0 < error.median() < 0.1
