@@ -19,6 +19,7 @@ from langchain_gptoss.models.download import checksums
 
 USAGE_POLICY_URL = "https://github.com/openai/gpt-oss/blob/main/USAGE_POLICY"
 PUBLISHER_BY_OWNER = {"openai": "OpenAI"}
+DEMO_LARGE_MODEL = "Qwen2.5-Coder-1.5B-Instruct (Alibaba Cloud), Apache-2.0, converted into a gpt_oss checkpoint"
 DEMO_MODEL = "SmolLM2-135M-Instruct (Hugging Face), Apache-2.0, converted into a gpt_oss checkpoint"
 SAMPLING_FIELDS = (
     *("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "logit_bias"),
@@ -66,6 +67,8 @@ def get_sampling(model: Any) -> dict[str, Any]:
     """Return the sampling parameters of a chat model, as far as they are known."""
     model = _unwrap_model(model)
     values = {name: value for name in SAMPLING_FIELDS if (value := getattr(model, name, None)) is not None}
+    if values.get("max_tokens") == "auto":  # a rule, not a number
+        del values["max_tokens"]
     if "logit_bias" in values:  # JSON has text keys only, and an entry must hash the same before and after it is read
         values["logit_bias"] = {str(token_id): bias for token_id, bias in values["logit_bias"].items()}
     if "temperature" not in values and (temperature := _get_langsmith_params(model).get("ls_temperature")) is not None:
@@ -108,6 +111,8 @@ def _describe_other_model(model: Any) -> dict[str, Any]:
 def _build_line(card: ModelCard, revision: str | None) -> str:
     if card.source == "demo":
         return f"Built with {DEMO_MODEL}"
+    if card.source == "demo-large":
+        return f"Built with {DEMO_LARGE_MODEL}"
     owner = card.source.split("/")[0] if "/" in card.source and not Path(card.source).is_absolute() else None
     publisher = f" ({PUBLISHER_BY_OWNER.get(owner, owner)})" if owner else ""
     licence = card.licence or "under the licence of its publisher"
@@ -126,6 +131,10 @@ def _find_checkpoint(card: ModelCard, model: Any) -> Path | None:
         from langchain_gptoss.models.demo_assets import MODEL
 
         return MODEL.path if MODEL.path.is_dir() else None
+    if card.source == "demo-large":
+        from langchain_gptoss.models.demo_large import get_demo_large_folder
+
+        return get_demo_large_folder() if get_demo_large_folder().is_dir() else None
     if Path(card.source).is_absolute():
         return Path(card.source)
     from huggingface_hub import try_to_load_from_cache

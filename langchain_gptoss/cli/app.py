@@ -47,6 +47,12 @@ DEMO_QUESTIONS = (
     "Do you sell gift cards?",
 )
 
+NEXT_STEPS = """
+The demo model is small (0.1 B parameters, English). Models that read better, on your own documents:
+  gptoss chat --docs FOLDER --model demo-large   English and French; fetches 1.1 GB, needs 3 GB of memory
+  gptoss chat --docs FOLDER --model gpt-oss-20b  many languages; fetches 13.8 GB, needs 14 GB of memory
+  gptoss doctor                                  the models that fit this machine"""
+
 
 def main() -> None:
     """Run the command line."""
@@ -79,6 +85,7 @@ def run_demo(
         for question in DEMO_QUESTIONS:
             show_heading(question)
             _answer(chatbot, question, history)
+        note(NEXT_STEPS)
         if chat and sys.stdin.isatty():
             note("\nNow ask your own questions, in English or French. An empty line or Ctrl-D ends the chat.")
             _chat(chatbot, history)

@@ -98,8 +98,9 @@ def _list_cards() -> "list[ModelCard]":
     """Return a card for every row of the table."""
     from langchain_gptoss.models.catalog import CATALOG
 
-    published = sorted(CATALOG, key=lambda card: card.name == "demo")  # the demo model comes last
-    return [*published[:-1], *(_make_shape_card(name) for name in _SHAPES_ONLY), published[-1]]
+    published = [card for card in CATALOG if "/" in card.source]
+    demo_models = [card for card in reversed(CATALOG) if "/" not in card.source]  # the smallest comes last
+    return [*published, *(_make_shape_card(name) for name in _SHAPES_ONLY), *demo_models]
 
 
 def _make_shape_card(name: str) -> "ModelCard":

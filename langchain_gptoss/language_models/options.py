@@ -52,7 +52,8 @@ class GptOssModel(BaseModel):
     model: str | Path = "gpt-oss-20b"
     """A name in the catalog (`"demo"`, `"gpt-oss-20b"`), a folder with a checkpoint, or a hub id."""
     temperature: float | None = Field(default=None, ge=0)
-    """0 chooses the most likely token. None: the publisher's recommendation (1.0; 0 for the demo model)."""
+    """0 chooses the most likely token. None: the publisher's recommendation, from the catalog or the folder's
+    `generation_config.json` (1.0; 0 for the demo models and where it says `"do_sample": false`)."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Samples from the most likely tokens only, whose probabilities add up to this share."""
     top_k: int = Field(default=0, ge=0)

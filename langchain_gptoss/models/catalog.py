@@ -4,6 +4,7 @@ Shapes, contexts, licences and recommended sampling are taken from the published
 """
 
 import difflib
+import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ class ModelCard:
 
     Attributes:
         name: Name that users type.
-        source: A hub id such as `"openai/gpt-oss-20b"`, the absolute path of a folder, or `"demo"`.
+        source: A hub id such as `"openai/gpt-oss-20b"`, the absolute path of a folder, `"demo"` or `"demo-large"`.
         aliases: Other names of the model.
         chat_format: Format that turns messages into tokens; None means that the checkpoint's tokenizer decides.
         context_length: Longest context, prompt and answer together, in tokens; None means that the checkpoint's config
@@ -73,6 +74,17 @@ CATALOG: tuple[ModelCard, ...] = (
         note="SmolLM2-135M-Instruct as a gpt_oss checkpoint: small, English, for trying things out.",
         shape=SHAPES["demo"],
     ),
+    ModelCard(
+        name="demo-large",
+        source="demo-large",
+        chat_format="template",
+        context_length=32_768,
+        parameters=1_543_714_304,
+        temperature=0.0,
+        licence="Apache-2.0",
+        note="Qwen2.5-Coder-1.5B-Instruct as a gpt_oss checkpoint: English and French; 1.1 GB to fetch once.",
+        shape=SHAPES["demo-large"],
+    ),
     _build_published_card("gpt-oss-20b", 20_910_000_000, aliases=("gpt-oss", "20b", "gpt-oss:20b")),
     _build_published_card("gpt-oss-120b", 116_830_000_000, aliases=("120b", "gpt-oss:120b")),
     _build_published_card("gpt-oss-safeguard-20b", 20_910_000_000, note=_SAFEGUARD_NOTE),
@@ -89,7 +101,31 @@ _MESSAGE_1_0B = (
     "published."
 )
 _HINT_1_0B = "Pass the folder or the hub id of your own checkpoint, as in model='path/to/checkpoint'."
+# Models with a similar name that cannot run here, by their names: what they are, and what to do.
+_REFUSED_NAMES = (
+    (
+        re.compile(r".*gpt-oss-puzzle.*"),
+        "has another architecture: its layers have different numbers of experts.",
+        "Use 'gpt-oss-120b', from which it was made.",
+    ),
+    (
+        re.compile(r".*privacy-filter.*"),
+        "finds personal data: it labels tokens and generates no text.",
+        "Use transformers' pipeline('token-classification').",
+    ),
+    (
+        re.compile(r".*eagle-?3.*"),
+        "is a draft head for speculative decoding, which is not supported yet.",
+        "Use the model that it was trained for; 'gptoss serve' and ChatGptOss speculate without a draft head.",
+    ),
+    (
+        re.compile(r"(gpt-oss-)?swallow"),
+        "is a family of fine-tunes.",
+        "Pass the hub id of one of them, as in model='organisation/name'.",
+    ),
+)
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_MAX_TEMPERATURE = 10.0
 _MAX_SUGGESTIONS = 3
 _SUGGESTION_CUTOFF = 0.5
 
@@ -111,6 +147,8 @@ def resolve_model(reference: str | Path) -> ModelCard:
         raise ModelNotFoundError(_MESSAGE_1_0B, hint=_HINT_1_0B)
     if name == "gpt-oss-3.6b":
         return replace(resolve_model("gpt-oss-20b"), name=name, note=_NOTE_3_6B)
+    if not isinstance(reference, Path) and not Path(text).expanduser().exists():
+        _refuse_similar_names(text)
     for card in CATALOG:
         if not isinstance(reference, Path) and (name == card.name or name in card.aliases):
             return card
@@ -119,6 +157,13 @@ def resolve_model(reference: str | Path) -> ModelCard:
     if _HUB_ID.fullmatch(text):
         return ModelCard(name=text, source=text)
     raise _build_not_found_error(text)
+
+
+def _refuse_similar_names(text: str) -> None:
+    """Raise an error for the names of models that are known and cannot run."""
+    for pattern, description, hint in _REFUSED_NAMES:
+        if pattern.fullmatch(text.strip().lower()) and not _is_path(text):
+            raise ModelNotFoundError(f"{text!r} {description}", hint=hint)
 
 
 def _is_path(text: str) -> bool:
@@ -132,7 +177,22 @@ def _build_folder_card(folder: Path) -> ModelCard:
         raise CheckpointError(
             f"{str(folder)!r} {problem}.", hint="Pass the folder that holds config.json and the *.safetensors files."
         )
-    return ModelCard(name=folder.resolve().name, source=str(folder.resolve()))
+    return ModelCard(
+        name=folder.resolve().name, source=str(folder.resolve()), temperature=_read_recommended_temperature(folder)
+    )
+
+
+def _read_recommended_temperature(folder: Path) -> float:
+    """Return the temperature of a checkpoint's `generation_config.json`: 0 if it does not sample, by default 1."""
+    try:
+        config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        if config.get("do_sample") is False:
+            return 0.0
+        temperature = config.get("temperature", 1.0)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return 1.0  # if the file is damaged, loading the model says so
+    is_number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    return float(temperature) if is_number and 0 <= temperature <= _MAX_TEMPERATURE else 1.0
 
 
 def _build_not_found_error(text: str) -> ModelNotFoundError:

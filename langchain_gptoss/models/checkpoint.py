@@ -13,6 +13,7 @@ from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError
 from langchain_gptoss.models.catalog import ModelCard
 from langchain_gptoss.models.checkpoint_config import check_config, read_json_object
 from langchain_gptoss.models.demo import fetch_demo_model
+from langchain_gptoss.models.demo_large import fetch_demo_large
 from langchain_gptoss.models.download.checksums import verify_checksums
 from langchain_gptoss.models.safetensors_files import StoredTensor, check_weights
 
@@ -37,6 +38,8 @@ def locate_checkpoint(card: ModelCard, *, verify: bool = False) -> Path:
     fetch = None
     if card.source == "demo":
         folder = fetch_demo_model()
+    elif card.source == "demo-large":
+        folder = fetch_demo_large()
     elif Path(card.source).is_absolute():
         folder = Path(card.source)
     else:

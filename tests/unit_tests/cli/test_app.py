@@ -1,6 +1,7 @@
 """The commands, and their errors: one or two lines that say what to do, exit status 2, no traceback."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from typer.testing import CliRunner
 
 from langchain_gptoss.chatbot import ChatbotChunk
 from langchain_gptoss.cli import app as cli_app
-from langchain_gptoss.cli.app import app
+from langchain_gptoss.cli.app import NEXT_STEPS, app
 from langchain_gptoss.errors import DocumentWarning
+from langchain_gptoss.models.catalog import resolve_model
 
 
 @pytest.fixture
@@ -137,3 +139,13 @@ def test_serve_without_its_extra_names_the_command_to_install_it(docs, monkeypat
     for name in [name for name in sys.modules if name.startswith("langchain_gptoss.serve")]:
         monkeypatch.delitem(sys.modules, name)
     check_refused(run("serve", "--docs", str(docs)), 'pip install "langchain-gptoss[serve]"')
+
+
+def test_the_demo_ends_with_models_of_the_catalog_and_their_memory():
+    suggestions = re.findall(r"--model (\S+) .* ([\d.]+) GB of memory", NEXT_STEPS)
+    assert [name for name, _ in suggestions] == ["demo-large", "gpt-oss-20b"]
+    for name, memory_gb in suggestions:
+        shape = resolve_model(name).shape
+        weights_bytes = shape.packed_expert_bytes + shape.attention_weights + 2 * shape.embedding_weights
+        assert weights_bytes + shape.compute_cache_bytes(4096) < float(memory_gb) * 1e9
+    assert all(len(line) <= 100 for line in NEXT_STEPS.splitlines())

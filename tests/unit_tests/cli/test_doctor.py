@@ -35,6 +35,7 @@ ROWS = [
     "gpt-oss-safeguard-120b",
     "1.0b shape",
     "3.6b shape",
+    "demo-large",
     "demo",
 ]
 
@@ -86,7 +87,7 @@ def test_models_that_fit_depend_on_the_machine(monkeypatch):
         fitting[name] = {row["model"] for row in json.loads(run("--json").stdout)["models"] if row["fits"]}
     assert fitting["gpus"] == set(ROWS)
     assert fitting["pc"] == set(ROWS) - {"gpt-oss-120b", "gpt-oss-safeguard-120b"}
-    assert fitting["small"] == {"1.0b shape", "demo"}
+    assert fitting["small"] == {"1.0b shape", "demo-large", "demo"}
 
 
 @pytest.mark.parametrize("machine", [PC, GPUS, SMALL])

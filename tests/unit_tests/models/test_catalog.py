@@ -12,6 +12,7 @@ from langchain_gptoss.models.catalog import CATALOG, resolve_model
     ("reference", "name", "source"),
     [
         ("demo", "demo", "demo"),
+        ("demo-large", "demo-large", "demo-large"),
         ("gpt-oss-20b", "gpt-oss-20b", "openai/gpt-oss-20b"),
         ("gpt-oss-safeguard-20b", "gpt-oss-safeguard-20b", "openai/gpt-oss-safeguard-20b"),
         ("gpt-oss-3.6b", "gpt-oss-3.6b", "openai/gpt-oss-20b"),
@@ -45,6 +46,48 @@ def test_unpublished_names_are_explained():
     assert "3.6 billion is the number of parameters that gpt-oss-20b activates" in resolve_model("gpt-oss-3.6b").note
     with pytest.raises(ModelNotFoundError, match=r"no checkpoint of it is published.*your own checkpoint"):
         resolve_model("gpt-oss-1.0b")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gpt-oss-puzzle-88b", "another architecture"),
+        ("nvidia/gpt-oss-puzzle-88B", "gpt-oss-120b"),
+        ("privacy-filter", "generates no text"),
+        ("openai/privacy-filter", "generates no text"),
+        ("nvidia/gpt-oss-120b-Eagle3-v3", "not supported yet"),
+        ("GPT-OSS-Swallow", "hub id"),
+    ],
+)
+def test_models_that_cannot_run_are_refused_with_the_reason(text, message):
+    with pytest.raises(ModelNotFoundError) as error:
+        resolve_model(text)
+    assert message in str(error.value)
+
+
+def test_fine_tunes_and_own_folders_are_not_refused_for_their_names(tmp_path):
+    assert resolve_model("somebody/GPT-OSS-Swallow-20B").source == "somebody/GPT-OSS-Swallow-20B"
+    (tmp_path / "eagle3").mkdir()
+    assert resolve_model(str(tmp_path / "eagle3")).name == "eagle3"
+
+
+@pytest.mark.parametrize(
+    ("content", "temperature"),
+    [
+        ('{"do_sample": false, "temperature": 0.7}', 0.0),
+        ('{"do_sample": true, "temperature": 0.7}', 0.7),
+        ('{"do_sample": true}', 1.0),
+        ('{"temperature": "hot"}', 1.0),
+        ('{"temperature": -1}', 1.0),
+        ("[]", 1.0),
+        ("{", 1.0),
+        (None, 1.0),
+    ],
+)
+def test_folders_recommend_a_temperature(tmp_path, content, temperature):
+    if content is not None:
+        (tmp_path / "generation_config.json").write_text(content)
+    assert resolve_model(tmp_path).temperature == temperature
 
 
 @pytest.mark.parametrize("text", ["gtp-oss-20b", "gpt-oss-30b", "gpt oss 20b", "llama", "a b/c", "-x/y"])

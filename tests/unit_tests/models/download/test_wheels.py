@@ -73,7 +73,7 @@ def test_altered_wheels_are_fetched_once_more(index, target, monkeypatch, altere
     wheel = write_wheel(index)
     runs = []
 
-    def copy_instead(_: Wheel, folder: Path) -> None:
+    def copy_instead(_: Wheel, folder: Path, __: object) -> None:
         runs.append(folder)
         copy = Path(shutil.copy(next(index.iterdir()), folder))
         if len(runs) <= altered_downloads:
