@@ -1,8 +1,10 @@
 """Times of steps, which decide how much of a prompt fits beside running answers and whether drafts pay."""
 
 _SMOOTHING = 0.2  # share of the newest observation in a moving average
-_MAX_STRETCH = 2.2  # a step with a part of a prompt may take this many times the step without it
-_MIN_TOKENS = 4  # so that a prompt advances, however slow the machine is; also before anything was measured
+_MAX_OUTLIER = 2.0  # a longer time counts as this many averages: another program may have had the processor
+_MAX_STRETCH = 2.4  # a step with a part of a prompt may take this many times the step without it
+_MEASURE_INTERVAL = 32  # steps with a prompt after which one goes without, to measure what answers cost at present
+_MIN_TOKENS = 2  # so that a prompt advances, however slow the machine is; also before anything was measured
 _FIRST_DRAFT_COST = 0.25  # the same: time of a draft token, as a share of a step with one token
 
 
@@ -13,6 +15,7 @@ class StepTimes:
         self._decode_s: dict[int, float] = {}
         self._prefill_token_s: float | None = None
         self._draft_token_s: float | None = None
+        self._mixed_steps = 0  # since the last step that only continued answers
 
     def record(self, seconds: float, *, decode_tokens: int, draft_tokens: int, prefill_tokens: int) -> None:
         """Learn from one step.
@@ -23,33 +26,38 @@ class StepTimes:
             draft_tokens: Number of draft tokens that it verified.
             prefill_tokens: Number of prompt tokens that it read.
         """
+        self._mixed_steps = self._mixed_steps + 1 if prefill_tokens else 0
         if not draft_tokens and not prefill_tokens:
             self._decode_s[decode_tokens] = _update_average(self._decode_s.get(decode_tokens), seconds)
             return
         rest_s = self._estimate_decode_s(decode_tokens)
         # Many tokens at once cost less than a few beside answers, so steps without answers say nothing about these.
-        if not decode_tokens or rest_s is None or (draft_tokens and prefill_tokens):
+        if not decode_tokens or rest_s is None:
             return
-        extra_s = max(0.0, seconds - rest_s)
-        if prefill_tokens:
-            self._prefill_token_s = _update_average(self._prefill_token_s, extra_s / prefill_tokens)
-        else:
+        if not prefill_tokens:
+            extra_s = max(0.0, seconds - rest_s)
             self._draft_token_s = _update_average(self._draft_token_s, extra_s / draft_tokens)
+        elif not draft_tokens or self._draft_token_s is not None:
+            extra_s = max(0.0, seconds - rest_s - draft_tokens * (self._draft_token_s or 0.0))
+            self._prefill_token_s = _update_average(self._prefill_token_s, extra_s / prefill_tokens)
 
-    def choose_prefill_tokens(self, decode_tokens: int, *, max_tokens: int) -> int:
-        """Return how many prompt tokens may join a step, so that running answers barely pause.
+    def choose_prefill_tokens(self, decode_tokens: int, *, draft_tokens: int = 0, max_tokens: int) -> int:
+        """Return how many prompt tokens may join a step, so that running answers barely pause; rarely none.
 
         Args:
             decode_tokens: Number of answers that the step continues.
+            draft_tokens: Number of draft tokens that it verifies.
             max_tokens: Maximum, which is for steps that continue none.
         """
         if not decode_tokens:
             return max_tokens
         decode_s = self._estimate_decode_s(decode_tokens)
+        if self._mixed_steps >= _MEASURE_INTERVAL:
+            return 0
         if decode_s is None or not self._prefill_token_s:
             return min(_MIN_TOKENS, max_tokens)
-        tokens = int((_MAX_STRETCH - 1) * decode_s / self._prefill_token_s)
-        return max(1, min(max(tokens, _MIN_TOKENS), max_tokens))
+        free_s = (_MAX_STRETCH - 1) * decode_s - draft_tokens * (self._draft_token_s or 0.0)
+        return max(1, min(max(int(free_s / self._prefill_token_s), _MIN_TOKENS), max_tokens))
 
     def estimate_draft_cost(self, decode_tokens: int) -> float:
         """Return the time of a draft token as a share of one answer's part of a step.
@@ -70,4 +78,6 @@ class StepTimes:
 
 
 def _update_average(average: float | None, value: float) -> float:
-    return value if average is None else average + _SMOOTHING * (value - average)
+    if average is None:
+        return value
+    return average + _SMOOTHING * (min(value, _MAX_OUTLIER * average) - average)
