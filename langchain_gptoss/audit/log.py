@@ -27,7 +27,7 @@ SYNC_INTERVAL_S = 1.0
 # Not masked: programs make these values, and placeholders in them would make the record useless.
 _UNMASKED_KEYS = frozenset(
     {"id", "user", "session", "sha256", "model", "sampling", "prompt_version", "domain", "usage", "timings", "event"}
-    | {"labels", "verdict", "source", "status"}
+    | {"labels", "verdict", "source", "status", "kind"}
 )
 _INTERRUPTED = {"status": "interrupted", "reason": "The process ended before the answer was recorded."}
 _OWN_EVENTS = frozenset({"created", "checkpoint", "gap", "mismatch", "pruned", "repaired"})

@@ -75,6 +75,7 @@ class AnswerRecord(BaseModel):
         reasoning: The model's reasoning; a log keeps it only with `keep_reasoning=True`.
         citations: The citations in the output of the chatbot.
         unsupported: Sentences of the answer that no passage supports.
+        kind: What the message was: `"question"`, `"summary"`, `"overview"`, `"greeting"` and so on.
         abstained: True if the chatbot declined to answer.
         reason: The reason for answering or declining.
         usage: Number of tokens.
@@ -100,6 +101,7 @@ class AnswerRecord(BaseModel):
     reasoning: str = ""
     citations: tuple[dict[str, Any], ...] = ()
     unsupported: tuple[str, ...] = ()
+    kind: str = "question"
     abstained: bool = False
     reason: str = ""
     usage: dict[str, Any] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -19,6 +20,7 @@ from langchain_gptoss.chatbot.state import AnswerWriter, GraphState
 from langchain_gptoss.chatbot.steps.answer import generate_answer, verify_answer
 from langchain_gptoss.chatbot.steps.conclusion import complete_answer
 from langchain_gptoss.chatbot.steps.conversation import condense_conversation
+from langchain_gptoss.chatbot.steps.introduction import introduce
 from langchain_gptoss.chatbot.steps.question import check_question
 from langchain_gptoss.chatbot.steps.retrieval import judge_passages, retrieve_documents
 
@@ -30,6 +32,7 @@ ChatbotGraph: TypeAlias = CompiledStateGraph[GraphState, RunContext, GraphState,
 
 _STEPS: dict[str, Step] = {
     "check": check_question,
+    "introduce": introduce,
     "condense": condense_conversation,
     "retrieve": retrieve_documents,
     "judge": judge_passages,
@@ -52,7 +55,10 @@ def build_graph(settings: ChatbotSettings, checkpointer: Checkpointer | None) ->
     for name, step in _STEPS.items():
         graph.add_node(name, _build_node(name, step, settings))
     graph.add_edge(START, "check")
-    graph.add_conditional_edges("check", _route_checked_question, ["condense", "verify"])
+    graph.add_conditional_edges("check", _route_checked_question, ["introduce", "condense", "verify"])
+    graph.add_conditional_edges(
+        "introduce", partial(_route_introduction, settings), ["condense", "answer", "verify", "cite"]
+    )
     graph.add_edge("condense", "retrieve")
     graph.add_edge("retrieve", "judge")
     graph.add_conditional_edges("judge", _route_judged_passages, ["answer", "verify"])
@@ -63,7 +69,17 @@ def build_graph(settings: ChatbotSettings, checkpointer: Checkpointer | None) ->
 
 
 def _route_checked_question(state: GraphState) -> str:
-    return "verify" if state["answer_state"].refusal else "condense"
+    answer = state["answer_state"]
+    if answer.refusal:
+        return "verify"
+    return "condense" if answer.kind == "question" else "introduce"
+
+
+def _route_introduction(settings: ChatbotSettings, state: GraphState) -> str:
+    kind = state["answer_state"].kind
+    if kind == "summary":
+        return "verify" if settings.focus else "answer"  # models that read single sentences cannot summarize
+    return "condense" if kind == "question" else "cite"
 
 
 def _route_judged_passages(state: GraphState) -> str:

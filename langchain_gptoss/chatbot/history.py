@@ -7,6 +7,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_gptoss.retrievers.query_rewriting import get_recent_texts
+from langchain_gptoss.text.dialogue_acts import detect_dialogue_act, remove_courtesies
 from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up
 
 _CITATION_MARKERS = re.compile(r"\s*\[(?:\d+|\?)\]")
@@ -22,9 +23,15 @@ def expand_follow_up(question: str, history: Sequence[BaseMessage]) -> list[tupl
     with what came before it.
     """
     earlier = [str(message.text) for message in history if isinstance(message, HumanMessage)]
+    earlier = [remove_courtesies(text) for text in earlier if not _is_courtesy(text)]
     if not earlier or not is_follow_up(question, get_recent_texts(history)):
         return [(question, 1.0)]
     return [(question, 1.0), (find_antecedent(earlier), _EARLIER_WEIGHT)]
+
+
+def _is_courtesy(text: str) -> bool:
+    act = detect_dialogue_act(text)
+    return act is not None and act.kind != "summary"
 
 
 def split_by_budget(messages: Sequence[BaseMessage], budget: int) -> tuple[list[BaseMessage], list[BaseMessage]]:

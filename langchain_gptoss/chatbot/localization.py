@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_gptoss.chatbot.prompts import DECLINE, REFUSE
+from langchain_gptoss.chatbot.prompts import DECLINE, INTRODUCTION, REFUSE
 from langchain_gptoss.domains import DomainProfile, format_instructions, list_languages, load_domain
 
 
@@ -16,6 +16,7 @@ class LocalizedTexts:
         language: `"en"` or `"fr"`.
         decline: Sent if the documents do not answer the question.
         refuse: Sent if the policy refuses the question.
+        introduction: What the chatbot does, in a sentence or two.
         instructions: The domain's instructions to the model, or empty.
         disclaimer: Shown with every answer, or empty.
         profile: The domain's profile, or None.
@@ -24,6 +25,7 @@ class LocalizedTexts:
     language: str
     decline: str
     refuse: str
+    introduction: str
     instructions: str = ""
     disclaimer: str = ""
     profile: DomainProfile | None = None
@@ -48,7 +50,9 @@ def load_texts(domain: str | Path | DomainProfile | None, language: str | None) 
 
 
 def _load_default_texts(language: str) -> LocalizedTexts:
-    return LocalizedTexts(language=language, decline=DECLINE[language], refuse=REFUSE[language])
+    return LocalizedTexts(
+        language=language, decline=DECLINE[language], refuse=REFUSE[language], introduction=INTRODUCTION[language]
+    )
 
 
 def _take_texts(profile: DomainProfile) -> LocalizedTexts:
@@ -56,6 +60,7 @@ def _take_texts(profile: DomainProfile) -> LocalizedTexts:
         language=profile.language,
         decline=profile.not_in_documents,
         refuse=profile.refusal,
+        introduction=profile.introduction or profile.out_of_scope,
         instructions=f"{format_instructions(profile)}\n\n",
         disclaimer=profile.disclaimer,
         profile=profile,

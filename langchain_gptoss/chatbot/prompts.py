@@ -73,6 +73,37 @@ REFUSE = {
     "en": "I cannot help with this.",
     "fr": "Je ne peux pas vous aider sur ce point.",
 }
+INTRODUCTION = {
+    "en": "I answer questions from the documents that I was given, and show the sentences that I rely on.",
+    "fr": "Je réponds aux questions d'après les documents que l'on m'a confiés, et je montre les phrases sur "
+    "lesquelles je m'appuie.",
+}
+SMALL_TALK = {
+    "greeting": {
+        "en": "Hello! {introduction} What would you like to know?",
+        "fr": "Bonjour ! {introduction} Que souhaitez-vous savoir ?",
+    },
+    "thanks": {
+        "en": "You are welcome! Is there anything else that you would like to know?",
+        "fr": "Avec plaisir ! Souhaitez-vous savoir autre chose ?",
+    },
+    "farewell": {"en": "Goodbye, and see you soon!", "fr": "Au revoir, et à bientôt !"},
+    "identity": {
+        "en": "I am a chatbot. {introduction} Ask me a question, or ask what the documents are about.",
+        "fr": "Je suis un assistant automatique. {introduction} Posez-moi une question, ou demandez de quoi parlent "
+        "les documents.",
+    },
+}
+OVERVIEW = {
+    "en": "I answer questions from these documents:",
+    "fr": "Je réponds aux questions d'après ces documents :",
+}
+MORE_DOCUMENTS = {"en": "And {count} more.", "fr": "Et {count} de plus."}
+SUMMARY = {"en": "“{title}” says:", "fr": "« {title} » dit :"}
+SUMMARY_QUESTION = {
+    "en": "Summarize these passages of the document “{title}” in at most five whole sentences.",
+    "fr": "Résume ces passages du document « {title} » en cinq phrases complètes au plus.",
+}
 QUOTE = {
     "en": "The documents say: “{quote}”",
     "fr": "Les documents disent : « {quote} »",

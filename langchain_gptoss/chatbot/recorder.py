@@ -152,6 +152,7 @@ class AnswerRecorder:
         answer = replace(answer, answer=self._text, reasoning=self._reasoning, reason=reason)
         chunk = ChatbotChunk(
             citations=[citation for citation in found if f"[{citation.number}]" in self._text],
+            kind=answer.kind,
             reason=reason,
             metadata=build_metadata(self._settings.llm, self._settings.prompts, answer, self._caller),
         )

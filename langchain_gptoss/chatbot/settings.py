@@ -53,5 +53,8 @@ class ChatbotSettings:
 
     def select_texts(self, question: str) -> LocalizedTexts:
         """Return the chatbot's texts in the language of a question."""
-        default = next(iter(self.texts.values()))
-        return default if len(self.texts) == 1 else self.texts.get(choose_language(question), default)
+        return self.get_texts(choose_language(question))
+
+    def get_texts(self, language: str) -> LocalizedTexts:
+        """Return the chatbot's texts in a language, or in its first language if it has none in that one."""
+        return self.texts.get(language, next(iter(self.texts.values())))

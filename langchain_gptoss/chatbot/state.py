@@ -17,7 +17,7 @@ from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.guard import Verdict
 from langchain_gptoss.chatbot.localization import LocalizedTexts
-from langchain_gptoss.chatbot.types import ChatbotChunk
+from langchain_gptoss.chatbot.types import ChatbotChunk, MessageKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class AnswerState:
     Attributes:
         question: The question of the user.
         texts: The chatbot's own texts in the language of the question.
+        kind: What the message is.
+        topic: The document to summarize, as the user calls it.
         history: The conversation before the question.
         queries: Texts to rank sentences by, with weights: the question, and the question that it follows.
         standalone_question: The question, completed from the conversation.
@@ -47,6 +49,8 @@ class AnswerState:
 
     question: str
     texts: LocalizedTexts
+    kind: MessageKind = "question"
+    topic: str = ""
     history: Sequence[BaseMessage] = ()
     queries: Sequence[tuple[str, float]] = ()
     standalone_question: str = ""

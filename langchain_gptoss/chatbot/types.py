@@ -9,6 +9,8 @@ from langchain_core.messages import AnyMessage
 from langchain_core.messages.ai import UsageMetadata
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+MessageKind = Literal["question", "greeting", "thanks", "farewell", "identity", "overview", "summary"]
+
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,6 +125,8 @@ class ChatbotOutput(_Value):
         citations: The spans that support the answer.
         unsupported: Sentences of the answer that no passage supports, marked with [?]; empty under `strict=True`.
         claims: The verdict on each sentence of the model, those that were left out included.
+        kind: What the message was: `"question"`; `"summary"` of a document, `"overview"` of all; `"greeting"`,
+            `"thanks"`, `"farewell"`, or `"identity"` ("Who are you?").
         abstained: True if the chatbot declined.
         reason: The reason why it answered or declined, in words.
         standalone_question: The question that was searched for, completed from the conversation.
@@ -139,6 +143,7 @@ class ChatbotOutput(_Value):
     citations: list[Citation] = Field(default_factory=list)
     unsupported: list[str] = Field(default_factory=list)
     claims: list[CheckedClaim] = Field(default_factory=list)
+    kind: MessageKind = "question"
     abstained: bool = False
     reason: str = ""
     standalone_question: str = ""

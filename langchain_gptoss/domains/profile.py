@@ -128,6 +128,7 @@ class DomainProfile(_Values):
         refusal: Sent if the policy refuses a question.
         not_in_documents: Sent if the documents do not answer.
         out_of_scope: Sent if the question is outside the scope.
+        introduction: What the chatbot does, for greetings; empty: the `out_of_scope` text says it.
         sample_questions: Three or more questions to show to users.
         glossary: Terms of the domain and their meaning.
         retrieval: Settings for retrieval and answers.
@@ -151,6 +152,7 @@ class DomainProfile(_Values):
     refusal: Text
     not_in_documents: Text
     out_of_scope: Text
+    introduction: str = ""
     sample_questions: Annotated[tuple[Line, ...], Field(min_length=_MIN_SAMPLE_QUESTIONS)]
     glossary: dict[Line, Text] = Field(default_factory=dict)
     retrieval: RetrievalSettings = RetrievalSettings()

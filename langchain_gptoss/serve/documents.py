@@ -10,16 +10,11 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.vectorstores import VectorStoreRetriever
 
 from langchain_gptoss._flow import arun_flow
 from langchain_gptoss.chatbot.access import Access
-from langchain_gptoss.retrievers.adapters import as_retriever, query_retriever
-from langchain_gptoss.retrievers.own_filters import iterate_retrievers
+from langchain_gptoss.retrievers.source_documents import find_chunk_retriever, get_start, read_chunks
 from langchain_gptoss.serve.caller import get_caller
-
-_MAX_CHUNKS = 10_000
-_QUERY = "text"  # the text does not matter: all chunks of the source are requested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +42,7 @@ class DocumentReader:
     """
 
     def __init__(self, retriever: BaseRetriever, access: Access | None) -> None:
-        self._chunks = _find_chunks(retriever)
+        self._chunks = find_chunk_retriever(retriever)
         self._access = access
 
     async def aread(self, source: str, labels: Sequence[str]) -> DocumentText | None:
@@ -59,10 +54,8 @@ class DocumentReader:
         """
         if self._chunks is None:
             return None
-        filter: dict[str, Any] = {"source": source}
-        if self._access is not None:
-            filter = {"$and": [filter, self._access.build_filter(labels)]}
-        chunks = await arun_flow(query_retriever(self._chunks, _QUERY, k=_MAX_CHUNKS, filter=filter, callbacks=None))
+        filter = None if self._access is None else self._access.build_filter(labels)
+        chunks = await arun_flow(read_chunks(self._chunks, [source], filter=filter))
         if self._access is not None:
             chunks = self._access.select_visible(chunks, labels)
         return _join_chunks(source, chunks) if chunks else None
@@ -83,33 +76,16 @@ def build_document_routes(reader: DocumentReader) -> APIRouter:
     return router
 
 
-def _find_chunks(retriever: BaseRetriever) -> BaseRetriever | None:
-    """Return a retriever over the first vector store under a retriever, with the same filter of its own, or None."""
-    found = next((each for each in iterate_retrievers(retriever) if isinstance(each, VectorStoreRetriever)), None)
-    if found is None:
-        return None
-    own_filter = found.search_kwargs.get("filter")
-    return as_retriever(
-        found.vectorstore.as_retriever(search_kwargs={} if own_filter is None else {"filter": own_filter})
-    )
-
-
 def _join_chunks(source: str, chunks: Sequence[Document]) -> DocumentText:
-    ordered = sorted(chunks, key=_get_start)
-    start, text, last_heading = _get_start(ordered[0]), "", ""
-    for chunk in ordered:
-        offset = _get_start(chunk) - start
+    start, text, last_heading = get_start(chunks[0].metadata), "", ""
+    for chunk in chunks:
+        offset = get_start(chunk.metadata) - start
         heading = str(chunk.metadata.get("heading") or "")
         new_heading = heading.rpartition(" > ")[2] if text and heading != last_heading else ""
         text += _fill_gap(offset - len(text), new_heading)
         text += chunk.page_content[len(text) - offset :]  # chunks may overlap
         last_heading = heading
     return DocumentText(source=source, start=start, text=text)
-
-
-def _get_start(chunk: Document) -> int:
-    start = chunk.metadata.get("start")
-    return start if isinstance(start, int) else 0
 
 
 def _fill_gap(length: int, heading: str) -> str:

@@ -39,6 +39,7 @@ class AnswerStream:
         strict: True leaves out unsupported sentences, False marks them.
         is_refused: Returns True for a sentence that must not be shown, supported or not.
         verifier: A model that judges supported sentences again, or None.
+        must_answer: True if the first sentence must give the kind of answer that the question asks for.
         citations: Citations so far, ordered by number.
         unsupported: Sentences that were shown and marked as unsupported.
         claims: The verdict on each sentence so far.
@@ -56,6 +57,7 @@ class AnswerStream:
     strict: bool
     is_refused: Callable[[str], bool] = lambda _: False
     verifier: ClaimVerifier | None = None
+    must_answer: bool = True
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     claims: list[CheckedClaim] = field(default_factory=list)
@@ -84,6 +86,10 @@ class AnswerStream:
         """
         if not self.is_done and self._buffer.strip():
             yield from self._process_sentence(len(self._buffer))
+        yield from self._quote()
+
+    def _quote(self) -> Iterator[str]:
+        """Yield the quotations after the model's text."""
         if not self.cannot_find and self._needs_quotations:
             yield from self._quote_spans()
 
@@ -163,7 +169,11 @@ class AnswerStream:
         """Judge a sentence, and return the number of its citation if it is supported."""
         # A detail after the answer need not answer the question again.
         judgement = judge_claim(
-            sentence, self.question, self.spans, must_answer=not self.citations, verifier=self.verifier
+            sentence,
+            self.question,
+            self.spans,
+            must_answer=self.must_answer and not self.citations,
+            verifier=self.verifier,
         )
         number = None
         if judgement.verdict == "supported" and judgement.span is not None:

@@ -11,7 +11,7 @@ from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import order_by_place
 from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages
 from langchain_gptoss.chatbot.history import prepend_summary
-from langchain_gptoss.chatbot.prompts import prepare_model
+from langchain_gptoss.chatbot.prompts import SUMMARY_QUESTION, prepare_model
 from langchain_gptoss.chatbot.small_models import build_sentence_messages
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
@@ -36,9 +36,12 @@ def _build_messages(state: GraphState, context: StepContext) -> list[BaseMessage
     if settings.focus:
         return build_sentence_messages(settings, answer)
     history = prepend_summary(state.get("summary", ""), answer.history)
+    question = answer.question
+    if answer.kind == "summary":
+        history, question = [], SUMMARY_QUESTION[answer.texts.language].format(title=answer.topic)
     prompt = settings.prompts.passages.partial(instructions=answer.texts.instructions, chat_history=history)
     passages = quote_passages(order_by_place(answer.passages), language=answer.texts.language, findings={})
-    return list(prompt.format_messages(context=passages, question=answer.question))
+    return list(prompt.format_messages(context=passages, question=question))
 
 
 class AnswerCollector:
@@ -72,7 +75,7 @@ class AnswerCollector:
             notes = [f"the model tried to call {name}" for name in names]
             self.state = replace(self.state, findings=list(dict.fromkeys([*self.state.findings, *notes])))
         for text in self._answer_stream.feed(str(chunk.text)):
-            self.state = _show(self.state, text, self._writer, withholds=self._withholds)
+            self.state = show_text(self.state, text, self._writer, withholds=self._withholds)
         return self._answer_stream.is_done
 
     def _add_metadata(self, chunk: AIMessageChunk) -> None:
@@ -93,7 +96,7 @@ def verify_answer(state: GraphState, context: StepContext) -> Flow[GraphState]:
     answer_stream = answer.answer_stream
     if answer_stream is not None:
         for text in (yield from call(lambda: list(answer_stream.finish()))):
-            answer = _show(answer, text, context.writer, withholds=policies.withholds_answers)
+            answer = show_text(answer, text, context.writer, withholds=policies.withholds_answers)
     policy = policies.answers.get(answer.texts.language) if answer.withheld else None
     if policy is not None:
         verdict = yield from policy.judge(answer.withheld, context.config)
@@ -106,17 +109,17 @@ def _finish(answer: AnswerState, context: StepContext) -> AnswerState:
     """Show the withheld text of a supported answer; else send the text that declines or refuses."""
     writer, answer_stream = context.writer, answer.answer_stream
     if answer_stream is not None and answer_stream.citations:
-        return _show(answer, answer.withheld, writer) if answer.withheld else answer
+        return show_text(answer, answer.withheld, writer) if answer.withheld else answer
     if answer_stream is not None:
         reason = "Declined: no passage supports the model's answer, and none answers the question by itself."
         if answer_stream.cannot_find:
             reason = "Declined: the model found no answer in the passages."
         answer = replace(answer, reason=reason)
     text = answer.refusal or answer.texts.decline
-    return _show(answer, f" {text}" if answer.answer else text, writer)
+    return show_text(answer, f" {text}" if answer.answer else text, writer)
 
 
-def _show(answer: AnswerState, text: str, writer: AnswerWriter, *, withholds: bool = False) -> AnswerState:
+def show_text(answer: AnswerState, text: str, writer: AnswerWriter, *, withholds: bool = False) -> AnswerState:
     """Send a piece of the answer to the caller, or keep it back for the check of the whole answer."""
     if withholds:
         return replace(answer, withheld=answer.withheld + text)

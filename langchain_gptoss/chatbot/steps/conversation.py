@@ -11,6 +11,7 @@ from langchain_gptoss.chatbot.history import expand_follow_up, format_conversati
 from langchain_gptoss.chatbot.prompts import prepare_model
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, rewrite_question
+from langchain_gptoss.text.dialogue_acts import remove_courtesies
 
 _SUMMARY_WORDS = 150
 
@@ -20,14 +21,15 @@ def condense_conversation(state: GraphState, context: StepContext) -> Flow[Graph
     answer, changes, excess = _prepare_history(state, context)
     if excess:
         changes["summary"] = yield from _summarize(state.get("summary", ""), excess, context)
-    queries = expand_follow_up(answer.question, answer.history)
+    question = remove_courtesies(answer.question)
+    queries = expand_follow_up(question, answer.history)
     rewritten = None
     if len(queries) > 1 and not context.settings.focus:
         llm, summary = context.settings.llm, changes.get("summary", state.get("summary", ""))
         history = prepend_summary(summary, answer.history)
         llm = prepare_model(llm, context.settings.prompts.condense)
         prompt = context.settings.prompts.condense.partial(instructions=answer.texts.instructions, chat_history=history)
-        rewritten = yield from rewrite_question(llm, answer.question, answer.history, context.config, prompt=prompt)
+        rewritten = yield from rewrite_question(llm, question, answer.history, context.config, prompt=prompt)
     changes["answer_state"] = _apply_rewrite(answer, queries, rewritten, context)
     return changes
 

@@ -10,8 +10,9 @@ from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.state import GraphState
-from langchain_gptoss.chatbot.types import ChatbotChunk
+from langchain_gptoss.chatbot.steps.retrieval import begin_answer
 from langchain_gptoss.errors import ContextLengthError
+from langchain_gptoss.text.dialogue_acts import DialogueAct, detect_dialogue_act
 
 
 def check_question(state: GraphState, context: StepContext) -> Flow[GraphState]:
@@ -22,22 +23,23 @@ def check_question(state: GraphState, context: StepContext) -> Flow[GraphState]:
         StorageError: The audit log cannot be written, and is set to stop then.
     """
     settings, answer = context.settings, state["answer_state"]
-    texts = yield from call(lambda: _read_question(settings, answer.question))
+    act = detect_dialogue_act(answer.question)
+    texts = yield from call(lambda: _read_question(settings, answer.question, act))
     answer = replace(answer, texts=texts)
+    if act is not None:
+        answer = replace(answer, kind=act.kind, topic=act.topic, standalone_question=answer.question)
     if policy := settings.policies.questions.get(texts.language):
         verdict = yield from policy.judge(answer.question, context.config)
         if not verdict.allowed:
-            answer = refused = answer.refuse("question", verdict)
-            yield from call(lambda: context.recorder.begin(refused))
-            context.writer.write(
-                ChatbotChunk(sources=[], standalone_question=answer.standalone_question, language=texts.language)
-            )
+            answer = replace(answer, kind="question").refuse("question", verdict)
+            yield from begin_answer(answer, context)
     return {"answer_state": answer}
 
 
-def _read_question(settings: ChatbotSettings, question: str) -> LocalizedTexts:
+def _read_question(settings: ChatbotSettings, question: str, act: DialogueAct | None) -> LocalizedTexts:
     _check_length(settings.llm, question)
-    return settings.select_texts(question)
+    # A greeting is too short to detect its language.
+    return settings.select_texts(question) if act is None else settings.get_texts(act.language)
 
 
 def _check_length(llm: BaseChatModel, question: str) -> None:

@@ -65,6 +65,16 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
         StorageError: The audit log cannot be written, and is set to stop then.
     """
     answer = yield from call(lambda: _judge(state["answer_state"], context.settings))
+    yield from begin_answer(answer, context)
+    return {"answer_state": answer}
+
+
+def begin_answer(answer: AnswerState, context: StepContext) -> Flow[None]:
+    """Write the intent of an answer to the audit log, and send the sources to the caller.
+
+    Raises:
+        StorageError: The audit log cannot be written, and is set to stop then.
+    """
     sources = answer.sources if answer.answer_stream is not None else ()
     yield from call(lambda: context.recorder.begin(answer))
     context.writer.write(
@@ -74,7 +84,6 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
             language=answer.texts.language,
         )
     )
-    return {"answer_state": answer}
 
 
 def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
@@ -102,7 +111,7 @@ def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
 def _list_queries(answer: AnswerState) -> list[str]:
     """Return the texts to search for: a follow-up alone, and together with the question that it follows."""
     standalone_question = answer.standalone_question
-    return [standalone_question] if len(answer.queries) == 1 else [standalone_question, answer.question]
+    return [standalone_question] if len(answer.queries) == 1 else [standalone_question, answer.queries[0][0]]
 
 
 def _select_statements(ranked: Sequence[tuple[Span, float]]) -> list[Span]:

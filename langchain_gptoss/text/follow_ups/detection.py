@@ -8,11 +8,11 @@ impersonal ones ("Is it possible to", "il faut"), are no sign.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
+from langchain_gptoss.text.dialogue_acts import detect_dialogue_act, remove_courtesies
 from langchain_gptoss.text.follow_ups import english, french
 from langchain_gptoss.text.follow_ups.tokens import QUOTE, Token, tokenize
 from langchain_gptoss.text.language import detect_language
@@ -27,15 +27,6 @@ _MIN_DESCRIPTION_WORDS = 3  # "How much success did this expedition with Braddoc
 _AUXILIARIES = english.AUXILIARIES | french.AUXILIARIES
 _QUESTION_WORDS = english.QUESTION_WORDS | french.QUESTION_WORDS
 _GENERIC_WORDS = english.GENERIC_WORDS | french.GENERIC_WORDS
-_COURTESY = re.compile(
-    r"""^\W*(?:(?:thanks?|thank\ you|hello|hi|hey|good\ (?:morning|evening|afternoon)|bye|goodbye|merci|bonjour
-      |bonsoir|salut
-    |au\ revoir|coucou)(?:\ (?:very\ much|a\ lot|so\ much|beaucoup|bien|there|all|à\ tous))?\W*)+$
-    |^\W*(?:who|what|how)\ are\ you\b|^\W*what\ can\ you\ do\b|^\W*(?:qui|que|comment)\ (?:es|êtes|peux|pouvez|vas
-      |allez)-
-    (?:tu|vous)\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 
 def is_follow_up(question: str, conversation: Sequence[str] = ()) -> bool:
@@ -45,9 +36,10 @@ def is_follow_up(question: str, conversation: Sequence[str] = ()) -> bool:
         question: The question.
         conversation: Texts of the last messages before it. "This church" continues them if they mention a church.
     """
-    question = " ".join(question.split())
-    if _COURTESY.search(question):
+    act = detect_dialogue_act(question)
+    if act is not None and act.kind != "summary":
         return False
+    question = " ".join(remove_courtesies(question).split())
     tokens = tokenize(question)
     language = detect_language(question)
     rules = [_RULES[language]] if language in _RULES else list(_RULES.values())
