@@ -48,9 +48,9 @@ DEMO_QUESTIONS = (
 )
 
 NEXT_STEPS = """
-The demo model is small (0.1 B parameters, English). Models that read better, on your own documents:
-  gptoss chat --docs FOLDER --model demo-large   English and French; fetches 1.1 GB, needs 3 GB of memory
-  gptoss chat --docs FOLDER --model gpt-oss-20b  many languages; fetches 13.8 GB, needs 14 GB of memory
+The demo model is small (0.1 B parameters, English). Models that read better:
+  gptoss chat --docs FOLDER --model demo-large   English and French; 1.1 GB to fetch, 3 GB of memory
+  gptoss chat --docs FOLDER --model gpt-oss-20b  many languages; 13.8 GB to fetch, 14 GB of memory
   gptoss doctor                                  the models that fit this machine"""
 
 

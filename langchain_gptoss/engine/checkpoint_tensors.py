@@ -9,7 +9,7 @@ import torch
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.safetensors_files import StoredTensor, list_weight_files, read_header
 
-_TORCH_TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "U8": torch.uint8}
+_TORCH_TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "U8": torch.uint8, "I8": torch.int8}
 
 
 def iterate_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -26,6 +26,19 @@ def iterate_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
                     hint="Copy or fetch the checkpoint again.",
                 )
             yield name, _map_tensor(file, stored)
+
+
+def dequantize_int8(values: torch.Tensor, scales: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Return the numbers of int8 experts, [..., rows, columns]; float32 holds them exactly.
+
+    Args:
+        values: int8 [..., rows, columns].
+        scales: bfloat16 [..., rows, columns / 32].
+        dtype: Type of the result.
+    """
+    blocks = values.float().view(*scales.shape, -1)
+    result = blocks.mul_(scales.float().unsqueeze(-1)).view(values.shape)
+    return result.to(dtype)
 
 
 def _map_tensor(file: Path, stored: StoredTensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from langchain_gptoss.engine.checkpoint_tensors import iterate_tensors
+from langchain_gptoss.engine.checkpoint_tensors import dequantize_int8, iterate_tensors
 from langchain_gptoss.engine.kernels.dense import Bfloat16Linear, StoredEmbedding
 from langchain_gptoss.engine.kernels.mxfp4 import dequantize_mxfp4
 from langchain_gptoss.engine.kernels.packed_experts import (
@@ -137,7 +137,7 @@ class _WeightLoader:
             CheckpointError: Its shape contradicts the config.
         """
         owner, _, leaf = name.rpartition(".")
-        if owner.endswith(".experts") and (self._is_packed or leaf.endswith(("_blocks", "_scales"))):
+        if owner.endswith(".experts") and (self._is_packed or leaf.endswith(("_blocks", "_scales", "_int8"))):
             self._experts.setdefault(owner, {})[leaf] = tensor
             if not self._is_packed and len(self._experts[owner]) == 4:
                 self._add_unpacked_experts(owner)
@@ -163,6 +163,9 @@ class _WeightLoader:
     def _add_unpacked_experts(self, owner: str) -> None:
         module, tensors = self._model.get_submodule(owner), self._experts.pop(owner)
         for leaf in _UNPACKED_NAMES:
+            if f"{leaf}_int8" in tensors:
+                self._add_int8_experts(owner, leaf, tensors)
+                continue
             blocks, scales = tensors[f"{leaf}_blocks"], tensors[f"{leaf}_scales"]
             dequantized = torch.empty(
                 blocks.shape[0], blocks.shape[2] * 32, blocks.shape[1], dtype=self._activation_dtype
@@ -171,6 +174,14 @@ class _WeightLoader:
             for expert in range(len(blocks)):
                 dequantized[expert] = dequantize_mxfp4(blocks[expert], scales[expert], self._activation_dtype).T
             self._set_parameter(module, leaf, dequantized.to(self._device_map.get_device(owner)))
+
+    def _add_int8_experts(self, owner: str, leaf: str, tensors: dict[str, torch.Tensor]) -> None:
+        values, scales = tensors[f"{leaf}_int8"], tensors[f"{leaf}_scales"]
+        matrices = torch.empty(values.shape[0], values.shape[2], values.shape[1], dtype=self._activation_dtype)
+        _check_shape(f"{owner}.{leaf}_int8", matrices, self._missing.pop(f"{owner}.{leaf}"))
+        for expert in range(len(values)):
+            matrices[expert] = dequantize_int8(values[expert], scales[expert]).T
+        self._set_parameter(self._model.get_submodule(owner), leaf, matrices.to(self._device_map.get_device(owner)))
 
     def _add_linear(self, owner: str, module: nn.Linear, leaf: str, tensor: torch.Tensor) -> None:
         self._partial_linears[f"{owner}.{leaf}"] = tensor

@@ -14,6 +14,12 @@ CACHE_BLOCK_TOKENS = 16
 _CACHE_HEAD_MULTIPLE = 16
 _CACHE_WIDTH = 2
 
+INT8_METHOD = "gptoss_int8"
+"""The `quant_method` of this package's own format: int8 experts with one scale for 32 weights (see docs/convert.md)."""
+
+INT8_VERSION = 1
+"""The version of that format that this package writes and reads."""
+
 _UNPACKED_DTYPES = ("bfloat16", "float16", "float32")
 
 
@@ -35,7 +41,8 @@ class Shape:
         sliding_layers: Number of sliding layers; the other layers attend to all tokens.
         tied_embeddings: True if the output matrix is the embedding table.
         max_positions: Longest context of the model, in tokens.
-        checkpoint_experts: Type of the experts in the checkpoint: `"mxfp4"`, `"bfloat16"`, `"float16"` or `"float32"`.
+        checkpoint_experts: Type of the experts in the checkpoint: `"mxfp4"`, `"int8"`, `"bfloat16"`, `"float16"` or
+            `"float32"`.
     """
 
     hidden_size: int
@@ -189,6 +196,8 @@ def _read_expert_dtype(config: Mapping[str, Any]) -> str:
     quantization = config.get("quantization_config")
     if quantization:
         method = quantization.get("quant_method") if isinstance(quantization, Mapping) else quantization
+        if method == INT8_METHOD:
+            return _check_int8_version(quantization)
         if method != "mxfp4":
             raise CheckpointError(
                 f"config.json says that the weights are quantized as {method!r}; this package runs MXFP4 and "
@@ -198,6 +207,17 @@ def _read_expert_dtype(config: Mapping[str, Any]) -> str:
         return "mxfp4"
     dtype = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16").removeprefix("torch.")
     return dtype if dtype in _UNPACKED_DTYPES else "bfloat16"
+
+
+def _check_int8_version(quantization: Mapping[str, Any]) -> str:
+    version = quantization.get("version")
+    if version != INT8_VERSION or quantization.get("block_size", PACKED_BLOCK_WEIGHTS) != PACKED_BLOCK_WEIGHTS:
+        raise CheckpointError(
+            f"config.json says that the experts are int8 in version {version!r} of the format {INT8_METHOD!r}; this "
+            f"package reads version {INT8_VERSION} with blocks of {PACKED_BLOCK_WEIGHTS}.",
+            hint="Convert the model again, or install a newer version of langchain-gptoss.",
+        )
+    return "int8"
 
 
 def _build_published_shape(*, layers: int, experts: int) -> Shape:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from langchain_gptoss.engine.checkpoint_tensors import iterate_tensors
+from langchain_gptoss.engine.checkpoint_tensors import dequantize_int8, iterate_tensors
 from langchain_gptoss.engine.kernels.forward import Layer, Matrix, Model
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.engine.kernels.native import Kernel
@@ -201,6 +201,12 @@ class _Loader:
             return Matrix(
                 weights=blocks.flatten(0, 1), scales=scales.flatten(0, 1), bias=bias, bits=self._formats.expert_bits
             )
+        if f"{name}_int8" in self._tensors:
+            values = self._take(f"{name}_int8", shape.experts, rows, columns)
+            int8_scales = self._take(f"{name}_scales", shape.experts, rows, columns // BLOCK)
+            # Rounding finds the same values again, in the layout of the kernel; see `round_to_int8`.
+            stacked = dequantize_int8(values.flatten(0, 1), int8_scales.flatten(0, 1))
+            return self._store(stacked, bias, self._formats.experts)
         stored = self._take(name, shape.experts, columns, rows)
         stacked = stored.new_zeros(shape.experts, padded_rows, _round_up(columns, BLOCK))
         stacked[:, :rows, :columns] = stored.transpose(1, 2)

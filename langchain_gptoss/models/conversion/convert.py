@@ -26,25 +26,27 @@ from langchain_gptoss.models.conversion.mapping import (
     get_layer_names,
     read_experts,
 )
-from langchain_gptoss.models.conversion.rounding import BLOCK, PackedMatrix, round_to_mxfp4
+from langchain_gptoss.models.conversion.rounding import BLOCK, PackedMatrix, round_to_int8, round_to_mxfp4
 from langchain_gptoss.models.conversion.safetensors_source import SafetensorsSource
 from langchain_gptoss.models.conversion.source import EMBEDDING, HEAD, NORM, DenseSource
 from langchain_gptoss.models.conversion.workspace import Workspace
 from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
 from langchain_gptoss.models.safetensors_files import check_weights
+from langchain_gptoss.models.shapes import INT8_METHOD, INT8_VERSION
 
 if TYPE_CHECKING:
     import torch
 
-ExpertFormat = Literal["mxfp4", "bf16", "float32"]
-"""How the experts are stored: 4.25, 16 or 32 bits per weight. The other weights are float32 only beside float32."""
+ExpertFormat = Literal["mxfp4", "int8", "bf16", "float32"]
+"""How the experts are stored: 4.25, 8.5, 16 or 32 bits per weight. Other weights are float32 only beside float32."""
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HUB_FILE = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)/([\w][\w.-]*\.gguf)")
+_BLOCK_FORMATS = ("mxfp4", "int8")
 _WIDTH_MULTIPLE = 8  # torch's grouped matrix product needs rows of whole 16 bytes
 _VERSION = 1  # part of the state of a stopped conversion: another version begins again
 _UNPACKED_MODULES = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
-_BYTES_PER_WEIGHT = {"mxfp4": 17 / 32, "bf16": 2.0, "float32": 4.0}
+_BYTES_PER_WEIGHT = {"mxfp4": 17 / 32, "int8": 17 / 16, "bf16": 2.0, "float32": 4.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +85,13 @@ def convert_dense_checkpoint(
         raise InvalidInputError(f"experts is {experts!r}; it must be one of {listed}.")
     dense = open_source(source)
     config = dense.config
-    if experts == "mxfp4" and config.hidden_size % BLOCK:
+    if experts in _BLOCK_FORMATS and config.hidden_size % BLOCK:
         raise CheckpointError(
-            f"{str(source)!r} has a hidden size of {config.hidden_size}, and MXFP4 needs a multiple of {BLOCK}.",
+            f"{str(source)!r} has a hidden size of {config.hidden_size}, and {experts} needs a multiple of {BLOCK}.",
             hint="Use experts='bf16' (--experts bf16).",
         )
     _check_names(str(source), dense)
-    width = compute_expert_width(config, block=BLOCK if experts == "mxfp4" else _WIDTH_MULTIPLE)
+    width = compute_expert_width(config, block=BLOCK if experts in _BLOCK_FORMATS else _WIDTH_MULTIPLE)
     options = _Options(experts=experts, alpha=alpha, expert_width=width)
     folder = folder.absolute()
     with translate_storage_errors(folder.parent, setting="--out"), lock_path(folder):
@@ -111,8 +113,8 @@ def convert_checkpoint(source: str | Path, folder: str | Path, *, experts: Exper
         source: A folder with `config.json` and safetensors files, a GGUF file, or a hub id (`"organisation/name"`, or
             `"organisation/name/file.gguf"` for a GGUF file).
         folder: The folder of the new checkpoint; it must not exist.
-        experts: How the experts are stored: `"mxfp4"` (4.25 bits per weight), `"bf16"` or `"float32"`. The other
-            weights are bfloat16, and float32 beside float32.
+        experts: How the experts are stored: `"mxfp4"` (4.25 bits per weight), `"int8"` (8.5), `"bf16"` or `"float32"`.
+            The other weights are bfloat16, and float32 beside float32.
 
     Returns:
         The folder.
@@ -258,10 +260,14 @@ class _Converter:
         tensors = convert_attention(read, self._config)
         matrices = read_experts(read, self._config, expert_width=options.expert_width, alpha=options.alpha)
         tensors |= arrange_biases(matrices)
-        if options.experts != "mxfp4":
+        if options.experts not in _BLOCK_FORMATS:
             tensors |= arrange_experts(matrices, alpha=options.alpha)
         tensors = {name: tensor.to(self._dtype) for name, tensor in tensors.items()}
-        return tensors | self._pack_experts(matrices) if options.experts == "mxfp4" else tensors
+        if options.experts == "mxfp4":
+            tensors |= self._pack_experts(matrices)
+        if options.experts == "int8":
+            tensors |= self._round_experts(matrices)
+        return tensors
 
     def _pack_experts(self, matrices: ExpertMatrices) -> dict[str, torch.Tensor]:
         import torch
@@ -287,9 +293,24 @@ class _Converter:
             return round_to_mxfp4(matrix, factor_exponent=EXPERTS.bit_length() - 1)
         return round_to_mxfp4(matrix * self._options.factor)
 
+    def _round_experts(self, matrices: ExpertMatrices) -> dict[str, torch.Tensor]:
+        import torch
+
+        hidden, width = self._config.hidden_size, self._options.expert_width
+        gate_up = round_to_int8(torch.stack((matrices.gate, matrices.up), dim=1).view(-1, hidden))
+        down = matrices.down.view(hidden, EXPERTS, width).transpose(0, 1) * self._options.factor
+        rounded = {"gate_up_proj": gate_up, "down_proj": round_to_int8(down.reshape(-1, width))}
+        tensors = {}
+        for name, matrix in rounded.items():
+            tensors[f"mlp.experts.{name}_int8"] = matrix.values.view(EXPERTS, -1, matrix.values.shape[1])
+            tensors[f"mlp.experts.{name}_scales"] = matrix.scales.view(EXPERTS, -1, matrix.scales.shape[1])
+        return tensors
+
     def _build_config(self) -> dict[str, Any]:
         config = build_config(self._config, expert_width=self._options.expert_width, alpha=self._options.alpha)
         config["dtype"] = "float32" if self._options.experts == "float32" else "bfloat16"
         if self._options.experts == "mxfp4":
             config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": _UNPACKED_MODULES}
+        if self._options.experts == "int8":
+            config["quantization_config"] = {"quant_method": INT8_METHOD, "version": INT8_VERSION, "block_size": BLOCK}
         return config

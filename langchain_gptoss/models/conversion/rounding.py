@@ -1,4 +1,4 @@
-"""Rounds matrices to MXFP4, with the better one of two scales for each block.
+"""Rounds matrices to MXFP4, with the better one of two scales for each block, and to int8.
 
 The layout is that of the published checkpoints (see `engine.kernels.mxfp4`): 32 numbers share a power of two, and a
 byte holds two numbers of four bits, the earlier one in its low half.
@@ -20,6 +20,8 @@ BLOCK = 32
 
 _CHUNK_BLOCKS = 4096  # small enough for a core's cache
 _SCALE_BIAS = 127
+_INT8_LARGEST = 127
+_SMALLEST_INT8_BLOCK = 1e-32
 _LARGEST = np.float32(6)
 # Added to a number in [m, 2m) and subtracted again, m times this leaves one bit after the leading one.
 _ONE_BIT = np.float32(0.75 * 2**23)
@@ -64,6 +66,54 @@ def round_to_mxfp4(matrix: torch.Tensor, *, factor_exponent: int = 0) -> PackedM
         blocks=torch.from_numpy(blocks).view(rows, groups, BLOCK // 2),
         scales=torch.from_numpy(scales).view(rows, groups),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8Matrix:
+    """A matrix in int8.
+
+    Attributes:
+        values: int8 [rows, columns].
+        scales: bfloat16 [rows, columns / 32].
+    """
+
+    values: torch.Tensor
+    scales: torch.Tensor
+
+
+def round_to_int8(matrix: torch.Tensor) -> Int8Matrix:
+    """Round a matrix to int8 with one scale for 32 numbers of a row.
+
+    The number with the largest magnitude always becomes 127 or -127. So the CPU kernel, which rounds again while it
+    loads the matrix, finds the same scale and the same values.
+
+    Args:
+        matrix: float32 [rows, columns], finite; the columns are a multiple of 32.
+    """
+    import torch
+
+    rows, columns = matrix.shape
+    numbers = matrix.contiguous().view(-1, BLOCK).numpy()
+    values, scales = np.empty(numbers.shape, np.int8), np.empty(len(numbers), np.uint16)
+    for start in range(0, len(numbers), _CHUNK_BLOCKS):
+        piece = slice(start, start + _CHUNK_BLOCKS)
+        values[piece], scales[piece] = _round_blocks_to_int8(numbers[piece])
+    return Int8Matrix(
+        values=torch.from_numpy(values).view(rows, columns),
+        scales=torch.from_numpy(scales).view(torch.bfloat16).view(rows, columns // BLOCK),
+    )
+
+
+def _round_blocks_to_int8(numbers: _Floats) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
+    largest = np.abs(numbers).max(axis=1)
+    bits = (((largest / np.float32(_INT8_LARGEST)).view(np.uint32) + 0x8000) >> 16).astype(np.uint16)  # to bfloat16
+    bits[largest < _SMALLEST_INT8_BLOCK] = 0  # the kernel turns such blocks into zeros
+    scales = (bits.astype(np.uint32) << 16).view(np.float32)
+    factors = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+    rounded = numbers * factors[:, None]
+    rounded += np.copysign(np.float32(0.5), rounded)  # a half goes away from zero, and then the fraction is cut off
+    np.clip(rounded, -_INT8_LARGEST, _INT8_LARGEST, out=rounded)
+    return rounded.astype(np.int8), bits
 
 
 def _round_blocks(values: _Floats, factor_exponent: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -144,7 +144,7 @@ def estimate_memory(
     small_bytes = (shape.other_weights + shape.expert_biases) * activation_width
     dense_bytes = int(dense_weights * weight_width) + small_bytes
     is_mapped = is_native or (is_packed and device == "cpu")
-    table_width = WIDTHS.get(shape.checkpoint_experts, WIDTHS["bfloat16"]) if is_mapped or is_packed else weight_width
+    table_width = _get_table_width(shape) if is_mapped or is_packed else weight_width
     table_bytes = looked_up_bytes = int(shape.embedding_weights * table_width)
     if is_mapped and not (shape.tied_embeddings and dtype != "int8"):
         looked_up_bytes = min(table_bytes, _estimate_lookup_bytes(shape, cache_bytes // shape.cache_token_bytes))
@@ -176,15 +176,23 @@ def _estimate_lookup_bytes(shape: Shape, tokens: int) -> int:
     return tokens * (row_bytes + _PAGE_BYTES)
 
 
+def _get_table_width(shape: Shape) -> float:
+    """Return the bytes per number of a checkpoint's embedding table."""
+    is_quantized = shape.checkpoint_experts in {"mxfp4", "int8"}
+    return WIDTHS["bfloat16" if is_quantized else shape.checkpoint_experts]
+
+
 def _compute_largest_tensor_bytes(shape: Shape, *, experts: str, is_native: bool) -> int:
     """Return the bytes of the largest tensor that is converted during loading; until then its file is mapped."""
-    stored_width = WIDTHS.get(shape.checkpoint_experts, WIDTHS["bfloat16"])
+    stored_width = _get_table_width(shape)
     table_bytes = int(shape.embedding_weights * stored_width)
     if experts == "packed":
         return table_bytes
     gate_up_weights = 2 * shape.expert_weights // (3 * shape.layers)
     if shape.checkpoint_experts != "mxfp4":
         copies = 2 if is_native else 1  # the native runner turns the matrices before it rounds them
+        if shape.checkpoint_experts == "int8":
+            stored_width = WIDTHS["float32"]  # in which the numbers are exact
         return max(table_bytes, int(copies * gate_up_weights * stored_width))
     packed_bytes = gate_up_weights * PACKED_BLOCK_BYTES // PACKED_BLOCK_WEIGHTS
     # One expert at a time is unpacked in float32, with a copy.

@@ -1,6 +1,8 @@
 """Converted checkpoints have the logits of the dense model; stopped conversions go on; other models are refused."""
 
 import json
+import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GptOssForCausalLM
 
+from langchain_gptoss.engine.batch import Batch, SequenceChunk
+from langchain_gptoss.engine.checkpoint_tensors import dequantize_int8
 from langchain_gptoss.engine.kernels.mxfp4 import dequantize_mxfp4
+from langchain_gptoss.engine.kernels.native import get_cpu_kernel
 from langchain_gptoss.engine.loading import load_model, plan_checkpoint
+from langchain_gptoss.engine.runners.native import NativeRunner
+from langchain_gptoss.engine.runners.native_weights import NativeFormats
 from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError, InvalidInputError
 from langchain_gptoss.models.checkpoint import check_checkpoint
 from langchain_gptoss.models.conversion import convert as convert_module
@@ -55,6 +62,11 @@ def compute_logits(model: Any) -> torch.Tensor:
 def load_converted(folder: Path) -> GptOssForCausalLM:
     check_checkpoint(folder)
     return GptOssForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+
+
+def load_unpacked(folder: Path) -> GptOssForCausalLM:
+    """Load a checkpoint with the engine's loader for transformers' modules, in float32."""
+    return load_model(folder, plan_checkpoint(folder, device="cpu", dtype="float32"))
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -148,6 +160,48 @@ def test_mxfp4_experts_have_the_layout_of_published_checkpoints(build, tmp_path)
             assert torch.equal(packed[f"{name}_bias"].float(), exact[f"{name}_bias"])
     others = {name for name in exact if ".experts." not in name}
     assert all(torch.equal(packed[name], exact[name].bfloat16()) for name in others)
+
+
+def test_int8_experts_are_near_the_exact_ones(qwen2, tmp_path):
+    source = save_folder(qwen2, tmp_path / "dense")
+    folder = convert_checkpoint(source, tmp_path / "int8", experts="int8")
+    check_checkpoint(folder)
+    exact = load_weights(convert_checkpoint(source, tmp_path / "exact", experts="float32"))
+    rounded = load_weights(folder)
+    for name in ("gate_up_proj", "down_proj"):
+        name = f"model.layers.1.mlp.experts.{name}"
+        matrices = dequantize_int8(rounded[f"{name}_int8"], rounded[f"{name}_scales"]).transpose(1, 2)
+        assert (matrices - exact[name]).norm() < 0.01 * exact[name].norm()
+    logits, expected = compute_logits(load_unpacked(folder)), compute_logits(qwen2)
+    assert (logits - expected).norm() < 0.05 * expected.norm()
+
+
+@pytest.mark.skipif(get_cpu_kernel() is None, reason="this machine has no CPU kernel")
+def test_the_native_runner_keeps_the_values_of_int8_experts(qwen2, tmp_path):
+    source = save_folder(qwen2, tmp_path / "dense")
+    folder = convert_checkpoint(source, tmp_path / "int8", experts="int8")
+    # The same numbers in float32, which the runner rounds to int8 itself.
+    model = load_unpacked(folder)
+    model.save_pretrained(tmp_path / "unpacked")
+    shutil.copy(folder / "tokenizer.json", tmp_path / "unpacked")
+    results = []
+    for each in (folder, tmp_path / "unpacked"):
+        with closing(NativeRunner(each, formats=NativeFormats())) as runner:
+            runner.allocate_cache(1)
+            part = SequenceChunk(token_ids=IDS[0].tolist(), start=0, block_table=range(1), logit_count=IDS.shape[1])
+            results.append(runner.forward(Batch(chunks=(part,))).clone())
+    assert torch.equal(*results)
+    expected = compute_logits(qwen2)
+    assert (results[0] - expected).norm() < 0.1 * expected.norm()
+
+
+def test_other_versions_of_the_int8_format_are_refused(qwen2, tmp_path):
+    folder = convert_checkpoint(save_folder(qwen2, tmp_path / "dense"), tmp_path / "int8", experts="int8")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["quantization_config"] == {"quant_method": "gptoss_int8", "version": 1, "block_size": 32}
+    change_json(folder / "config.json", quantization_config=config["quantization_config"] | {"version": 2})
+    with pytest.raises(CheckpointError, match=r"version 2 .*reads version 1"):
+        plan_checkpoint(folder)
 
 
 def test_mxfp4_experts_run_in_the_engine(qwen2, tmp_path):
