@@ -7,6 +7,9 @@ from typing import Any
 
 from langchain_gptoss.errors import CheckpointError
 
+# Names in tokenizer_config.json of the class that reads tokenizer.json as it is.
+_GENERAL_CLASSES = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
+
 
 def load_tokenizer(checkpoint: Path) -> Any:
     """Return the fast tokenizer of a checkpoint folder.
@@ -14,19 +17,32 @@ def load_tokenizer(checkpoint: Path) -> Any:
     Raises:
         CheckpointError: The tokenizer is missing or damaged.
     """
-    from transformers import AutoTokenizer
-
     if not (checkpoint / "tokenizer.json").is_file():
         raise CheckpointError(
             f"{str(checkpoint)!r} has no tokenizer.json.", hint="Copy or download the checkpoint again."
         )
     try:
+        if _read_class_name(checkpoint) in _GENERAL_CLASSES:
+            # AutoTokenizer would find the same class, and imports the configurations of all models for that.
+            from transformers import PreTrainedTokenizerFast
+
+            return PreTrainedTokenizerFast.from_pretrained(checkpoint, local_files_only=True)
+        from transformers import AutoTokenizer
+
         return AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises bare Exceptions on damaged files
         raise CheckpointError(
             f"The tokenizer of {str(checkpoint)!r} cannot be read: {error}.",
             hint="Copy or download the checkpoint again.",
         ) from error
+
+
+def _read_class_name(checkpoint: Path) -> str | None:
+    try:
+        name = json.loads((checkpoint / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
+    except (OSError, ValueError, AttributeError):  # whether the file is needed is for the tokenizer to decide
+        return None
+    return name if isinstance(name, str) else None
 
 
 def read_stop_ids(checkpoint: Path, tokenizer: Any) -> frozenset[int]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from langchain_core.messages import HumanMessage
+from transformers import AutoTokenizer
 
 from langchain_gptoss.chat_formats import load_chat_format
+from langchain_gptoss.chat_formats.checkpoint_tokenizer import load_tokenizer
 from langchain_gptoss.chat_formats.harmony import CONTROL_TOKENS, HarmonyFormat
 from langchain_gptoss.chat_formats.plain import PlainFormat
 from langchain_gptoss.chat_formats.template import TemplateFormat
@@ -46,6 +48,26 @@ def test_harmony_is_chosen_by_its_control_tokens(tmp_path):
     build_tokenizer(special=[*CONTROL_TOKENS, "<|endoftext|>"]).save_pretrained(tmp_path)
     assert isinstance(load_chat_format(tmp_path), HarmonyFormat)
     assert isinstance(load_chat_format(tmp_path, "plain"), PlainFormat)
+
+
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "TokenizersBackend", None])
+def test_tokenizer_is_the_one_that_transformers_chooses(checkpoint, name):
+    path = checkpoint / "tokenizer_config.json"
+    config = json.loads(path.read_text()) | {"tokenizer_class": name}
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    expected, loaded = AutoTokenizer.from_pretrained(checkpoint), load_tokenizer(checkpoint)
+    assert type(loaded) is type(expected)
+    assert loaded.get_vocab() == expected.get_vocab()
+    assert loaded.added_tokens_decoder == expected.added_tokens_decoder
+    assert loaded.chat_template == expected.chat_template
+    assert loaded("Hello")["input_ids"] == expected("Hello")["input_ids"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"tokenizer_class": 5}'])
+def test_damaged_tokenizer_config_is_an_error(checkpoint, text):
+    (checkpoint / "tokenizer_config.json").write_text(text)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_tokenizer(checkpoint)
 
 
 def test_harmony_needs_no_checkpoint():
