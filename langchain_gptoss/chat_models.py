@@ -70,7 +70,7 @@ class ChatGptOss(GptOssModel, BaseChatModel):
     Setup:
         .. code-block:: bash
 
-            pip install "langchain-gptoss[demo]"
+            pip install ".[rag,demo]"    # in a checkout; a wheel: pip install "langchain_gptoss-VERSION.whl[rag,demo]"
 
     Key init args:
         model: `"demo"`, `"gpt-oss-20b"`, `"gpt-oss-120b"`, a folder, or a hub id.

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_gptoss._io import find_foreign_access, lock_path, open_replacement, write_atomically
+from langchain_gptoss._optional import build_install_command
 from langchain_gptoss._process import (
     build_environment,
     build_python_command,
@@ -154,7 +155,7 @@ def _compile(source: Path, target: Path) -> str:
             return compiler[0]
     if failures:
         raise KernelError("The CPU kernel could not be compiled: " + "; ".join(failures) + ".")
-    raise KernelError("No C compiler was found.", hint='Run: pip install "langchain-gptoss[cpu]".')
+    raise KernelError("No C compiler was found.", hint=f"Run: {build_install_command('cpu')}")
 
 
 class _CompilerError(Exception):
