@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langchain_gptoss.cli.audit import audit_app
-from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Language, Model, PromptCache, Store, make_chatbot
+from langchain_gptoss.cli.chatbot import Adapter, Audit, Docs, Domain, Language, Model, PromptCache, Store, make_chatbot
 from langchain_gptoss.cli.console import (
     clean_exit,
     clean_traceback,
@@ -98,6 +98,7 @@ def ask(
     docs: Docs = None,
     store: Store = None,
     model: Model = "demo",
+    adapter: Adapter = None,
     domain: Domain = None,
     language: Language = None,
     audit: Audit = None,
@@ -111,7 +112,14 @@ def ask(
 
             raise InvalidInputError("The question is empty.", hint='Write one: gptoss ask "..." --docs FOLDER')
         chatbot = make_chatbot(
-            model, docs, store, domain=domain, language=language, audit=audit, prompt_cache_gb=prompt_cache
+            model,
+            docs,
+            store,
+            adapter=adapter,
+            domain=domain,
+            language=language,
+            audit=audit,
+            prompt_cache_gb=prompt_cache,
         )
         if as_json:
             show_json_answer(chatbot.invoke({"question": question}))
@@ -125,6 +133,7 @@ def chat(
     docs: Docs = None,
     store: Store = None,
     model: Model = "demo",
+    adapter: Adapter = None,
     domain: Domain = None,
     language: Language = None,
     audit: Audit = None,
@@ -133,7 +142,14 @@ def chat(
     """Ask questions about your documents, one after another; an empty line or Ctrl-D ends."""
     with clean_exit():
         chatbot = make_chatbot(
-            model, docs, store, domain=domain, language=language, audit=audit, prompt_cache_gb=prompt_cache
+            model,
+            docs,
+            store,
+            adapter=adapter,
+            domain=domain,
+            language=language,
+            audit=audit,
+            prompt_cache_gb=prompt_cache,
         )
         _chat(chatbot, [])
 

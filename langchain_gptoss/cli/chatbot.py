@@ -16,6 +16,9 @@ Docs = Annotated[
 ]
 Store = Annotated[str | None, typer.Option("--store", help="Instead of --docs: an index that `gptoss index` made.")]
 Model = Annotated[str, typer.Option("--model", help="A name such as demo or gpt-oss-20b, a folder, or a hub id.")]
+Adapter = Annotated[
+    str | None, typer.Option("--adapter", help="A LoRA adapter that is merged into the model: a folder or a hub id.")
+]
 Domain = Annotated[str | None, typer.Option("--domain", help="A name from `gptoss domains`, or a TOML file.")]
 Language = Annotated[str | None, typer.Option("--language", help="en or fr. Default: the language of the question.")]
 Guard = Annotated[
@@ -38,6 +41,7 @@ def make_chatbot(
     docs: str | None,
     store: str | None = None,
     *,
+    adapter: str | None = None,
     guard_model: str | None = None,
     labels: Sequence[str] | None = None,
     prompt_cache_gb: float | None = None,
@@ -51,6 +55,7 @@ def make_chatbot(
         model: Name of the model.
         docs: The documents, or None.
         store: The index, or None.
+        adapter: A LoRA adapter of the model, or None.
         guard_model: Name of the model that checks questions and answers, or None.
         labels: Access labels of documents that have none of their own, or None.
         prompt_cache_gb: Size limit of the prompts that are kept on disk, in GB; None keeps none.
@@ -74,16 +79,16 @@ def make_chatbot(
         note(f"{card.name}: {card.note}")
 
     from langchain_gptoss.ingest import index_documents, load_documents, open_store
-    from langchain_gptoss.models.checkpoint import locate_checkpoint
+    from langchain_gptoss.models.packing.locate import locate_model
 
     if options.get("domain"):
         from langchain_gptoss.chatbot.localization import load_texts
 
         load_texts(options["domain"], options.get("language"))
     documents = load_documents(docs, access=options.get("access"), labels=labels) if docs is not None else []
-    locate_checkpoint(card)
+    locate_model(card, adapter=adapter)
     if guard_model is not None:
-        locate_checkpoint(resolve_model(guard_model))
+        locate_model(resolve_model(guard_model))
     index = open_store(str(store)) if docs is None else index_documents(documents, access=options.get("access"))
     if docs is not None:
         file_count = len({document.metadata["source"] for document in documents})
@@ -92,7 +97,7 @@ def make_chatbot(
     from langchain_gptoss.chat_models import ChatGptOss
     from langchain_gptoss.chatbot import create_chatbot
 
-    llm = ChatGptOss(model=model, prompt_cache_gb=prompt_cache_gb)
+    llm = ChatGptOss(model=model, adapter=adapter, prompt_cache_gb=prompt_cache_gb)
     llm.load()
     if guard_model is not None:
         options["guard_model"] = ChatGptOss(model=guard_model)

@@ -12,6 +12,7 @@ from langchain_gptoss.cli.console import clean_exit, note, show, show_json
 
 if TYPE_CHECKING:
     from langchain_gptoss.models.catalog import ModelCard
+    from langchain_gptoss.models.packing.forecast import PackingForecast
     from langchain_gptoss.models.planning.hardware import Hardware
     from langchain_gptoss.models.planning.plan import Plan
 
@@ -30,6 +31,9 @@ _PARTS = (
 Name = Annotated[
     str | None,
     typer.Option("--model", help="Show the whole plan of one model: a name, a shape, a folder, or a hub id."),
+]
+AdapterName = Annotated[
+    str | None, typer.Option("--adapter", help="With --model: a LoRA adapter of it, a folder or a hub id.")
 ]
 Context = Annotated[
     int | None, typer.Option(help="Context of each user, in tokens. Default: the longest that fits.", min=1)
@@ -50,6 +54,7 @@ Precise = Annotated[
 def show_machine(
     *,
     model: Name = None,
+    adapter: AdapterName = None,
     context: Context = None,
     users: Users = 1,
     cache_gb: CacheGb = None,
@@ -62,6 +67,9 @@ def show_machine(
     """Show this machine and the models that run on it, with reasons."""
     with clean_exit():
         cards = [_find_card(model)] if model is not None else _list_cards()
+        packing = _predict_packing(cards[0], adapter, experts) if model is not None else None
+        if packing is not None:
+            cards = [replace(cards[0], shape=packing.shape)]
         hardware = probe_machine()
         options = {
             "users": users,
@@ -73,12 +81,12 @@ def show_machine(
         }
         plans = [_plan_model(card, hardware, context, options, is_only=model is not None) for card in cards]
         if as_json:
-            show_json(_to_json(hardware, plans))
+            show_json(_to_json(hardware, plans, packing))
         elif model is not None:
             if cards[0].note:
                 note(f"{cards[0].name}: {cards[0].note}")
             _show_machine(hardware)
-            _show_plan(plans[0])
+            _show_plan(plans[0], packing)
         else:
             _show_machine(hardware)
             _show_table(plans)
@@ -137,6 +145,25 @@ def _find_folder(source: str) -> Path | None:
     return Path(cached).parent if isinstance(cached, str) else None
 
 
+def _predict_packing(card: "ModelCard", adapter: str | None, experts: str | None) -> "PackingForecast | None":
+    """Return what is done before a model is loaded, if its configuration is on this machine."""
+    from langchain_gptoss.errors import InvalidInputError
+    from langchain_gptoss.models.catalog import CATALOG
+    from langchain_gptoss.models.packing.forecast import predict_packing
+
+    if adapter is None and (card in CATALOG or not card.source):
+        return None
+    folder = _find_folder(card.source)
+    if folder is not None:
+        return predict_packing(card, folder, adapter=adapter, experts=experts)
+    if adapter is not None:
+        raise InvalidInputError(
+            f"--adapter needs the configuration of {card.name!r}, which is not on this machine.",
+            hint="Fetch the model first, or pass its folder.",
+        )
+    return None
+
+
 def _read_shape(folder: Path) -> Any:
     from langchain_gptoss.errors import CheckpointError
     from langchain_gptoss.models.checkpoint_config import read_config
@@ -184,11 +211,14 @@ class ImpossiblePlan:
     reason: str
 
 
-def _to_json(hardware: "Hardware", plans: "Iterable[Plan | ImpossiblePlan]") -> dict[str, Any]:
-    return {
+def _to_json(
+    hardware: "Hardware", plans: "Iterable[Plan | ImpossiblePlan]", packing: "PackingForecast | None"
+) -> dict[str, Any]:
+    content = {
         "hardware": asdict(hardware) | {"threads": hardware.threads},
         "models": [_plan_to_json(plan) for plan in plans],
     }
+    return content if packing is None else content | {"packing": asdict(packing)}
 
 
 def _plan_to_json(plan: "Plan | ImpossiblePlan") -> dict[str, Any]:
@@ -270,13 +300,16 @@ def _format_device(plan: "Plan") -> str:
     return f"{gpus}+CPU" if plan.offload else gpus
 
 
-def _show_plan(plan: "Plan | ImpossiblePlan") -> None:
+def _show_plan(plan: "Plan | ImpossiblePlan", packing: "PackingForecast | None") -> None:
     assert not isinstance(plan, ImpossiblePlan)  # for a single model, impossible options are an error
     show()
     show(f"{plan.model}: {'fits' if plan.fits else 'does not fit'}", bold=True)
     for demand in plan.demands:
         _show_entry(demand.name, f"{_format_gb(demand.needed_bytes)} needed, {_format_gb(demand.free_bytes)} free")
     _show_entry("speed", _format_estimate(plan))
+    if packing is not None:
+        show("\nPacking", bold=True)
+        show(textwrap.fill(packing.sentence, _COLUMNS, initial_indent="  ", subsequent_indent="  "))
     show("\nMemory", bold=True)
     for field, name in _PARTS:
         show(f"  {name:<24}{_format_gb(getattr(plan.memory, field)):>10}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langchain_gptoss.cli.chatbot import Adapter
 from langchain_gptoss.cli.console import clean_exit, note, show, show_json
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def evaluate_command(
     docs: Docs = None,
     store: Store = None,
     model: Model = "demo",
+    adapter: Adapter = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +58,7 @@ def evaluate_command(
         from langchain_gptoss.chatbot import create_chatbot
         from langchain_gptoss.evals.evaluation import evaluate
 
-        llm = ChatGptOss(model=model)
+        llm = ChatGptOss(model=model, adapter=adapter)
         llm.load()
         note(f"Asking {len(questions)} questions.")
         bot = create_chatbot(llm, index.as_retriever())

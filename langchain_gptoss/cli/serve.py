@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from langchain_gptoss.cli.chatbot import Audit, Docs, Domain, Guard, Language, Model, PromptCache, Store, make_chatbot
+from langchain_gptoss.cli.chatbot import (
+    Adapter,
+    Audit,
+    Docs,
+    Domain,
+    Guard,
+    Language,
+    Model,
+    PromptCache,
+    Store,
+    make_chatbot,
+)
 from langchain_gptoss.cli.console import clean_exit, note, show
 
 _SESSIONS_FILE = "sessions.sqlite"
@@ -56,6 +67,7 @@ def serve_chatbot(
     docs: Docs = None,
     store: Store = None,
     model: Model = "demo",
+    adapter: Adapter = None,
     domain: Domain = None,
     language: Language = None,
     host: Host = "127.0.0.1",
@@ -97,6 +109,7 @@ def serve_chatbot(
             model,
             docs,
             store,
+            adapter=adapter,
             guard_model=guard_model,
             domain=domain,
             language=language,

@@ -21,7 +21,7 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.language_models.generation import Generation
 from langchain_gptoss.language_models.loop_detection import LoopDetector
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve_model
-from langchain_gptoss.models.checkpoint import locate_checkpoint
+from langchain_gptoss.models.packing.locate import locate_model
 
 # The configuration of LangChain's base classes comes later and wins, so both model classes repeat this one.
 MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
@@ -39,7 +39,18 @@ _MIN_ANSWER_TOKENS, _ANSWER_SHARE = 1024, 8  # the default limit of models that 
 _LOADED_PROPERTIES = ("card", "checkpoint", "format", "running_engine")
 # A new value of one of these fields makes the loaded properties invalid.
 _LOADING_FIELDS = frozenset(
-    {"model", "device", "dtype", "experts", "max_context", "cache_gb", "prompt_cache_gb", "precise", "chat_format"}
+    {
+        "model",
+        "adapter",
+        "device",
+        "dtype",
+        "experts",
+        "max_context",
+        "cache_gb",
+        "prompt_cache_gb",
+        "precise",
+        "chat_format",
+    }
     | {"base_url", "api_key", "timeout", "max_retries", "engine"}
 )
 
@@ -51,6 +62,8 @@ class GptOssModel(BaseModel):
 
     model: str | Path = "gpt-oss-20b"
     """A name in the catalog (`"demo"`, `"gpt-oss-20b"`), a folder with a checkpoint, or a hub id."""
+    adapter: str | Path | None = None
+    """A LoRA adapter that is merged into the model, once: a folder or a hub id."""
     temperature: float | None = Field(default=None, ge=0)
     """0 chooses the most likely token. None: the publisher's recommendation, from the catalog or the folder's
     `generation_config.json` (1.0; 0 for the demo models and where it says `"do_sample": false`)."""
@@ -94,7 +107,7 @@ class GptOssModel(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16", "int8"] | None = None
     """Number type of the weights in memory, except packed experts; None: the best one for the device."""
     experts: Literal["packed", "unpacked"] | None = None
-    """`"packed"` keeps MXFP4 experts as they are in the checkpoint; None: packed if the machine supports it."""
+    """`"packed"` packs experts into MXFP4 once, unless they are packed; None: if they are large and the device can."""
     max_context: int | None = Field(default=None, gt=0)
     """Maximum length of prompt and answer in tokens; None: as much as the model supports and memory allows."""
     cache_gb: float | None = Field(default=None, gt=0)
@@ -125,9 +138,9 @@ class GptOssModel(BaseModel):
             check_option_names(values, known, kind="argument")
         return values
 
-    @field_serializer("model")
-    def _serialize_model(self, model: str | Path) -> str:
-        return str(model)
+    @field_serializer("model", "adapter")
+    def _serialize_path(self, path: str | Path | None) -> str | None:
+        return None if path is None else str(path)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -141,8 +154,13 @@ class GptOssModel(BaseModel):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The serialized form of `model`: a folder becomes an absolute path."""
-        return {"model": str(self.model.absolute()) if isinstance(self.model, Path) else self.model}
+        """The serialized form of `model` and `adapter`: a folder becomes an absolute path."""
+        places = {"model": self.model, "adapter": self.adapter}
+        return {
+            name: str(place.absolute()) if isinstance(place, Path) else place
+            for name, place in places.items()
+            if place is not None
+        }
 
     @cached_property
     def card(self) -> ModelCard:
@@ -151,8 +169,8 @@ class GptOssModel(BaseModel):
 
     @cached_property
     def checkpoint(self) -> Path:
-        """The checkpoint's folder; downloaded on first use."""
-        return locate_checkpoint(self.card)
+        """The checkpoint's folder; downloaded and packed on first use."""
+        return locate_model(self.card, adapter=self.adapter, experts=self.experts)
 
     @cached_property
     def format(self) -> ChatFormat:
@@ -169,6 +187,11 @@ class GptOssModel(BaseModel):
     def running_engine(self) -> Engine:
         """The engine, shared by all models of this checkpoint in the process; loaded on first use."""
         if self.engine is None and self.base_url is not None:
+            if self.adapter is not None:
+                raise InvalidInputError(
+                    f"adapter is {str(self.adapter)!r}, and the model is on a server.",
+                    hint="Load the adapter on the server, and leave adapter out.",
+                )
             key = self.api_key.get_secret_value() if self.api_key else None
             return get_remote_engine(
                 self.base_url, self.card.name, api_key=key, timeout=self.timeout, max_retries=self.max_retries

@@ -110,7 +110,7 @@ def test_skipped_files_are_named(docs, monkeypatch, caplog):
     (docs / "empty.txt").touch()
     (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
     monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda: DeterministicFakeEmbedding(size=8))
-    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda _: None)
+    monkeypatch.setattr("langchain_gptoss.models.packing.locate.locate_model", lambda *_, **__: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
     with pytest.warns(DocumentWarning, match="latin.md"):
         cli_app.make_chatbot("demo", str(docs))

@@ -28,6 +28,16 @@ PC = Hardware(
 GPU = Gpu(index=0, name="NVIDIA GeForce RTX 4090", total_bytes=24 * GB, free_bytes=23 * GB, capability=(8, 9))
 GPUS = replace(PC, gpus=tuple(replace(GPU, index=index) for index in range(4)), has_triton=True, ram_free=200 * GB)
 SMALL = replace(PC, ram_total=4 * GB, ram_free=3 * GB, cpu_kernel="none", cpu_kernel_reason="no C compiler was found")
+SIZES = {
+    "num_local_experts": 32,
+    "hidden_size": 2880,
+    "intermediate_size": 2880,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "head_dim": 64,
+    "vocab_size": 201_088,
+    "dtype": "bfloat16",
+}
 ROWS = [
     "gpt-oss-20b",
     "gpt-oss-120b",
@@ -118,6 +128,27 @@ def test_a_folder_is_planned_from_its_config(pc, tmp_path):
     row = json.loads(run("--model", str(tmp_path), "--json").stdout)["models"][0]
     assert row["memory"]["experts"] == 2 * 4 * 3 * 2880 * 2880 * 17 // 16
     assert (row["model"], row["experts"], row["dtype"], row["runner"]) == (tmp_path.name, "unpacked", "int8", "native")
+
+
+def test_packing_is_announced(pc, tmp_path, monkeypatch):
+    monkeypatch.setenv("GPTOSS_HOME", str(tmp_path / "cache"))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt_oss", "num_hidden_layers": 24} | SIZES))
+    output = run("--model", str(tmp_path), "--json")
+    packing, model = json.loads(output.stdout)["packing"], json.loads(output.stdout)["models"][0]
+    assert (packing["storage"], packing["is_done"]) == ("mxfp4", False)
+    assert packing["size_bytes"] == pytest.approx(13.8e9, rel=0.01)
+    assert packing["peak_bytes"] < 1.5e9
+    assert model["experts"] == "packed"
+    shown = " ".join(run("--model", str(tmp_path)).stdout.split())
+    assert "packed once before it is loaded (experts in MXFP4): 13.8 GB in" in shown
+    unpacked = json.loads(run("--model", str(tmp_path), "--experts", "unpacked", "--json").stdout)
+    assert "packing" not in unpacked
+
+
+def test_an_adapter_needs_a_model_on_this_machine(pc):
+    result = run("--model", "some/model", "--adapter", "some/adapter")
+    assert result.exit_code != 0
+    assert "not on this machine" in result.stderr
 
 
 def test_dtype_and_device_override_the_plan(pc):

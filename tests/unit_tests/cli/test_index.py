@@ -82,7 +82,7 @@ def test_watching_ends_with_ctrl_c(docs, tmp_path, monkeypatch):
 
 
 def test_ask_searches_an_index(docs, tmp_path, monkeypatch):
-    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda _: None)
+    monkeypatch.setattr("langchain_gptoss.models.packing.locate.locate_model", lambda *_, **__: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda _: None)
     made = {}
     monkeypatch.setattr("langchain_gptoss.chatbot.create_chatbot", lambda _, retriever: made.update(it=retriever))

@@ -35,7 +35,7 @@ def server_arguments(monkeypatch, tmp_path) -> dict[str, Any]:
 @pytest.fixture
 def demo_parts(monkeypatch):
     """Parts of a chatbot that need no checkpoint."""
-    monkeypatch.setattr("langchain_gptoss.models.checkpoint.locate_checkpoint", lambda card: None)
+    monkeypatch.setattr("langchain_gptoss.models.packing.locate.locate_model", lambda card, **_: None)
     monkeypatch.setattr("langchain_gptoss.chat_models.ChatGptOss.load", lambda llm: None)
     monkeypatch.setattr("langchain_gptoss.embeddings.load_embeddings", lambda: DeterministicFakeEmbedding(size=16))
 

@@ -130,7 +130,7 @@ def test_constructor_loads_nothing(monkeypatch):
         raise AssertionError("the model was loaded")
 
     monkeypatch.setattr("langchain_gptoss.language_models.options.get_local_engine", fail)
-    monkeypatch.setattr("langchain_gptoss.language_models.options.locate_checkpoint", fail)
+    monkeypatch.setattr("langchain_gptoss.language_models.options.locate_model", fail)
     llm = ChatGptOss(model="gpt-oss-120b")
     assert "gpt-oss-120b" in repr(llm)
     llm._get_ls_params()

@@ -1,0 +1,1 @@
+"""Packing of gpt_oss checkpoints: unpacked experts become MXFP4, and LoRA adapters are merged."""

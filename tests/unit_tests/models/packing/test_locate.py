@@ -1,0 +1,83 @@
+"""When a checkpoint is packed, and what is told before."""
+
+import json
+
+import pytest
+
+from langchain_gptoss import ChatGptOss
+from langchain_gptoss.errors import CheckpointError, InvalidInputError
+from langchain_gptoss.models.catalog import resolve_model
+from langchain_gptoss.models.packing import locate
+from langchain_gptoss.models.packing.forecast import predict_packing
+from langchain_gptoss.models.packing.locate import locate_model, plan_packing
+from tests.unit_tests.models.packing.tiny_models import make_adapter
+
+
+def test_small_unpacked_models_are_used_as_they_are(checkpoint):
+    assert locate_model(resolve_model(checkpoint)) == checkpoint
+    assert locate_model(resolve_model(checkpoint), experts="unpacked") == checkpoint
+    assert predict_packing(resolve_model(checkpoint), checkpoint) is None
+
+
+def test_large_unpacked_models_are_packed_unless_the_user_says_no(checkpoint, monkeypatch, cache):
+    monkeypatch.setattr(locate, "AUTOMATIC_BYTES", 1000)
+    card = resolve_model(checkpoint)
+    assert locate_model(card, experts="unpacked") == checkpoint
+    packed = locate_model(card)
+    assert packed.parent == cache / "packed"
+    assert locate_model(resolve_model(packed)) == packed
+
+
+def test_experts_in_int8_stay_as_they_are_and_take_no_adapter(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(locate, "AUTOMATIC_BYTES", 1000)
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptoss_int8", "version": 1}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    card = resolve_model(checkpoint)
+    assert plan_packing(card, checkpoint) is None
+    make_adapter(tmp_path / "adapter")
+    with pytest.raises(CheckpointError, match="experts in int8"):
+        plan_packing(card, checkpoint, adapter=tmp_path / "adapter")
+
+
+def test_the_forecast_names_disk_and_memory(checkpoint):
+    card = resolve_model(checkpoint)
+    forecast = predict_packing(card, checkpoint, experts="packed")
+    assert not forecast.is_done
+    assert forecast.shape.checkpoint_experts == "mxfp4"
+    assert "once before it is loaded (experts in MXFP4)" in forecast.sentence
+    packed = locate_model(card, experts="packed")
+    assert forecast.folder == str(packed)
+    done = predict_packing(card, checkpoint, experts="packed")
+    assert done.is_done
+    assert str(packed) in done.sentence
+
+
+def test_the_forecast_needs_the_configuration_only(checkpoint, monkeypatch):
+    monkeypatch.setattr(locate, "AUTOMATIC_BYTES", 1000)
+    (checkpoint / "model.safetensors").unlink()
+    forecast = predict_packing(resolve_model(checkpoint), checkpoint)
+    assert forecast.storage == "mxfp4"
+    assert predict_packing(resolve_model(checkpoint), checkpoint, experts="unpacked") is None
+
+
+def test_chat_models_load_the_merged_checkpoint(checkpoint, tmp_path):
+    make_adapter(tmp_path / "adapter")
+    llm = ChatGptOss(model=checkpoint, adapter=tmp_path / "adapter")
+    merged = llm.checkpoint
+    assert merged != checkpoint
+    assert json.loads((merged / "packing.json").read_text())["adapter"]
+    llm.adapter = None
+    assert llm.checkpoint == checkpoint
+
+
+def test_adapters_of_models_on_a_server_are_refused(checkpoint):
+    llm = ChatGptOss(model=checkpoint, adapter="some/adapter", base_url="http://localhost:1/v1")
+    with pytest.raises(InvalidInputError, match="on a server"):
+        _ = llm.running_engine
+
+
+def test_saved_models_name_their_adapter(tmp_path):
+    llm = ChatGptOss(model="demo", adapter=tmp_path / "adapter")
+    assert llm.lc_attributes == {"model": "demo", "adapter": str(tmp_path / "adapter")}
+    assert llm.model_dump()["adapter"] == str(tmp_path / "adapter")
