@@ -35,6 +35,7 @@ from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.small_models import MAX_PASSAGES, choose_focus
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput
+from langchain_gptoss.decisions import GptOssDecisions
 from langchain_gptoss.domains import DomainProfile, RetrievalSettings
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.adapters import as_retriever
@@ -316,7 +317,7 @@ def create_chatbot(
     sessions: str | Path | Checkpointer | Sessions | None = None,
     access: str | None = None,
     history_tokens: int = _DEFAULT_HISTORY_TOKENS,
-    guard_model: BaseChatModel | None = None,
+    guard_model: BaseChatModel | GptOssDecisions | None = None,
     verifier: Any = None,
     audit: str | Path | AuditLog | None = None,
 ) -> Chatbot:
@@ -346,7 +347,8 @@ def create_chatbot(
         history_tokens: Maximum length of a conversation that is kept word by word, in tokens. The model summarizes what
             came before.
         guard_model: A model that judges questions and answers by the domain's written policy, such as
-            `ChatGptOss(model="gpt-oss-safeguard-20b")`. Answers are then shown as a whole, after they were judged.
+            `ChatGptOss(model="gpt-oss-safeguard-20b")`, or a `GptOssDecisions` for a verdict in one pass. Answers are
+            then shown as a whole, after they were judged.
         verifier: A model that judges each supported sentence again and may take its support away: an object with
             `verify(claim, evidence, question)`, which returns a probability, or a detector such as lettucedetect's.
         audit: The log that records every answer: a file, or an `AuditLog` with its own settings.

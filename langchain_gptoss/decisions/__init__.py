@@ -9,13 +9,14 @@ from langchain_gptoss.decisions.metrics import (
     compute_calibration_error,
     compute_log_loss,
 )
-from langchain_gptoss.decisions.model import GptOssDecisions
+from langchain_gptoss.decisions.model import GptOssDecisions, as_decision_model
 
 __all__ = [
     "DecisionCalibration",
     "GptOssDecisions",
     "LabelledDecision",
     "ReliabilityBin",
+    "as_decision_model",
     "build_reliability_table",
     "compute_brier_score",
     "compute_calibration_error",

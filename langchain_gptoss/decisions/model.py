@@ -73,7 +73,8 @@ class GptOssDecisions(BaseDecisionModel):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    llm: ChatGptOss = Field(repr=False)
+    model: str = ""
+    llm: ChatGptOss = Field(default_factory=ChatGptOss, repr=False)  # always given: see `_complete_model`
     instructions: str = ""
     calibration: DecisionCalibration | None = None
 
@@ -164,6 +165,13 @@ class GptOssDecisions(BaseDecisionModel):
             probabilities=dict(enumerate(probabilities)),
             confidence=probabilities[likeliest],
         )
+
+
+def as_decision_model(model: Any) -> BaseDecisionModel | None:
+    """Return a decision model for one, or for a chat model of this package; None for a model of another type."""
+    if isinstance(model, ChatGptOss):
+        return GptOssDecisions(llm=model)
+    return model if isinstance(model, BaseDecisionModel) else None
 
 
 def _check_questions(questions: Mapping[str, Any]) -> dict[str, Question]:

@@ -1,4 +1,4 @@
-"""Relevance of passages to a question, by a model that reads both: a cross-encoder, or a chat model as judge."""
+"""Relevance of passages to a question, by a model that reads both: a cross-encoder, a decision model, a chat model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from langchain_core.decisions import BaseDecisionModel, ClassifierRequest, ClassifierResponse, Noul
 from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.prompts import ChatPromptTemplate
@@ -21,6 +22,7 @@ from langchain_gptoss.retrievers.fusion import FUSED, RELEVANCE
 _MAX_PASSAGE_CHARS = 1200  # of a passage that a judge reads
 _BATCH_PASSAGES = 10  # passages in one prompt to a judge; small models miscount more
 _MAX_GRADE = 10
+_RELEVANCE = "relevance"  # name of the question to a decision model
 
 _PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -48,19 +50,26 @@ def create_scorer(reranker: Any, *, batch_size: int) -> RelevanceScorer:
 
     Args:
         reranker: The name of a sentence-transformers cross-encoder, an object with `predict(pairs)` (such as a
-            `CrossEncoder`) or with `score(pairs)` (LangChain's cross-encoders), or a chat model.
+            `CrossEncoder`) or with `score(pairs)` (LangChain's cross-encoders), a decision model, or a chat model. A
+            `ChatGptOss` decides too, because it reports probabilities.
         batch_size: Number of pairs that a cross-encoder reads at once.
 
     Raises:
         InvalidInputError: `reranker` is of another type.
     """
+    if isinstance(reranker, BaseDecisionModel | BaseChatModel):
+        from langchain_gptoss.decisions import as_decision_model  # imports the engine, which other rerankers do not use
+
+        if (decision_model := as_decision_model(reranker)) is not None:
+            return DecisionScorer(decision_model)
     if isinstance(reranker, BaseChatModel):
         return ChatJudge(reranker)
     if isinstance(reranker, str) or callable(getattr(reranker, "predict", None) or getattr(reranker, "score", None)):
         return PairScorer(reranker, batch_size=batch_size)
     raise InvalidInputError(
         f"{type(reranker).__name__} is not a reranker.",
-        hint="Pass the name of a cross-encoder, an object with predict(pairs) or score(pairs), or a chat model.",
+        hint="Pass the name of a cross-encoder, an object with predict(pairs) or score(pairs), a decision model, or a "
+        "chat model.",
     )
 
 
@@ -115,6 +124,30 @@ class PairScorer:
 
 def _is_cross_encoder(encoder: Any) -> bool:
     return any(base.__name__ == "CrossEncoder" for base in type(encoder).__mro__)
+
+
+class DecisionScorer:
+    """Scores with a decision model: the probability that a passage states the answer, one pass for each passage.
+
+    Args:
+        model: The decision model.
+    """
+
+    def __init__(self, model: BaseDecisionModel) -> None:
+        self._model = model
+
+    def score(self, question: str, passages: Sequence[str], config: RunnableConfig) -> Flow[list[float | None]]:
+        """Return one score per passage, from 0 to 1."""
+        decision = Noul(instructions=f"Does the text state the answer to this question: {question}")
+        requests: list[ClassifierRequest] = [
+            {"state": " ".join(passage.split())[:_MAX_PASSAGE_CHARS], "questions": {_RELEVANCE: decision}}
+            for passage in passages
+        ]
+        model = self._model
+        responses: list[ClassifierResponse] = yield from call(
+            lambda: model.batch(requests, config), lambda: model.abatch(requests, config)
+        )
+        return [response.nouls[_RELEVANCE].noul for response in responses]
 
 
 class ChatJudge:

@@ -23,14 +23,15 @@ from langchain_gptoss.vectorstores.filters import Filter
 class RerankRetriever(FlowRetriever):
     """Orders the documents of another retriever by a model that reads question and passage together.
 
-    `metadata["relevance_score"]` becomes the model's score, from 0 to 1 for a `CrossEncoder` and for a chat model.
-    Passages that a chat model did not grade come last, in the retriever's order and without a score. If it graded no
-    passage, the retriever's order and scores stay.
+    `metadata["relevance_score"]` becomes the model's score, from 0 to 1 for a `CrossEncoder`, a decision model and a
+    chat model. Passages that a chat model did not grade come last, in the retriever's order and without a score. If it
+    graded no passage, the retriever's order and scores stay.
 
     Attributes:
         retriever: Finds the candidates: a vector store, a retriever or a Runnable from a query to documents.
         reranker: The name of a sentence-transformers cross-encoder (loaded at the first use), an object with
-            `predict(pairs)` or `score(pairs)`, or a chat model as judge.
+            `predict(pairs)` or `score(pairs)`, a decision model (a `ChatGptOss` is used as one), or a chat model as
+            judge.
         k: Maximum number of documents.
         depth: Number of candidates that the model reads, at least `k`.
         batch_size: Number of pairs that a cross-encoder reads at once.

@@ -16,6 +16,7 @@ from langchain_gptoss.chatbot.guard import (
     render_for_model,
 )
 from langchain_gptoss.chatbot.localization import LocalizedTexts
+from langchain_gptoss.decisions import GptOssDecisions
 from langchain_gptoss.errors import InvalidInputError
 
 _MAX_NOTE_CHARS = 120
@@ -40,7 +41,7 @@ class Policies:
         return bool(self.answers)
 
 
-def build_policies(texts: Mapping[str, LocalizedTexts], model: BaseChatModel | None) -> Policies:
+def build_policies(texts: Mapping[str, LocalizedTexts], model: BaseChatModel | GptOssDecisions | None) -> Policies:
     """Return the policies that the domain's profiles define.
 
     Args:

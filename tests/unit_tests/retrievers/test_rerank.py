@@ -3,6 +3,8 @@
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
+from langchain_gptoss import ChatGptOss
+from langchain_gptoss.decisions import GptOssDecisions
 from langchain_gptoss.errors import GptOssForkError, InvalidInputError
 from langchain_gptoss.retrievers import HistoryAwareRetriever, HybridRetriever, RerankRetriever
 from tests.unit_tests.forked import call_forked, needs_fork
@@ -14,6 +16,7 @@ from tests.unit_tests.retrievers.helpers import (
     create_store,
     list_ids,
 )
+from tests.unit_tests.scripted_models import ScoringEngine
 
 
 class TestRerank(RetrieverSuite):
@@ -66,6 +69,18 @@ async def test_a_chat_model_grades_passages():
     reranked = RerankRetriever(retriever=create_fixed(("a", 0.9), ("b", 0.5), ("c", 0.1)), reranker=judge)
     for found in (reranked.invoke("x"), await reranked.ainvoke("x")):
         assert [(d.id, d.metadata.get("relevance_score")) for d in found] == [("b", 0.95), ("a", 0.2), ("c", None)]
+
+
+async def test_a_decision_model_and_a_model_of_this_package_give_probabilities():
+    def get_shares(prompt: str) -> dict[str, float]:
+        return {"Yes": 0.9, "No": 0.1} if "Text:\nb\n" in prompt else {"Yes": 0.1, "No": 0.3}
+
+    llm = ChatGptOss(model="gpt-oss-20b", engine=ScoringEngine(get_shares))
+    for judge in (llm, GptOssDecisions(llm=llm)):
+        reranked = RerankRetriever(retriever=create_fixed(("a", 0.9), ("b", 0.5)), reranker=judge)
+        for found in (reranked.invoke("x"), await reranked.ainvoke("x")):
+            assert [d.id for d in found] == ["b", "a"]
+            assert [d.metadata["relevance_score"] for d in found] == pytest.approx([0.9, 0.25], abs=1e-6)
 
 
 def test_the_order_is_unchanged_without_grades():

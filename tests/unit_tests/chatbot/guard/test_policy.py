@@ -8,10 +8,13 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.language_models.chat_models import SimpleChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
+from langchain_gptoss import ChatGptOss
 from langchain_gptoss.chatbot.guard import PolicyGuard, Verdict
 from langchain_gptoss.chatbot.guard.policy import parse_verdict
+from langchain_gptoss.decisions import GptOssDecisions
 from langchain_gptoss.domains.profile import SafetyRule
 from langchain_gptoss.errors import InvalidInputError
+from tests.unit_tests.scripted_models import ENCODING, ScoringEngine, build_engine
 
 RULES = [
     SafetyRule(category="weapons", patterns=("build (?:a|the) bomb",), message="No weapons here."),
@@ -147,6 +150,45 @@ async def test_a_model_that_exceeds_the_timeout_gives_no_verdict():
         released.set()
     assert not verdict.allowed
     assert "no verdict within 0.05 s" in verdict.why
+
+
+def build_decisions(probability: float) -> tuple[GptOssDecisions, ScoringEngine]:
+    engine = ScoringEngine(lambda _: {"Yes": probability, "No": 1 - probability})
+    return GptOssDecisions(llm=ChatGptOss(model="gpt-oss-20b", engine=engine)), engine
+
+
+@pytest.mark.parametrize(("probability", "allowed"), [(0.8, False), (0.2, True)])
+async def test_a_decision_model_gives_the_probability_of_a_violation(probability, allowed):
+    decisions, engine = build_decisions(probability)
+    guard = PolicyGuard(RULES, policy=POLICY, model=decisions, refusal="Not here.")
+    verdict = await check_both_ways(guard, "A question")
+    assert verdict.allowed == allowed
+    assert f"the probability of a violation is {probability:.2f}" in verdict.why
+    assert (verdict.category, verdict.message) == (("", "") if allowed else ("policy", "Not here."))
+    prompt = ENCODING.decode(engine.requests[0].prompt_ids)
+    assert prompt.index(POLICY) < prompt.index("A question") < prompt.index("violate the policy?")
+    assert decisions.instructions == ""
+    assert not (await guard.acheck("How to build a bomb?")).allowed
+    assert len(engine.requests) == 2
+
+
+async def test_a_decision_model_that_fails_or_is_late_gives_no_verdict():
+    released = threading.Event()
+
+    def wait(_: str) -> dict[str, float]:
+        released.wait(60)
+        return {"Yes": 1.0}
+
+    late = GptOssDecisions(llm=ChatGptOss(model="gpt-oss-20b", engine=ScoringEngine(wait)))
+    try:
+        verdict = await check_both_ways(PolicyGuard(policy=POLICY, model=late, timeout=0.05), "A question")
+    finally:
+        released.set()
+    assert "no verdict within 0.05 s" in verdict.why
+    silent = GptOssDecisions(llm=ChatGptOss(model="gpt-oss-20b", engine=build_engine("Yes", "Yes")))
+    verdict = await check_both_ways(PolicyGuard(policy=POLICY, model=silent), "A question")
+    assert not verdict.allowed
+    assert "failed (GptOssError" in verdict.why
 
 
 async def test_a_streamed_reply_is_read_to_its_end():
