@@ -24,6 +24,7 @@ from langchain_gptoss.chatbot.access import Access
 from langchain_gptoss.chatbot.caller import read_caller
 from langchain_gptoss.chatbot.context import RunContext
 from langchain_gptoss.chatbot.graph import ChatbotGraph, build_graph
+from langchain_gptoss.chatbot.grounding.passage_judge import create_passage_judge
 from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
 from langchain_gptoss.chatbot.guard.pipeline import build_policies
 from langchain_gptoss.chatbot.inputs import parse_input
@@ -319,6 +320,7 @@ def create_chatbot(
     history_tokens: int = _DEFAULT_HISTORY_TOKENS,
     guard_model: BaseChatModel | GptOssDecisions | None = None,
     verifier: Any = None,
+    judge: Any = False,
     audit: str | Path | AuditLog | None = None,
 ) -> Chatbot:
     """Return a chatbot that answers from documents, cites verified spans, and declines what they do not answer.
@@ -351,6 +353,9 @@ def create_chatbot(
             then shown as a whole, after they were judged.
         verifier: A model that judges each supported sentence again and may take its support away: an object with
             `verify(claim, evidence, question)`, which returns a probability, or a detector such as lettucedetect's.
+        judge: A decision model that judges whether the passages answer the question, in one pass and only where the
+            rules would answer; both are combined by fitted weights. True takes `llm`, unless it is too small to judge
+            (fewer than a billion parameters). False leaves the decision to the rules.
         audit: The log that records every answer: a file, or an `AuditLog` with its own settings.
 
     Raises:
@@ -383,6 +388,7 @@ def create_chatbot(
         policies=policies,
         audit=audit_log,
         verifier=create_verifier(verifier),
+        judge=create_passage_judge(judge, llm, is_able=not choose_focus(llm)),
     )
     owned: list[Sessions | AuditLog] = []
     if opened_sessions is not None and isinstance(sessions, str | Path):

@@ -10,6 +10,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss.audit import AuditLog
 from langchain_gptoss.chatbot.access import Access
+from langchain_gptoss.chatbot.grounding.passage_judge import PassageJudge
 from langchain_gptoss.chatbot.grounding.verifiers import ClaimVerifier
 from langchain_gptoss.chatbot.guard.pipeline import Policies
 from langchain_gptoss.chatbot.localization import LocalizedTexts
@@ -35,6 +36,7 @@ class ChatbotSettings:
         policies: The policies for questions and answers.
         audit: The audit log, or None.
         verifier: A model that judges supported sentences again, or None.
+        judge: A decision model that judges the passages which the rules accept, or None.
     """
 
     llm: BaseChatModel
@@ -50,6 +52,7 @@ class ChatbotSettings:
     policies: Policies
     audit: AuditLog | None
     verifier: ClaimVerifier | None = None
+    judge: PassageJudge | None = None
 
     def select_texts(self, question: str) -> LocalizedTexts:
         """Return the chatbot's texts in the language of a question."""

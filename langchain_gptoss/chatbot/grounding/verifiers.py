@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+from langchain_core.decisions import BaseDecisionModel, ClassifierRequest, Noul
+
 from langchain_gptoss.errors import InvalidInputError
 
 MIN_PROBABILITY = 0.5
@@ -25,6 +27,23 @@ class ClaimVerifier(Protocol):
             evidence: The sentences of the document, after their heading and lead-in.
             question: The question.
         """
+
+
+class DecisionVerifier:
+    """A verifier from a decision model: one pass over the evidence, the claim and the question.
+
+    Args:
+        model: The decision model.
+    """
+
+    def __init__(self, model: BaseDecisionModel) -> None:
+        self._model = model
+
+    def verify(self, claim: str, evidence: str, question: str) -> float:
+        """Return the probability that the evidence states the claim, and that the claim answers the question."""
+        instructions = f"Does the text state this, and does it answer the question {question!r}: {claim}"
+        request = ClassifierRequest(state=evidence, questions={"supported": Noul(instructions=instructions)})
+        return self._model.invoke(request).nouls["supported"].noul
 
 
 class SpanDetectorVerifier:
@@ -48,13 +67,15 @@ def create_verifier(model: Any) -> ClaimVerifier | None:
     """Return a verifier for a model, None for None.
 
     Args:
-        model: A `ClaimVerifier`, or a detector with `predict`, as `SpanDetectorVerifier` takes it.
+        model: A `ClaimVerifier`, a decision model, or a detector with `predict`, as `SpanDetectorVerifier` takes it.
 
     Raises:
         InvalidInputError: The model is of another type.
     """
     if model is None or isinstance(model, ClaimVerifier):
         return model
+    if isinstance(model, BaseDecisionModel):
+        return DecisionVerifier(model)
     if callable(getattr(model, "predict", None)):
         return SpanDetectorVerifier(model)
     raise InvalidInputError(

@@ -6,11 +6,13 @@ from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.abstention import judge
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
+from langchain_gptoss.chatbot.grounding.passage_judge import PassageJudge
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
 from langchain_gptoss.chatbot.settings import ChatbotSettings
@@ -64,7 +66,9 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
     Raises:
         StorageError: The audit log cannot be written, and is set to stop then.
     """
-    answer = yield from call(lambda: _judge(state["answer_state"], context.settings))
+    answer, confidence = yield from call(lambda: _judge(state["answer_state"], context.settings))
+    if context.settings.judge is not None and answer.answer_stream is not None:
+        answer = yield from _ask_judge(answer, confidence, context.settings.judge, context.config)
     yield from begin_answer(answer, context)
     return {"answer_state": answer}
 
@@ -86,15 +90,26 @@ def begin_answer(answer: AnswerState, context: StepContext) -> Flow[None]:
     )
 
 
-def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
-    """Return the answer state with its passages, and with an answer stream if the passages can answer."""
+def _ask_judge(
+    answer: AnswerState, confidence: float, judge: PassageJudge, config: RunnableConfig
+) -> Flow[AnswerState]:
+    """Return the answer state, without its answer stream if the model and the rules together decline."""
+    probability = yield from judge.judge(answer.standalone_question, answer.passages, confidence, config)
+    if probability >= judge.threshold:
+        return replace(answer, reason=f"Answered: confidence {probability:.2f}, the judge included.")
+    reason = f"Declined: confidence {probability:.2f} below {judge.threshold:.2f}: the judge finds no answer in them."
+    return replace(answer, reason=reason, answer_stream=None)
+
+
+def _judge(answer: AnswerState, settings: ChatbotSettings) -> tuple[AnswerState, float]:
+    """Return the answer state and the confidence; the state has an answer stream if the passages can answer."""
     question, language = answer.standalone_question, answer.texts.language
     sources = collect_passages(answer.documents, limit=settings.max_passages * len(_list_queries(answer)))
     passages, notes = blank_passage_injections(sources)
     judgement = judge(question, passages, language=language, decline_below=settings.decline_below)
     answer = replace(answer, sources=sources, reason=judgement.reason, findings=[*answer.findings, *notes])
     if not judgement.is_answerable:
-        return answer
+        return answer, judgement.confidence
     output_check = build_output_check(question, passages, answer.texts.instructions)
     stream_type = BriefAnswerStream if settings.focus else AnswerStream
     answer_stream = stream_type(
@@ -105,7 +120,7 @@ def _judge(answer: AnswerState, settings: ChatbotSettings) -> AnswerState:
         is_refused=lambda sentence: bool(output_check.find_violations(sentence)),
         verifier=settings.verifier,
     )
-    return replace(answer, passages=passages, answer_stream=answer_stream)
+    return replace(answer, passages=passages, answer_stream=answer_stream), judgement.confidence
 
 
 def _list_queries(answer: AnswerState) -> list[str]:

@@ -1,0 +1,75 @@
+"""A decision model as judge of the passages, alone and in the chatbot."""
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+
+from langchain_gptoss import ChatGptOss, create_chatbot
+from langchain_gptoss.chatbot.grounding.passage_judge import (
+    PassageWeights,
+    create_passage_judge,
+    load_passage_weights,
+)
+from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
+from langchain_gptoss.decisions import GptOssDecisions
+from langchain_gptoss.errors import InvalidInputError
+from tests.unit_tests.chatbot.fakes import EXPRESS, EXPRESS_ANSWER, build_model, build_retriever
+from tests.unit_tests.scripted_models import ENCODING, ScoringEngine
+
+
+def build_decisions(probability: float) -> tuple[GptOssDecisions, ScoringEngine]:
+    engine = ScoringEngine(lambda _: {"Yes": probability, "No": 1 - probability})
+    return GptOssDecisions(llm=ChatGptOss(model="gpt-oss-20b", engine=engine)), engine
+
+
+def test_weights_are_those_of_a_logistic_combination():
+    weights = PassageWeights(weights={"constant": 0.0, "rules": 1.0, "judge": 2.0}, threshold=0.5, provenance={})
+    assert weights.combine(rules=0.5, judge=0.5) == pytest.approx(0.5)
+    assert weights.combine(rules=0.8, judge=0.5) == pytest.approx(0.8)
+    assert weights.combine(rules=0.5, judge=0.8) == pytest.approx(16 / 17)
+    assert 0 <= weights.combine(rules=0.0, judge=0.0) < 0.01 < 0.99 < weights.combine(rules=1.0, judge=1.0) <= 1
+
+
+def test_the_package_has_weights_in_which_both_raise_the_probability():
+    weights = load_passage_weights()
+    assert weights.combine(rules=0.9, judge=0.5) > weights.combine(rules=0.6, judge=0.5)
+    assert weights.combine(rules=0.6, judge=0.9) > weights.combine(rules=0.6, judge=0.5)
+    assert 0 < weights.threshold < 1
+    assert weights.provenance["data"]
+
+
+@pytest.mark.parametrize(("probability", "is_answered"), [(0.95, True), (0.05, False)])
+async def test_the_judge_declines_what_the_rules_would_answer(probability, is_answered):
+    decisions, engine = build_decisions(probability)
+    for is_async in (False, True):
+        bot = create_chatbot(build_model(EXPRESS_ANSWER), build_retriever(), judge=decisions)
+        output = await bot.ainvoke(EXPRESS) if is_async else bot.invoke(EXPRESS)
+        assert bool(output["citations"]) == is_answered
+        assert output["abstained"] != is_answered
+        assert "judge" in output["reason"] or is_answered
+    assert len(engine.requests) == 2
+    assert "12.90 euros" in ENCODING.decode(engine.requests[0].prompt_ids)
+
+
+def test_the_judge_is_not_asked_where_the_rules_decline():
+    decisions, engine = build_decisions(0.99)
+    bot = create_chatbot(build_model("x"), build_retriever(), judge=decisions)
+    assert bot.invoke("Who painted the ceiling of the Sistine Chapel?")["abstained"]
+    assert engine.requests == []
+
+
+def test_a_small_model_is_no_judge_of_its_own_passages():
+    llm = ChatGptOss(model="demo")
+    assert create_passage_judge(True, llm, is_able=False) is None
+    assert create_passage_judge(False, llm, is_able=True) is None
+    assert create_passage_judge(True, ChatGptOss(model="gpt-oss-20b"), is_able=True) is not None
+    with pytest.raises(InvalidInputError, match="FakeListChatModel is no decision model"):
+        create_passage_judge(True, FakeListChatModel(responses=["x"]), is_able=True)
+    assert create_chatbot(llm, build_retriever(), judge=True).settings.judge is None
+
+
+def test_a_decision_model_verifies_claims():
+    decisions, engine = build_decisions(0.25)
+    verifier = create_verifier(decisions)
+    assert verifier.verify(EXPRESS_ANSWER, "THE EVIDENCE", EXPRESS) == pytest.approx(0.25, abs=1e-6)
+    prompt = ENCODING.decode(engine.requests[0].prompt_ids)
+    assert prompt.index("THE EVIDENCE") < prompt.index(EXPRESS) < prompt.index(EXPRESS_ANSWER)
