@@ -5,18 +5,22 @@ from typing import Any
 
 from langchain_gptoss.chat_formats.base import AnswerGrammar, ChatFormat, Delta, Parser, PromptOptions
 from langchain_gptoss.errors import CheckpointError, InvalidInputError
-from langchain_gptoss.models.catalog import ChatFormatName
+from langchain_gptoss.models.catalog import ChatFormatName, ToolFormatName
 
 
-def load_chat_format(checkpoint: Path | None, name: ChatFormatName | None = None) -> ChatFormat:
+def load_chat_format(
+    checkpoint: Path | None, name: ChatFormatName | None = None, *, tool_format: ToolFormatName | None = None
+) -> ChatFormat:
     """Return the chat format of a checkpoint.
 
     Args:
         checkpoint: Folder of the checkpoint. Only harmony works without one.
         name: `"harmony"`, `"template"` or `"plain"`. None chooses by the special tokens of the tokenizer.
+        tool_format: How tools are shown and calls are written if the format is `"template"`: `"template"` as the chat
+            template does, `"prompt"` by our own prompt. None prefers the template if its notation is recognized.
 
     Raises:
-        CheckpointError: The tokenizer is missing or damaged, or it does not support the named format.
+        CheckpointError: The tokenizer is missing or damaged, or it does not support the named formats.
         InvalidInputError: The name is unknown, or the format needs a checkpoint and none is given.
     """
     if name not in {None, "harmony", "template", "plain"}:
@@ -46,7 +50,7 @@ def load_chat_format(checkpoint: Path | None, name: ChatFormatName | None = None
         )
     from langchain_gptoss.chat_formats.template import TemplateFormat
 
-    return TemplateFormat(tokenizer, stop_ids=stop_ids)
+    return TemplateFormat(tokenizer, stop_ids=stop_ids, tool_format=tool_format)
 
 
 def _choose_format(tokenizer: Any) -> ChatFormatName:

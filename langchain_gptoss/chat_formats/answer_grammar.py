@@ -5,15 +5,18 @@ only. A schema applied from the first token would forbid the control tokens, and
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from langchain_gptoss.chat_formats.base import AnswerGrammar, PromptOptions, Tool
 from langchain_gptoss.chat_formats.schema_relaxation import relax_schema
+from langchain_gptoss.chat_formats.tool_notation import PROMPT_NOTATION, ToolNotation
 
-CALL_START, CALL_END = "<tool_call>", "</tool_call>"
 _FREE_TEXT = "FREE: /(?s:.*)/\n"
+_NO_CONTROL_IDS: Mapping[str, int] = MappingProxyType({})
 # Keys that can describe arguments without `properties`.
 _KEYS_WITH_ARGUMENTS = {"additionalProperties", "patternProperties", "$ref", "anyOf", "oneOf", "allOf"}
 
@@ -87,30 +90,96 @@ def _write_call_rules(options: PromptOptions, token: Mapping[str, str]) -> list[
     return rules
 
 
-def build_tagged_grammar(options: PromptOptions) -> AnswerGrammar | None:
-    """Return the grammar of an answer in which calls are JSON between tags; None for a free answer.
+def build_tagged_grammar(
+    options: PromptOptions,
+    notation: ToolNotation = PROMPT_NOTATION,
+    control_ids: Mapping[str, int] = _NO_CONTROL_IDS,
+) -> AnswerGrammar | None:
+    """Return the grammar of an answer in which calls are JSON between marks; None for a free answer.
 
-    Chat formats without tool calls of their own use this grammar. A required call is one
-    object without tags: small models that may go on repeat their call until the token limit.
+    A required call is one call: small models that may go on repeat their call until the token limit. Our own prompt
+    asks for it without marks.
+
+    Args:
+        options: The options of the prompt.
+        notation: The notation of calls.
+        control_ids: The ids of the notation's marks that are control tokens, which no text can match.
     """
     tools, schema = options.callable_tools, options.enforced_schema
     if not tools:
         return None if schema is None else _build_json_grammar(schema)
-    calls = [build_call_schema(tool, enforce=options.enforces_arguments(tool)) for tool in tools]
+    calls = [build_call_schema(tool, notation, enforce=options.enforces_arguments(tool)) for tool in tools]
+    writer = _CallRuleWriter(notation, control_ids, allows_several=options.parallel_tool_calls)
     if options.must_call:
-        return _build_json_grammar({"anyOf": calls} if len(calls) > 1 else calls[0])
+        grammar = _build_json_grammar({"anyOf": calls} if len(calls) > 1 else calls[0])
+        if notation is PROMPT_NOTATION or not notation.opening:
+            return grammar
+        return AnswerGrammar(lark=writer.write_required(calls), json_schema=grammar.json_schema)
     if schema is not None:
-        start = f"start: {_write_json_rule(schema)} | {'call+' if options.parallel_tool_calls else 'call'}"
-        return AnswerGrammar(lark=f"{start}\n{_write_tagged_call_rules(calls)}\n")
-    # The matcher reads as far as a rule goes, so the text before a call must be one rule with the tag.
-    start = f"start: TEXT | before call_body {'call*' if options.parallel_tool_calls else ''}"
-    text_rules = f"before[lazy]: /(?s:.*){CALL_START}/\nTEXT: /(?s:.*)/ & ~/(?s:.*{CALL_START}.*)/"
-    return AnswerGrammar(lark=f"{start}\n{text_rules}\n{_write_tagged_call_rules(calls)}\n")
+        return AnswerGrammar(lark=writer.write_choice(_write_json_rule(schema), calls))
+    return AnswerGrammar(lark=writer.write_free(calls))
 
 
-def _write_tagged_call_rules(calls: Sequence[Mapping[str, Any]]) -> str:
-    bodies = " | ".join(_write_json_rule(call) for call in calls)
-    return f'call: "{CALL_START}" call_body\ncall_body: /\\s*/ ({bodies}) /\\s*/ "{CALL_END}" /\\s*/'
+class _CallRuleWriter:
+    """Writer of the grammars of answers with calls in one notation."""
+
+    def __init__(self, notation: ToolNotation, control_ids: Mapping[str, int], *, allows_several: bool) -> None:
+        """Store the notation; `allows_several` permits several calls in one answer."""
+        self._notation = notation
+        self._control_ids = control_ids
+        self._allows_several = allows_several and notation.separator is not None
+        self._is_list = notation.start.rstrip().endswith("[")
+
+    def write_required(self, calls: Sequence[Mapping[str, Any]]) -> str:
+        """Return the grammar of exactly one call, with the white space of the notation."""
+        start, end = self._quote(self._notation.start.lstrip()), self._quote(self._notation.end.rstrip())
+        return f"start: {start} body {end}\nbody: {_write_choice(calls)}\n"
+
+    def write_choice(self, json_rule: str, calls: Sequence[Mapping[str, Any]]) -> str:
+        """Return the grammar of a JSON answer or calls."""
+        return f"start: {json_rule} | {'call+' if self._allows_several else 'call'}\n{self._write_call_rules(calls)}\n"
+
+    def write_free(self, calls: Sequence[Mapping[str, Any]]) -> str:
+        """Return the grammar of a text with calls after it."""
+        opening = self._notation.opening
+        more = "call*" if self._allows_several else ""
+        if not opening:  # JSON without marks
+            return f"start: TEXT | call {more}\nTEXT: /\\s*([^{{\\s](?s:.*))?/\n{self._write_call_rules(calls)}\n"
+        if opening in self._control_ids:
+            return f"start: TEXT ({self._quote(opening)} call_body {more})?\nTEXT: /(?s:.*)/\n" + (
+                f"{self._write_call_rules(calls)}\n"
+            )
+        # The matcher reads as far as a rule goes, so the text before a call must be one rule with the mark.
+        mark = re.escape(opening).replace("/", "\\/")
+        start = f"start: TEXT | before call_body {more}"
+        text_rules = f"before[lazy]: /(?s:.*){mark}/\nTEXT: /(?s:.*)/ & ~/(?s:.*{mark}.*)/"
+        return f"{start}\n{text_rules}\n{self._write_call_rules(calls)}\n"
+
+    def _write_call_rules(self, calls: Sequence[Mapping[str, Any]]) -> str:
+        """Return the rules of one call, or of one list of calls, with its marks."""
+        opening, closing = self._notation.opening, self._notation.closing
+        bodies = f"({_write_choice(calls)})"
+        if self._is_list:
+            more = f"(/\\s*,\\s*/ {bodies})*" if self._allows_several else ""
+            bodies = f'"[" /\\s*/ {bodies} {more} /\\s*/ "]"'
+        end = f"{self._quote(closing)} /\\s*/" if closing else ""
+        call = f"{self._quote(opening)} call_body" if opening else "call_body"
+        return f"call: {call}\ncall_body: /\\s*/ {bodies} /\\s*/ {end}"
+
+    def _quote(self, text: str) -> str:
+        """Return a text as a part of a rule, with control tokens as ids."""
+        if not self._control_ids:
+            return json.dumps(text, ensure_ascii=False)
+        pieces = re.split(f"({'|'.join(map(re.escape, self._control_ids))})", text)
+        return " ".join(
+            f"<[{self._control_ids[piece]}]>" if piece in self._control_ids else json.dumps(piece, ensure_ascii=False)
+            for piece in pieces
+            if piece
+        )
+
+
+def _write_choice(schemas: Sequence[Mapping[str, Any]]) -> str:
+    return " | ".join(_write_json_rule(schema) for schema in schemas)
 
 
 def _build_json_grammar(schema: Mapping[str, Any]) -> AnswerGrammar:
@@ -118,16 +187,18 @@ def _build_json_grammar(schema: Mapping[str, Any]) -> AnswerGrammar:
     return AnswerGrammar(lark=f"start: {_write_json_rule(relaxed)}\n", json_schema=relaxed)
 
 
-def build_call_schema(tool: Tool, *, enforce: bool) -> dict[str, Any]:
+def build_call_schema(tool: Tool, notation: ToolNotation = PROMPT_NOTATION, *, enforce: bool) -> dict[str, Any]:
     """Return the schema of one call written as JSON; `enforce` restricts its arguments to the schema of the tool."""
     arguments = dict(build_arguments_schema(tool)) if enforce else {"type": "object"}
     # References in the arguments begin at the schema with this identifier.
     identifier = {"$id": f"tool:{quote(tool.name)}", "$defs": arguments.pop("$defs")} if "$defs" in arguments else {}
+    members = {"name": {"const": tool.name}, notation.arguments_key: arguments}
+    properties = members if notation.has_name_first else dict(reversed(members.items()))
     return {
         **identifier,
         "type": "object",
-        "properties": {"name": {"const": tool.name}, "arguments": arguments},
-        "required": ["name", "arguments"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
 

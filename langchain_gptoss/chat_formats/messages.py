@@ -1,7 +1,7 @@
 """Conversations as chat formats write them: turns of the user, the assistant and the tools."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
@@ -48,10 +48,12 @@ class ToolResultTurn:
     Attributes:
         name: Name of the tool.
         text: The result.
+        call_id: Id of the call; empty if it is unknown.
     """
 
     name: str
     text: str
+    call_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +152,7 @@ class _TurnReader:
                 f"A tool result answers the call {call_id!r}, and no AI message before it makes that call.",
                 hint="Keep the AI message with its tool_calls in the history, before the ToolMessage.",
             )
-        return ToolResultTurn(name=self._tool_names.get(call_id) or name or "unknown", text=text)
+        return ToolResultTurn(name=self._tool_names.get(call_id) or name or "unknown", text=text, call_id=call_id)
 
 
 def _clean_content(content: Any) -> str | list[str | dict[Any, Any]]:

@@ -8,9 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_gptoss.chat_formats.answer_grammar import CALL_END, CALL_START
 from langchain_gptoss.chat_formats.base import PromptOptions, Tool
 from langchain_gptoss.chat_formats.messages import AssistantTurn, TextTurn, ToolResultTurn, Turn
+from langchain_gptoss.chat_formats.tool_notation import CALL_END, CALL_START
 
 
 def write_turns(turns: Sequence[Turn], options: PromptOptions) -> list[tuple[str, str]]:
@@ -56,12 +56,23 @@ def _write_instructions(options: PromptOptions) -> str:
                 f"You have these tools:\n{descriptions}\n"
                 f"To call one, answer with {CALL_START}{call}{CALL_END} and nothing else."
             )
-        if options.allowed_tools:
-            parts.append(f"Call only {' or '.join(tool.name for tool in options.callable_tools)} this time.")
-    if options.response_format is not None:
-        schema = json.dumps(options.response_format.schema, ensure_ascii=False)
-        parts.append(f"Answer with JSON that follows this schema, and with nothing else:\n{schema}")
-    return "\n\n".join(parts)
+    parts += [write_allowed_tools(options), write_response_format(options)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def write_allowed_tools(options: PromptOptions) -> str:
+    """Return the instruction that limits the calls to some of the tools; empty if there is no limit."""
+    if not options.allowed_tools or not options.callable_tools:
+        return ""
+    return f"Call only {' or '.join(tool.name for tool in options.callable_tools)} this time."
+
+
+def write_response_format(options: PromptOptions) -> str:
+    """Return the instruction about the form of a JSON answer; empty for an answer in free form."""
+    if options.response_format is None:
+        return ""
+    schema = json.dumps(options.response_format.schema, ensure_ascii=False)
+    return f"Answer with JSON that follows this schema, and with nothing else:\n{schema}"
 
 
 def _describe_tool(tool: Tool) -> dict[str, Any]:

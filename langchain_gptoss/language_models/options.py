@@ -20,7 +20,7 @@ from langchain_gptoss.engine.request import MAX_LOGPROBS
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.language_models.generation import Generation
 from langchain_gptoss.language_models.loop_detection import LoopDetector
-from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, resolve_model
+from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, ToolFormatName, resolve_model
 from langchain_gptoss.models.packing.locate import locate_model
 
 # The configuration of LangChain's base classes comes later and wins, so both model classes repeat this one.
@@ -50,6 +50,7 @@ _LOADING_FIELDS = frozenset(
         "prompt_cache_gb",
         "precise",
         "chat_format",
+        "tool_format",
     }
     | {"base_url", "api_key", "timeout", "max_retries", "engine"}
 )
@@ -118,6 +119,8 @@ class GptOssModel(BaseModel):
     """True rounds activations less on a CPU: to 16 bits before packed experts, too; decode gets slower."""
     chat_format: ChatFormatName | None = None
     """Notation of conversations; None: chosen by the checkpoint's tokenizer."""
+    tool_format: ToolFormatName | None = None
+    """`"template"`: tools by the checkpoint's chat template; `"prompt"`: by our own prompt; None: by the model."""
     base_url: str | None = None
     """URL of a vLLM or llama.cpp server that runs the model (`"http://host:8000/v1"`); None: this machine."""
     api_key: SecretStr | None = Field(default_factory=secret_from_env("GPTOSS_API_KEY", default=None))
@@ -181,7 +184,8 @@ class GptOssModel(BaseModel):
                 f"The chat format of {self.card.name!r} is not known.",
                 hint="Name it, as in chat_format='harmony', or pass a folder that holds its tokenizer as model=.",
             )
-        return load_chat_format(None if name == "harmony" else self.checkpoint, name)
+        tool_format = self.tool_format or self.card.tool_format
+        return load_chat_format(None if name == "harmony" else self.checkpoint, name, tool_format=tool_format)
 
     @cached_property
     def running_engine(self) -> Engine:

@@ -14,6 +14,8 @@ from langchain_gptoss.errors import CheckpointError, ModelNotFoundError
 from langchain_gptoss.models.shapes import SHAPES, Shape
 
 ChatFormatName = Literal["harmony", "template", "plain"]
+ToolFormatName = Literal["template", "prompt"]
+"""`"template"`: the checkpoint's chat template shows the tools; `"prompt"`: our own prompt describes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class ModelCard:
         source: A hub id such as `"openai/gpt-oss-20b"`, the absolute path of a folder, `"demo"` or `"demo-large"`.
         aliases: Other names of the model.
         chat_format: Format that turns messages into tokens; None means that the checkpoint's tokenizer decides.
+        tool_format: How tools are shown to a model with a chat template, by measurement; None prefers the template if
+            its notation of calls is recognized.
         context_length: Longest context, prompt and answer together, in tokens; None means that the checkpoint's config
             has it.
         parameters: Total number of weights; None if it is unknown.
@@ -38,6 +42,7 @@ class ModelCard:
     source: str
     aliases: tuple[str, ...] = ()
     chat_format: ChatFormatName | None = None
+    tool_format: ToolFormatName | None = None
     context_length: int | None = None
     parameters: int | None = None
     temperature: float = 1.0
