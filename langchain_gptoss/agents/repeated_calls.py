@@ -31,7 +31,8 @@ class RepeatedToolCallMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Answer repeated tool calls with their earlier result, and end after a few rounds with what there is.
 
     A call with the name and arguments of an earlier one, whose result is there, is not made again: the model is told so
-    and reads the result once more. After some such calls, or some rounds of calls, the model must answer without tools.
+    and reads the result once more. After some such calls, some rounds of calls, or an empty answer to the results, the
+    model must answer without tools.
     A call that failed may be made again. All counts begin with the last message of the user.
 
     Example:
@@ -75,15 +76,19 @@ class RepeatedToolCallMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return self._answer_repeated_call(request) or await handler(request)
 
     def wrap_model_call(self, request: ModelRequest[Any], handler: _ModelHandler) -> ModelResponse[Any]:
-        """Ask the model; after too many repeated calls or rounds, for an answer without calls."""
+        """Ask the model; after too many repeated calls or rounds, or an empty answer, for an answer without calls."""
         if not self._is_last_round(request.messages):
-            return handler(request)
+            response = handler(request)
+            if not _is_empty_ending(response, request.messages):
+                return response
         return _replace_calls(handler(_forbid_calls(request)), request.messages)
 
     async def awrap_model_call(self, request: ModelRequest[Any], handler: _AsyncModelHandler) -> ModelResponse[Any]:
         """Async version of `wrap_model_call`."""
         if not self._is_last_round(request.messages):
-            return await handler(request)
+            response = await handler(request)
+            if not _is_empty_ending(response, request.messages):
+                return response
         return _replace_calls(await handler(_forbid_calls(request)), request.messages)
 
     def _answer_repeated_call(self, request: ToolCallRequest) -> ToolMessage | None:
@@ -143,6 +148,15 @@ def _get_result(turn: Sequence[AnyMessage], call: ToolCall) -> ToolMessage | Non
 
 def _build_key(call: ToolCall) -> str:
     return json.dumps([call["name"], call["args"]], sort_keys=True, default=str)
+
+
+def _is_empty_ending(response: ModelResponse[Any], messages: Sequence[AnyMessage]) -> bool:
+    """Return True if the model has nothing to say to the results of its calls."""
+    message = response.result[-1]
+    is_empty = isinstance(message, AIMessage) and not (
+        message.text.strip() or message.tool_calls or message.invalid_tool_calls
+    )
+    return is_empty and any(isinstance(other, ToolMessage) for other in _take_last_turn(messages))
 
 
 def _forbid_calls(request: ModelRequest[Any]) -> ModelRequest[Any]:

@@ -92,6 +92,18 @@ def test_a_model_that_still_calls_ends_with_the_last_result():
     assert not messages[-1].invalid_tool_calls
 
 
+def test_an_empty_answer_to_a_result_is_asked_again_without_tools():
+    agent = Agent(NANTES, write_answer(""), ANSWER)
+    messages = agent.ask()
+    assert [message.type for message in messages] == ["ai", "tool", "ai"]
+    assert messages[-1].text == "There are seven."
+    assert "Do not call tools any more." in read_prompt(agent.llm, 2)
+
+
+def test_an_empty_answer_without_results_stays():
+    assert Agent(write_answer("")).ask()[-1].text == ""
+
+
 def test_the_number_of_rounds_is_limited():
     agent = Agent(*[write_call("count_visitors", f'{{"city":"{n}"}}') for n in range(3)], ANSWER, max_rounds=3)
     assert agent.ask()[-1].text == "There are seven."
