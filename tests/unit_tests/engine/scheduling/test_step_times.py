@@ -1,3 +1,5 @@
+import pytest
+
 from langchain_gptoss.engine.scheduling.step_times import StepTimes
 
 
@@ -16,48 +18,51 @@ def test_first_prompt_beside_an_answer_is_read_in_small_parts() -> None:
     assert times.choose_prefill_tokens(1, max_tokens=512) <= 4
 
 
-def test_part_of_a_prompt_takes_about_as_long_as_the_answers_of_the_step() -> None:
-    times = StepTimes()
-    _record(times, 0.1, decode=2)
-    _record(times, 0.14, decode=2, prefill=4)
-    assert 10 <= times.choose_prefill_tokens(2, max_tokens=512) <= 15
-    assert times.choose_prefill_tokens(2, max_tokens=8) == 8
+def _read_prompt(times: StepTimes, steps: int, *, step_s: float, token_s: float) -> list[int]:
+    """Return the parts of a prompt that were read beside an answer, whose step takes 0.1 s."""
+    chosen = []
+    for _ in range(steps):
+        chosen.append(times.choose_prefill_tokens(1, max_tokens=512))
+        seconds = step_s + token_s * chosen[-1] if chosen[-1] else 0.1
+        _record(times, seconds, decode=1, prefill=chosen[-1])
+    return chosen
 
 
-def test_drafts_leave_less_time_for_a_prompt() -> None:
+@pytest.mark.parametrize(("step_s", "token_s", "limit"), [(0.1, 0.01, 14), (0.2, 0.004, 10), (0.1, 0.002, 70)])
+def test_parts_of_a_prompt_grow_until_a_step_takes_too_long(step_s, token_s, limit) -> None:
     times = StepTimes()
     _record(times, 0.1, decode=1)
-    _record(times, 0.14, decode=1, draft=4)
-    _record(times, 0.18, decode=1, draft=4, prefill=4)  # of which the prompt took 0.04
-    alone = times.choose_prefill_tokens(1, max_tokens=512)
-    assert 10 <= alone <= 15
-    assert times.choose_prefill_tokens(1, draft_tokens=8, max_tokens=512) == alone - 8
+    parts = [count for count in _read_prompt(times, 100, step_s=step_s, token_s=token_s) if count]
+    assert max(parts) <= limit + 1
+    assert sum(parts[-20:]) / 20 >= 0.8 * limit
+
+
+def test_maximum_bounds_the_part_of_a_prompt() -> None:
+    times = StepTimes()
+    _record(times, 0.1, decode=1)
+    _read_prompt(times, 30, step_s=0.1, token_s=0.001)
+    assert times.choose_prefill_tokens(1, max_tokens=8) == 8
 
 
 def test_prompt_advances_on_a_slow_machine() -> None:
     times = StepTimes()
     _record(times, 0.1, decode=1)
-    for _ in range(20):
-        _record(times, 9.0, decode=1, prefill=4)
-    assert times.choose_prefill_tokens(1, max_tokens=512) == 2
+    assert set(_read_prompt(times, 20, step_s=9.0, token_s=0.1)) == {2}
 
 
 def test_one_slow_step_changes_little() -> None:
     times = StepTimes()
     _record(times, 0.1, decode=1)
-    _record(times, 0.14, decode=1, prefill=4)
-    expected = times.choose_prefill_tokens(1, max_tokens=512)
+    expected = _read_prompt(times, 60, step_s=0.1, token_s=0.01)[-1]
     _record(times, 5.0, decode=1)
-    assert times.choose_prefill_tokens(1, max_tokens=512) <= 1.3 * expected
+    _record(times, 5.0, decode=1, prefill=expected)
+    assert abs(times.choose_prefill_tokens(1, max_tokens=512) - expected) <= 4
 
 
 def test_a_step_without_the_prompt_measures_the_answers_again_from_time_to_time() -> None:
     times = StepTimes()
     _record(times, 0.1, decode=1)
-    chosen = []
-    for _ in range(100):
-        chosen.append(times.choose_prefill_tokens(1, max_tokens=512))
-        _record(times, 0.1 + 0.01 * chosen[-1], decode=1, prefill=chosen[-1])
+    chosen = _read_prompt(times, 100, step_s=0.1, token_s=0.01)
     assert 2 <= chosen.count(0) <= 5
     assert min(chosen[:20]) > 0
 
