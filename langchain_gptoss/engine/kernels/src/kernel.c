@@ -2,9 +2,6 @@
  *
  * Each level of instructions has its functions; those of plain C define the results, and the others have the same bits.
  */
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 #include "common.h"
 #include "threads.h"
 #include "portable_matrix.h"
@@ -93,22 +90,10 @@ static void quantize_task(void *context, long item, int thread) {
     select_kernels(q->level)->quantize_rows(q, item * INT8_ROWS);
 }
 
-/* With huge pages, memory is ready and read faster; Linux uses them only where they are asked for. */
-static void use_huge_pages(void *memory, long size) {
-#ifdef MADV_HUGEPAGE
-    const uintptr_t page = 2 << 20, start = ((uintptr_t)memory + page - 1) / page * page;
-    const uintptr_t end = ((uintptr_t)memory + (uintptr_t)size) / page * page;
-    if (start < end) madvise((void *)start, end - start, MADV_HUGEPAGE);
-#else
-    (void)memory, (void)size;
-#endif
-}
-
 /* weights and scales = the source, rounded to int8. Returns OK or INVALID_SIZE. */
 EXPORT int gptoss_quantize_int8(const Quantization *q) {
     if (q->rows < 0 || q->threads < 1 || !has_blocks(q->k)) return INVALID_SIZE;
     const long items = round_up(q->rows, INT8_ROWS) / INT8_ROWS;
-    use_huge_pages(q->weights, items * INT8_ROWS * q->k);
     Team *team = create_team(q->threads);
     parallel_for(team, quantize_task, (void *)q, items, 1);
     free_team(team);
