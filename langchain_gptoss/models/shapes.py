@@ -262,7 +262,7 @@ SHAPES: Mapping[str, Shape] = {
         sliding_layers=0,
         tied_embeddings=True,
         max_positions=32_768,
-        checkpoint_experts="mxfp4",
+        checkpoint_experts="int8",
     ),
     "20b": _build_published_shape(layers=24, experts=32),
     "120b": _build_published_shape(layers=36, experts=128),

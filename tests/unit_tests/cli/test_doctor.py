@@ -97,7 +97,7 @@ def test_models_that_fit_depend_on_the_machine(monkeypatch):
         fitting[name] = {row["model"] for row in json.loads(run("--json").stdout)["models"] if row["fits"]}
     assert fitting["gpus"] == set(ROWS)
     assert fitting["pc"] == set(ROWS) - {"gpt-oss-120b", "gpt-oss-safeguard-120b"}
-    assert fitting["small"] == {"1.0b shape", "demo-large", "demo"}
+    assert fitting["small"] == {"1.0b shape", "demo"}
 
 
 @pytest.mark.parametrize("machine", [PC, GPUS, SMALL])
