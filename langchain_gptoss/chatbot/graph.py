@@ -20,7 +20,7 @@ from langchain_gptoss.chatbot.state import AnswerWriter, GraphState
 from langchain_gptoss.chatbot.steps.answer import generate_answer, verify_answer
 from langchain_gptoss.chatbot.steps.conclusion import complete_answer
 from langchain_gptoss.chatbot.steps.conversation import condense_conversation
-from langchain_gptoss.chatbot.steps.introduction import introduce
+from langchain_gptoss.chatbot.steps.introduction import answer_without_search
 from langchain_gptoss.chatbot.steps.question import check_question
 from langchain_gptoss.chatbot.steps.retrieval import judge_passages, retrieve_documents
 
@@ -32,7 +32,7 @@ ChatbotGraph: TypeAlias = CompiledStateGraph[GraphState, RunContext, GraphState,
 
 _STEPS: dict[str, Step] = {
     "check": check_question,
-    "introduce": introduce,
+    "introduce": answer_without_search,
     "condense": condense_conversation,
     "retrieve": retrieve_documents,
     "judge": judge_passages,

@@ -73,7 +73,7 @@ def find_chunk_retriever(retriever: BaseRetriever) -> BaseRetriever | None:
 def read_chunks(
     chunk_retriever: BaseRetriever, sources: Sequence[str], *, filter: Filter | None
 ) -> Flow[list[Document]]:
-    """Return the chunks of documents, those of each document in order; one search finds them.
+    """Return the chunks of documents, in the order of `sources` and of the text; one search finds them.
 
     Args:
         chunk_retriever: The result of `find_chunk_retriever`.
@@ -83,7 +83,10 @@ def read_chunks(
     named = {"source": sources[0] if len(sources) == 1 else {"$in": list(sources)}}
     conditions: Filter | None = combine_filters(named, filter)
     chunks = yield from query_retriever(chunk_retriever, _QUERY, k=MAX_CHUNKS, filter=conditions, callbacks=None)
-    return sorted(chunks, key=lambda chunk: get_start(chunk.metadata))
+    places = {source: place for place, source in enumerate(sources)}
+    return sorted(
+        chunks, key=lambda chunk: (places.get(str(chunk.metadata.get("source")), 0), get_start(chunk.metadata))
+    )
 
 
 def get_start(metadata: dict[str, Any]) -> int:

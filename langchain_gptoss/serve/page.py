@@ -13,6 +13,7 @@ from langchain_gptoss.audit import get_provenance
 from langchain_gptoss.chatbot import Chatbot
 from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.serve.html_headers import PAGE_HEADERS
+from langchain_gptoss.serve.page_samples import SampleQuestions
 
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -26,6 +27,9 @@ def build_page_routes(chatbot: Runnable[Any, Any], *, title: str, needs_key: boo
         needs_key: True if the page must ask for a key.
     """
     router = APIRouter(include_in_schema=False)
+    parts = chatbot.settings if isinstance(chatbot, Chatbot) else None
+    # Everyone may read the settings of the page, and with keys not everyone may read the documents.
+    samples = SampleQuestions(parts, quotes_documents=not needs_key) if parts is not None else None
 
     @router.get("/")
     async def get_page() -> Response:
@@ -37,24 +41,25 @@ def build_page_routes(chatbot: Runnable[Any, Any], *, title: str, needs_key: boo
 
     @router.get("/assets/page/about.json")
     async def get_settings() -> dict[str, Any]:
-        parts = chatbot.settings if isinstance(chatbot, Chatbot) else None
+        texts = list(parts.texts.values()) if parts is not None else []
+        questions = {each.language: await samples.get(each.language) for each in texts} if samples is not None else {}
         return {
             "title": title,
             "needs_key": needs_key,
             "sessions": isinstance(chatbot, Chatbot) and chatbot.sessions is not None,
             "provenance": get_provenance(parts.llm)["line"] if parts else "",
-            "languages": {texts.language: _describe(texts) for texts in (parts.texts.values() if parts else ())},
+            "languages": {each.language: _describe(each, questions[each.language]) for each in texts},
         }
 
     return router
 
 
-def _describe(texts: LocalizedTexts) -> dict[str, Any]:
+def _describe(texts: LocalizedTexts, sample_questions: list[str]) -> dict[str, Any]:
     profile = texts.profile
     return {
         "title": profile.title if profile else "",
         "description": profile.description if profile else "",
-        "sample_questions": list(profile.sample_questions) if profile else [],
+        "sample_questions": sample_questions,
         "disclaimer": texts.disclaimer,
     }
 

@@ -20,7 +20,7 @@ from langchain_gptoss.text.normalization import fold_for_rules
 
 @dataclass(frozen=True, kw_only=True)
 class DialogueAct:
-    """What a message does.
+    """Purpose of a message.
 
     Attributes:
         kind: `"greeting"`, `"thanks"`, `"farewell"`; `"identity"` asks what the chatbot is and can do, `"overview"`

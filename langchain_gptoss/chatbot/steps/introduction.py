@@ -42,7 +42,7 @@ _REASONS = {
 }
 
 
-def introduce(state: GraphState, context: StepContext) -> Flow[GraphState]:
+def answer_without_search(state: GraphState, context: StepContext) -> Flow[GraphState]:
     """Answer a message that needs no search, or turn it into a question if no document fits.
 
     Raises:
@@ -83,9 +83,7 @@ def _give_overview(answer: AnswerState, outlines: Sequence[DocumentOutline], con
     listed = (readable or outlines)[:_MAX_LISTED]
     if not listed:
         return (yield from _reply(answer, answer.texts.introduction, context))
-    sources = [outline.source for outline in listed]
-    documents = yield from _read(sources, context)
-    documents.sort(key=lambda document: sources.index(str(document.metadata.get("source"))))
+    documents = yield from _read([outline.source for outline in listed], context)
     passages, notes = blank_passage_injections(collect_passages(_select_first(documents), limit=len(listed)))
     spans = {span.passage.source: span for span in reversed(collect_spans(passages)) if _is_statement(span)}
     answer_stream = AnswerStream(question=answer.question, language=language, spans=list(spans.values()), strict=True)

@@ -66,7 +66,7 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
     Raises:
         StorageError: The audit log cannot be written, and is set to stop then.
     """
-    answer, confidence = yield from call(lambda: _judge(state["answer_state"], context.settings))
+    answer, confidence = yield from call(lambda: judge_documents(state["answer_state"], context.settings))
     if context.settings.judge is not None and answer.answer_stream is not None:
         answer = yield from _ask_judge(answer, confidence, context.settings.judge, context.config)
     yield from begin_answer(answer, context)
@@ -101,7 +101,7 @@ def _ask_judge(
     return replace(answer, reason=reason, answer_stream=None)
 
 
-def _judge(answer: AnswerState, settings: ChatbotSettings) -> tuple[AnswerState, float]:
+def judge_documents(answer: AnswerState, settings: ChatbotSettings) -> tuple[AnswerState, float]:
     """Return the answer state and the confidence; the state has an answer stream if the passages can answer."""
     question, language = answer.standalone_question, answer.texts.language
     sources = collect_passages(answer.documents, limit=settings.max_passages * len(_list_queries(answer)))
