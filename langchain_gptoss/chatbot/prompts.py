@@ -99,6 +99,12 @@ OVERVIEW = {
     "fr": "Je réponds aux questions d'après ces documents :",
 }
 MORE_DOCUMENTS = {"en": "And {count} more.", "fr": "Et {count} de plus."}
+LANGUAGE_NOTICE = {
+    "en": "The model {model} cannot write in the language of this question; it is meant for trying things out. "
+    "Quotations from the documents are reliable. gpt-oss-20b writes in many languages.",
+    "fr": "Le modèle {model} n'écrit qu'en anglais : il sert à essayer le logiciel. Les citations des documents sont "
+    "fiables. Pour des réponses rédigées en français, choisissez par exemple gpt-oss-20b.",
+}
 SUMMARY = {"en": "“{title}” says:", "fr": "« {title} » dit :"}
 SUMMARY_QUESTION = {
     "en": "Summarize these passages of the document “{title}” in at most five whole sentences.",

@@ -131,6 +131,7 @@ class ChatbotOutput(_Value):
         reason: The reason why it answered or declined, in words.
         standalone_question: The question that was searched for, completed from the conversation.
         language: Language of the chatbot's own texts, `"en"` or `"fr"`.
+        notice: A remark about the model, such as that it cannot write in the language of the question; or empty.
         disclaimer: The domain's notice to show with every answer, or empty.
         usage: Tokens read and written by the model; None if it was not asked.
         timings: Seconds spent, by step.
@@ -148,6 +149,7 @@ class ChatbotOutput(_Value):
     reason: str = ""
     standalone_question: str = ""
     language: str = ""
+    notice: str = ""
     disclaimer: str = ""
     usage: UsageMetadata | None = None
     timings: dict[str, float] = Field(default_factory=dict)

@@ -114,6 +114,8 @@ def show_answer(chunks: "Iterable[ChatbotOutput]") -> "ChatbotOutput":
     show()
     for citation in answer.citations:
         _show_citation(citation)
+    if answer.notice:
+        note(f"\n{answer.notice}")
     if answer.disclaimer:
         note(f"\n{answer.disclaimer}")
     output: ChatbotOutput = answer.to_output()

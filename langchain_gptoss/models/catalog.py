@@ -35,6 +35,7 @@ class ModelCard:
         temperature: Recommended sampling temperature.
         licence: SPDX identifier; None for a user's own checkpoint.
         note: A sentence for users, such as the reason why a name means another model.
+        languages: ISO 639-1 codes of the only languages that it can write; empty for models of many languages.
         shape: Sizes of the model; None means that only the checkpoint's config has them.
     """
 
@@ -49,6 +50,7 @@ class ModelCard:
     licence: str | None = None
     note: str = ""
     shape: Shape | None = None
+    languages: tuple[str, ...] = ()
 
 
 def _build_published_card(name: str, parameters: int, *, aliases: tuple[str, ...] = (), note: str = "") -> ModelCard:
@@ -79,6 +81,7 @@ CATALOG: tuple[ModelCard, ...] = (
         licence="Apache-2.0",
         note="SmolLM2-135M-Instruct as a gpt_oss checkpoint: small, English, for trying things out.",
         shape=SHAPES["demo"],
+        languages=("en",),
     ),
     ModelCard(
         name="demo-large",

@@ -184,6 +184,9 @@ export class Turn {
     if (state === "complete" && output.unsupported?.length) {
       nodes.push(createNode("p", { class: "notice" }, texts.unsupportedNote));
     }
+    if (state === "complete" && output.notice) {
+      nodes.push(createNode("p", { class: "notice", lang: output.language || null }, output.notice));
+    }
     if (state === "complete" && output.disclaimer) {
       nodes.push(createNode("p", { class: "disclaimer", lang: output.language || null }, output.disclaimer));
     }

@@ -3,9 +3,10 @@
 import pytest
 from langchain_core.documents import Document
 
-from langchain_gptoss import create_chatbot
+from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.audit import read_entries
 from langchain_gptoss.chatbot import ChatbotOutput
+from langchain_gptoss.engine import ScriptedEngine
 from langchain_gptoss.vectorstores import FaissStore
 from tests.unit_tests.chatbot.fakes import EXPRESS, EXPRESS_ANSWER, build_model, build_retriever
 from tests.unit_tests.vectorstores.store_helpers import WordEmbeddings
@@ -152,3 +153,14 @@ def test_follow_up_after_thanks_continues_the_question_before():
         output = bot.invoke({"question": message, "session_id": "a"})
     assert output.standalone_question == f"{EXPRESS} and for books?"
     bot.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "words"), [("Quel est le prix de la livraison express ?", "n'écrit qu'en anglais"), (EXPRESS, "")]
+)
+def test_english_model_says_that_it_cannot_write_french(question, words):
+    llm = ChatGptOss(model="demo", chat_format="harmony", engine=ScriptedEngine([]))
+    output = create_chatbot(llm, build_retriever("Nothing else is here.")).invoke(question)
+    assert output.abstained
+    assert (words in output.notice) if words else output.notice == ""
+    assert create_chatbot(llm, build_retriever()).invoke("Bonjour").notice == ""
