@@ -57,15 +57,16 @@ _CONTACT = re.compile(
     r"adresse (?:mail|e-mail|électronique)|courriel)\b",
     re.IGNORECASE,
 )
+# Not "What are the steps?", whose answer names the steps and not the word.
 _ATTRIBUTE = re.compile(
-    r"^\W*(?:what|which) (?:is|are|was|were) the (\w+)|^\W*quel(?:le)?s? (?:est|sont|était|étaient) (?:le |la "
-    r"|les |l['’])(\w+)",
+    r"^\W*(?:what|which) (?:is|was) the (\w+)|^\W*quel(?:le)? (?:est|était) (?:le |la |l['’])(\w+)",
     re.IGNORECASE,
 )
 _AGE = re.compile(r"\b(?:how old|what age|quel âge)\b", re.IGNORECASE)
 _HOUR = re.compile(r"^\W*(?:and |et )?(?:at )?(?:what time|quelle heure|à quelle heure)\b", re.IGNORECASE)
 _TIME = re.compile(
-    r"^\W*(?:and |et |on |since |depuis )?(?:when|what time|at what time|on (?:which|what) (?:day|date)|quand"
+    r"^(?!.*,\s*(?:what|who|which|where|how|why|que|qu['’]|qui|quel|où|comment|combien|pourquoi)\b)"  # "When ..., who"
+    r"\W*(?:and |et |on |since |depuis )?(?:when|what time|at what time|on (?:which|what) (?:day|date)|quand"
     r"|à quelle heure|quel jour|à quelle date|"
     r"à partir de quand|jusqu['’]à quand)\b",
     re.IGNORECASE,

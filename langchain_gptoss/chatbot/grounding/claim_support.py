@@ -22,6 +22,11 @@ from langchain_gptoss.chatbot.grounding.claims import Claim, parse_claim
 from langchain_gptoss.chatbot.grounding.conflicts import Conflict, ConflictKind, find_conflicts
 from langchain_gptoss.chatbot.grounding.evidence import find_candidates
 from langchain_gptoss.chatbot.grounding.passages import Span
+from langchain_gptoss.chatbot.grounding.restated_answers import (
+    compute_restatement_features,
+    is_restatement,
+    load_restatement_model,
+)
 from langchain_gptoss.chatbot.grounding.verifiers import MIN_PROBABILITY, ClaimVerifier
 from langchain_gptoss.text.analysis import analyse
 
@@ -73,6 +78,7 @@ def judge_claim(
     spans: Sequence[Span],
     *,
     must_answer: bool = True,
+    accepts_restatements: bool = True,
     verifier: ClaimVerifier | None = None,
 ) -> ClaimJudgement:
     """Judge a sentence of an answer.
@@ -82,6 +88,7 @@ def judge_claim(
         question: The question, complete without the conversation; a sentence such as "Yes." is read together with it.
         spans: Sentences of the passages.
         must_answer: True if the sentence must also give the kind of answer that the question asks for.
+        accepts_restatements: True judges an answer that repeats its question by what it adds, too.
         verifier: A model that judges a supported sentence again, or None.
     """
     claim = parse_claim(sentence, question)
@@ -96,7 +103,45 @@ def judge_claim(
         )
     best = min(results, key=_rank)
     judgement = _create_judgement(sentence, best, results)
+    if judgement.verdict != "supported" and must_answer and accepts_restatements:
+        judgement = _judge_restatement(sentence, results) or judgement
     return judgement if verifier is None else _verify(judgement, question, verifier)
+
+
+def _judge_restatement(sentence: str, results: Sequence[_Result]) -> ClaimJudgement | None:
+    """Return the judgement on an answer that repeats its question; None if no evidence supports it."""
+    model = load_restatement_model()
+    scored = [(model.calculate(features), result) for result, features in _list_restatements(results)]
+    score, best = max(scored, key=lambda pair: (pair[0], -pair[1].size), default=(0.0, None))
+    if best is None or score < model.threshold or _is_contradicted(best, results):
+        return None
+    span, reason = best.alignment.evidence.span, "the document states what it adds to the question"
+    return ClaimJudgement(sentence=sentence, verdict="supported", score=score, reason=reason, span=span)
+
+
+def _is_contradicted(best: _Result, results: Sequence[_Result]) -> bool:
+    """Return True if evidence with as much of the claim contradicts it."""
+    return any(
+        conflict.contradicts and result.alignment.coverage >= best.alignment.coverage
+        for result in results
+        for conflict in result.conflicts
+    )
+
+
+def compute_restatement_candidates(sentence: str, question: str, spans: Sequence[Span]) -> list[dict[str, float]]:
+    """Return the features of each piece of evidence that has all that a sentence adds to its question."""
+    claim = parse_claim(sentence, question)
+    results = _judge_all_evidence(claim, spans, must_answer=True) if claim is not None else []
+    return [features for _, features in _list_restatements(results)]
+
+
+def _list_restatements(results: Sequence[_Result]) -> list[tuple[_Result, dict[str, float]]]:
+    pairs = [(result, [conflict.kind for conflict in result.conflicts]) for result in results]
+    return [
+        (result, compute_restatement_features(result.alignment, kinds))
+        for result, kinds in pairs
+        if is_restatement(result.alignment, kinds)
+    ]
 
 
 def _rank(result: _Result) -> tuple[bool, bool, float, float, bool, int]:

@@ -26,7 +26,7 @@ def create_model(score):
 
 def judge(monkeypatch, claim, score, passage=PASSAGE):
     monkeypatch.setattr(claim_support, "load_score_model", lambda: create_model(score))
-    return judge_claim(claim, QUESTION, split_text(passage))
+    return judge_claim(claim, QUESTION, split_text(passage), accepts_restatements=False)
 
 
 def test_a_long_claim_may_have_other_words_if_its_score_is_high(monkeypatch):
