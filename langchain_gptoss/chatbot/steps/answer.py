@@ -11,7 +11,7 @@ from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import order_by_place
 from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages
 from langchain_gptoss.chatbot.history import prepend_summary
-from langchain_gptoss.chatbot.prompts import SUMMARY_QUESTION, prepare_model
+from langchain_gptoss.chatbot.prompts import SUMMARY_QUESTION, build_answer_rule, prepare_model
 from langchain_gptoss.chatbot.small_models import build_sentence_messages
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
@@ -37,11 +37,12 @@ def _build_messages(state: GraphState, context: StepContext) -> list[BaseMessage
         return build_sentence_messages(settings, answer)
     history = prepend_summary(state.get("summary", ""), answer.history)
     question = answer.question
+    rule = build_answer_rule(question, answer.texts.language)
     if answer.kind == "summary":
-        history, question = [], SUMMARY_QUESTION[answer.texts.language].format(title=answer.topic)
+        history, rule, question = [], "", SUMMARY_QUESTION[answer.texts.language].format(title=answer.topic)
     prompt = settings.prompts.passages.partial(instructions=answer.texts.instructions, chat_history=history)
     passages = quote_passages(order_by_place(answer.passages), language=answer.texts.language, findings={})
-    return list(prompt.format_messages(context=passages, question=question))
+    return list(prompt.format_messages(context=passages, rule=rule, question=question))
 
 
 class AnswerCollector:
