@@ -92,6 +92,19 @@ def describe_matrix(
     )
 
 
+def arrange_int8(values: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return int8 weights and scales as `Kernel.multiply` takes them, from a matrix with rows one after another.
+
+    Args:
+        values: int8 [rows, k]; rows is a multiple of 16.
+        scales: bfloat16 [rows, k / 32].
+    """
+    pairs = values.contiguous().view(torch.int16)  # two columns stay together
+    weights, groups = pairs.unflatten(0, (-1, INT8_ROWS)), scales.unflatten(0, (-1, INT8_ROWS))
+    arranged = weights.transpose(1, 2).contiguous().view(torch.int8).unflatten(-1, (INT8_ROWS, 2))
+    return arranged, groups.transpose(1, 2).contiguous()
+
+
 def _require_scales(scales: torch.Tensor | None) -> torch.Tensor:
     if scales is None:
         raise KernelError("The CPU kernel expects scales for MXFP4 and int8 weights.", hint=CHECK_CHECKPOINT)

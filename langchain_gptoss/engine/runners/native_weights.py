@@ -16,6 +16,7 @@ from langchain_gptoss.engine.checkpoint_tensors import dequantize_int8, iterate_
 from langchain_gptoss.engine.kernels.forward import Layer, Matrix, Model
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.engine.kernels.native import Kernel
+from langchain_gptoss.engine.kernels.products import arrange_int8
 from langchain_gptoss.engine.runners.native_config import NativeConfig
 from langchain_gptoss.errors import CheckpointError
 
@@ -204,9 +205,11 @@ class _Loader:
         if f"{name}_int8" in self._tensors:
             values = self._take(f"{name}_int8", shape.experts, rows, columns)
             int8_scales = self._take(f"{name}_scales", shape.experts, rows, columns // BLOCK)
-            # Rounding finds the same values again, in the layout of the kernel; see `round_to_int8`.
-            stacked = dequantize_int8(values.flatten(0, 1), int8_scales.flatten(0, 1))
-            return self._store(stacked, bias, self._formats.experts)
+            values, int8_scales = values.flatten(0, 1), int8_scales.flatten(0, 1)
+            if self._formats.experts == "int8":
+                weights, arranged_scales = arrange_int8(values, int8_scales)
+                return Matrix(weights=weights, scales=arranged_scales, bias=bias)
+            return self._store(dequantize_int8(values, int8_scales), bias, self._formats.experts)
         stored = self._take(name, shape.experts, columns, rows)
         stacked = stored.new_zeros(shape.experts, padded_rows, _round_up(columns, BLOCK))
         stacked[:, :rows, :columns] = stored.transpose(1, 2)

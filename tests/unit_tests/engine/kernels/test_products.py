@@ -158,6 +158,14 @@ def test_zeros_and_tiny_numbers_give_zeros(kernel):
         assert not multiply(kernel, x, matrix).any()
 
 
+def test_int8_rows_of_a_checkpoint_get_the_layout_of_rounded_ones(kernel):
+    rounded = kernel.quantize_int8(torch.randn(48, 96, generator=torch.Generator().manual_seed(3)))
+    values, scales = separate_rows(*rounded, 48)
+    arranged = products.arrange_int8(values, scales)
+    assert all(torch.equal(first, second) for first, second in zip(arranged, rounded, strict=True))
+    assert all(part.is_contiguous() for part in arranged)
+
+
 def test_several_threads_compute_the_same_bits(kernel):
     matrix, x = create_matrix("int8", 300, 96), create_vectors(9, 96)
     expected = multiply(kernel, x, matrix)
