@@ -99,10 +99,10 @@ def arrange_int8(values: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tens
         values: int8 [rows, k]; rows is a multiple of 16.
         scales: bfloat16 [rows, k / 32].
     """
-    pairs = values.contiguous().view(torch.int16)  # two columns stay together
-    weights, groups = pairs.unflatten(0, (-1, INT8_ROWS)), scales.unflatten(0, (-1, INT8_ROWS))
-    arranged = weights.transpose(1, 2).contiguous().view(torch.int8).unflatten(-1, (INT8_ROWS, 2))
-    return arranged, groups.transpose(1, 2).contiguous()
+    groups, k = values.shape[0] // INT8_ROWS, values.shape[1]
+    pairs = values.contiguous().view(torch.int16).view(groups, INT8_ROWS, k // 2)  # two columns stay together
+    weights = pairs.transpose(1, 2).contiguous().view(torch.int8).view(groups, k // 2, INT8_ROWS, 2)
+    return weights, scales.reshape(groups, INT8_ROWS, k // BLOCK).transpose(1, 2).contiguous()
 
 
 def _require_scales(scales: torch.Tensor | None) -> torch.Tensor:
