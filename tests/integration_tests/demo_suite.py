@@ -1,4 +1,4 @@
-"""LangChain's standard integration tests with the demo model, on this machine or on a server."""
+"""LangChain's standard integration tests with the demo models, on this machine or on a server."""
 
 from typing import Any
 
@@ -10,11 +10,8 @@ from langchain_gptoss import ChatGptOss
 REPEATS = "With 135 million parameters the model repeats itself inside a string until the token limit"
 
 
-class DemoSuite(ChatModelIntegrationTests):
-    """The standard tests; those for which the demo model is too small are expected to fail.
-
-    All of them pass in test_standard_scripted.
-    """
+class FullSuite(ChatModelIntegrationTests):
+    """The standard tests, with every feature that the chat model has. All of them pass in test_standard_scripted."""
 
     @property
     def chat_model_class(self) -> type[ChatGptOss]:
@@ -35,6 +32,10 @@ class DemoSuite(ChatModelIntegrationTests):
     def supports_anthropic_inputs(self) -> bool:
         """True, because blocks of Anthropic are read."""
         return True
+
+
+class DemoSuite(FullSuite):
+    """The standard tests; those for which the demo model is too small are expected to fail."""
 
     @pytest.mark.xfail(reason=REPEATS)
     @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
