@@ -103,7 +103,7 @@ def build_tagged_grammar(
     Args:
         options: The options of the prompt.
         notation: The notation of calls.
-        control_ids: The ids of the notation's marks that are control tokens, which no text can match.
+        control_ids: The ids of the notation's marks that are tokens without a text in llguidance.
     """
     tools, schema = options.callable_tools, options.enforced_schema
     if not tools:

@@ -48,8 +48,7 @@ class TokenizerFormat(ChatFormat):
 
     def build_grammar(self, options: PromptOptions) -> AnswerGrammar | None:
         """Implement `ChatFormat.build_grammar`."""
-        control_ids = {mark: token_id for token_id, mark in self._control_marks.items()}
-        return build_tagged_grammar(options, self._notation, control_ids)
+        return build_tagged_grammar(options, self._notation, self._mark_ids)
 
     def encode(self, text: str) -> list[int]:
         """Implement `ChatFormat.encode`."""
@@ -59,6 +58,13 @@ class TokenizerFormat(ChatFormat):
         """Implement `ChatFormat.decode_token`."""
         token = self._tokenizer.convert_ids_to_tokens(token_id)
         return convert_token_to_bytes(token) if isinstance(token, str) else b""
+
+    @cached_property
+    def _mark_ids(self) -> Mapping[str, int]:
+        """The ids of the marks of calls that are added tokens; llguidance gives added tokens no text."""
+        marks = {self._notation.opening, self._notation.closing}
+        added = self._tokenizer.added_tokens_decoder.items()
+        return {token.content: token_id for token_id, token in added if token.content in marks}
 
     @cached_property
     def _control_marks(self) -> Mapping[int, str]:

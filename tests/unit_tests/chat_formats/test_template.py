@@ -172,8 +172,10 @@ def test_a_conversation_that_the_template_refuses_is_an_error_with_its_reason():
     ids=["qwen", "llama", "mistral", "mistral control token", "hermes"],
 )
 @pytest.mark.parametrize("choice", ["any", "get_time", "auto"])
-def test_the_grammar_accepts_a_call_as_the_template_writes_it(template, special, answer, choice):
+@pytest.mark.parametrize("added", [[], ["<tool_call>", "</tool_call>"]], ids=["pieces", "added tokens"])
+def test_the_grammar_accepts_a_call_as_the_template_writes_it(template, special, answer, choice, added):
     tokenizer = build_tokenizer(template=template, special=[*SPECIAL_TOKENS, *special])
+    tokenizer.add_tokens(added)  # as in Qwen's tokenizer: one token, and yet part of texts
     chat_format = TemplateFormat(tokenizer, stop_ids=frozenset({2}))
     grammar = chat_format.build_grammar(PromptOptions(tools=(WEATHER, TIME), tool_choice=choice))
     matcher = LLMatcher(
