@@ -248,7 +248,7 @@ def test_the_page_uses_the_browsers_language_and_can_change_it(open_page, idle_a
     expect(page.locator("html")).to_have_attribute("lang", "fr")
     expect(page.get_by_role("button", name="Nouvelle conversation")).to_be_visible()
     expect(page.get_by_role("heading", name="Service client")).to_be_visible()
-    expect(page.locator(".sample").first).to_contain_text("retour")
+    expect(page.get_by_role("textbox", name="Votre question")).to_be_visible()
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", name="Customer support")).to_be_visible()
     page.reload()
