@@ -21,7 +21,7 @@ _OPENING_AFTER_CALL = re.compile(r"[\s,;]*(?P<opening>```|[{\[])")
 _SEPARATORS = re.compile(r"[\s,;]*")
 _PARTIAL_FENCE = re.compile(r"^[^\S\n]*`{1,2}\Z", re.MULTILINE)
 _FENCE_LINE = re.compile(r"```\w*\s*")
-_OBJECT_START = re.compile(r"(?:\[\s*)?\{\s*[\"']?")
+_OBJECT_START = re.compile(r"(?:\[\s*)?\{\s*(?:\{\s*)?[\"']?")  # some templates show calls in doubled braces
 _LIST_START = re.compile(r"\[\s*\Z")
 _KEY = re.compile(r"\w*")
 # The keys with which the object of a call begins.

@@ -68,6 +68,8 @@ WEATHER = '{"name": "get_weather", "arguments": {"city": "Nantes"}}'
         (f"I call it:\n```json\n{WEATHER}\n```\nWait.", "I call it:\n\nWait.".replace("\n\n", "\n"), [NANTES]),
         (f"I call it:\n{WEATHER}", "I call it:", [NANTES]),
         (f"```\n{WEATHER}", "", [NANTES]),
+        (f"{{{WEATHER}}}", "", [NANTES]),
+        (f"{{{WEATHER}", "", [NANTES]),
         ("<tool_call>{'name': 'get_weather', 'arguments': {'city': 'Nantes',},}</tool_call>", "", [NANTES]),
         ('<tool_call>{"name": "get_weather", "arguments": {"city": "Nantes"}</tool_call>', "", [NANTES]),
         ('<tool_call>{"name": "get_weather", "arguments": {"city": "Nantes"', "", [NANTES]),
