@@ -7,9 +7,13 @@ less without them. This module adds those words automatically.
 from __future__ import annotations
 
 import re
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from langchain_gptoss._optional import require
@@ -51,6 +55,9 @@ _PROMPTS_BY_FAMILY = (
 )
 # Texts per batch. A large batch uses a GPU fully; on a CPU it only adds padding.
 _CPU_BATCH_SIZE, _GPU_BATCH_SIZE = 32, 128
+_MAX_SENTENCES = 64  # in one call; longer calls index documents, whose texts are not asked for again
+_KEPT_VECTORS = 8192  # of 384 numbers each: 13 MB
+_COMMON_OPTIONS = frozenset({"show_progress_bar", "normalize_embeddings", "batch_size", "prompt"})
 _DEMO_NAMES = (None, "demo")
 _HUB_IDS = {"multilingual": MULTILINGUAL}
 
@@ -110,24 +117,49 @@ def load_embeddings(
 
 
 class _GuardedEncoder:
-    """A `SentenceTransformer` that refuses to work in a forked process, in which torch would wait for ever."""
+    """A `SentenceTransformer` that encodes for one thread at a time, and remembers the sentences of passages.
+
+    Two calls at once take longer than one after the other, because each uses all cores. It refuses to work in a forked
+    process, in which torch would wait for ever.
+    """
 
     def __init__(self, encoder: Any) -> None:
         self._encoder = encoder
         self._fork_guard = ForkGuard()
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[tuple[Any, ...], npt.NDArray[np.float32]] = OrderedDict()
 
-    def encode(self, *args: Any, **kwargs: Any) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_GuardedEncoder, (self._encoder,))
+
+    def encode(self, texts: Any, **options: Any) -> Any:
         """See `SentenceTransformer.encode`.
 
         Raises:
             GptOssForkError: This process was forked after the model was loaded.
         """
         self._fork_guard.check("This embedding model")
-        return self._encoder.encode(*args, **kwargs)
+        with self._lock:
+            # A single text is a question. It is not kept, so that the time of an answer does not tell whether somebody
+            # else has asked the same.
+            if isinstance(texts, list) and 1 < len(texts) <= _MAX_SENTENCES and set(options) <= _COMMON_OPTIONS:
+                return self._encode_sentences(texts, options)
+            return self._encoder.encode(texts, **options)
+
+    def _encode_sentences(self, texts: list[str], options: dict[str, Any]) -> npt.NDArray[np.float32]:
+        keys = [(text, options.get("prompt"), options.get("normalize_embeddings")) for text in texts]
+        missing = [key for key in dict.fromkeys(keys) if key not in self._vectors]
+        if missing:
+            vectors = self._encoder.encode([key[0] for key in missing], **options)
+            self._vectors.update(zip(missing, vectors, strict=True))
+        for key in keys:
+            self._vectors.move_to_end(key)
+        result = np.stack([self._vectors[key] for key in keys])
+        while len(self._vectors) > _KEPT_VECTORS:
+            self._vectors.popitem(last=False)
+        return result
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_encoder":  # while a pickled object is restored
-            raise AttributeError(name)
         return getattr(self._encoder, name)
 
 

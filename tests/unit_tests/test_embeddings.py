@@ -5,6 +5,7 @@ import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from langchain_gptoss.embeddings import Prompts, find_prompts, load_embeddings
@@ -89,3 +90,43 @@ def test_a_forked_process_is_refused_at_once(monkeypatch):
     assert isinstance(call_forked(lambda: load_embeddings("multilingual")), GptOssForkError)
     assert client.device == "cpu"
     assert pickle.loads(pickle.dumps(client)).encode("b") == ["b"]
+
+
+class CountingClient(Client):
+    """Encodes a text as its length, and keeps the lists of texts that it was asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def encode(self, texts: list[str], **_: object) -> np.ndarray:
+        self.calls.append(texts)
+        return np.array([[len(text)] for text in texts], dtype=np.float32)
+
+
+def load_counting_client(monkeypatch) -> tuple[object, CountingClient]:
+    client = CountingClient()
+    replace_models(monkeypatch, lambda **_: SimpleNamespace(_client=client))
+    return load_embeddings("multilingual")._client, client
+
+
+def test_sentences_are_encoded_once_and_questions_each_time(monkeypatch):
+    encoder, client = load_counting_client(monkeypatch)
+    assert encoder.encode(["a", "bb", "a"]).tolist() == [[1], [2], [1]]
+    assert encoder.encode(["bb", "ccc"], prompt="passage: ").tolist() == [[2], [3]]
+    assert encoder.encode(["ccc", "bb"], prompt="passage: ").tolist() == [[3], [2]]
+    assert client.calls == [["a", "bb"], ["bb", "ccc"]]
+    for _ in range(2):
+        encoder.encode(["question"])
+    assert client.calls[2:] == [["question"], ["question"]]
+
+
+def test_the_oldest_sentences_are_forgotten_and_long_lists_are_not_kept(monkeypatch):
+    monkeypatch.setattr("langchain_gptoss.embeddings._KEPT_VECTORS", 2)
+    encoder, client = load_counting_client(monkeypatch)
+    for texts in (["a", "bb"], ["a", "ccc"], ["a", "bb"]):
+        assert encoder.encode(texts).tolist() == [[len(text)] for text in texts]
+    assert client.calls == [["a", "bb"], ["ccc"], ["bb"]]
+    many = [str(number) for number in range(65)]
+    encoder.encode(many)
+    encoder.encode(many)
+    assert client.calls[3:] == [many, many]
