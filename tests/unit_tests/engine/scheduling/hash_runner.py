@@ -2,7 +2,7 @@
 
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ class HashRunner(Runner):
     is_batch_invariant = True
 
     def __init__(self, *, before_pass: Callable[[Batch], None] = lambda _: None) -> None:
-        self.batches: list[Batch] = []
+        self.batches: MutableSequence[Batch] = []
         self.is_closed = False
         self._before_pass = before_pass
         self._aborted = threading.Event()

@@ -1,12 +1,15 @@
 """LocalEngine: batches, prefixes, memory, ends of requests; on a runner that computes with token ids."""
 
+import gc
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from langchain_gptoss.engine import GenerationRequest, Grammar, SamplingParams
@@ -374,10 +377,12 @@ def test_one_debug_line_per_request(engine, caplog):
     assert all(str(PROMPT[0]) + ", " + str(PROMPT[1]) not in line for line in lines)  # no content
 
 
-def test_thousand_requests_end_in_their_allowed_ways():
+def test_thousand_requests_end_in_their_allowed_ways_and_leave_no_memory():
     """Random lengths, arrivals, cancellations, deadlines and failures, in a cache that is often full."""
     rng = random.Random(0)
-    engine = create_engine(cache_tokens=1024, context_length=256, max_running=16)
+    runner = HashRunner()
+    runner.batches = deque(maxlen=1)  # it must not remember them all
+    engine = create_engine(runner, cache_tokens=1024, context_length=256, max_running=16)
     common = [tuple(rng.choices(range(40), k=48)) for _ in range(3)]
     ends: list[bool] = []
 
@@ -422,11 +427,18 @@ def test_thousand_requests_end_in_their_allowed_ways():
         for number in numbers:
             use(number)
 
-    workers = [threading.Thread(target=run, args=(range(first, 1000, 25),)) for first in range(25)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
+    def run_all(numbers: range) -> int:
+        """Use 25 threads, and return the resident memory afterwards, in bytes."""
+        workers = [threading.Thread(target=run, args=(numbers[first::25],)) for first in range(25)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+        gc.collect()
+        return int(psutil.Process().memory_info().rss)
+
+    used_early = run_all(range(250))
+    assert run_all(range(250, 1000)) < 1.02 * used_early
     assert ends == [True] * 1000
     stats = engine.stats
     assert sum(stats.finished.values()) == 1000
