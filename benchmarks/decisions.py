@@ -52,7 +52,7 @@ def ask_whether_answered(question: str) -> Noul:
     return Noul(instructions=f"Does the text state the answer to this question: {question}")
 
 
-def pair_questions(data: QuestionSet) -> Iterator[tuple[str, Question, str, bool]]:
+def list_question_pairs(data: QuestionSet) -> Iterator[tuple[str, Question, str, bool]]:
     """Yield group, question, passage, and whether the passage answers it."""
     texts = {str(document.metadata["source"]): document.page_content for document in data.documents}
     by_group: dict[str, list[Question]] = {}
@@ -70,7 +70,7 @@ def pair_questions(data: QuestionSet) -> Iterator[tuple[str, Question, str, bool
                 yield group, question, texts[rng.choice(others)], False
 
 
-def pair_adversarial_questions(file: Path) -> Iterator[tuple[str, str, str, bool]]:
+def read_adversarial_questions(file: Path) -> Iterator[tuple[str, str, str, bool]]:
     """Yield group, question, passage, and whether the passage answers it, from a set with unanswerable questions."""
     for article in json.loads(file.read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
@@ -82,9 +82,9 @@ def build_yes_no_examples(name: str, data: Path, half: int, count: int) -> list[
     """Return at most `count` yes/no questions of one half, as many with each answer."""
     file = data / FILES[name]
     if name == "squad2":
-        rows = [(group, q, text, answer) for group, q, text, answer in pair_adversarial_questions(file)]
+        rows = [(group, q, text, answer) for group, q, text, answer in read_adversarial_questions(file)]
     else:
-        rows = [(group, q.text, text, answer) for group, q, text, answer in pair_questions(read_questions(file))]
+        rows = [(group, q.text, text, answer) for group, q, text, answer in list_question_pairs(read_questions(file))]
     selected: list[LabelledDecision] = []
     for wanted in (True, False):
         members = [row for row in rows if row[3] == wanted and choose_half(row[0]) == half]

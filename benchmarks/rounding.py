@@ -100,12 +100,15 @@ class Model:
         self.epsilon = self.config.rms_norm_eps
 
     def read(self, name: str) -> torch.Tensor:
+        """Return a tensor of the checkpoint in float32."""
         return self.source.read(name).float()
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings of token ids."""
         return self.source.read(EMBEDDING)[ids].float()
 
     def normalize(self, hidden: torch.Tensor, name: str) -> torch.Tensor:
+        """Return the norm of states with the weights of a name."""
         scaled = hidden * torch.rsqrt(hidden.square().mean(dim=-1, keepdim=True) + self.epsilon)
         return scaled * self.read(name)
 
@@ -131,6 +134,7 @@ class Model:
         return attend
 
     def compute_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits of states after the last layer."""
         head = self.source.read(HEAD if HEAD in self.source else EMBEDDING)
         normed = self.normalize(hidden, NORM)
         # In pieces of the vocabulary: in float32 the matrix would take gigabytes.
