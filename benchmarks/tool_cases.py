@@ -36,61 +36,64 @@ class OutputCase:
     value: dict[str, Any]
 
 
-def _build_tool(name: str, description: str, required: list[str], **properties: Any) -> dict[str, Any]:
+def _describe_tool(name: str, description: str, required: list[str], **properties: Any) -> dict[str, Any]:
     parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
-def _ask_text(description: str) -> dict[str, Any]:
+def _describe_text(description: str) -> dict[str, Any]:
     return {"type": "string", "description": description}
 
 
 TOOLS = [
-    _build_tool(
+    _describe_tool(
         "get_weather",
         "Get the weather of a city.",
         ["city"],
-        city=_ask_text("Name of the city"),
+        city=_describe_text("Name of the city"),
         day={"type": "string", "enum": ["today", "tomorrow"], "description": "Day of the forecast, today by default"},
     ),
-    _build_tool(
+    _describe_tool(
         "convert_currency",
         "Convert an amount of money.",
         ["amount", "from_currency", "to_currency"],
         amount={"type": "number", "description": "Amount to convert"},
-        from_currency=_ask_text("Three-letter code, such as EUR"),
-        to_currency=_ask_text("Three-letter code, such as USD"),
+        from_currency=_describe_text("Three-letter code, such as EUR"),
+        to_currency=_describe_text("Three-letter code, such as USD"),
     ),
-    _build_tool(
+    _describe_tool(
         "set_timer",
         "Start a timer.",
         ["minutes"],
         minutes={"type": "integer", "description": "Length in minutes"},
-        label=_ask_text("Name of the timer"),
+        label=_describe_text("Name of the timer"),
     ),
-    _build_tool(
-        "find_order", "Find an order by its number.", ["order_number"], order_number=_ask_text("Number, such as A-100")
+    _describe_tool(
+        "find_order",
+        "Find an order by its number.",
+        ["order_number"],
+        order_number=_describe_text("Number, such as A-100"),
     ),
-    _build_tool(
+    _describe_tool(
         "create_task",
         "Add a task to the list.",
         ["title"],
-        title=_ask_text("What is to be done"),
+        title=_describe_text("What is to be done"),
         priority={"type": "string", "enum": ["low", "normal", "high"], "description": "Priority, normal by default"},
     ),
-    _build_tool(
+    _describe_tool(
         "switch_light",
         "Switch the light of a room on or off.",
         ["room", "is_on"],
         room={"type": "string", "enum": ["kitchen", "bedroom", "office"], "description": "The room"},
         is_on={"type": "boolean", "description": "true for on, false for off"},
     ),
-    _build_tool("multiply", "Multiply two numbers.", ["a", "b"], a={"type": "number"}, b={"type": "number"}),
-    _build_tool(
+    _describe_tool("multiply", "Multiply two numbers.", ["a", "b"], a={"type": "number"}, b={"type": "number"}),
+    _describe_tool(
         "search_books",
         "Search the library's books.",
         ["author"],
-        author=_ask_text("Name of the author"),
+        author=_describe_text("Name of the author"),
         year={"type": "integer", "description": "Year of publication"},
     ),
 ]
@@ -176,7 +179,7 @@ CALLS = [
 ]
 
 
-def _build_schema(title: str, **properties: Any) -> dict[str, Any]:
+def _describe_schema(title: str, **properties: Any) -> dict[str, Any]:
     return {
         "title": title,
         "type": "object",
@@ -187,27 +190,30 @@ def _build_schema(title: str, **properties: Any) -> dict[str, Any]:
 
 
 SCHEMAS = {
-    "Person": _build_schema(
-        "Person", first_name=_ask_text("First name"), age={"type": "integer"}, city=_ask_text("Where they live")
+    "Person": _describe_schema(
+        "Person",
+        first_name=_describe_text("First name"),
+        age={"type": "integer"},
+        city=_describe_text("Where they live"),
     ),
-    "Meeting": _build_schema(
+    "Meeting": _describe_schema(
         "Meeting",
         weekday={"type": "string", "enum": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]},
         hour={"type": "integer", "description": "0 to 23"},
-        room=_ask_text("Name or number of the room"),
+        room=_describe_text("Name or number of the room"),
     ),
-    "Purchase": _build_schema(
+    "Purchase": _describe_schema(
         "Purchase",
-        product=_ask_text("The product, as in the text"),
+        product=_describe_text("The product, as in the text"),
         quantity={"type": "integer"},
         price={"type": "number", "description": "Price of one piece in euros"},
     ),
-    "Review": _build_schema(
+    "Review": _describe_schema(
         "Review",
         sentiment={"type": "string", "enum": ["positive", "negative"]},
         recommends={"type": "boolean", "description": "Does the author recommend it?"},
     ),
-    "Ingredients": _build_schema(
+    "Ingredients": _describe_schema(
         "Ingredients",
         items={
             "type": "array",
@@ -215,7 +221,7 @@ SCHEMAS = {
             "description": "Names of the ingredients, without amounts, as in the text",
         },
     ),
-    "Ticket": _build_schema(
+    "Ticket": _describe_schema(
         "Ticket",
         category={"type": "string", "enum": ["billing", "technical", "delivery"]},
         is_urgent={"type": "boolean", "description": "Does the customer say that it is urgent?"},
