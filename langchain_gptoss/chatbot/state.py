@@ -18,6 +18,7 @@ from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.guard import Verdict
 from langchain_gptoss.chatbot.localization import LocalizedTexts
 from langchain_gptoss.chatbot.types import ChatbotChunk, MessageKind
+from langchain_gptoss.vectorstores.query_cache import QueryVectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class AnswerState:
         history: The conversation before the question.
         queries: Texts to rank sentences by, with weights: the question, and the question that it follows.
         standalone_question: The question, completed from the conversation.
+        query_vectors: Vectors of the texts to search for, which the sentences are ranked by too.
         documents: The documents that the retriever returned.
         sources: The passages of these documents, with their original text.
         passages: The same passages with prompt injections blanked; empty if the model is not asked.
@@ -54,6 +56,7 @@ class AnswerState:
     history: Sequence[BaseMessage] = ()
     queries: Sequence[tuple[str, float]] = ()
     standalone_question: str = ""
+    query_vectors: QueryVectors = field(default_factory=QueryVectors)
     documents: Sequence[Document] = ()
     sources: Sequence[Passage] = ()
     passages: Sequence[Passage] = ()

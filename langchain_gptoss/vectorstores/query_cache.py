@@ -1,7 +1,9 @@
-"""Cache of query vectors, so that a query is embedded once although several parts of a retriever need its vector.
+"""Cache of query vectors, so that a query is embedded once although several parts need its vector.
 
 Searching and scoring are separate calls to a vector store, and embedding takes longer than both. The cache lasts for
-one query of one retriever. It is visible to everything which that query calls, threads and tasks included.
+one query of one retriever, or for one answer if its owner passes the vectors: other users' questions never share it, so
+that the time of an answer does not tell whether somebody else has asked the same. It is visible to everything which the
+block calls, threads and tasks included.
 """
 
 from __future__ import annotations
@@ -12,39 +14,56 @@ from contextvars import ContextVar
 
 from langchain_core.embeddings import Embeddings
 
-# The model is kept beside the vector, so that its id is not given to another model meanwhile.
-_Cache = dict[tuple[int, str], tuple[Embeddings, list[float]]]
-_CACHE: ContextVar[_Cache | None] = ContextVar("langchain_gptoss_query_vectors", default=None)
+
+class QueryVectors:
+    """Vectors of queries by embedding model and text."""
+
+    def __init__(self) -> None:
+        # The model is kept beside the vector, so that its id is not given to another model meanwhile.
+        self._vectors: dict[tuple[int, str], tuple[Embeddings, list[float]]] = {}
+
+    def find(self, embeddings: Embeddings, query: str) -> list[float] | None:
+        """Return the vector of a query, None if it was not added."""
+        found = self._vectors.get((id(embeddings), query))
+        return found and found[1]
+
+    def add(self, embeddings: Embeddings, query: str, vector: list[float]) -> None:
+        """Add the vector of a query."""
+        self._vectors[id(embeddings), query] = embeddings, vector
+
+
+_CURRENT: ContextVar[QueryVectors | None] = ContextVar("langchain_gptoss_query_vectors", default=None)
 
 
 @contextmanager
-def cache_query_vectors() -> Iterator[None]:
-    """Within the block, embed each query once per embedding model."""
-    if _CACHE.get() is not None:
-        yield
-        return
-    token = _CACHE.set({})
+def cache_query_vectors(vectors: QueryVectors | None = None) -> Iterator[None]:
+    """Within the block, embed each query once per embedding model.
+
+    Args:
+        vectors: Vectors to use and to add to. None uses those of the surrounding block, or new ones.
+    """
+    token = _CURRENT.set(vectors or _CURRENT.get() or QueryVectors())
     try:
         yield
     finally:
-        _CACHE.reset(token)
+        _CURRENT.reset(token)
 
 
 def embed_query(embeddings: Embeddings, query: str) -> list[float]:
     """Return the vector of a query."""
-    cache, key = _CACHE.get(), (id(embeddings), query)
-    if cache is None:
-        return embeddings.embed_query(query)
-    if key not in cache:
-        cache[key] = embeddings, embeddings.embed_query(query)
-    return cache[key][1]
+    vectors = _CURRENT.get() or QueryVectors()
+    vector = vectors.find(embeddings, query)
+    if vector is None:
+        vector = embeddings.embed_query(query)
+        vectors.add(embeddings, query, vector)
+    return vector
 
 
 async def aembed_query(embeddings: Embeddings, query: str) -> list[float]:
     """Async version of `embed_query`."""
-    cache, key = _CACHE.get(), (id(embeddings), query)
-    if cache is None:
-        return await embeddings.aembed_query(query)
-    if key not in cache:
-        cache[key] = embeddings, await embeddings.aembed_query(query)
-    return cache[key][1]
+    vectors = _CURRENT.get() or QueryVectors()
+    vector = vectors.find(embeddings, query)
+    if vector is None:
+        vector = await embeddings.aembed_query(query)
+        vectors.add(embeddings, query, vector)
+    return vector

@@ -15,6 +15,7 @@ from langchain_gptoss.text.sentences import Statement, find_statements
 from langchain_gptoss.text.sentences.lead_ins import join_lead_ins
 from langchain_gptoss.text.table_rows import describe_table_row, remove_column_names
 from langchain_gptoss.text.words import build_lexicon, extract_content_words
+from langchain_gptoss.vectorstores.query_cache import embed_query
 
 _LONG_SENTENCE_WORDS = 30  # content words from which the length of a sentence counts as 1
 _FIGURE_QUESTION = re.compile(
@@ -347,7 +348,7 @@ def _calculate_similarities(
 
     texts = [f"{span.passage.heading.split(' > ')[-1]}\n{span.statement}" for span in spans]
     vectors = np.array(embeddings.embed_documents(texts))
-    query = sum(weight * np.array(embeddings.embed_query(text)) for text, weight in questions)
+    query = sum(weight * np.array(embed_query(embeddings, text)) for text, weight in questions)
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
     similarities: list[float] = (vectors @ query / np.maximum(lengths, 1e-12)).tolist()
     return similarities

@@ -21,6 +21,7 @@ from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk, Source
 from langchain_gptoss.errors import GptOssError, RetrievalError
 from langchain_gptoss.retrievers.adapters import query_retriever
+from langchain_gptoss.vectorstores.query_cache import cache_query_vectors
 
 
 def retrieve_documents(state: GraphState, context: StepContext) -> Flow[GraphState]:
@@ -32,8 +33,9 @@ def retrieve_documents(state: GraphState, context: StepContext) -> Flow[GraphSta
     answer, access, labels = state["answer_state"], context.settings.access, context.caller.access_labels
     filter = access.build_filter(labels) if access else None
     documents: list[Document] = []
-    for query in _list_queries(answer):
-        documents += yield from _query(query, filter, context)
+    with cache_query_vectors(answer.query_vectors):
+        for query in _list_queries(answer):
+            documents += yield from _query(query, filter, context)
     if access:
         documents = access.select_visible(documents, labels)
     return {"answer_state": replace(answer, documents=documents)}
@@ -111,11 +113,13 @@ def judge_documents(answer: AnswerState, settings: ChatbotSettings) -> tuple[Ans
     if not judgement.is_answerable:
         return answer, judgement.confidence
     output_check = build_output_check(question, passages, answer.texts.instructions)
+    with cache_query_vectors(answer.query_vectors):
+        ranked = rank_spans(answer.queries, passages, _find_embeddings(settings.retriever))
     stream_type = BriefAnswerStream if settings.focus else AnswerStream
     answer_stream = stream_type(
         question=question,
         language=language,
-        spans=_select_statements(rank_spans(answer.queries, passages, _find_embeddings(settings.retriever))),
+        spans=_select_statements(ranked),
         strict=settings.strict,
         is_refused=lambda sentence: bool(output_check.find_violations(sentence)),
         verifier=settings.verifier,

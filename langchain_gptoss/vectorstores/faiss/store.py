@@ -329,7 +329,7 @@ class FaissStore(VectorStore):
         Raises:
             InvalidInputError: As in `similarity_search`, or `lambda_mult` is outside [0, 1].
         """
-        vector = self._embedding.embed_query(query)
+        vector = embed_query(self._embedding, query)
         return self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, filter=filter, **kwargs)
 
     async def amax_marginal_relevance_search(
@@ -343,7 +343,7 @@ class FaissStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search`."""
-        vector = await self._embedding.aembed_query(query)
+        vector = await aembed_query(self._embedding, query)
         search = self.max_marginal_relevance_search_by_vector
         return await run_in_executor(None, search, vector, k, fetch_k, lambda_mult, filter=filter, **kwargs)
 

@@ -33,6 +33,27 @@ class WordEmbeddings(Embeddings):
         return [self.embed_query(text) for text in texts]
 
 
+class CountingEmbeddings(WordEmbeddings):
+    """Counts the queries that it embeds."""
+
+    def __init__(self, model_name: str) -> None:
+        super().__init__(model_name)
+        self.count = 0
+
+    def embed_query(self, text: str) -> list[float]:
+        """Count the query and return its vector."""
+        self.count += 1
+        return super().embed_query(text)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """Async version of `embed_query`."""
+        return self.embed_query(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of texts, without counting them."""
+        return [super(CountingEmbeddings, self).embed_query(text) for text in texts]
+
+
 def normalize(vectors: np.ndarray) -> np.ndarray:
     """Return vectors scaled to length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

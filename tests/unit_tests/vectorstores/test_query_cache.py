@@ -1,22 +1,7 @@
 """The cache of query vectors."""
 
-from langchain_gptoss.vectorstores.query_cache import aembed_query, cache_query_vectors, embed_query
-from tests.unit_tests.vectorstores.store_helpers import WordEmbeddings
-
-
-class CountingEmbeddings(WordEmbeddings):
-    """Counts the queries that it embeds."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.count = 0
-
-    def embed_query(self, text):
-        self.count += 1
-        return super().embed_query(text)
-
-    async def aembed_query(self, text):
-        return self.embed_query(text)
+from langchain_gptoss.vectorstores.query_cache import QueryVectors, aembed_query, cache_query_vectors, embed_query
+from tests.unit_tests.vectorstores.store_helpers import CountingEmbeddings
 
 
 async def test_query_is_embedded_once_per_model_within_the_block():
@@ -38,3 +23,15 @@ async def test_nothing_is_cached_outside_of_a_block():
         embed_query(model, "red fox")
         await aembed_query(model, "red fox")
     assert model.count == 4
+
+
+async def test_vectors_that_are_passed_are_used_by_later_blocks():
+    model, vectors = CountingEmbeddings("one"), QueryVectors()
+    with cache_query_vectors(vectors):
+        await aembed_query(model, "red fox")
+    with cache_query_vectors(vectors):
+        embed_query(model, "red fox")
+    assert model.count == 1
+    with cache_query_vectors(QueryVectors()):
+        embed_query(model, "red fox")
+    assert model.count == 2
