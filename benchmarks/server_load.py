@@ -158,13 +158,14 @@ async def watch_memory(process: psutil.Process, load: Load, deadline: float) -> 
 
 async def run_load(address: str, process: psutil.Process, clients: int, seconds: float) -> dict[str, Any]:
     """Run the clients and return the figures."""
-    load, start = Load(), time.monotonic()
+    load, start, start_cpu = Load(), time.monotonic(), _read_cpu_seconds(process)
     deadline = start + seconds
     limits = httpx.Limits(max_connections=clients * 2)
     async with httpx.AsyncClient(base_url=address, timeout=900, limits=limits) as http:
         tasks = [run_client(number, http, load, deadline) for number in range(clients)]
         await asyncio.gather(watch_memory(process, load, deadline), *tasks)
         duration, answering = time.monotonic() - start, await _read_answering(http)
+        cpu_seconds = _read_cpu_seconds(process) - start_cpu
         last_check = time.monotonic() + 10
         while answering and time.monotonic() < last_check:
             await asyncio.sleep(0.2)
@@ -176,6 +177,7 @@ async def run_load(address: str, process: psutil.Process, clients: int, seconds:
         "seconds": round(duration, 1),
         **{name: load.counts[name] for name in ("answers", "errors", "asked to retry", "disconnected")},
         "answers_per_second": round(load.counts["answers"] / duration, 2),
+        "cpu_seconds_per_answer": round(cpu_seconds / max(load.counts["answers"], 1), 3),
         "p50_seconds": round(percentiles[9], 2),
         "p95_seconds": round(percentiles[18], 2),
         "memory_mb": {
@@ -186,6 +188,12 @@ async def run_load(address: str, process: psutil.Process, clients: int, seconds:
         "answering_at_the_end": answering,
         "problems": load.problems[:10],
     }
+
+
+def _read_cpu_seconds(process: psutil.Process) -> float:
+    """Return the time of all cores that the server has used, which other processes change little."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 async def _read_answering(http: httpx.AsyncClient) -> float:

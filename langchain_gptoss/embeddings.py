@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,17 +116,27 @@ def load_embeddings(
     return result
 
 
+@dataclass(eq=False)
+class _WaitingQuery:
+    """A question that waits for the encoder; any thread that has the encoder may set its vector."""
+
+    text: str
+    options: dict[str, Any]
+    vector: Any = None
+
+
 class _GuardedEncoder:
     """A `SentenceTransformer` that encodes for one thread at a time, and remembers the sentences of passages.
 
-    Two calls at once take longer than one after the other, because each uses all cores. It refuses to work in a forked
-    process, in which torch would wait for ever.
+    Two calls at once take longer than one after the other, because each uses all cores. Questions that wait for it are
+    encoded together. It refuses to work in a forked process, in which torch would wait for ever.
     """
 
     def __init__(self, encoder: Any) -> None:
         self._encoder = encoder
         self._fork_guard = ForkGuard()
         self._lock = threading.Lock()
+        self._waiting: deque[_WaitingQuery] = deque()
         self._vectors: OrderedDict[tuple[Any, ...], npt.NDArray[np.float32]] = OrderedDict()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -139,14 +149,38 @@ class _GuardedEncoder:
             GptOssForkError: This process was forked after the model was loaded.
         """
         self._fork_guard.check("This embedding model")
-        with self._lock:
+        if isinstance(texts, list) and 0 < len(texts) <= _MAX_SENTENCES and set(options) <= _COMMON_OPTIONS:
             # A single text is a question. It is not kept, so that the time of an answer does not tell whether somebody
             # else has asked the same.
-            if isinstance(texts, list) and 1 < len(texts) <= _MAX_SENTENCES and set(options) <= _COMMON_OPTIONS:
-                return self._encode_sentences(texts, options)
+            return self._encode_query(texts[0], options) if len(texts) == 1 else self._encode_sentences(texts, options)
+        with self._lock:
             return self._encoder.encode(texts, **options)
 
+    def _encode_query(self, text: str, options: dict[str, Any]) -> npt.NDArray[np.float32]:
+        """Return the vector of a question, in an array of one row, encoded with the questions that wait too."""
+        query = _WaitingQuery(text, options)
+        self._waiting.append(query)
+        with self._lock:
+            if query.vector is None:
+                waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                batch = [each for each in waiting if each.options == options] or [query]
+                self._waiting.extend(each for each in waiting if each.options != options)
+                try:
+                    vectors = self._encoder.encode([each.text for each in batch], **options)
+                except Exception:
+                    if len(batch) == 1:
+                        raise
+                    # Another question may be at fault. Its own thread encodes it again, as all those without a vector.
+                    batch, vectors = [query], self._encoder.encode([text], **options)
+                for each, vector in zip(batch, vectors, strict=True):
+                    each.vector = vector
+        return np.stack([query.vector])
+
     def _encode_sentences(self, texts: list[str], options: dict[str, Any]) -> npt.NDArray[np.float32]:
+        with self._lock:
+            return self._find_sentences(texts, options)
+
+    def _find_sentences(self, texts: list[str], options: dict[str, Any]) -> npt.NDArray[np.float32]:
         keys = [(text, options.get("prompt"), options.get("normalize_embeddings")) for text in texts]
         missing = [key for key in dict.fromkeys(keys) if key not in self._vectors]
         if missing:

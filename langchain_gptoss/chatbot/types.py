@@ -164,10 +164,11 @@ class ChatbotChunk(ChatbotOutput):
     """
 
     def __add__(self, other: "ChatbotChunk") -> Self:
-        values = self.get_set_fields()
-        for name, value in other.get_set_fields().items():
-            values[name] = values.get(name, "") + value if name in ("answer", "reasoning") else value
-        return type(self).model_construct(set(values), **values)
+        values = other.get_set_fields()
+        for name in {"answer", "reasoning"} & values.keys():
+            values[name] = getattr(self, name) + values[name]
+        # Chunks are added for every piece of an answer, and `model_construct` calls all default factories.
+        return self.model_copy(update=values)
 
     def get_set_fields(self) -> dict[str, Any]:
         """Return the fields that this chunk sets."""

@@ -59,11 +59,11 @@ def hide_withheld_text(output: Any) -> Any:
     """
     if not isinstance(output, ChatbotOutput):
         return output
-    values = {name: getattr(output, name) for name in output.model_fields_set}
-    if "claims" in values:
+    values: dict[str, Any] = {}
+    if "claims" in output.model_fields_set:
         values["claims"] = [
             claim for claim in output.claims if claim.number is not None or claim.claim in output.unsupported
         ]
-    if "metadata" in values:
+    if "metadata" in output.model_fields_set:
         values["metadata"] = {name: value for name, value in output.metadata.items() if name != "guard"}
-    return type(output).model_construct(set(values), **values)
+    return output.model_copy(update=values) if values else output

@@ -2,13 +2,16 @@
 
 import pickle
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from langchain_gptoss.embeddings import Prompts, find_prompts, load_embeddings
+from langchain_gptoss.embeddings import Prompts, _WaitingQuery, find_prompts, load_embeddings
 from langchain_gptoss.errors import DownloadError, GptOssForkError
 from tests.unit_tests.forked import call_forked, needs_fork
 
@@ -130,3 +133,41 @@ def test_the_oldest_sentences_are_forgotten_and_long_lists_are_not_kept(monkeypa
     encoder.encode(many)
     encoder.encode(many)
     assert client.calls[3:] == [many, many]
+
+
+def test_questions_that_wait_are_encoded_together(monkeypatch):
+    encoder, client = load_counting_client(monkeypatch)
+    is_first, may_end, encode = threading.Event(), threading.Event(), client.encode
+
+    def wait_and_encode(texts, **options):
+        is_first.set()
+        assert may_end.wait(10)
+        return encode(texts, **options)
+
+    client.encode = wait_and_encode
+    with ThreadPoolExecutor(5) as threads:
+        first = threads.submit(encoder.encode, ["a"])
+        assert is_first.wait(10)
+        others = [threads.submit(encoder.encode, ["b" * length]) for length in (2, 3)]
+        others += [threads.submit(encoder.encode, ["cccc"], prompt="query: ") for _ in range(2)]
+        while len(encoder._waiting) < 4:
+            time.sleep(0.001)
+        may_end.set()
+        assert [each.result(10).tolist() for each in [first, *others]] == [[[1]], [[2]], [[3]], [[4]], [[4]]]
+    assert sorted(len(texts) for texts in client.calls) == [1, 2, 2]
+
+
+def test_a_question_is_encoded_although_one_that_waits_fails(monkeypatch):
+    encoder, client = load_counting_client(monkeypatch)
+    encode = client.encode
+
+    def refuse_long_texts(texts, **options):
+        if any(len(text) > 5 for text in texts):
+            raise ValueError("too long")
+        return encode(texts, **options)
+
+    client.encode = refuse_long_texts
+    encoder._waiting.append(_WaitingQuery("too long", {"prompt": "query: "}))
+    assert encoder.encode(["a"], prompt="query: ").tolist() == [[1]]
+    with pytest.raises(ValueError, match="too long"):
+        encoder.encode(["too long"], prompt="query: ")
