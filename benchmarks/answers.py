@@ -2,11 +2,16 @@
 
     python benchmarks/answers.py --data DIR [--only service-public,squad2] [--questions 200] [--model none]
                                 [--answers DIR2] [--json F]
+    python benchmarks/answers.py --data DIR --model demo-large --cache DIR3 --questions 35 [--half 0] [--passages 3]
 
 DIR has the question sets of the table in benchmarks/README.md. The stack is that of the demo, offline: the demo model,
 and BM25 and the demo's embeddings in one hybrid retriever. Only questions of the half on which the abstention was not
-fitted (scripts/calibrate.py) are asked. The exception is service-public.fr: all of its 105 questions are asked, and its
-figures are also shown for that half. Answers are stored in DIR2; a question with a stored answer is not asked again.
+fitted (scripts/calibrate.py) are asked. The exception is service-public.fr: all of its 105 questions are asked if there
+is no lower limit, and its figures are also shown for that half. Answers are stored in DIR2; a question with a stored
+answer is not asked again.
+
+With DIR3 the answers are not stored, but what they are made of: documents and the model's texts. So a change of the
+checks is measured without asking the model again. Then four questions are asked at a time.
 """
 
 import argparse
@@ -14,13 +19,18 @@ import json
 import platform
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from answer_cache import CachedModel, CachedRetriever
+from answer_figures import summarize_texts
+from langchain_core.documents import Document
 from langchain_core.language_models.chat_models import BaseChatModel, SimpleChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
@@ -32,6 +42,11 @@ from langchain_gptoss.evals.evaluation import summarize
 from langchain_gptoss.ingest import split_documents
 
 WEIGHTS = [1.2, 1.0]  # of BM25 and embeddings, as in benchmarks/retrieval.py
+HANDBOOK = Path(str(files("langchain_gptoss").joinpath("samples", "handbook")))
+OWN = Path(__file__).with_name("own_questions")
+SMALL_MODELS = ("none", "demo")
+CONCURRENCY = 4  # questions asked at a time
+MAX_TOKENS = 200
 EMBEDDINGS = {"fr": "demo-multilingual", "en": "demo"}
 GOALS = {"citation_validity": 1.0, "gold_in_cited_passage": 0.80, "decline_recall": 0.95, "declined_by_mistake": 0.05}
 
@@ -54,13 +69,13 @@ class Task:
     Attributes:
         name: Name of the corpus.
         language: Language of the corpus.
-        file: The question set whose passages are searched.
+        documents: The documents that are searched.
         questions: The questions.
     """
 
     name: str
     language: str
-    file: Path
+    documents: Sequence[Document]
     questions: Sequence[Question]
 
 
@@ -69,38 +84,61 @@ def choose_half(group: str) -> int:
     return sha256(group.encode()).digest()[0] % 2
 
 
-def sample_questions(questions: Sequence[Question], count: int) -> list[Question]:
-    """Return a sample of the questions of the measured half, always the same one."""
-    measured = [question for question in questions if choose_half(question.group) == 1]
+def sample_questions(questions: Sequence[Question], count: int, half: int = 1) -> list[Question]:
+    """Return a sample of the questions of a half, always the same one."""
+    measured = [question for question in questions if choose_half(question.group) == half]
     return random.Random(11).sample(measured, min(count, len(measured)))
 
 
-def create_tasks(data: Path, count: int) -> list[Task]:
-    """Return the tasks, with at most `count` questions of each kind."""
-    sheets, squad = data / "spf-qr-test-fr.json", data / "squad2-dev-cs224n.json"
-    foreign = [
-        replace(question, answerable=False, gold=(), group="piaf")
-        for question in sample_questions(read_questions(data / "piaf-v1.1.json").questions, count)
+def create_tasks(data: Path, count: int, half: int = 1) -> Iterator[Task]:
+    """Yield the tasks, with at most `count` questions of each kind."""
+    sheets = read_questions(data / "spf-qr-test-fr.json")
+    squad = read_questions(data / "squad2-dev-cs224n.json")
+    piaf = read_questions(data / "piaf-v1.1.json")
+    french = sample_questions(piaf.questions, count, half)
+    foreign = [replace(question, answerable=False, gold=(), group="piaf") for question in french]
+    own = sample_questions(sheets.questions, count, half)
+    own = list(sheets.questions) if half == 1 and count >= len(sheets.questions) else own
+    mixed = [
+        sample_questions([question for question in squad.questions if question.answerable == answerable], count, half)
+        for answerable in (True, False)
     ]
-    own = list(read_questions(sheets).questions)
-    own = own if count >= len(own) else random.Random(11).sample(own, count)
-    asked = read_questions(squad).questions
-    mixed = [sample_questions([q for q in asked if q.answerable == answerable], count) for answerable in (True, False)]
-    return [
-        Task(name="service-public", language="fr", file=sheets, questions=[*own, *foreign]),
-        Task(name="squad2", language="en", file=squad, questions=[*mixed[0], *mixed[1]]),
-    ]
+    yield Task(name="service-public", language="fr", documents=sheets.documents, questions=[*own, *foreign])
+    yield Task(name="squad2", language="en", documents=squad.documents, questions=[*mixed[0], *mixed[1]])
+    yield Task(name="piaf", language="fr", documents=piaf.documents, questions=french)
 
 
-def build_retriever(task: Task) -> tuple[BaseRetriever, dict[str, str]]:
-    """Return the hybrid retriever over a task's passages, and the full text of each source."""
-    documents = read_questions(task.file).documents
-    chunks = split_documents(documents)
+def create_own_tasks() -> Iterator[Task]:
+    """Yield the tasks of our own questions, one for each corpus and language."""
+    lines = (OWN / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    corpora = dict.fromkeys((row["corpus"], row["language"]) for row in map(json.loads, lines))
+    questions = read_questions(OWN / "questions.jsonl").questions
+    for corpus, language in corpora:
+        folder = HANDBOOK / language if corpus == "handbook" else OWN / corpus
+        asked = [
+            question
+            for question, row in zip(questions, map(json.loads, lines), strict=True)
+            if (row["corpus"], row["language"]) == (corpus, language)
+        ]
+        documents = [
+            Document(path.read_text(encoding="utf-8"), metadata={"source": path.name})
+            for path in sorted(folder.glob("*.md"))
+        ]
+        yield Task(name=f"own-{corpus}-{language}", language=language, documents=documents, questions=asked)
+
+
+def build_retriever(task: Task) -> BaseRetriever:
+    """Return the hybrid retriever over a task's passages."""
+    chunks = split_documents(task.documents)
     store = FaissStore(load_embeddings(EMBEDDINGS[task.language]))
     store.add_documents(chunks)
     retrievers = [BM25Retriever.from_documents(chunks, language=task.language), store.as_retriever()]
-    texts = {str(document.metadata["source"]): document.page_content for document in documents}
-    return HybridRetriever(retrievers=retrievers, weights=WEIGHTS), texts
+    return HybridRetriever(retrievers=retrievers, weights=WEIGHTS)
+
+
+def map_texts(task: Task) -> dict[str, str]:
+    """Return the full text of each source of a task."""
+    return {str(document.metadata["source"]): document.page_content for document in task.documents}
 
 
 def create_progress_printer(name: str, total: int) -> Any:
@@ -121,21 +159,64 @@ def summarize_part(report: EvaluationReport, texts: dict[str, str], keep: Any) -
     return summarize(questions, outputs, seconds, texts=texts).to_dict()
 
 
-def measure(task: Task, llm: BaseChatModel, answers: Path) -> dict[str, Any]:
+def measure(task: Task, llm: BaseChatModel, options: argparse.Namespace) -> dict[str, Any]:
     """Ask the questions of a task and return the figures."""
-    retriever, texts = build_retriever(task)
-    bot = create_chatbot(llm, retriever, language=task.language, focus=1)
+    cache: Path | None = options.cache
+    retriever = (
+        CachedRetriever(lambda: build_retriever(task), cache / f"{task.name}-documents.jsonl") if cache else None
+    )
+    focus = 1 if options.model in SMALL_MODELS else 0
+    bot = create_chatbot(
+        llm,
+        retriever or build_retriever(task),
+        language=task.language,
+        focus=focus,
+        max_passages=options.passages,
+        decline_below=options.decline_below,
+    )
+    if cache:
+        ask_together(bot.invoke, [question.text for question in task.questions])
     report = evaluate(
         bot,
         task.questions,
-        texts=texts,
-        answers_file=answers / f"{task.name}-{llm._llm_type}.jsonl",
+        texts=map_texts(task),
+        answers_file=None if cache else options.answers / f"{task.name}-{llm._llm_type}.jsonl",
         on_answer=create_progress_printer(task.name, len(task.questions)),
     )
-    figures = {"all": report.to_dict()}
+    figures = {"all": report.to_dict() | summarize_texts(report.questions, report.outputs)}
     if task.name == "service-public":
-        figures["half 1"] = summarize_part(report, texts, lambda q: q.group == "piaf" or choose_half(q.group) == 1)
+        measured = lambda question: question.group == "piaf" or choose_half(question.group) == 1  # noqa: E731
+        figures["half 1"] = summarize_part(report, map_texts(task), measured)
+    if options.outputs:
+        write_outputs(options.outputs / f"{task.name}.jsonl", report)
     return figures
+
+
+def ask_together(ask: Callable[[str], Any], questions: Sequence[str]) -> None:
+    """Ask several questions at a time, so that they share the engine's batches; the cache keeps the answers."""
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        list(pool.map(ask, questions))
+
+
+def write_outputs(file: Path, report: EvaluationReport) -> None:
+    """Write what was asked and answered, one JSON line for each question."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        json.dumps(
+            {
+                "question": question.text,
+                "answerable": question.answerable,
+                "gold": [gold.text for gold in question.gold],
+                "answer": output.answer,
+                "abstained": output.abstained,
+                "reason": output.reason,
+                "claims": [claim.model_dump() for claim in output.claims],
+            },
+            ensure_ascii=False,
+        )
+        for question, output in zip(report.questions, report.outputs, strict=True)
+    ]
+    file.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def check_goals(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,21 +240,37 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", help="names of question sets, separated by commas")
     parser.add_argument("--questions", type=int, default=200, help="maximum number of each kind")
-    parser.add_argument("--model", default="demo", help="demo, or none for empty answers")
+    parser.add_argument("--model", default="demo", help="demo, demo-large, ..., or none for empty answers")
     parser.add_argument("--answers", type=Path, default=Path("answers"))
+    parser.add_argument("--cache", type=Path, help="folder for documents and the model's texts")
+    parser.add_argument("--half", type=int, default=1, help="half of the articles; 0 is for development")
+    parser.add_argument("--passages", type=int, help="number of passages; default: that of the chatbot")
+    parser.add_argument("--decline-below", type=float, help="confidence; default: that of the chatbot")
+    parser.add_argument("--outputs", type=Path, help="folder for the answers, to judge by hand")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    arguments.answers.mkdir(parents=True, exist_ok=True)
-    llm: BaseChatModel = EmptyAnswerModel() if arguments.model == "none" else ChatGptOss(model=arguments.model)
+    (arguments.cache or arguments.answers).mkdir(parents=True, exist_ok=True)
+    llm = create_model(arguments.model, arguments.cache)
     result: dict[str, Any] = {"date": date.today().isoformat(), "machine": platform.platform(), "sets": {}}
-    for task in create_tasks(arguments.data, arguments.questions):
-        if arguments.only and task.name not in arguments.only.split(","):
-            continue
-        figures = measure(task, llm, arguments.answers)
-        result["sets"][task.name] = {"figures": figures, "goals": check_goals(task.name, figures["all"])}
-        print(f"\n{task.name}\n{json.dumps(result['sets'][task.name], indent=2)}", flush=True)
+    selected = arguments.only.split(",") if arguments.only else None
+    for task in [*create_tasks(arguments.data, arguments.questions, arguments.half), *create_own_tasks()]:
+        if selected is None or any(task.name.startswith(name) for name in selected):
+            figures = measure(task, llm, arguments)
+            result["sets"][task.name] = {"figures": figures, "goals": check_goals(task.name, figures["all"])}
+            print(f"\n{task.name}\n{json.dumps(result['sets'][task.name], indent=2)}", flush=True)
         if arguments.json:
             arguments.json.write_text(json.dumps(result, indent=2), encoding="utf-8")
+
+
+def create_model(name: str, cache: Path | None) -> BaseChatModel:
+    """Return the model: greedy and with a cache of its texts if a folder for them is given."""
+    if name == "none":
+        return EmptyAnswerModel()
+    if cache is None:
+        return ChatGptOss(model=name)
+    return CachedModel(
+        lambda: ChatGptOss(model=name, temperature=0, max_tokens=MAX_TOKENS), cache / f"{name}-texts.jsonl"
+    )
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@
 
 DIR has SQuAD 2 and PIAF as in the table in benchmarks/README.md. Right answers are the sets' own; wrong ones are the
 plausible answers that SQuAD 2 names for its unanswerable questions, and the answers of other questions about the same
-passage. The model is fitted on half 0 of the articles and measured on half 1 (the hash of their titles).
+passage. A chat model writes whole sentences, so the answers are put into the words of their questions. The model is
+fitted on half 0 of the articles and measured on half 1 (the hash of their titles).
 """
 
 import argparse
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -29,6 +31,17 @@ SETS = ("squad2-dev-cs224n.json", "piaf-v1.1.json")
 MIN_RECALL = 0.9  # of the right answers that can be judged at all
 RIDGE = 1.0
 STEPS = 40
+_ASKING = re.compile(
+    r"^\W*(?:(?:in|at|on|by|from|to|for|of|during|with|à|de|dans|en|par|pour|depuis)\s+)?"
+    r"(?:how (?:many|much|long|old|far|often)|how|what|which|who|whom|whose|when|where|why|combien(?: de| d['’])?|quand"
+    r"|quel(?:le)?s?|où|qui|comment|pourquoi|qu['’]est-ce qu(?:i|e|['’])|que|qu['’])\b"
+    r"(?:\s*(?:did|does|do|est-ce qu(?:e|['’])))?\s*",
+    re.IGNORECASE,
+)
+# The verb follows: "Who wrote it?", "What causes rain?".
+_ASKS_SUBJECT = re.compile(
+    r"^\W*(?:who|what|qui|qu['’]est-ce qui)\s+(?!(?:did|do|does|is|are|was|were|est|sont)\b)", re.I
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +80,15 @@ def read_cases(file: Path, half: int) -> Iterator[Case]:
                     yield Case(kind=f"plausible {name}", question=question, answer=plausible["text"], passage=text)
 
 
+def restate(question: str, answer: str) -> str:
+    """Return an answer as a sentence that repeats its question; its grammar may be wrong, its words are right."""
+    rest = _ASKING.sub("", question.rstrip("?! "), count=1).strip()
+    is_subject = _ASKS_SUBJECT.match(question) is not None
+    words = [answer.rstrip(". "), rest] if is_subject else [rest, answer.rstrip(". ")]
+    sentence = " ".join(filter(None, words))
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
 def sample_cases(data: Path, half: int, count: int) -> list[Case]:
     """Return up to `count` answers of each kind, always the same ones."""
     cases = [case for name in SETS for case in read_cases(data / name, half)]
@@ -78,7 +100,7 @@ def sample_cases(data: Path, half: int, count: int) -> list[Case]:
 def compute(case: Case) -> tuple[bool, list[dict[str, float]]]:
     """Return whether the rules alone support an answer, and the features of each piece of evidence."""
     spans = collect_spans(collect_passages([Document(case.passage, metadata={"source": "passage"})], limit=1))
-    sentence = f"{case.answer[:1].upper()}{case.answer[1:].rstrip('.')}."
+    sentence = restate(case.question, case.answer)
     verdict = judge_claim(sentence, case.question, spans, accepts_restatements=False).verdict
     return verdict == "supported", compute_restatement_candidates(sentence, case.question, spans)
 

@@ -56,6 +56,12 @@ _ANSWER_RULES = {
         "les mots et les chiffres des passages."
     ),
 }
+WHOLE_SENTENCE = {
+    "en": "Answer in one whole sentence, with the words and figures of the passages.",
+    "fr": "Répondez par une phrase complète, avec les mots et les chiffres des passages.",
+}
+"""Asks again for an answer such as "Yes." or "[4].", which says too little to be checked."""
+
 _LANGUAGE_NAMES = {"en": "English", "fr": "français"}
 
 FOLLOW_UP_PROMPT = ChatPromptTemplate.from_messages(

@@ -38,6 +38,7 @@ class BriefAnswerStream(AnswerStream):
     """
 
     max_sentence_chars = 300  # a small model digresses in long sentences
+    joins_bare_sentences = False
 
     @property
     def _has_enough(self) -> bool:

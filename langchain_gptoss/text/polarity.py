@@ -168,6 +168,10 @@ def find_polarities(analysis: Analysis) -> tuple[Polarity, ...]:
     )
 
 
+# "No. 5" is a number, and "non-self molecules" are a kind of molecules.
+_NO_NEGATION_BEFORE = {"no": ".", "non": "-"}
+
+
 def _find_negations(analysis: Analysis) -> Iterable[int]:
     """Yield the indexes of the words that deny."""
     tokens = analysis.tokens
@@ -183,7 +187,7 @@ def _find_negations(analysis: Analysis) -> Iterable[int]:
         elif word in _WITH_NE:
             if word in ("rien", "aucun", "aucune") or _has_ne_before(tokens, index):
                 yield index
-        elif word in _NEGATIONS and not (word == "no" and analysis.text[token.end : token.end + 1] == "."):
+        elif word in _NEGATIONS and analysis.text[token.end : token.end + 1] != _NO_NEGATION_BEFORE.get(word):
             yield index
 
 

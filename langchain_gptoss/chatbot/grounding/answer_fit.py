@@ -9,10 +9,19 @@ from langchain_gptoss.chatbot.grounding.cells import find_meant_cell, list_eleme
 from langchain_gptoss.text.analysis import Token
 from langchain_gptoss.text.quantities import Quantity, is_rival_quantity, is_same_quantity
 
+_INTERROGATIVES = (
+    r"(?:how|what|which|who|whom|whose|when|where|why|combien|quand|quel(?:le)?s?|où|qui|comment|pourquoi"
+    r"|lequel|laquelle|lesquel(?:le)?s)\b"
+)
 _OPEN = re.compile(
     r"^\W*(?:(?!(?:is|are|was|were|does|do|did|has|have|can|may|must|will|would|should|est|sont|peut|doit|if|si)\b)"
-    r"\w+\W+){0,2}?(?:how|what|which|who|whom|whose|when|where|why|combien|quand|quel(?:le)?s?|où|qui|comment|pourquoi"
-    r"|lequel|laquelle|lesquel(?:le)?s)\b|^\W*(?:que|qu['’]est-ce)\b|\bcombien\W*$",
+    rf"\w+\W+){{0,2}}?{_INTERROGATIVES}|^\W*(?:que|qu['’]est-ce)\b|\bcombien\W*$"
+    # "Given its age, what did the council do?"
+    r"|^\W*(?:given|if|after|before|during|in|at|on|for|with|by|according|besides|since|because|as|unlike|dans|en|si"
+    rf"|lors\w*|après|avant|selon|pour|avec|à|au|aux|outre|depuis)\b.*,\s*(?:(?:in|at|to|de|à)\s+)?{_INTERROGATIVES}"
+    r"(?!.*,)"
+    # "Life began on which continent?", "The price was stable until when?"
+    r"|\b(?:what|which|quel(?:le)?s?)\s+(?:\w+\s+){0,2}\w+\W*$|\b(?:when|where|why|whom|who|what|quand|où|qui|quoi)\W*$",
     re.IGNORECASE,
 )
 _CHOICE = re.compile(r"\b(?:or|ou)\b", re.IGNORECASE)

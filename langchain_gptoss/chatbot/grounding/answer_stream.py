@@ -24,6 +24,8 @@ MARKER = re.compile(r"\s*(?:\[\s*\d{1,3}(?:\s*[,;-]\s*\d{1,3})*\s*\]|【[^】]*�
 _OPEN_MARKER = re.compile(r"\s*(?:[\[【][^\]】]*)?$")  # or only the space before a marker
 SENTENCE_END = re.compile(r"[.!?…][\"'”»)\]]*\s*$")
 
+_YES_OR_NO = re.compile(r"\W*(?:yes|no|oui|non|si)?\W*", re.IGNORECASE)
+
 UNSUPPORTED = "[?]"
 _MAX_LINE_BREAKS = 2  # between two sentences
 
@@ -37,6 +39,7 @@ class AnswerStream:
         language: Language of the fixed texts, `"en"` or `"fr"`.
         spans: Sentences of the passages, best first. They are quoted if the model's own answer has no support.
         strict: True leaves out unsupported sentences, False marks them.
+        may_quote: True quotes the documents if no sentence of the model is supported.
         is_refused: Returns True for a sentence that must not be shown, supported or not.
         verifier: A model that judges supported sentences again, or None.
         must_answer: True if the first sentence must give the kind of answer that the question asks for.
@@ -50,11 +53,13 @@ class AnswerStream:
     """
 
     max_sentence_chars: ClassVar[int] = 1000
+    joins_bare_sentences: ClassVar[bool] = True  # reads "Yes." together with the sentence that follows
 
     question: str
     language: str
     spans: Sequence[Span]
     strict: bool
+    may_quote: bool = True
     is_refused: Callable[[str], bool] = lambda _: False
     verifier: ClaimVerifier | None = None
     must_answer: bool = True
@@ -79,6 +84,21 @@ class AnswerStream:
         if not self.strict and not self.is_done:
             yield from self._show_open_sentence()
 
+    @property
+    def is_bare(self) -> bool:
+        """True if all that the model wrote is "Yes." or "[4]."."""
+        return self.joins_bare_sentences and not self._sentences and not self._shown and _is_bare(self._buffer)
+
+    def restart(self) -> str:
+        """Return the model's text that is not processed, and wait for another answer in its place."""
+        text, self._buffer = self._buffer, ""
+        return text
+
+    def complete(self, text: str) -> None:
+        """Take a text that `restart` returned as the answer, if no other answer came in its place."""
+        if not self._sentences and not self._buffer.strip():
+            self._buffer = text
+
     def finish(self) -> Iterator[str]:
         """Yield the rest of the answer, and quotations if no sentence of the model is supported.
 
@@ -90,7 +110,7 @@ class AnswerStream:
 
     def _quote(self) -> Iterator[str]:
         """Yield the quotations after the model's text."""
-        if not self.cannot_find and self._needs_quotations:
+        if self.may_quote and not self.cannot_find and self._needs_quotations:
             yield from self._quote_spans()
 
     @property
@@ -124,7 +144,10 @@ class AnswerStream:
 
     def _find_sentence_end(self) -> int | None:
         """Return the end of the first sentence, or None until it is certain that more text cannot change it."""
-        span = next(find_sentences(self._buffer, is_complete=False), None)
+        spans = find_sentences(self._buffer, is_complete=False)
+        span = next(spans, None)
+        if span and self.joins_bare_sentences and not self._shown and _is_bare(self._buffer[: span[1]]):
+            span = next(spans, None)
         end = span[1] if span else len(self._buffer)
         max_chars = self.max_sentence_chars
         if end > max_chars:  # a model that has lost the topic writes on without a full stop
@@ -138,6 +161,8 @@ class AnswerStream:
         for pattern in (_OPEN_MARKER, SENTENCE_END):
             if match := pattern.search(safe):
                 safe = safe[: match.start()]
+        if self.joins_bare_sentences and _is_bare(safe):
+            return
         if len(safe) > self._shown and not self.is_refused(safe):
             new_text = safe[self._shown :]
             yield new_text if self._shown else self._prepend_separator(new_text)
@@ -212,6 +237,11 @@ class AnswerStream:
                 return known.number
         self.citations.append(citation)
         return citation.number
+
+
+def _is_bare(text: str) -> bool:
+    """Return True for a text that states nothing by itself: "Yes.", or the full stop of "[4]."."""
+    return bool(text.strip()) and _YES_OR_NO.fullmatch(text) is not None
 
 
 def _is_from_passage(citation: Citation, passage: Passage) -> bool:

@@ -25,6 +25,7 @@ from langchain_gptoss.chatbot.grounding.passages import Span
 from langchain_gptoss.chatbot.grounding.restated_answers import (
     compute_restatement_features,
     is_restatement,
+    is_tolerable,
     load_restatement_model,
 )
 from langchain_gptoss.chatbot.grounding.verifiers import MIN_PROBABILITY, ClaimVerifier
@@ -122,7 +123,9 @@ def _judge_restatement(sentence: str, results: Sequence[_Result]) -> ClaimJudgem
 def _is_contradicted(best: _Result, results: Sequence[_Result]) -> bool:
     """Return True if evidence with as much of the claim contradicts it."""
     return any(
-        conflict.contradicts and result.alignment.coverage >= best.alignment.coverage
+        conflict.contradicts
+        and not is_tolerable(conflict, result.alignment)
+        and result.alignment.coverage >= best.alignment.coverage
         for result in results
         for conflict in result.conflicts
     )
@@ -132,15 +135,14 @@ def compute_restatement_candidates(sentence: str, question: str, spans: Sequence
     """Return the features of each piece of evidence that has all that a sentence adds to its question."""
     claim = parse_claim(sentence, question)
     results = _judge_all_evidence(claim, spans, must_answer=True) if claim is not None else []
-    return [features for _, features in _list_restatements(results)]
+    return [features for result, features in _list_restatements(results) if not _is_contradicted(result, results)]
 
 
 def _list_restatements(results: Sequence[_Result]) -> list[tuple[_Result, dict[str, float]]]:
-    pairs = [(result, [conflict.kind for conflict in result.conflicts]) for result in results]
     return [
-        (result, compute_restatement_features(result.alignment, kinds))
-        for result, kinds in pairs
-        if is_restatement(result.alignment, kinds)
+        (result, compute_restatement_features(result.alignment, result.conflicts))
+        for result in results
+        if is_restatement(result.alignment, result.conflicts)
     ]
 
 

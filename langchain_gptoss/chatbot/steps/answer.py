@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import add_usage
 
 from langchain_gptoss._flow import Flow, call, consume
@@ -11,7 +11,7 @@ from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.passages import order_by_place
 from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages
 from langchain_gptoss.chatbot.history import prepend_summary
-from langchain_gptoss.chatbot.prompts import SUMMARY_QUESTION, build_answer_rule, prepare_model
+from langchain_gptoss.chatbot.prompts import SUMMARY_QUESTION, WHOLE_SENTENCE, build_answer_rule, prepare_model
 from langchain_gptoss.chatbot.small_models import build_sentence_messages
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
@@ -19,6 +19,8 @@ from langchain_gptoss.chatbot.types import ChatbotChunk
 
 def generate_answer(state: GraphState, context: StepContext) -> Flow[GraphState]:
     """Let the model answer, and send to the caller what can be shown so far.
+
+    An answer such as "Yes." or "[4]." is asked for again, once, in a whole sentence.
 
     Raises:
         Abandoned: The caller has stopped reading.
@@ -28,6 +30,12 @@ def generate_answer(state: GraphState, context: StepContext) -> Flow[GraphState]
     llm = prepare_model(settings.llm, prompts.sentence if settings.focus else prompts.passages)
     collector = AnswerCollector(state["answer_state"], context.writer, withholds=settings.policies.withholds_answers)
     yield from consume(lambda: llm.stream(messages, config), lambda: llm.astream(messages, config), collector.add)
+    answer = collector.state
+    if answer.answer_stream is not None and answer.answer_stream.is_bare:
+        bare = answer.answer_stream.restart()
+        again = [*messages, AIMessage(bare), HumanMessage(WHOLE_SENTENCE[answer.texts.language])]
+        yield from consume(lambda: llm.stream(again, config), lambda: llm.astream(again, config), collector.add)
+        answer.answer_stream.complete(bare)
     return {"answer_state": collector.state}
 
 

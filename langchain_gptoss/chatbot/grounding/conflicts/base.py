@@ -21,8 +21,10 @@ class Conflict:
         kind: What differs.
         reason: A clause for people.
         contradicts: True if the evidence states something else, False if it does not state the claim.
+        is_weak: True if a long sentence that says several things often has this conflict by chance.
     """
 
     kind: ConflictKind
     reason: str
     contradicts: bool
+    is_weak: bool = False

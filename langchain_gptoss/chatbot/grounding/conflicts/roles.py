@@ -140,7 +140,7 @@ def check_roles(alignment: Alignment) -> Iterator[Conflict]:
         yield Conflict(kind="role", reason="the document has the roles the other way round", contradicts=True)
     elif token := _find_other_agent(alignment, actions):
         reason = f"the document says that somebody else than “{token.spelling}” does it"
-        yield Conflict(kind="role", reason=reason, contradicts=True)
+        yield Conflict(kind="role", reason=reason, contradicts=True, is_weak=True)
     elif token := _find_other_direction(alignment):
         reason = f"the document has another direction for “{token.spelling}”"
         yield Conflict(kind="role", reason=reason, contradicts=True)
