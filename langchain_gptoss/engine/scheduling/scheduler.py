@@ -79,7 +79,7 @@ class Scheduler:
         decoding = [sequence for sequence in self.running if sequence.pending_count == 1]
         parts = self._plan_answers(decoding)
         self._start_requests(now_s)
-        return parts + self._plan_prompts(decoding, len(parts))
+        return parts + self._plan_prompts(decoding, parts)
 
     def record_step(self, parts: list[StepPart]) -> None:
         """Make the tokens of a step findable for other requests; call it before tokens are chosen.
@@ -114,14 +114,16 @@ class Scheduler:
             parts.append(StepPart(sequence=sequence, token_count=1, draft=tuple(draft)))
         return [part for part in parts if part.sequence in self.running]
 
-    def _plan_prompts(self, decoding: list[SequenceState], answer_count: int) -> list[StepPart]:
+    def _plan_prompts(self, decoding: list[SequenceState], answers: list[StepPart]) -> list[StepPart]:
         answering = set(decoding)
         prompts = [sequence for sequence in self.running if sequence not in answering]
         if not prompts:
             return []
         if self._step_number % 2:  # in every second step the shortest goes first, so that none waits for a long one
             prompts.sort(key=lambda sequence: sequence.pending_count)
-        left = self._times.choose_prefill_tokens(answer_count, max_tokens=self._prefill_tokens)
+        left = self._times.choose_prefill_tokens(
+            len(answers), draft_tokens=sum(len(part.draft) for part in answers), max_tokens=self._prefill_tokens
+        )
         parts = []
         for sequence in prompts:
             count = min(sequence.pending_count, left)

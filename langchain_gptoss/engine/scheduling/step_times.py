@@ -13,7 +13,7 @@ class StepTimes:
 
     def __init__(self) -> None:
         self._decode_s: dict[int, float] = {}
-        self._prefill_tokens = _MIN_TOKENS  # beside answers
+        self._extra_tokens = _MIN_TOKENS  # prompt and draft tokens beside answers
         self._draft_token_s: float | None = None
         self._mixed_steps = 0  # since the last step that only continued answers
 
@@ -34,31 +34,34 @@ class StepTimes:
         if not decode_tokens or rest_s is None:
             return
         if prefill_tokens:
-            self._adapt_prefill_tokens(seconds / rest_s, prefill_tokens)
+            self._adapt_extra_tokens(seconds / rest_s, prefill_tokens + draft_tokens)
         else:
             extra_s = max(0.0, seconds - rest_s)
             self._draft_token_s = _update_average(self._draft_token_s, extra_s / draft_tokens)
 
-    def _adapt_prefill_tokens(self, stretch: float, prefill_tokens: int) -> None:
-        """Approach the largest part of a prompt that is fast enough.
+    def _adapt_extra_tokens(self, stretch: float, extra_tokens: int) -> None:
+        """Approach the largest number of prompt and draft tokens that is fast enough.
 
         The time of a step is no simple function of its tokens: the second one may cost as much as the next five.
         """
         if stretch > _MAX_STRETCH:
-            self._prefill_tokens = max(_MIN_TOKENS, self._prefill_tokens - 1 - self._prefill_tokens // 8)
-        elif prefill_tokens >= self._prefill_tokens:
-            self._prefill_tokens += 1
+            self._extra_tokens = max(_MIN_TOKENS, self._extra_tokens - 1 - self._extra_tokens // 8)
+        elif extra_tokens >= self._extra_tokens:
+            self._extra_tokens += 1
 
-    def choose_prefill_tokens(self, decode_tokens: int, *, max_tokens: int) -> int:
+    def choose_prefill_tokens(self, decode_tokens: int, *, draft_tokens: int = 0, max_tokens: int) -> int:
         """Return how many prompt tokens may join a step, so that running answers barely pause; rarely none.
 
         Args:
             decode_tokens: Number of answers that the step continues.
+            draft_tokens: Number of draft tokens that it verifies; they take the place of prompt tokens.
             max_tokens: Maximum, which is for steps that continue none.
         """
         if not decode_tokens:
             return max_tokens
-        return 0 if self._mixed_steps >= _MEASURE_INTERVAL else min(self._prefill_tokens, max_tokens)
+        if self._mixed_steps >= _MEASURE_INTERVAL:
+            return 0
+        return min(max(self._extra_tokens - draft_tokens, _MIN_TOKENS), max_tokens)
 
     def estimate_draft_cost(self, decode_tokens: int) -> float:
         """Return the time of a draft token as a share of one answer's part of a step.

@@ -152,22 +152,18 @@ static void project_head_task(void *context, long item, int thread) {
     }
 }
 
-/* Attention of the query heads that share one kv head, for one tile of tokens. */
-static void attend_tile_task(void *context, long item, int thread) {
-    Workspace *w = context;
+/* The query heads that share a kv head, for one tile of tokens. */
+static AttentionTile describe_attention(const Workspace *w, const TokenTile *tile, long kv_head, int thread) {
     const ModelWeights *m = w->model;
-    const long kv_head = item % m->kv_heads, heads = m->heads / m->kv_heads, width = m->head_dim;
-    const TokenTile *tile = w->tiles + item / m->kv_heads;
-    const AttentionTile call = {
+    const long heads = m->heads / m->kv_heads, width = m->head_dim;
+    return (AttentionTile){
         .query = w->query + (tile->first * m->heads + kv_head * heads) * width,
-        .out = w->scratch[thread].tile,
         .keys = w->keys + kv_head * KEY_BLOCK * width,
         .values = w->values + kv_head * KEY_BLOCK * width,
         .table = tile->table,
         .sinks = w->layer->sinks + kv_head * heads,
         .scratch = w->scratch[thread].attention,
         .query_stride = m->heads * width,
-        .out_stride = w->group_width,
         .block_stride = w->block_stride,
         .tokens = tile->count,
         .heads = heads,
@@ -176,10 +172,113 @@ static void attend_tile_task(void *context, long item, int thread) {
         .window = w->layer->window,
         .scaling = m->scaling,
     };
-    w->functions->attend(&call);
-    for (long t = 0; t < tile->count; t++)
-        round_columns(w, &w->attended, tile->first + t, kv_head * w->group_width, w->group_width,
-                      call.out + t * w->group_width);
+}
+
+static long count_tile_rows(const Workspace *w, const TokenTile *tile) {
+    return tile->count * (w->model->heads / w->model->kv_heads);
+}
+
+/* The softmax before all keys. A sink takes a share of it and has no value. */
+static AttentionPart start_softmax(const Workspace *w, const TokenTile *tile, long kv_head, int thread) {
+    const long rows = count_tile_rows(w, tile), heads = w->model->heads / w->model->kv_heads;
+    const AttentionPart all = place_part(w->scratch[thread].softmax, rows, w->model->head_dim);
+    memset(all.sums, 0, (size_t)(rows * w->model->head_dim) * 4);
+    for (long i = 0; i < rows; i++) {
+        all.largest[i] = w->layer->sinks[kv_head * heads + i % heads];
+        all.total[i] = 1;
+    }
+    return all;
+}
+
+/* Rounds the attended values of a tile for the output matrix. */
+static void store_attended(const Workspace *w, const TokenTile *tile, long kv_head, const AttentionPart *all,
+                           int thread) {
+    const long heads = w->model->heads / w->model->kv_heads, width = w->model->head_dim;
+    float *out = w->scratch[thread].attended;
+    memset(out, 0, (size_t)w->group_width * 4);
+    for (long t = 0; t < tile->count; t++) {
+        for (long h = 0; h < heads; h++) {
+            const long row = t * heads + h;
+            for (long d = 0; d < width; d++) out[h * width + d] = all->sums[row * width + d] / all->total[row];
+        }
+        round_columns(w, &w->attended, tile->first + t, kv_head * w->group_width, w->group_width, out);
+    }
+}
+
+/* Attention of one tile and kv head. */
+static void attend_tile_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const long kv_head = item % w->model->kv_heads;
+    const TokenTile *tile = w->tiles + item / w->model->kv_heads;
+    const AttentionTile call = describe_attention(w, tile, kv_head, thread);
+    const long rows = count_tile_rows(w, tile);
+    const AttentionPart all = start_softmax(w, tile, kv_head, thread);
+    const AttentionPart part = place_part(w->scratch[thread].part, rows, call.width);
+    w->functions->pack_queries(&call);
+    for (long r = 0; r < tile->range_count; r++) {
+        w->functions->attend(&call, tile->first_range + r, &part);
+        w->functions->merge_part(&part, rows, call.width, &all);
+    }
+    store_attended(w, tile, kv_head, &all, thread);
+}
+
+/* The softmax of one range of a tile and kv head, in the memory that the tasks share. */
+static AttentionPart find_range_part(const Workspace *w, const TokenTile *tile, long kv_head, long range) {
+    const long rows = count_tile_rows(w, tile), width = w->model->head_dim;
+    const long index = kv_head * tile->range_count + range;
+    return place_part(w->range_parts + tile->first_part + index * count_part_numbers(rows, width), rows, width);
+}
+
+/* Attention of one range of a tile and kv head. */
+static void attend_range_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const TokenTile *tile = w->tiles;
+    while (item >= tile->range_count * w->model->kv_heads) item -= tile++->range_count * w->model->kv_heads;
+    const long kv_head = item / tile->range_count, range = item % tile->range_count;
+    const AttentionTile call = describe_attention(w, tile, kv_head, thread);
+    const AttentionPart part = find_range_part(w, tile, kv_head, range);
+    w->functions->pack_queries(&call);
+    w->functions->attend(&call, tile->first_range + range, &part);
+}
+
+static void merge_ranges_task(void *context, long item, int thread) {
+    Workspace *w = context;
+    const long kv_head = item % w->model->kv_heads;
+    const TokenTile *tile = w->tiles + item / w->model->kv_heads;
+    const AttentionPart all = start_softmax(w, tile, kv_head, thread);
+    for (long r = 0; r < tile->range_count; r++) {
+        const AttentionPart part = find_range_part(w, tile, kv_head, r);
+        w->functions->merge_part(&part, count_tile_rows(w, tile), w->model->head_dim, &all);
+    }
+    store_attended(w, tile, kv_head, &all, thread);
+}
+
+/* Finds the ranges that each tile sees in this layer, and returns their number for all kv heads; 0 if the softmaxes of
+ * all of them do not fit into the shared memory. */
+static long plan_ranges(Workspace *w) {
+    const ModelWeights *m = w->model;
+    long items = 0, numbers = 0;
+    for (TokenTile *tile = w->tiles; tile < w->tiles + w->tile_count; tile++) {
+        const long window = w->layer->window, last = tile->position + tile->count - 1;
+        const long oldest = window && tile->position >= window ? tile->position + 1 - window : 0;
+        tile->first_range = (int32_t)(oldest / RANGE);
+        tile->range_count = (int32_t)(last / RANGE - tile->first_range + 1);
+        tile->first_part = numbers;
+        items += tile->range_count * m->kv_heads;
+        numbers += tile->range_count * m->kv_heads * count_part_numbers(count_tile_rows(w, tile), m->head_dim);
+    }
+    return numbers <= RANGE_PART_NUMBERS ? items : 0;
+}
+
+/* Threads share tiles, or the ranges of few tiles. The results are the same. */
+static void attend_tiles(Workspace *w) {
+    const long tasks = w->tile_count * w->model->kv_heads, items = plan_ranges(w);
+    if (tasks >= TASKS_PER_THREAD * w->thread_capacity || items <= tasks) {
+        parallel_for(w->team, attend_tile_task, w, tasks, 1);
+        return;
+    }
+    parallel_for(w->team, attend_range_task, w, items, 1);
+    parallel_for(w->team, merge_ranges_task, w, tasks, 1);
 }
 
 /* Some columns of the output matrix for a chunk of tokens, added to `hidden`. */
@@ -326,7 +425,7 @@ static void run_batch_layer(Workspace *w) {
     parallel_for(team, project_head_task, w, (m->heads + 2 * m->kv_heads) * count_token_chunks(w), 1);
     if (w->layer_index == m->layer_count - 1) drop_tokens(w);
     if (!w->tokens) return;
-    parallel_for(team, attend_tile_task, w, w->tile_count * m->kv_heads, 1);
+    attend_tiles(w);
     parallel_for(team, project_output_task, w, column_tasks * count_token_chunks(w), 1);
     parallel_for(team, prepare_experts_task, w, w->tokens, 1);
     sort_slots(w);

@@ -67,13 +67,17 @@ typedef struct {
     float (*dot_product)(const float *a, const float *b, long count);
     void (*swiglu)(const float *products, const float *bias, float alpha, float limit, long count, float *out);
     void (*store_halves)(const float *from, uint16_t *to, long count);
-    void (*attend)(const AttentionTile *tile);
+    void (*pack_queries)(const AttentionTile *tile);
+    void (*attend)(const AttentionTile *tile, long range, const AttentionPart *part);
+    void (*merge_part)(const AttentionPart *part, long rows, long width, const AttentionPart *all);
 } TokenFunctions;
 
 static const TokenFunctions TOKEN_FUNCTIONS[] = {
-    {rms_norm_portable, dot_product_portable, swiglu_portable, store_halves_portable, attend_portable},
+    {rms_norm_portable, dot_product_portable, swiglu_portable, store_halves_portable, pack_queries_portable,
+     attend_portable,
+     merge_part_portable},
 #ifdef X86
-    {rms_norm_avx2, dot_product_avx2, swiglu_avx2, store_halves_avx2, attend_avx2},
+    {rms_norm_avx2, dot_product_avx2, swiglu_avx2, store_halves_avx2, pack_queries_avx2, attend_avx2, merge_part_avx2},
 #endif
 };
 

@@ -10,6 +10,8 @@
 #define TASK_COLUMNS 64  /* rows of a matrix in one task, which are columns of its result */
 #define TOKEN_CHUNK 256  /* tokens in one product: their results stay in the cache of a core */
 #define TILE_TOKENS 8    /* tokens of a sequence that share a block of keys and values while it is in the cache */
+#define TASKS_PER_THREAD 4 /* so many tasks keep all threads busy to the end */
+#define RANGE_PART_NUMBERS (1L << 20) /* float32 of range_parts */
 
 typedef struct {
     WeightMatrix matrix;
@@ -63,11 +65,15 @@ typedef struct {
 typedef struct {
     const int32_t *table;
     int32_t first, count, position; /* position of the first token */
+    int32_t first_range, range_count; /* ranges of the cache that the tokens see in the present layer */
+    long first_part;                /* index in `range_parts` */
 } TokenTile;
 
 typedef struct {
     void *multiply; /* for multiply_rows */
-    float *products, *row, *tile, *attention;
+    float *products, *row, *attention;
+    float *part, *softmax; /* of a tile and kv head: [rows][head_dim + 2] */
+    float *attended;       /* [group_width] */
 } ThreadScratch;
 
 /* Buffers of a model that are kept between passes, and the state of the pass in progress. */
@@ -90,6 +96,7 @@ typedef struct {
     TokenTile *tiles;
     int32_t *slots, *slot_tokens;  /* token * active + choice, and its token; sorted by expert */
     int32_t *expert_starts, *used_experts;
+    float *range_parts;            /* softmaxes of ranges: [RANGE_PART_NUMBERS] */
 
     const PagedCache *cache;
     const BatchArguments *batch;
@@ -119,8 +126,10 @@ static void free_token_buffers(Workspace *w) {
 static void free_thread_scratch(Workspace *w) {
     for (long i = 0; i < w->thread_capacity; i++) free(w->scratch[i].multiply);
     free(w->scratch);
+    free(w->range_parts);
     free_team(w->team);
     w->scratch = NULL;
+    w->range_parts = NULL;
     w->team = NULL;
     w->thread_capacity = 0;
 }
@@ -177,20 +186,24 @@ static int reserve_threads(Workspace *w, long threads) {
     const long heads = m->heads / m->kv_heads, columns = m->head_dim > TASK_COLUMNS ? m->head_dim : TASK_COLUMNS;
     const long multiply = round_up((long)find_largest_scratch(m, columns), 64);
     const long products = round_up(TOKEN_CHUNK * columns * 4, 64), row = round_up(m->hidden_size * 4, 64);
-    const long tile = round_up(TILE_TOKENS * w->group_width * 4, 64);
-    const long attention = round_up((KEY_BLOCK * m->head_dim + (SPAN + 2) * TILE_TOKENS * heads) * 4, 64);
+    const long rows = TILE_TOKENS * heads, part = round_up(count_part_numbers(rows, m->head_dim) * 4, 64);
+    const long attention = round_up(count_attention_scratch(rows, m->head_dim) * 4, 64);
+    const long attended = round_up(w->group_width * 4, 64);
     free_thread_scratch(w);
     w->scratch = calloc((size_t)threads, sizeof *w->scratch);
-    if (!w->scratch) return OUT_OF_MEMORY;
+    w->range_parts = allocate_aligned(RANGE_PART_NUMBERS * 4);
+    if (!w->scratch || !w->range_parts) return OUT_OF_MEMORY;
     for (; w->thread_capacity < threads; w->thread_capacity++) {
         ThreadScratch *s = w->scratch + w->thread_capacity;
-        char *memory = allocate_aligned(multiply + products + row + tile + attention);
+        char *memory = allocate_aligned(multiply + products + row + attention + 2 * part + attended);
         if (!memory) return OUT_OF_MEMORY;
         s->multiply = memory;
         s->products = (float *)(memory + multiply);
         s->row = (float *)(memory + multiply + products);
-        s->tile = (float *)(memory + multiply + products + row);
-        s->attention = (float *)(memory + multiply + products + row + tile);
+        s->attention = (float *)(memory + multiply + products + row);
+        s->part = (float *)(memory + multiply + products + row + attention);
+        s->softmax = (float *)(memory + multiply + products + row + attention + part);
+        s->attended = (float *)(memory + multiply + products + row + attention + 2 * part);
     }
     w->team = create_team((int)threads);
     return OK;

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import shutil
 import subprocess
 import sys
@@ -183,6 +184,13 @@ def test_logits_of_other_shapes_equal_those_of_transformers(create_checkpoint, n
     check_near(actual, expected)
 
 
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    threads = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(threads)
+
+
 def draw_tokens(count: int) -> tuple[int, ...]:
     return tuple(torch.randint(3, 200, (count,), generator=torch.Generator().manual_seed(count)).tolist())
 
@@ -198,6 +206,28 @@ def test_a_prompt_of_a_thousand_tokens_has_the_logits_of_transformers_and_of_its
         parts = [forward(runner, chunk(ids, table, start, start + 257)) for start in range(0, 1000, 257)]
     check_near(whole, expected)
     assert torch.equal(torch.cat(parts), whole)
+
+
+@pytest.mark.parametrize("name", ODD_SHAPES)
+def test_the_bits_of_a_long_sequence_depend_neither_on_the_level_nor_on_shares_of_its_keys(
+    create_checkpoint, set_threads, name
+):
+    folder, _ = create_checkpoint(name)
+    ids, table = draw_tokens(620), tuple(range(39))
+    bounds = (0, 500, 501, 503, 506, 510, 515, 521, 528, 536, 545, *range(546, 620), 620)
+    results = []
+    for level, threads in (
+        ("portable", 1),
+        (LEVELS[-1], 1),
+        (LEVELS[-1], 3),
+    ):  # three threads share the keys of few tokens
+        set_threads(threads)
+        with closing(NativeRunner(folder, kernel=Kernel(build_kernel(), max_level=level))) as runner:
+            runner.allocate_cache(len(table))
+            parts = [chunk(ids, table, start, end) for start, end in itertools.pairwise(bounds)]
+            results.append(torch.cat([forward(runner, part) for part in parts]))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -229,11 +259,11 @@ def count_workers() -> int:
     return [file.read_text() for file in Path("/proc/self/task").glob("*/comm")].count("gptoss-worker\n")
 
 
-@pytest.fixture
-def set_threads() -> Iterator[Callable[[int], None]]:
-    threads = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(threads)
+def wait_for_workers(count: int) -> None:
+    deadline = time.monotonic() + 30
+    while count_workers() != count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert count_workers() == count
 
 
 @pytest.mark.parametrize("precise", [True, False])
@@ -271,11 +301,8 @@ def test_closing_a_runner_ends_its_workers(packed_checkpoint, set_threads):
     with closing(create_runner(packed_checkpoint)) as runner:
         before = count_workers()
         forward(runner, chunk(LONG, LONG_TABLE))
-        assert count_workers() == before + 3
-    deadline = time.monotonic() + 30
-    while count_workers() > before and time.monotonic() < deadline:  # the system lists an ended thread a little longer
-        time.sleep(0.01)
-    assert count_workers() == before
+        wait_for_workers(before + 3)  # a thread names itself when it begins
+    wait_for_workers(before)  # the system lists an ended thread a little longer
 
 
 def test_not_a_number_stays_in_its_own_sequence(tiny_checkpoint, tmp_path):

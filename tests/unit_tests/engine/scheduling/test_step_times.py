@@ -37,6 +37,16 @@ def test_parts_of_a_prompt_grow_until_a_step_takes_too_long(step_s, token_s, lim
     assert sum(parts[-20:]) / 20 >= 0.8 * limit
 
 
+def test_drafts_take_the_place_of_prompt_tokens() -> None:
+    times = StepTimes()
+    _record(times, 0.1, decode=1)
+    _read_prompt(times, 20, step_s=0.1, token_s=0.001)
+    alone = times.choose_prefill_tokens(1, max_tokens=512)
+    assert alone > 8
+    assert times.choose_prefill_tokens(1, draft_tokens=4, max_tokens=512) == alone - 4
+    assert 0 < times.choose_prefill_tokens(1, draft_tokens=100, max_tokens=512) < 4  # prompts advance beside any drafts
+
+
 def test_maximum_bounds_the_part_of_a_prompt() -> None:
     times = StepTimes()
     _record(times, 0.1, decode=1)
