@@ -45,7 +45,7 @@ CacheGb = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cuda, cpu or mps. Default: the best.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or int8. Default: the best.")]
-Experts = Annotated[str | None, typer.Option(help="packed or unpacked. Default: the best.")]
+Experts = Annotated[str | None, typer.Option(help="packed, int8 or unpacked. Default: the best.")]
 Precise = Annotated[
     bool, typer.Option("--precise", help="On a CPU, round activations before packed experts to 16 bits.")
 ]
@@ -76,7 +76,7 @@ def show_machine(
             "cache_gb": cache_gb,
             "device": device,
             "dtype": dtype,
-            "experts": experts,
+            "experts": None if experts == "int8" else experts,
             "precise": precise,
         }
         plans = [_plan_model(card, hardware, context, options, is_only=model is not None) for card in cards]

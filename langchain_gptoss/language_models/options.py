@@ -107,8 +107,8 @@ class GptOssModel(BaseModel):
     """Device of the model; None: the fastest one with enough memory (`gptoss doctor` shows the plan)."""
     dtype: Literal["float32", "bfloat16", "float16", "int8"] | None = None
     """Number type of the weights in memory, except packed experts; None: the best one for the device."""
-    experts: Literal["packed", "unpacked"] | None = None
-    """`"packed"` packs experts into MXFP4 once, unless they are packed; None: if they are large and the device can."""
+    experts: Literal["packed", "int8", "unpacked"] | None = None
+    """`"packed"` packs experts into MXFP4 once, `"int8"` into int8; None: into MXFP4 if they are large."""
     max_context: int | None = Field(default=None, gt=0)
     """Maximum length of prompt and answer in tokens; None: as much as the model supports and memory allows."""
     cache_gb: float | None = Field(default=None, gt=0)
@@ -204,7 +204,7 @@ class GptOssModel(BaseModel):
             self.checkpoint,
             device=self.device,
             dtype=self.dtype,
-            experts=self.experts,
+            experts=None if self.experts == "int8" else self.experts,
             max_context=self.max_context,
             cache_gb=self.cache_gb,
             prompt_cache_gb=self.prompt_cache_gb,

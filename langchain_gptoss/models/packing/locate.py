@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_gptoss.errors import CheckpointError
+from langchain_gptoss.errors import CheckpointError, InvalidInputError
 from langchain_gptoss.models.catalog import CATALOG, ModelCard
 from langchain_gptoss.models.checkpoint import locate_checkpoint
 from langchain_gptoss.models.conversion.rounding import BLOCK
@@ -25,6 +25,7 @@ FOLDER = "packed"
 # Unpacked experts of this size are packed unless the user asks for `experts="unpacked"`. Smaller models fit into most
 # machines in bfloat16 or int8, and lose more by four bits.
 AUTOMATIC_BYTES = 8_000_000_000
+_STORAGES: dict[str, Storage] = {"packed": "mxfp4", "int8": "int8", "unpacked": "bf16"}
 _DIGEST_LENGTH = 16
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
@@ -54,11 +55,13 @@ def locate_model(card: ModelCard, *, adapter: str | Path | None = None, experts:
     Args:
         card: The model.
         adapter: A LoRA adapter that is merged: a folder or a hub id; or None.
-        experts: `"packed"` packs experts that are unpacked, `"unpacked"` does not; None packs those of large models.
+        experts: `"packed"` packs experts that are unpacked into MXFP4, `"int8"` into int8, and `"unpacked"` does not;
+            None packs those of large models into MXFP4.
 
     Raises:
         CheckpointError: A checkpoint or an adapter is damaged, or they do not fit together.
         DownloadError: A file is not cached and cannot be fetched.
+        InvalidInputError: int8 was asked for experts in MXFP4.
         StorageError: The disk is full or read-only.
     """
     folder = locate_checkpoint(card)
@@ -91,17 +94,18 @@ def plan_packing(
         DownloadError: The adapter is not cached and cannot be fetched.
     """
     source = PackingSource(folder)
-    if source.shape.checkpoint_experts == "int8":
-        if adapter is None:
-            return None
-        raise CheckpointError(
-            f"{str(folder)!r} has experts in int8, and adapters are merged into bfloat16 or MXFP4.",
-            hint="Use the checkpoint that it was made from.",
+    if experts == "int8" and source.experts == "mxfp4":
+        raise InvalidInputError(
+            f"experts is 'int8', but {str(folder)!r} has its experts in MXFP4: in int8 they would be twice as large "
+            "and no better.",
+            hint="Leave it out.",
         )
     storage = choose_storage(source.shape, experts)
     # Some trainers unpack the experts and leave MXFP4 in the configuration.
-    is_consistent = source.is_packed == (source.shape.checkpoint_experts == "mxfp4")
-    if adapter is None and is_consistent and (source.is_packed or storage == "bf16"):
+    is_consistent = source.experts == "int8" or (source.experts == "mxfp4") == (
+        source.shape.checkpoint_experts == "mxfp4"
+    )
+    if adapter is None and is_consistent and (source.experts != "unpacked" or storage == "bf16"):
         return None
     source.check_tensors()
     lora = None
@@ -127,9 +131,17 @@ def choose_storage(shape: Shape, experts: str | None) -> Storage:
     Args:
         shape: Sizes of the checkpoint.
         experts: See `locate_model`.
+
+    Raises:
+        InvalidInputError: There is no such choice.
     """
     if experts is not None:
-        return "mxfp4" if experts == "packed" else "bf16"
+        if experts not in _STORAGES:
+            choices = ", ".join(map(repr, _STORAGES))
+            raise InvalidInputError(f"experts is {experts!r}.", hint=f"Use one of {choices}, or leave it out.")
+        return _STORAGES[experts]
+    if shape.checkpoint_experts == "int8":
+        return "int8"
     has_blocks = shape.hidden_size % BLOCK == 0 and shape.intermediate_size % BLOCK == 0
     is_large = 2 * shape.expert_weights >= AUTOMATIC_BYTES
     return "mxfp4" if shape.checkpoint_experts == "mxfp4" or (has_blocks and is_large) else "bf16"

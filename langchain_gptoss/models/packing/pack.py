@@ -1,4 +1,4 @@
-"""Packs a gpt_oss checkpoint, layer by layer: experts become MXFP4, and an adapter is merged."""
+"""Packs a gpt_oss checkpoint, layer by layer: experts become MXFP4 or int8, and an adapter is merged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from langchain_gptoss._io import lock_path
 from langchain_gptoss._progress import show_progress
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.checkpoint_config import check_config
-from langchain_gptoss.models.conversion.rounding import BLOCK, PackedMatrix, round_to_mxfp4
+from langchain_gptoss.models.conversion.rounding import (
+    BLOCK,
+    Int8Matrix,
+    PackedMatrix,
+    round_to_int8,
+    round_to_mxfp4,
+)
 from langchain_gptoss.models.conversion.workspace import Workspace
 from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
 from langchain_gptoss.models.packing.source import (
@@ -24,23 +30,24 @@ from langchain_gptoss.models.packing.source import (
     get_matrix_size,
     is_small_file,
 )
-from langchain_gptoss.models.packing.unpacking import unpack_mxfp4
+from langchain_gptoss.models.packing.unpacking import unpack_int8, unpack_mxfp4
 from langchain_gptoss.models.safetensors_files import check_weights
-from langchain_gptoss.models.shapes import Shape
+from langchain_gptoss.models.shapes import INT8_METHOD, INT8_VERSION, Shape
 
 if TYPE_CHECKING:
     import torch
 
     from langchain_gptoss.models.packing.adapter import ExpertDelta, LoraAdapter
 
-Storage = Literal["mxfp4", "bf16"]
-"""How a checkpoint stores its experts: 4.25 or 16 bits per weight."""
+Storage = Literal["mxfp4", "int8", "bf16"]
+"""How a checkpoint stores its experts: 4.25, 8.5 or 16 bits per weight."""
 
 VERSION = 1
 """Part of a packed checkpoint's key: another rounding or layout gets another number."""
 
 _UNPACKED_MODULES = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
-_BYTES_PER_WEIGHT = {"mxfp4": 17 / 32, "bf16": 2.0}
+_BYTES_PER_WEIGHT = {"mxfp4": 17 / 32, "int8": 34 / 32, "bf16": 2.0}
+_BLOCK_FORMAT_NAMES = {"mxfp4": "MXFP4", "int8": "int8"}
 _PIECE = 2**22  # numbers that are checked at a time
 _OWN_FILES = {"config.json"}
 
@@ -65,13 +72,15 @@ def check_storage(source: PackingSource, storage: Storage) -> None:
     """Check that the sizes of a checkpoint allow a storage.
 
     Raises:
-        CheckpointError: Its rows are no multiple of MXFP4's block.
+        CheckpointError: Its rows are no multiple of the format's block.
     """
     sizes = {"hidden_size": source.shape.hidden_size, "intermediate_size": source.shape.intermediate_size}
     for name, size in sizes.items():
-        if storage == "mxfp4" and size % BLOCK:
+        if storage != "bf16" and size % BLOCK:
+            format_name = _BLOCK_FORMAT_NAMES[storage]
             raise CheckpointError(
-                f"{str(source.folder)!r} cannot be packed: {name} is {size}, and MXFP4 needs a multiple of {BLOCK}.",
+                f"{str(source.folder)!r} cannot be packed: {name} is {size}, and {format_name} needs a multiple of "
+                f"{BLOCK}.",
                 hint="Use experts='unpacked'.",
             )
 
@@ -156,7 +165,7 @@ class _Packer:
 
         prefix = f"model.layers.{layer}."
         experts = tuple(
-            f"{prefix}mlp.experts.{matrix}{end}" for matrix in MATRICES for end in ("", "_blocks", "_scales")
+            f"{prefix}mlp.experts.{matrix}{end}" for matrix in MATRICES for end in ("", "_blocks", "_int8", "_scales")
         )
         tensors: dict[str, torch.Tensor] = {}
         for name in self._source.sizes:
@@ -180,6 +189,13 @@ class _Packer:
             for expert in experts:
                 unpacked[expert] = self._read_merged(name, expert, delta).T
             return {name: unpacked}
+        if self._storage == "int8":
+            values = torch.empty(len(experts), rows, columns, dtype=torch.int8)
+            factors = torch.empty(len(experts), rows, columns // BLOCK, dtype=torch.bfloat16)
+            for expert in experts:
+                rounded = self._round_expert(name, expert, delta)
+                values[expert], factors[expert] = rounded.values, rounded.scales
+            return {f"{name}_int8": values, f"{name}_scales": factors}
         blocks = torch.empty(len(experts), rows, columns // BLOCK, BLOCK // 2, dtype=torch.uint8)
         scales = torch.empty(len(experts), rows, columns // BLOCK, dtype=torch.uint8)
         for expert in experts:
@@ -187,9 +203,17 @@ class _Packer:
             blocks[expert], scales[expert] = packed.blocks, packed.scales
         return {f"{name}_blocks": blocks, f"{name}_scales": scales}
 
+    def _round_expert(self, name: str, expert: int, delta: ExpertDelta | None) -> Int8Matrix:
+        if self._source.experts == "int8" and (delta is None or delta.is_zero(expert)):
+            # Experts that are stored so and that the adapter does not change keep their bits.
+            return Int8Matrix(
+                values=self._source.read_expert(f"{name}_int8", expert),
+                scales=self._source.read_expert(f"{name}_scales", expert),
+            )
+        return round_to_int8(self._read_merged(name, expert, delta))
+
     def _pack_expert(self, name: str, expert: int, delta: ExpertDelta | None) -> PackedMatrix:
-        if self._source.is_packed and (delta is None or delta.is_zero(expert)):
-            # Packed experts that the adapter does not change keep their bits.
+        if self._source.experts == "mxfp4" and (delta is None or delta.is_zero(expert)):  # as in _round_expert
             return PackedMatrix(
                 blocks=self._source.read_expert(f"{name}_blocks", expert),
                 scales=self._source.read_expert(f"{name}_scales", expert),
@@ -198,18 +222,21 @@ class _Packer:
 
     def _read_merged(self, name: str, expert: int, delta: ExpertDelta | None) -> torch.Tensor:
         """Return one expert's matrix after merging, float32 [rows, columns]."""
-        import torch
-
-        if self._source.is_packed:
-            weights = unpack_mxfp4(
-                self._source.read_expert(f"{name}_blocks", expert), self._source.read_expert(f"{name}_scales", expert)
-            )
-        else:
-            weights = self._source.read_expert(name, expert).T.to(torch.float32)
+        weights = self._read_unpacked(name, expert)
         if delta is not None:
             weights = weights + delta.compute(expert)
         _check_finite(name, weights)
         return weights.contiguous()
+
+    def _read_unpacked(self, name: str, expert: int) -> torch.Tensor:
+        import torch
+
+        if self._source.experts == "unpacked":
+            return self._source.read_expert(name, expert).T.to(torch.float32)
+        scales = self._source.read_expert(f"{name}_scales", expert)
+        if self._source.experts == "mxfp4":
+            return unpack_mxfp4(self._source.read_expert(f"{name}_blocks", expert), scales)
+        return unpack_int8(self._source.read_expert(f"{name}_int8", expert), scales)
 
     def _build_config(self) -> dict[str, Any]:
         config = {key: value for key, value in self._source.config.items() if key != "quantization_config"}
@@ -217,6 +244,8 @@ class _Packer:
         config["dtype"] = "bfloat16"
         if self._storage == "mxfp4":
             config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": _UNPACKED_MODULES}
+        if self._storage == "int8":
+            config["quantization_config"] = {"quant_method": INT8_METHOD, "version": INT8_VERSION, "block_size": BLOCK}
         return config
 
 

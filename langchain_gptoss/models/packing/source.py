@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,19 +22,22 @@ EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_he
 MATRICES = ("gate_up_proj", "down_proj")
 """Names of the experts' matrices."""
 
-_TYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "U8": "uint8"}
+ExpertStorage = Literal["mxfp4", "int8", "unpacked"]
+"""How the experts of a source are stored: unpacked is BF16, F16 or F32."""
+
+_TYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "U8": "uint8", "I8": "int8"}
 _BLOB_FOLDER = "blobs"  # of the hub's cache: its files are named by their checksums
 _COPY_AGAIN = "Copy or fetch the checkpoint again."
 
 
 class PackingSource:
-    """A checked gpt_oss checkpoint, whose experts are unpacked or in MXFP4.
+    """A checked gpt_oss checkpoint.
 
     Attributes:
         folder: Its folder.
         config: Its `config.json`.
         shape: Its sizes.
-        is_packed: True if the weights of the experts are in MXFP4, whatever the configuration says.
+        experts: How the experts are stored, whatever the configuration says.
         sizes: Size of each tensor, in bytes.
     """
 
@@ -54,7 +57,12 @@ class PackingSource:
         self._places = {name: (file, stored) for file, tensors in headers.items() for name, stored in tensors.items()}
         self._files = tuple(headers)
         self.sizes = {name: stored.nbytes for name, (_, stored) in self._places.items()}
-        self.is_packed = any(name.endswith("_blocks") for name in self._places)
+        self.experts = self._find_expert_storage()
+
+    def _find_expert_storage(self) -> ExpertStorage:
+        if any(name.endswith("_blocks") for name in self._places):
+            return "mxfp4"
+        return "int8" if any(name.endswith("_int8") for name in self._places) else "unpacked"
 
     def __contains__(self, name: str) -> bool:
         """Return True if the checkpoint has a tensor of this name."""
@@ -111,7 +119,7 @@ class PackingSource:
         for name, (_, stored) in self._places.items():
             if stored.dtype not in _TYPES:
                 raise CheckpointError(
-                    f"{name!r} has the type {stored.dtype}, and checkpoints in BF16, F16, F32 and MXFP4 can be packed.",
+                    f"{name!r} has the type {stored.dtype}; BF16, F16, F32, MXFP4 and int8 can be packed.",
                     hint="Use the checkpoint that it was made from.",
                 )
 
@@ -139,7 +147,10 @@ class PackingSource:
         for matrix in MATRICES:
             rows, columns = get_matrix_size(shape, matrix)
             layer_shapes[f"mlp.experts.{matrix}_bias"] = (shape.experts, rows)
-            if self.is_packed:
+            if self.experts == "int8":
+                layer_shapes[f"mlp.experts.{matrix}_int8"] = (shape.experts, rows, columns)
+                layer_shapes[f"mlp.experts.{matrix}_scales"] = (shape.experts, rows, columns // BLOCK)
+            elif self.experts == "mxfp4":
                 layer_shapes[f"mlp.experts.{matrix}_blocks"] = (shape.experts, rows, columns // BLOCK, BLOCK // 2)
                 layer_shapes[f"mlp.experts.{matrix}_scales"] = (shape.experts, rows, columns // BLOCK)
             else:

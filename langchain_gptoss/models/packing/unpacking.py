@@ -1,4 +1,4 @@
-"""MXFP4 numbers as floats, for checkpoints that are merged with an adapter."""
+"""MXFP4 and int8 numbers as floats, for checkpoints that are merged with an adapter."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ def unpack_mxfp4(blocks: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     factors = torch.exp2(scales.float() - _SCALE_BIAS).masked_fill_(scales == _NAN_SCALE, torch.nan)
     unpacked: torch.Tensor = torch.nn.functional.embedding(blocks.int(), pairs).flatten(-2)
     return unpacked.mul_(factors.unsqueeze(-1)).flatten(-2)
+
+
+def unpack_int8(values: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """Return a matrix in int8 as float32, [rows, columns].
+
+    Args:
+        values: int8 [rows, columns].
+        scales: bfloat16 [rows, columns / 32].
+    """
+    grouped = values.float().view(*scales.shape, -1)
+    unpacked: torch.Tensor = grouped.mul_(scales.float().unsqueeze(-1))
+    return unpacked.flatten(-2)

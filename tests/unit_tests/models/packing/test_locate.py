@@ -1,11 +1,12 @@
 """When a checkpoint is packed, and what is told before."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from langchain_gptoss import ChatGptOss
-from langchain_gptoss.errors import CheckpointError, InvalidInputError
+from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.models.catalog import resolve_model
 from langchain_gptoss.models.packing import locate
 from langchain_gptoss.models.packing.forecast import predict_packing
@@ -28,16 +29,27 @@ def test_large_unpacked_models_are_packed_unless_the_user_says_no(checkpoint, mo
     assert locate_model(resolve_model(packed)) == packed
 
 
-def test_experts_in_int8_stay_as_they_are_and_take_no_adapter(checkpoint, tmp_path, monkeypatch):
+def test_experts_in_int8_stay_in_int8_with_and_without_an_adapter(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(locate, "AUTOMATIC_BYTES", 1000)
-    config = json.loads((checkpoint / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "gptoss_int8", "version": 1}
-    (checkpoint / "config.json").write_text(json.dumps(config))
-    card = resolve_model(checkpoint)
-    assert plan_packing(card, checkpoint) is None
+    card = resolve_model(locate_model(resolve_model(checkpoint), experts="int8"))
+    assert plan_packing(card, Path(card.source)) is None
+    assert plan_packing(card, Path(card.source), experts="int8") is None
     make_adapter(tmp_path / "adapter")
-    with pytest.raises(CheckpointError, match="experts in int8"):
-        plan_packing(card, checkpoint, adapter=tmp_path / "adapter")
+    packing = plan_packing(card, Path(card.source), adapter=tmp_path / "adapter")
+    assert packing.storage == "int8"
+    assert predict_packing(card, Path(card.source), adapter=tmp_path / "adapter").shape.checkpoint_experts == "int8"
+
+
+def test_experts_in_mxfp4_do_not_become_int8(checkpoint):
+    packed = locate_model(resolve_model(checkpoint), experts="packed")
+    with pytest.raises(InvalidInputError, match="twice as large"):
+        locate_model(resolve_model(packed), experts="int8")
+
+
+def test_unknown_choices_are_refused_with_the_possible_ones(checkpoint):
+    with pytest.raises(InvalidInputError, match="experts is 'int4'") as caught:
+        locate_model(resolve_model(checkpoint), experts="int4")
+    assert "'int8'" in caught.value.hint
 
 
 def test_the_forecast_names_disk_and_memory(checkpoint):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GptOssForCausalLM
 
+from langchain_gptoss.engine.batch import Batch, SequenceChunk
 from langchain_gptoss.engine.kernels.mxfp4 import VALUES, dequantize_mxfp4
 from langchain_gptoss.engine.loading import load_model, plan_checkpoint
+from langchain_gptoss.engine.runners.native import NativeRunner
 from langchain_gptoss.errors import CheckpointError, StorageError
 from langchain_gptoss.models.catalog import resolve_model
 from langchain_gptoss.models.packing import locate, pack
@@ -67,8 +70,19 @@ def test_packed_logits_are_those_of_the_weights_rounded_by_definition(checkpoint
     assert (result - expected).norm() / expected.norm() < 0.01
 
 
-def test_weights_beside_the_experts_are_unchanged(checkpoint):
-    source, packed = read_weights(checkpoint), read_weights(pack_folder(checkpoint))
+def test_experts_packed_into_int8_give_the_logits_of_experts_rounded_while_loading(checkpoint):
+    logits = []
+    for folder in (checkpoint, pack_folder(checkpoint, experts="int8")):
+        with closing(NativeRunner(folder)) as runner:
+            runner.allocate_cache(1)
+            part = SequenceChunk(token_ids=IDS[0].tolist(), start=0, block_table=[0], logit_count=IDS.shape[1])
+            logits.append(runner.forward(Batch(chunks=(part,))).clone())
+    assert (logits[0] - logits[1]).norm() / logits[0].norm() < 0.03  # the two round scales in different directions
+
+
+@pytest.mark.parametrize("experts", ["packed", "int8"])
+def test_weights_beside_the_experts_are_unchanged(checkpoint, experts):
+    source, packed = read_weights(checkpoint), read_weights(pack_folder(checkpoint, experts=experts))
     dense = [name for name in source if not name.endswith(("experts.gate_up_proj", "experts.down_proj"))]
     assert len(dense) == len(source) - 2 * LAYERS
     assert all(torch.equal(source[name], packed[name]) for name in dense)
@@ -157,10 +171,11 @@ def test_other_weights_than_the_configuration_needs_are_refused(checkpoint, chan
         pack_folder(checkpoint)
 
 
-def test_sizes_without_whole_blocks_are_refused(tmp_path):
+@pytest.mark.parametrize("experts", ["packed", "int8"])
+def test_sizes_without_whole_blocks_are_refused(tmp_path, experts):
     folder = save_checkpoint(tmp_path / "odd", intermediate_size=40)
     with pytest.raises(CheckpointError, match="intermediate_size is 40"):
-        pack_folder(folder)
+        pack_folder(folder, experts=experts)
     assert pack_folder(folder, experts=None) == folder
 
 
@@ -170,44 +185,54 @@ def test_a_full_disk_is_noticed_before_anything_is_written(checkpoint, monkeypat
         pack_folder(checkpoint)
 
 
-def test_the_size_is_known_before(checkpoint):
+@pytest.mark.parametrize(("experts", "storage"), [("packed", "mxfp4"), ("int8", "int8")])
+def test_the_size_is_known_before(checkpoint, experts, storage):
     source = PackingSource(checkpoint)
-    size_bytes = sum(tensor.nbytes for tensor in read_weights(pack_folder(checkpoint)).values())
-    assert estimate_packed_bytes(source.shape, "mxfp4") == size_bytes
+    size_bytes = sum(tensor.nbytes for tensor in read_weights(pack_folder(checkpoint, experts=experts)).values())
+    assert estimate_packed_bytes(source.shape, storage) == size_bytes
 
 
-def test_experts_without_an_adapter_keep_their_bits(checkpoint, tmp_path):
-    packed = pack_folder(checkpoint)
+@pytest.mark.parametrize(("experts", "parts"), [("packed", ("blocks", "scales")), ("int8", ("int8", "scales"))])
+def test_experts_without_an_adapter_keep_their_bits(checkpoint, tmp_path, experts, parts):
+    packed = pack_folder(checkpoint, experts=experts)
     make_adapter(tmp_path / "adapter", expert_layers=(1,), experts=("down_proj",))
-    before, after = read_weights(packed), read_weights(pack_folder(packed, adapter=tmp_path / "adapter"))
+    before, after = read_weights(packed), read_weights(pack_folder(packed, adapter=tmp_path / "adapter", experts=None))
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     attention = {f"model.layers.{i}.self_attn.{name}_proj.weight" for i in range(LAYERS) for name in "qkvo"}
-    experts = {f"model.layers.1.mlp.experts.down_proj_{part}" for part in ("blocks", "scales")}
-    assert changed == attention | experts
+    assert changed == attention | {f"model.layers.1.mlp.experts.down_proj_{part}" for part in parts}
 
 
-def test_an_expert_that_the_adapter_does_not_change_keeps_its_bits(checkpoint, tmp_path):
-    packed, adapter = pack_folder(checkpoint), tmp_path / "adapter"
+@pytest.mark.parametrize(("experts", "part"), [("packed", "_blocks"), ("int8", "_int8")])
+def test_an_expert_that_the_adapter_does_not_change_keeps_its_bits(checkpoint, tmp_path, experts, part):
+    packed, adapter = pack_folder(checkpoint, experts=experts), tmp_path / "adapter"
     make_adapter(adapter, attention=())
     tensors = load_file(adapter / "adapter_model.safetensors")
     for name, tensor in tensors.items():
         if "lora_B" in name:
             tensor[:, 2::4] = 0  # the expert is the fastest index of the columns
     save_file(tensors, adapter / "adapter_model.safetensors")
-    before, after = read_weights(packed), read_weights(pack_folder(packed, adapter=adapter))
+    before, after = read_weights(packed), read_weights(pack_folder(packed, adapter=adapter, experts=None))
     for name in before:
-        if name.endswith("_blocks"):
+        if name.endswith(part):
             equal = [torch.equal(before[name][expert], after[name][expert]) for expert in range(4)]
             assert equal == [False, False, True, False]
 
 
-def test_an_adapter_on_a_packed_checkpoint_is_added_to_the_unpacked_values(checkpoint, tmp_path):
-    packed, adapter = pack_folder(checkpoint), tmp_path / "adapter"
+def unpack(weights: dict[str, torch.Tensor], name: str) -> torch.Tensor:
+    scales = weights[f"{name}_scales"]
+    if f"{name}_int8" in weights:
+        return weights[f"{name}_int8"].float() * scales.float().repeat_interleave(32, dim=-1)
+    return dequantize_mxfp4(weights[f"{name}_blocks"], scales)
+
+
+@pytest.mark.parametrize("experts", ["packed", "int8"])
+def test_an_adapter_on_a_packed_checkpoint_is_added_to_the_unpacked_values(checkpoint, tmp_path, experts):
+    packed, adapter = pack_folder(checkpoint, experts=experts), tmp_path / "adapter"
     deltas = make_adapter(adapter)
     before = read_weights(packed)
     after = read_weights(pack_folder(packed, adapter=adapter, experts="unpacked"))
     for name in ("model.layers.0.mlp.experts.gate_up_proj", "model.layers.1.mlp.experts.down_proj"):
-        base = dequantize_mxfp4(before[f"{name}_blocks"], before[f"{name}_scales"]).transpose(1, 2)
+        base = unpack(before, name).transpose(1, 2)
         torch.testing.assert_close(after[name].float(), base + deltas[name] * 4, atol=1e-3, rtol=1e-2)
 
 
