@@ -21,6 +21,7 @@ from langchain_gptoss.models.download import hub as hub_module
 from langchain_gptoss.models.download import hub_transfer
 from langchain_gptoss.models.download.checksums import verify_checksums
 from langchain_gptoss.models.download.hub_cache import RemoteFile, Snapshot
+from langchain_gptoss.models.packing.locate import locate_adapter
 from tests.integration_tests.models.hub_server import (
     COMMIT,
     REPOSITORY,
@@ -30,6 +31,7 @@ from tests.integration_tests.models.hub_server import (
     describe_files,
     write_checkpoint,
 )
+from tests.unit_tests.models.packing.tiny_models import make_adapter
 
 FIRST, SECOND = SHARDS
 LOCATE_CODE = (
@@ -73,6 +75,15 @@ def find_partial_files(cache: Path) -> list[Path]:
 def get_blob_path(cache: Path, hub: Hub, name: str) -> Path:
     storage = cache / f"models--{REPOSITORY.replace('/', '--')}"
     return storage / "blobs" / compute_checksum(name, hub.files[name])
+
+
+def test_adapters_are_fetched_once(hub, cache, tmp_path):
+    make_adapter(tmp_path / "adapter")
+    hub.files = {file.name: file.read_bytes() for file in (tmp_path / "adapter").iterdir()}
+    folder = locate_adapter(REPOSITORY)
+    assert is_complete(folder, hub)
+    hub.close()
+    assert locate_adapter(REPOSITORY) == folder
 
 
 def test_fetched_models_are_found_without_the_hub(hub, cache, capfd):
