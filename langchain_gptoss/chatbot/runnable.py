@@ -330,14 +330,15 @@ def create_chatbot(
         retriever: Any LangChain retriever, vector store, or Runnable from a question to documents. The metadata
             `relevance_score`, `source`, `heading`, `page` and `start` of its documents are used if present.
         max_passages: Maximum number of retrieved documents that are used. None means 8 if the model is shown sentences,
-            else the domain's value, or 4.
+            else the domain's value, or 3.
         focus: Number of sentences that the model is shown, those nearest to the question; 0 shows whole passages. None
             means 1 for a `ChatGptOss` of fewer than a billion parameters, by the catalog or the folder's config, and 0
             for every other model.
         strict: True shows only sentences that a passage supports, each when it is complete. False shows every token as
             it comes and marks unsupported sentences with [?]. None means the domain's value, or True.
         decline_below: Confidence, from 0 to 1, below which the chatbot declines without asking the model. None means
-            the domain's value, or the calibrated limit (docs/evaluation.md).
+            the domain's value, or the calibrated limit (docs/evaluation.md), which is lower for models that read whole
+            passages.
         domain: A built-in domain such as `"support"` or `"law"`, the path of a TOML file, or a `DomainProfile`: the
             persona, the scope, the form of an answer, and the refusals. `gptoss domains` lists the built-in ones.
         language: Language of the chatbot's own texts, `"en"` or `"fr"`; None follows the question.

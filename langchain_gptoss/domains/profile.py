@@ -60,7 +60,7 @@ class RetrievalSettings(_Values):
         decline_below: Confidence, from 0 to 1, below which the question is declined; None means the calibrated limit.
     """
 
-    passages: Annotated[int, Strict(), Field(ge=1, le=_MAX_PASSAGES)] = 4
+    passages: Annotated[int, Strict(), Field(ge=1, le=_MAX_PASSAGES)] = 3
     strict: Annotated[bool, Strict()] = True
     decline_below: Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 

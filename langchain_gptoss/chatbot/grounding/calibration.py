@@ -20,6 +20,9 @@ class Calibration:
     Attributes:
         threshold: Confidence below which a question is declined.
         quote_threshold: Confidence from which a passage is quoted if no sentence of the model is supported.
+        reading_threshold: Confidence below which a model that reads whole passages is not asked. It is lower, because
+            such a model says that it finds no answer, and the check refuses what it makes up.
+        reading_quote_threshold: Confidence below which nothing is quoted in place of what such a model wrote.
         judge: Coefficients of the confidence: with the retriever's scores, without them, and for passages in another
             language than the question.
         spans: Coefficients of the score of a sentence.
@@ -29,6 +32,8 @@ class Calibration:
 
     threshold: float
     quote_threshold: float
+    reading_threshold: float
+    reading_quote_threshold: float
     judge: dict[str, dict[str, float]]
     spans: dict[str, float]
     common: dict[str, float]

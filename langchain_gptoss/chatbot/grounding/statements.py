@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment, weigh_token
 from langchain_gptoss.chatbot.grounding.answer_fit import list_new_quantities, list_new_tokens
-from langchain_gptoss.text.analysis import Analysis, Clause, Token
+from langchain_gptoss.chatbot.grounding.conflicts.lookup import has_same_subject
+from langchain_gptoss.text.analysis import Analysis, Token
 from langchain_gptoss.text.word_lists import parse_words
 
 # A clause after "who" or "when" says more of the same thing, and one after these words speaks of something else.
@@ -80,13 +81,5 @@ def _number_statements(analysis: Analysis) -> list[int]:
         is_new = bool(index) and (
             clause.opener in _OPENERS or analysis.text[: clause.start].rstrip().endswith((";", "."))
         )
-        numbers.append(before + int(is_new and not _has_same_subject(analysis, clause)))
+        numbers.append(before + int(is_new and not has_same_subject(analysis, clause)))
     return numbers
-
-
-def _has_same_subject(analysis: Analysis, clause: Clause) -> bool:
-    """Return True for a clause without a subject of its own: "and commanded the army"."""
-    if clause.verb is None or not clause.opener:
-        return False
-    end = analysis.tokens[clause.verb].start
-    return not any(token.is_content for token in analysis.tokens if clause.start <= token.start < end)

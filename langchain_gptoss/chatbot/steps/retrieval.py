@@ -12,6 +12,7 @@ from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.abstention import judge
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
+from langchain_gptoss.chatbot.grounding.calibration import load_calibration
 from langchain_gptoss.chatbot.grounding.passage_judge import PassageJudge
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
@@ -108,7 +109,10 @@ def judge_documents(answer: AnswerState, settings: ChatbotSettings) -> tuple[Ans
     question, language = answer.standalone_question, answer.texts.language
     sources = collect_passages(answer.documents, limit=settings.max_passages * len(_list_queries(answer)))
     passages, notes = blank_passage_injections(sources)
-    judgement = judge(question, passages, language=language, decline_below=settings.decline_below)
+    calibration = load_calibration()
+    is_calibrated = settings.decline_below is None and not settings.focus  # for a model that reads whole passages
+    decline_below = calibration.reading_threshold if is_calibrated else settings.decline_below
+    judgement = judge(question, passages, language=language, decline_below=decline_below)
     answer = replace(answer, sources=sources, reason=judgement.reason, findings=[*answer.findings, *notes])
     if not judgement.is_answerable:
         return answer, judgement.confidence
@@ -121,6 +125,7 @@ def judge_documents(answer: AnswerState, settings: ChatbotSettings) -> tuple[Ans
         language=language,
         spans=_select_statements(ranked),
         strict=settings.strict,
+        may_quote=not is_calibrated or judgement.confidence >= calibration.reading_quote_threshold,
         is_refused=lambda sentence: bool(output_check.find_violations(sentence)),
         verifier=settings.verifier,
     )

@@ -325,7 +325,9 @@ def _find_years(sentence: FoldedSentence, text: str) -> Iterator[Quantity]:
     for match in _SHORT_YEAR_RANGE.finditer(text):
         first = int(match["first"])
         second = first // 100 * 100 + int(match["second"])
-        if second == first + 1:
+        # "(1951-63)" is a range of years, and "1951-63" by itself may be a number of something.
+        is_enclosed = text[match.start() - 1 : match.start()] == "(" and text[match.end() : match.end() + 1] == ")"
+        if second == first + 1 or (second > first and is_enclosed):
             yield create_date(match.start("first"), match.end("first"), CalendarDate(year=first))
             yield create_date(match.start("second"), match.end("second"), CalendarDate(year=second))
     for match in _LONE_YEAR.finditer(text):

@@ -14,6 +14,8 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.chatbot import ChatbotInput
+from langchain_gptoss.chatbot.grounding.abstention import judge
+from langchain_gptoss.chatbot.grounding.passages import collect_passages
 from langchain_gptoss.engine import ScriptedEngine
 from langchain_gptoss.errors import ContextLengthError, InvalidInputError
 from tests.unit_tests.chatbot.fakes import (
@@ -91,7 +93,7 @@ def test_unanswerable_questions_are_declined_without_asking_the_model():
     assert answer["abstained"]
     assert answer["answer"] == "I could not find this in the documents."
     assert answer["citations"] == answer["sources"] == []
-    assert "below 0.50" in answer["reason"]
+    assert "below 0.10" in answer["reason"]
     assert answer["usage"] is None
     assert engine.requests == []
     assert bot.invoke("Vendez-vous des cartes cadeaux ?")["answer"].startswith("Je n'ai pas trouvé")
@@ -114,6 +116,35 @@ def test_decline_below_sets_the_required_confidence():
     assert bot.invoke(EXPRESS)["abstained"]
     bot = create_chatbot(build_model("It costs 12.90 euros."), build_retriever(), decline_below=0.0)
     assert not bot.invoke(EXPRESS)["abstained"]
+
+
+def test_a_model_that_reads_passages_is_asked_even_if_few_words_match():
+    question = "Can an opened phone be returned?"
+    assert not judge(question, collect_passages(DOCUMENTS, limit=4)).is_answerable
+    assert build_chatbot("I do not know.").invoke(question)["sources"]
+    assert not build_chatbot("I do not know.", focus=1).invoke(question)["sources"]
+
+
+@pytest.mark.parametrize("answer", ["Yes.", "[1]."])
+def test_an_answer_without_a_statement_is_asked_for_again_once(answer):
+    model = build_model(answer, EXPRESS_ANSWER)
+    output = create_chatbot(model, build_retriever()).invoke(EXPRESS)
+    assert output["answer"] == f"{EXPRESS_ANSWER} [1]"
+    assert model.prompts[1][: len(model.prompts[0])] == model.prompts[0]
+    assert "whole sentence" in model.prompts[1][-1].text
+
+
+def test_yes_is_the_answer_if_the_model_says_no_more():
+    model = build_model("Yes.", "")
+    output = create_chatbot(model, build_retriever()).invoke("Does express delivery cost 12.90 euros?")
+    assert output["answer"] == "Yes. [1]"
+
+
+def test_yes_is_read_together_with_the_sentence_after_it():
+    model = build_model("Yes. Express delivery costs 12.90 euros.")
+    output = create_chatbot(model, build_retriever()).invoke("Does express delivery cost 12.90 euros?")
+    assert output["answer"] == "Yes. Express delivery costs 12.90 euros. [1]"
+    assert len(output["claims"]) == 1
 
 
 def test_a_question_without_any_document_is_declined():

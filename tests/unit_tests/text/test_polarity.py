@@ -30,6 +30,7 @@ def is_denied(text, language):
         ("It serves not only the campus but also the stadium.", "en", False),
         ("It arrives no later than 5 May.", "en", False),
         ("See rule No. 5 of the list.", "en", False),
+        ("The fund supports non-profit clubs.", "en", False),
         ("Ce n’est pas possible.", "fr", True),
         ("Personne n'est admis.", "fr", True),
         ("Rien n'est facturé.", "fr", True),

@@ -6,10 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
 from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
-from langchain_gptoss.chatbot.grounding.conflicts.lookup import choose_home, is_subject, locate, select_elements
+from langchain_gptoss.chatbot.grounding.conflicts.lookup import (
+    choose_home,
+    has_same_subject,
+    is_subject,
+    locate,
+    select_elements,
+)
 from langchain_gptoss.text.analysis import Analysis, Token
 from langchain_gptoss.text.polarity import Polarity, find_opposites, find_polarities
 from langchain_gptoss.text.quantities import Quantity
+from langchain_gptoss.text.word_lists import parse_words
 
 
 def check_negation(alignment: Alignment) -> Iterator[Conflict]:
@@ -32,7 +39,7 @@ def check_negation(alignment: Alignment) -> Iterator[Conflict]:
         }
         excepted = [element for element, clauses in main.items() if not clauses]
         is_exception_used |= bool(excepted)
-        home = choose_home(main if any(main.values()) else places, len(theirs))
+        home = _find_predicate(alignment, main if any(main.values()) else places)
         denies = (theirs[home].is_negated != bool(excepted)) != lead_in
         is_negated = any(ours[index].is_negated for index in group) != (claim.is_denied and number == 0)
         if is_negated != denies:
@@ -45,6 +52,23 @@ def check_negation(alignment: Alignment) -> Iterator[Conflict]:
         exception = next(c for c, p in zip(evidence.analysis.clauses, theirs, strict=True) if p.is_exception)
         text = evidence.analysis.text[exception.start : exception.end].strip(" .")
         yield Conflict(kind="exception", reason=f"the document makes an exception: “{text}”", contradicts=False)
+
+
+def _find_predicate(alignment: Alignment, places: Mapping[Token | Quantity, frozenset[int]]) -> int:
+    """Return the clause of the evidence that has what the claim says.
+
+    It is the clause that has most of the claim. If the claim's predicate stands only in clauses after it that say more
+    of the same subject ("The shop is small and has no parking."), it is the first of those.
+    """
+    evidence, claim = alignment.evidence.analysis, alignment.claim.analysis
+    home = choose_home(places, len(evidence.clauses))
+    verb = next((clause.verb for clause in claim.clauses if clause.verb is not None), None)
+    start = claim.tokens[verb].start if verb is not None else 0
+    said = [clauses for element, clauses in places.items() if element.start > start and clauses]
+    if verb is None or not said or any(home in clauses for clauses in said):
+        return home
+    later = [index for index in frozenset[int]().union(*said) if index > home]
+    return next((index for index in sorted(later) if has_same_subject(evidence, evidence.clauses[index])), home)
 
 
 def _describe_denial(excepted: Sequence[Token | Quantity], *, denies: bool) -> Conflict:
@@ -89,7 +113,12 @@ def check_opposites(alignment: Alignment) -> Iterator[Conflict]:
             return
 
 
+_LACKING = parse_words("missing lacking absent manque manquent manquant absente absents absentes")
+
+
 def _is_excluded(analysis: Analysis, token: Token) -> bool:
-    """Return True for a word shortly after "without"."""
-    before = [t.word for t in analysis.tokens if t.start < token.start and not t.clauses.isdisjoint(token.clauses)]
-    return any(word in ("without", "sans") for word in before[-3:])
+    """Return True for a word shortly after "without", or before "is missing"."""
+    near = [t for t in analysis.tokens if not t.clauses.isdisjoint(token.clauses)]
+    before = [t.word for t in near if t.start < token.start]
+    after = [t.word for t in near if t.start > token.start]
+    return any(word in ("without", "sans") for word in before[-3:]) or any(word in _LACKING for word in after[:2])

@@ -134,6 +134,14 @@ def is_subject(alignment: Alignment, token: Token, clause_index: int) -> bool:
     return any(clause.start <= other.start < end for other in alignment.tokens[token])
 
 
+def has_same_subject(analysis: Analysis, clause: Clause) -> bool:
+    """Return True for a clause without a subject of its own: "and commanded the army"."""
+    if clause.verb is None or not clause.opener:
+        return False
+    end = analysis.tokens[clause.verb].start
+    return not any(token.is_content for token in analysis.tokens if clause.start <= token.start < end)
+
+
 def select_home_sentence(alignment: Alignment) -> Analysis:
     """Return the sentence of the evidence that has most of the claim."""
     evidence = alignment.evidence.analysis

@@ -196,11 +196,20 @@ def _list_action_pairs(alignment: Alignment) -> Iterator[tuple[_Relation, _Relat
                 yield ours, same
 
 
+_DETERMINERS = parse_words(
+    "the a an this that its their le la les un une des du ce cet cette ces leur leurs son sa ses"
+)
+
+_PREPOSITIONS = parse_words("in at on of from with under near dans en sur de du des au aux chez avec sous")
+
+
 def _describe_action(analysis: Analysis, token: Token, *, is_verb: bool) -> _Relation | None:
     """Return a verb with the words before and after it in its clause, None if the word is no verb there."""
     index = next(i for i, other in enumerate(analysis.tokens) if other.start == token.start)
     earlier, later = analysis.tokens[max(0, index - 3) : index], analysis.tokens[index + 1 : index + 6]
     near_words = [t.word for t in earlier]
+    if not is_verb and (not _DETERMINERS.isdisjoint(near_words[-1:]) or not _PREPOSITIONS.isdisjoint(near_words)):
+        return None  # "the repair", "in the Brussels store"
     is_participle = bool(set(near_words[-1:]) & _BE) or (
         bool(set(near_words) & _BE) and token.word != find_infinitive(token.word)
     )

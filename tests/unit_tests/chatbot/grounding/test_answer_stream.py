@@ -34,6 +34,25 @@ def test_a_quotation_is_shown_on_one_line_and_cited_unchanged():
     assert stream.citations[0].quote == text
 
 
+def test_nothing_is_quoted_if_quotations_are_not_allowed():
+    question, spans = (
+        "How long do returns of opened laptops take?",
+        split_text("Returns of opened laptops take 14 days."),
+    )
+    for may_quote in (True, False):
+        stream = AnswerStream(question=question, language="en", spans=spans, strict=True, may_quote=may_quote)
+        assert bool([*stream.feed("The moon is cheese."), *stream.finish()]) is may_quote
+
+
+def test_yes_waits_for_the_sentence_after_it():
+    stream = AnswerStream(question="Is delivery free?", language="en", spans=split_text(ENGLISH), strict=False)
+    assert list(stream.feed("Yes. ")) == []
+    assert stream.is_bare
+    assert stream.restart() == "Yes. "
+    stream.complete("Yes.")
+    assert stream.is_bare
+
+
 @pytest.mark.parametrize("size", [1, 7, 5000])
 def test_an_endless_sentence_is_cut(size):
     text = "returns and returns of the same " * 100

@@ -586,6 +586,7 @@ SAME = {
         fin mai 2024 | at the end of May 2024
         week 12 | week 12
         4th quarter 2023 | Q4 2023
+        the government (1951-63) | from 1951 to 1963
         au 2e trimestre 2023 | in the second quarter of 2023
         44 av. J.-C. | 44 av. J.-C.
         the 18th and 19th centuries | the 18th and 19th centuries
