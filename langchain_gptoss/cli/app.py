@@ -151,6 +151,7 @@ def chat(
             audit=audit,
             prompt_cache_gb=prompt_cache,
         )
+        _show_sample_questions(chatbot, language)
         _chat(chatbot, [])
 
 
@@ -170,6 +171,20 @@ def _answer(chatbot: "Chatbot", question: str, history: "list[BaseMessage]") -> 
 
     output = show_answer(chatbot.stream({"question": question, "chat_history": history}))
     history += [HumanMessage(question), AIMessage(output.answer)]
+
+
+def _show_sample_questions(chatbot: "Chatbot", language: str | None) -> None:
+    """Show a few questions that the documents answer: in one language, or in both of documents in two languages."""
+    from langchain_gptoss.chatbot.sample_questions import suggest_questions
+    from langchain_gptoss.domains.profile import LANGUAGES
+
+    questions = [
+        question
+        for each in ([language] if language else LANGUAGES)
+        for question in suggest_questions(chatbot.settings, language=each, count=3 if language else 2)
+    ]
+    if questions:
+        note("Questions that these documents answer:\n" + "\n".join(f"  {question}" for question in questions))
 
 
 def _chat(chatbot: "Chatbot", history: "list[BaseMessage]") -> None:

@@ -6,14 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from typer.testing import CliRunner
 
+from langchain_gptoss import create_chatbot
 from langchain_gptoss.chatbot import ChatbotChunk
 from langchain_gptoss.cli import app as cli_app
 from langchain_gptoss.cli.app import NEXT_STEPS, app
 from langchain_gptoss.errors import DocumentWarning
 from langchain_gptoss.models.catalog import resolve_model
+from langchain_gptoss.vectorstores import FaissStore
+from tests.unit_tests.chatbot.fakes import build_model
+from tests.unit_tests.vectorstores.store_helpers import WordEmbeddings
 
 
 @pytest.fixture
@@ -126,12 +131,34 @@ def test_a_chat_ends_with_an_empty_line(docs, monkeypatch):
             yield ChatbotChunk(citations=[], abstained=True)
 
     monkeypatch.setattr(cli_app, "make_chatbot", lambda *_, **__: Echo())
+    monkeypatch.setattr(cli_app, "_show_sample_questions", lambda *_: None)
     result = run("chat", "--docs", str(docs), stdin="one\ntwo\n\nthree\n")
     assert result.exit_code == 0
     assert "You asked one" in result.stdout
     assert "You asked two" in result.stdout
     assert "three" not in result.stdout
     assert run("chat", "--docs", str(docs), stdin="").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ["How much does express delivery cost?", "Combien coûte la livraison express ?"]),
+        (("--language", "fr"), ["Combien coûte la livraison express ?"]),
+    ],
+)
+def test_a_chat_begins_with_questions_that_the_documents_answer(docs, monkeypatch, options, expected):
+    chunks = [
+        Document(text, metadata={"source": source, "title": "Delivery", "heading": "Delivery", "language": language})
+        for source, language, text in (
+            ("a.md", "en", "Express delivery costs 12.90 euros."),
+            ("b.md", "fr", "La livraison express coûte 12,90 euros."),
+        )
+    ]
+    retriever = FaissStore.from_documents(chunks, WordEmbeddings("words", 512)).as_retriever()
+    monkeypatch.setattr(cli_app, "make_chatbot", lambda *_, **__: create_chatbot(build_model(), retriever))
+    lines = run("chat", "--docs", str(docs), *options).stderr.splitlines()
+    assert lines == ["Questions that these documents answer:", *(f"  {question}" for question in expected)]
 
 
 def test_serve_without_its_extra_names_the_command_to_install_it(docs, monkeypatch):
