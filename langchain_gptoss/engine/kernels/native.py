@@ -205,10 +205,26 @@ def _load() -> tuple[Kernel | None, KernelStatus]:
     if max_level == "none":
         return None, KernelStatus(level="none", reason=f"{LEVEL_VARIABLE} is none")
     try:
-        kernel = Kernel(build_kernel(), max_level=max_level)
+        library = build_kernel()
     except KernelError as error:
         return None, KernelStatus(level="none", reason=_format_clause(error))
-    return kernel, KernelStatus(level=kernel.level, reason=f"compiled here, for {kernel.level} instructions")
+    return _load_best_level(library, max_level)
+
+
+def _load_best_level(library: Path, max_level: Level) -> tuple[Kernel | None, KernelStatus]:
+    """Return the kernel at the best level that passes the self-test."""
+    problem: KernelError | None = None
+    for level in reversed(LEVELS[: LEVELS.index(max_level) + 1]):
+        try:
+            kernel = Kernel(library, max_level=level)
+        except KernelError as error:
+            problem = problem or error
+            continue
+        reason = f"compiled here, for {kernel.level} instructions"
+        if problem is not None:
+            reason += f", because {_format_clause(problem)}"
+        return kernel, KernelStatus(level=kernel.level, reason=reason)
+    return None, KernelStatus(level="none", reason=_format_clause(problem) if problem else "there is no level")
 
 
 def _format_clause(error: KernelError) -> str:

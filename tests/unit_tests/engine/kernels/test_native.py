@@ -1,5 +1,7 @@
 """Loading the CPU kernel, its levels of instructions, and rounding weights."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -101,6 +103,23 @@ def test_status_gives_the_reason_for_a_missing_kernel(monkeypatch):
     monkeypatch.setattr(native, "build_kernel", fail)
     assert get_cpu_kernel() is None
     assert get_kernel_status().reason == "no C compiler was found. Install one"
+
+
+@pytest.mark.usefixtures("_fresh_kernel")
+def test_a_level_with_wrong_results_gives_way_to_the_next_lower_one(monkeypatch):
+    def multiply(kernel: Kernel, *args: Any) -> torch.Tensor:
+        return original(kernel, *args) * (1.0 if kernel.level == "portable" else 1.2)
+
+    original = Kernel.multiply
+    best = Kernel(build_kernel()).level
+    if best == "portable":
+        pytest.skip("this processor has one level")
+    monkeypatch.delenv(LEVEL_VARIABLE, raising=False)
+    monkeypatch.setattr(Kernel, "multiply", multiply)
+    assert get_cpu_kernel().level == "portable"
+    assert (
+        f"portable instructions, because the CPU kernel ({best}) computes wrong results" in get_kernel_status().reason
+    )
 
 
 def test_kernel_with_wrong_results_is_rejected(monkeypatch):
