@@ -62,6 +62,7 @@ class _Consumption:
     open_stream: Callable[[], Iterator[Any]]
     open_async_stream: Callable[[], AsyncIterator[Any]]
     take: Callable[[Any], bool]
+    is_slow: bool
 
     def run(self) -> None:
         """Read the stream."""
@@ -79,7 +80,7 @@ class _Consumption:
         stream = self.open_async_stream()
         try:
             async for item in stream:
-                if self.take(item):
+                if await run_in_executor(None, self.take, item) if self.is_slow else self.take(item):
                     return
         finally:
             if aclose := getattr(stream, "aclose", None):
@@ -114,6 +115,8 @@ def consume(
     open_stream: Callable[[], Iterator[Item]],
     open_async_stream: Callable[[], AsyncIterator[Item]],
     take: Callable[[Item], bool],
+    *,
+    is_slow: bool = False,
 ) -> Flow[None]:
     """Request that a stream is read, and closed as soon as it ends or is not needed any more.
 
@@ -121,8 +124,9 @@ def consume(
         open_stream: Opens the stream for the sync driver.
         open_async_stream: Opens the stream for the async driver.
         take: Receives each item and returns True if the rest is not needed. An error that it raises ends the stream.
+        is_slow: True if `take` may block; the async driver calls it in a thread then.
     """
-    yield _Consumption(open_stream, open_async_stream, take)
+    yield _Consumption(open_stream, open_async_stream, take, is_slow)
 
 
 def gather(flows: Iterable[Flow[T]]) -> Flow[list[T]]:

@@ -29,7 +29,7 @@ from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
 from langchain_gptoss.chatbot.guard.pipeline import build_policies
 from langchain_gptoss.chatbot.inputs import parse_input
 from langchain_gptoss.chatbot.localization import load_texts
-from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
+from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts, prepare_model
 from langchain_gptoss.chatbot.recorder import AnswerRecorder
 from langchain_gptoss.chatbot.sessions import Sessions, open_checkpointer
 from langchain_gptoss.chatbot.settings import ChatbotSettings
@@ -355,7 +355,8 @@ def create_chatbot(
         verifier: A model that judges each supported sentence again and may take its support away: an object with
             `verify(claim, evidence, question)`, which returns a probability, or a detector such as lettucedetect's.
         judge: A decision model that judges whether the passages answer the question, in one pass and only where the
-            rules would answer; both are combined by fitted weights. True takes `llm`, unless it is too small to judge
+            rules would answer; both are combined by fitted weights. `"auto"` takes `llm` if the package has a
+            calibration for it, as for `demo-large`. True takes `llm` in any case, unless it is too small to judge
             (fewer than a billion parameters). False leaves the decision to the rules.
         audit: The log that records every answer: a file, or an `AuditLog` with its own settings.
 
@@ -374,11 +375,12 @@ def create_chatbot(
         access_labels.check_retriever(retriever)
     policies = build_policies(texts, guard_model)
     opened_sessions = _open_sessions(sessions)
+    prompts = prompts or ChatbotPrompts()
     audit_log = AuditLog(audit) if isinstance(audit, str | Path) else audit
     settings = ChatbotSettings(
         llm=llm,
         retriever=retriever,
-        prompts=prompts or ChatbotPrompts(),
+        prompts=prompts,
         max_passages=max_passages or (MAX_PASSAGES if focus else defaults.passages),
         focus=focus,
         strict=defaults.strict if strict is None else strict,
@@ -389,7 +391,11 @@ def create_chatbot(
         policies=policies,
         audit=audit_log,
         verifier=create_verifier(verifier),
-        judge=create_passage_judge(judge, llm, is_able=not choose_focus(llm)),
+        judge=create_passage_judge(
+            False if judge == "auto" and focus else judge,  # its prompt would not be that of the answer
+            prepare_model(llm, prompts.passages),
+            is_able=not choose_focus(llm),
+        ),
     )
     owned: list[Sessions | AuditLog] = []
     if opened_sessions is not None and isinstance(sessions, str | Path):

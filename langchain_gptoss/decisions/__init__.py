@@ -10,11 +10,13 @@ from langchain_gptoss.decisions.metrics import (
     compute_log_loss,
 )
 from langchain_gptoss.decisions.model import GptOssDecisions, as_decision_model
+from langchain_gptoss.decisions.prompts import PromptPrefix
 
 __all__ = [
     "DecisionCalibration",
     "GptOssDecisions",
     "LabelledDecision",
+    "PromptPrefix",
     "ReliabilityBin",
     "as_decision_model",
     "build_reliability_table",

@@ -12,6 +12,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from langchain_gptoss.language_models.options import GptOssModel
 
 FILE_VERSION = 1
 _SAMPLE_BYTES = 1 << 20  # of the beginning and the end of a file of weights
+_BUNDLED = ("demo-large",)  # names in the catalog; each has a file in this folder
 _FIELD_BY_TYPE = {"noul": "noul_temperature", "choice": "choice_temperature", "score": "score_temperature"}
 
 
@@ -122,6 +125,27 @@ def calculate_probabilities(
         return [1 / len(logits)] * len(logits)
     weights = [math.exp(value - largest) for value in logits]
     return [weight / sum(weights) for weight in weights]
+
+
+def find_bundled_calibration(llm: GptOssModel) -> DecisionCalibration | None:
+    """Return the calibration that the package has for a model; None if it has none.
+
+    The model is known by its name in the catalog. A folder, a fine-tune, an adapter, other experts and a model on a
+    server are other models, whatever they are called.
+    """
+    is_own = llm.base_url is None and llm.adapter is None and llm.experts is None
+    return load_bundled_calibration(llm.card.source) if is_own and llm.card.source in _BUNDLED else None
+
+
+@lru_cache(maxsize=len(_BUNDLED))
+def load_bundled_calibration(name: str) -> DecisionCalibration:
+    """Return the calibration of a model in the catalog.
+
+    Args:
+        name: Name of the model.
+    """
+    with as_file(files("langchain_gptoss.decisions").joinpath(f"{name}.json")) as path:
+        return DecisionCalibration.load(path)
 
 
 def compute_model_digest(llm: GptOssModel) -> str:

@@ -1,4 +1,7 @@
-"""The fit of a calibration: temperatures and a bias with the smallest log loss on questions with known answers."""
+"""The fit of a calibration: temperatures and a bias with the smallest log loss on questions with known answers.
+
+A prior keeps the temperatures near 1 where there are few questions.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +16,7 @@ from langchain_gptoss.errors import InvalidInputError
 
 _KINDS = ("noul", "choice", "score")
 _MAX_TEMPERATURE = 100.0
+_PRIOR_DEVIATION = 0.5  # of the logarithm of a temperature
 _MAX_BIAS = 10.0
 _MAX_LOGIT = 500.0
 _BIAS_STEPS = 12
@@ -40,29 +44,35 @@ def fit_calibration(
     decisions: GptOssDecisions,
     examples: Sequence[LabelledDecision],
     *,
+    answers: Sequence[Answer] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> DecisionCalibration:
     """Ask the model questions with known answers, and return the calibration with the smallest log loss on them.
 
     Kinds of questions without examples keep the model's own distribution. A few hundred examples of a kind are enough;
-    do not measure on them afterwards.
+    do not measure on them afterwards. Several examples about one text cost little more than one: the model reads the
+    text once if they follow each other.
 
     Args:
         decisions: The model; its own calibration is not used.
         examples: Questions with answers.
+        answers: The model's answers to them without a calibration, if they are known; None asks the model.
         provenance: A description of the examples, kept in the calibration.
 
     Raises:
-        InvalidInputError: There are no examples, or an answer is not one of its question's.
+        InvalidInputError: There are no examples, an answer is not one of its question's, or the numbers of examples
+            and answers differ.
     """
     if not examples:
         raise InvalidInputError("There are no examples to fit a calibration on.", hint="Pass labelled questions.")
-    plain = decisions.model_copy(update={"calibration": None})
-    requests: list[Any] = [{"state": item.state, "questions": {"question": item.question}} for item in examples]
-    responses = plain.batch(requests)
+    if answers is None:
+        answers = _ask(decisions, examples)
+    if len(answers) != len(examples):
+        raise InvalidInputError(
+            f"There are {len(examples)} examples and {len(answers)} answers.", hint="Pass one answer for each example."
+        )
     rows: dict[str, list[tuple[list[float], int]]] = {kind: [] for kind in _KINDS}
-    for example, response in zip(examples, responses, strict=True):
-        answer = response.answers["question"]
+    for example, answer in zip(examples, answers, strict=True):
         rows[answer.type].append(_read_row(answer, example.answer))
     noul_temperature, noul_bias = _fit_yes_or_no(rows["noul"])
     counts = {kind: len(members) for kind, members in rows.items() if members}
@@ -75,6 +85,12 @@ def fit_calibration(
         score_temperature=_fit_temperature(rows["score"]),
         provenance={"examples": counts, **(provenance or {})},
     )
+
+
+def _ask(decisions: GptOssDecisions, examples: Sequence[LabelledDecision]) -> list[Answer]:
+    plain = decisions.model_copy(update={"calibration": None})
+    requests: list[Any] = [{"state": item.state, "questions": {"question": item.question}} for item in examples]
+    return [response.answers["question"] for response in plain.batch(requests)]
 
 
 def _read_row(answer: Answer, right: bool | str | int) -> tuple[list[float], int]:
@@ -96,7 +112,7 @@ def _fit_temperature(rows: Sequence[tuple[list[float], int]]) -> float:
     """Return the temperature with the smallest log loss; 1 without rows."""
 
     def calculate_loss(log_temperature: float) -> float:
-        return _calculate_log_loss(rows, math.exp(log_temperature))
+        return _calculate_log_loss(rows, math.exp(log_temperature)) + _calculate_penalty(log_temperature)
 
     if not rows:
         return 1.0
@@ -116,14 +132,23 @@ def _fit_yes_or_no(rows: Sequence[tuple[list[float], int]]) -> tuple[float, floa
     def calculate_loss(log_temperature: float) -> float:
         logits = [value / math.exp(log_temperature) for value, _ in odds]
         bias = _fit_bias(logits, [is_yes for _, is_yes in odds])
-        return sum(
+        loss = sum(
             _add_one_log(-(logit + bias) if is_yes else logit + bias)
             for logit, (_, is_yes) in zip(logits, odds, strict=True)
         )
+        return loss + _calculate_penalty(log_temperature)
 
     limit = math.log(_MAX_TEMPERATURE)
     temperature = math.exp(_find_minimum(calculate_loss, -limit, limit))
     return temperature, _fit_bias([value / temperature for value, _ in odds], [is_yes for _, is_yes in odds])
+
+
+def _calculate_penalty(log_temperature: float) -> float:
+    """Return the cost of a temperature far from 1: a normal prior of its logarithm.
+
+    Without it, ten questions that were all answered right would give a temperature near 0.
+    """
+    return (log_temperature / _PRIOR_DEVIATION) ** 2 / 2
 
 
 def _fit_bias(logits: Sequence[float], outcomes: Sequence[bool]) -> float:

@@ -1,7 +1,7 @@
 """`GptOssDecisions`: a chat model of this package as a LangChain decision model."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from langchain_core.decisions import (
     Answer,
@@ -16,7 +16,7 @@ from langchain_core.decisions import (
     ScoreAnswer,
     State,
 )
-from langchain_core.messages import HumanMessage, SystemMessage, UsageMetadata
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, UsageMetadata
 from pydantic import ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 
 from langchain_gptoss._flow import Flow, arun_flow, call, run_flow
@@ -26,8 +26,15 @@ from langchain_gptoss.decisions.calibration import (
     DecisionCalibration,
     calculate_probabilities,
     compute_model_digest,
+    find_bundled_calibration,
 )
-from langchain_gptoss.decisions.prompts import SYSTEM_TEXT, QuestionPrompt, write_question, write_state
+from langchain_gptoss.decisions.prompts import (
+    SYSTEM_TEXT,
+    PromptPrefix,
+    QuestionPrompt,
+    write_question,
+    write_state,
+)
 from langchain_gptoss.decisions.scoring import LabelScores, ScoringPrompt, encode_labels, score_labels
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.language_models.options import read_configured_options
@@ -43,6 +50,9 @@ class GptOssDecisions(BaseDecisionModel):
     The model does not write. The log-probabilities of the allowed answers at the place of the answer are normalized
     over these answers, and calibrated if a calibration is given. All questions of a call are submitted together, and
     the state is read once for all of them. Reasoning models answer without reasoning.
+
+    A `PromptPrefix` as the state asks the questions at the end of messages with which another prompt begins, too, such
+    as that of a chat: what stands before the question is then read once for both.
 
     `ChoiceAnswer.confidence` is the probability of the selected label, and `ScoreAnswer.confidence` that of the most
     likely level. A `Box` is refused, because gpt-oss models read text only.
@@ -68,7 +78,8 @@ class GptOssDecisions(BaseDecisionModel):
         llm: The chat model; None creates `ChatGptOss(model=model)`. Its options for scheduling apply, such as
             `priority` and `cache_salt`, and so do those in the configuration of a run.
         instructions: Further instructions before the text, such as a policy by which it is judged.
-        calibration: The model's calibration; None takes the model's own distribution.
+        calibration: The model's calibration; None takes the model's own distribution. `"auto"` takes the calibration
+            that the package has for the model (docs/decisions.md), and its own distribution if there is none.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -76,7 +87,7 @@ class GptOssDecisions(BaseDecisionModel):
     model: str = ""
     llm: ChatGptOss = Field(default_factory=ChatGptOss, repr=False)  # always given: see `_complete_model`
     instructions: str = ""
-    calibration: DecisionCalibration | None = None
+    calibration: DecisionCalibration | Literal["auto"] | None = "auto"
 
     _is_calibration_checked: bool = PrivateAttr(default=False)
 
@@ -119,33 +130,48 @@ class GptOssDecisions(BaseDecisionModel):
         prompts = {name: write_question(question) for name, question in checked.items()}
         overrides = read_configured_options(None)
         # Rendering reads the tokenizer and encodes the whole text, so it must not run on the event loop.
-        rendered = yield from call(lambda: self._render(write_state(state), list(prompts.values())))
-        scores = yield from score_labels(self.llm, rendered, _OPTIONS, overrides)
+        options = self._choose_options(state)
+        rendered = yield from call(lambda: self._render(state, list(prompts.values()), options))
+        scores = yield from score_labels(self.llm, rendered, options, overrides)
         answers = {
             name: self._build_answer(question, entry)
             for (name, question), entry in zip(checked.items(), scores, strict=True)
         }
         return ClassifierResponse(model=self.model, answers=answers, usage=_sum_usage(scores))
 
-    def _render(self, text: str, prompts: list[QuestionPrompt]) -> list[ScoringPrompt]:
+    def _render(self, state: State, prompts: list[QuestionPrompt], options: PromptOptions) -> list[ScoringPrompt]:
         self._check_calibration()
-        chat_format = self.llm.format
-        system = SystemMessage("\n\n".join(part for part in (SYSTEM_TEXT, self.instructions) if part))
+        chat_format, first = self.llm.format, self._build_first_messages(state)
         rendered = []
         for prompt in prompts:
-            messages = [system, HumanMessage(f"Text:\n{text}\n\n{prompt.text}")]
-            prompt_ids = (*chat_format.render(messages, _OPTIONS), *chat_format.answer_start_ids)
+            messages = [*first[:-1], HumanMessage(f"{first[-1].text}\n\n{prompt.text}".lstrip("\n"))]
+            prompt_ids = (*chat_format.render(messages, options), *chat_format.answer_start_ids)
             labels = encode_labels(prompt.labels, chat_format.encode)
             rendered.append(ScoringPrompt(prompt_ids=prompt_ids, messages=messages, labels=labels))
         return rendered
 
+    def _choose_options(self, state: State) -> PromptOptions:
+        """Return the options of the prompt: those of the chat model where the prompt begins as one of its own."""
+        return (
+            PromptOptions(reasoning_effort=self.llm.reasoning_effort) if isinstance(state, PromptPrefix) else _OPTIONS
+        )
+
+    def _build_first_messages(self, state: State) -> list[BaseMessage]:
+        """Return the messages before a question, which continues the last one."""
+        if isinstance(state, PromptPrefix):
+            is_open = bool(state) and isinstance(state[-1], HumanMessage)
+            return [*state] if is_open else [*state, HumanMessage("")]
+        system = SystemMessage("\n\n".join(part for part in (SYSTEM_TEXT, self.instructions) if part))
+        return [system, HumanMessage(f"Text:\n{write_state(state)}")]
+
     def _check_calibration(self) -> None:
-        if self.calibration is not None and not self._is_calibration_checked:
+        if isinstance(self.calibration, DecisionCalibration) and not self._is_calibration_checked:
             self.calibration.check_model(compute_model_digest(self.llm))
             self._is_calibration_checked = True
 
     def _build_answer(self, question: Question, scores: LabelScores) -> Answer:
-        probabilities = calculate_probabilities(question.type, scores.logprobs, self.calibration)
+        calibration = find_bundled_calibration(self.llm) if self.calibration == "auto" else self.calibration
+        probabilities = calculate_probabilities(question.type, scores.logprobs, calibration)
         if isinstance(question, Noul):
             return NoulAnswer(type="noul", noul=probabilities[0])
         likeliest = max(range(len(probabilities)), key=lambda index: probabilities[index])

@@ -28,6 +28,14 @@ MAX_ANSWERS = 100
 _MEDIA_BLOCKS = frozenset({"image", "image_url", "audio", "input_audio", "video", "file"})
 
 
+class PromptPrefix(list[BaseMessage]):
+    """A state: messages with which another prompt of the same model begins, too.
+
+    The question continues the last message, after an empty line, and nothing else is added, so that the engine reads
+    the messages once for both prompts. Decision models of other packages take it for the list of messages that it is.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuestionPrompt:
     """A question as the model reads it.

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -104,19 +104,28 @@ class ScoringEngine(ScriptedEngine):
     """An engine that gives one token with log-probabilities, from the probabilities that a function returns.
 
     Like the engine on this machine it reports the requested tokens; with `top_count` it reports as a server does: the
-    likeliest tokens, and the chosen one, which a grammar of alternatives restricts.
+    likeliest tokens, and the chosen one, which a grammar of alternatives restricts. Requests that ask for no token's
+    log-probability get the completions, one after the other.
     """
 
-    def __init__(self, get_shares: Callable[[str], dict[str, float]], *, top_count: int | None = None) -> None:
-        super().__init__([])
+    def __init__(
+        self,
+        get_shares: Callable[[str], dict[str, float]],
+        *,
+        top_count: int | None = None,
+        completions: Sequence[str] = (),
+    ) -> None:
+        super().__init__([encode(text) for text in completions])
         self._get_shares = get_shares
         self._top_count = top_count
 
     def submit(self, request: GenerationRequest) -> TokenStream:
-        """Start a generation of one token."""
-        request.compute_token_limit(self.context_length)
+        """Start a generation of one token, or the next completion."""
+        limit = request.compute_token_limit(self.context_length)
         self.requests.append(request)
-        return self._loop.submit(self._score(request))
+        if request.sampling.logprob_ids:
+            return self._loop.submit(self._score(request))
+        return self._loop.submit(self._replay(self._completions.pop(0), request, limit))
 
     def _score(self, request: GenerationRequest) -> Iterator[tuple[int, TokenLogprobs]]:
         shares = self._get_shares(ENCODING.decode(request.prompt_ids))

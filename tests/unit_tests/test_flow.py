@@ -1,6 +1,7 @@
 """Flows: the same generator under the sync and the async driver."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -138,6 +139,20 @@ def test_an_error_while_taking_closes_the_stream(run):
         run(consume(numbers.stream, numbers.astream, take))
     assert numbers.produced == 1
     assert numbers.is_closed
+
+
+async def test_items_are_taken_in_a_thread_if_that_is_slow():
+    threads = []
+
+    def take(number: int) -> bool:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return number == 2
+
+    for is_slow in (False, True):
+        numbers = Numbers()
+        await arun_flow(consume(numbers.stream, numbers.astream, take, is_slow=is_slow))
+        assert numbers.is_closed
+    assert threads == [True, True, False, False]
 
 
 async def test_cancelling_reaches_the_flow():

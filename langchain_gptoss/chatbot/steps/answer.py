@@ -1,17 +1,19 @@
 """Steps "answer" and "verify": show the model's text as it is checked, and decline answers that are not allowed."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
+from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import add_usage
 
 from langchain_gptoss._flow import Flow, call, consume
 from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
-from langchain_gptoss.chatbot.grounding.passages import order_by_place
-from langchain_gptoss.chatbot.guard import find_tool_calls, quote_passages
-from langchain_gptoss.chatbot.history import prepend_summary
-from langchain_gptoss.chatbot.prompts import SUMMARY_QUESTION, WHOLE_SENTENCE, build_answer_rule, prepare_model
+from langchain_gptoss.chatbot.guard import find_tool_calls
+from langchain_gptoss.chatbot.passage_prompt import build_answer_messages
+from langchain_gptoss.chatbot.prompts import WHOLE_SENTENCE, prepare_model
 from langchain_gptoss.chatbot.small_models import build_sentence_messages
 from langchain_gptoss.chatbot.state import AnswerState, AnswerWriter, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk
@@ -25,32 +27,37 @@ def generate_answer(state: GraphState, context: StepContext) -> Flow[GraphState]
     Raises:
         Abandoned: The caller has stopped reading.
     """
-    settings, config, messages = context.settings, context.config, _build_messages(state, context)
+    settings, messages = context.settings, _build_messages(state, context)
     prompts = settings.prompts
     llm = prepare_model(settings.llm, prompts.sentence if settings.focus else prompts.passages)
     collector = AnswerCollector(state["answer_state"], context.writer, withholds=settings.policies.withholds_answers)
-    yield from consume(lambda: llm.stream(messages, config), lambda: llm.astream(messages, config), collector.add)
+    yield from _collect(messages, llm, collector, context)
     answer = collector.state
     if answer.answer_stream is not None and answer.answer_stream.is_bare:
         bare = answer.answer_stream.restart()
         again = [*messages, AIMessage(bare), HumanMessage(WHOLE_SENTENCE[answer.texts.language])]
-        yield from consume(lambda: llm.stream(again, config), lambda: llm.astream(again, config), collector.add)
+        yield from _collect(again, llm, collector, context)
         answer.answer_stream.complete(bare)
     return {"answer_state": collector.state}
+
+
+def _collect(
+    messages: list[BaseMessage], llm: BaseChatModel, collector: AnswerCollector, context: StepContext
+) -> Flow[None]:
+    """Collect the model's answer to messages. A verifier may take as long as a pass of a model."""
+    yield from consume(
+        lambda: llm.stream(messages, context.config),
+        lambda: llm.astream(messages, context.config),
+        collector.add,
+        is_slow=context.settings.verifier is not None,
+    )
 
 
 def _build_messages(state: GraphState, context: StepContext) -> list[BaseMessage]:
     settings, answer = context.settings, state["answer_state"]
     if settings.focus:
         return build_sentence_messages(settings, answer)
-    history = prepend_summary(state.get("summary", ""), answer.history)
-    question = answer.question
-    rule = build_answer_rule(question, answer.texts.language)
-    if answer.kind == "summary":
-        history, rule, question = [], "", SUMMARY_QUESTION[answer.texts.language].format(title=answer.topic)
-    prompt = settings.prompts.passages.partial(instructions=answer.texts.instructions, chat_history=history)
-    passages = quote_passages(order_by_place(answer.passages), language=answer.texts.language, findings={})
-    return list(prompt.format_messages(context=passages, rule=rule, question=question))
+    return build_answer_messages(settings.prompts, answer, state.get("summary", ""))
 
 
 class AnswerCollector:

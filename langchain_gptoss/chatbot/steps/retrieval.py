@@ -6,16 +6,15 @@ from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableConfig
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.abstention import judge
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.calibration import load_calibration
-from langchain_gptoss.chatbot.grounding.passage_judge import PassageJudge
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
+from langchain_gptoss.chatbot.passage_prompt import build_judge_prefix
 from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.small_models import BriefAnswerStream
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
@@ -71,7 +70,7 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
     """
     answer, confidence = yield from call(lambda: judge_documents(state["answer_state"], context.settings))
     if context.settings.judge is not None and answer.answer_stream is not None:
-        answer = yield from _ask_judge(answer, confidence, context.settings.judge, context.config)
+        answer = yield from _ask_judge(answer, confidence, state.get("summary", ""), context)
     yield from begin_answer(answer, context)
     return {"answer_state": answer}
 
@@ -93,11 +92,12 @@ def begin_answer(answer: AnswerState, context: StepContext) -> Flow[None]:
     )
 
 
-def _ask_judge(
-    answer: AnswerState, confidence: float, judge: PassageJudge, config: RunnableConfig
-) -> Flow[AnswerState]:
+def _ask_judge(answer: AnswerState, confidence: float, summary: str, context: StepContext) -> Flow[AnswerState]:
     """Return the answer state, without its answer stream if the model and the rules together decline."""
-    probability = yield from judge.judge(answer.standalone_question, answer.passages, confidence, config)
+    judge = context.settings.judge
+    assert judge is not None
+    prefix = build_judge_prefix(context.settings.prompts, answer, summary)
+    probability = yield from judge.judge(answer.standalone_question, prefix, confidence, context.config)
     if probability >= judge.threshold:
         return replace(answer, reason=f"Answered: confidence {probability:.2f}, the judge included.")
     reason = f"Declined: confidence {probability:.2f} below {judge.threshold:.2f}: the judge finds no answer in them."

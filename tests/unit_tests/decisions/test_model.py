@@ -8,16 +8,16 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.decisions import Box, Choice, Noul, NoulCriteria, Question, Score
 from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import ValidationError
 
 from langchain_gptoss import ChatGptOss
 from langchain_gptoss.chat_formats import load_chat_format
-from langchain_gptoss.decisions import DecisionCalibration, GptOssDecisions, compute_model_digest
+from langchain_gptoss.decisions import DecisionCalibration, GptOssDecisions, PromptPrefix, compute_model_digest
 from langchain_gptoss.errors import ContextLengthError, GptOssError, InvalidInputError
 from langchain_gptoss.language_models import options
 
-from tests.unit_tests.scripted_models import ENCODING, ScoringEngine, build_engine  # isort: skip
+from tests.unit_tests.scripted_models import ENCODING, ScoringEngine, build_engine, write_final  # isort: skip
 
 URGENT = Noul(instructions="Is it urgent?")
 TEAM = Choice(instructions="Which team?", criteria={"billing": "Payments.", "technical": None})
@@ -69,6 +69,28 @@ def test_the_text_comes_first_and_is_the_same_for_all_questions():
     assert len(prompts) == 3
     assert len(begins) == 1
     assert "THE TEXT" in begins.pop()
+
+
+@pytest.mark.parametrize("effort", ["low", "high"])
+def test_a_prompt_prefix_is_continued_as_the_chat_model_would_read_it(effort):
+    engine = ScoringEngine(lambda _: {"Yes": 1.0}, completions=[write_final("Fine.")])
+    llm = ChatGptOss(model="gpt-oss-20b", engine=engine, reasoning_effort=effort)
+    first = [SystemMessage("RULES"), HumanMessage("Earlier?"), AIMessage("Answer.")]
+    ask(
+        GptOssDecisions(llm=llm, instructions="POLICY"), PromptPrefix([*first, HumanMessage("THE TEXT")]), urgent=URGENT
+    )
+    llm.invoke([*first, HumanMessage("THE TEXT\n\nWhat next?")])
+    asked, chatted = read_prompts(engine)
+    common = next(index for index, pair in enumerate(zip(asked, chatted, strict=False)) if len(set(pair)) == 2)
+    assert asked[:common].endswith("THE TEXT\n\n")
+    assert asked[common:].startswith("Question: Is it urgent?")
+    assert "POLICY" not in asked
+
+
+def test_a_prompt_prefix_that_ends_with_an_answer_is_followed_by_the_question():
+    decisions, engine = build(lambda _: {"Yes": 1.0})
+    ask(decisions, PromptPrefix([HumanMessage("Hello?"), AIMessage("Hello.")]), urgent=URGENT)
+    assert "<|start|>user<|message|>Question: Is it urgent?" in read_prompts(engine)[0]
 
 
 def test_the_answer_of_a_harmony_model_follows_an_opened_final_channel():

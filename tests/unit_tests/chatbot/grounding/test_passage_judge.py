@@ -2,18 +2,18 @@
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_gptoss import ChatGptOss, create_chatbot
-from langchain_gptoss.chatbot.grounding.passage_judge import (
-    PassageWeights,
-    create_passage_judge,
-    load_passage_weights,
-)
+from langchain_gptoss.chatbot import ChatbotPrompts
+from langchain_gptoss.chatbot.grounding.judge_weights import JudgeWeights, load_judge_weights
+from langchain_gptoss.chatbot.grounding.passage_judge import create_passage_judge
 from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
 from langchain_gptoss.decisions import GptOssDecisions
 from langchain_gptoss.errors import InvalidInputError
-from tests.unit_tests.chatbot.fakes import EXPRESS, EXPRESS_ANSWER, build_model, build_retriever
-from tests.unit_tests.scripted_models import ENCODING, ScoringEngine
+from tests.unit_tests.chatbot.fakes import EXPRESS, EXPRESS_ANSWER, PRICES, STANDARD, build_model, build_retriever
+from tests.unit_tests.scripted_models import ENCODING, ScoringEngine, write_final
 
 
 def build_decisions(probability: float) -> tuple[GptOssDecisions, ScoringEngine]:
@@ -22,7 +22,7 @@ def build_decisions(probability: float) -> tuple[GptOssDecisions, ScoringEngine]
 
 
 def test_weights_are_those_of_a_logistic_combination():
-    weights = PassageWeights(weights={"constant": 0.0, "rules": 1.0, "judge": 2.0}, threshold=0.5, provenance={})
+    weights = JudgeWeights(weights={"constant": 0.0, "rules": 1.0, "judge": 2.0}, threshold=0.5, provenance={})
     assert weights.combine(rules=0.5, judge=0.5) == pytest.approx(0.5)
     assert weights.combine(rules=0.8, judge=0.5) == pytest.approx(0.8)
     assert weights.combine(rules=0.5, judge=0.8) == pytest.approx(16 / 17)
@@ -30,9 +30,9 @@ def test_weights_are_those_of_a_logistic_combination():
 
 
 def test_the_package_has_weights_in_which_both_raise_the_probability():
-    weights = load_passage_weights()
-    assert weights.combine(rules=0.9, judge=0.5) > weights.combine(rules=0.6, judge=0.5)
-    assert weights.combine(rules=0.6, judge=0.9) > weights.combine(rules=0.6, judge=0.5)
+    weights = load_judge_weights("passage_judge")
+    assert weights.combine(judge=0.5, rules=0.9) > weights.combine(judge=0.5, rules=0.6)
+    assert weights.combine(judge=0.9, rules=0.6) > weights.combine(judge=0.6, rules=0.6)
     assert 0 < weights.threshold < 1
     assert weights.provenance["data"]
 
@@ -55,6 +55,49 @@ def test_the_judge_is_not_asked_where_the_rules_decline():
     bot = create_chatbot(build_model("x"), build_retriever(), judge=decisions)
     assert bot.invoke("Who painted the ceiling of the Sistine Chapel?")["abstained"]
     assert engine.requests == []
+
+
+def build_demo_large(probability: float, *answers: str) -> tuple[ChatGptOss, ScoringEngine]:
+    engine = ScoringEngine(
+        lambda _: {"Yes": probability, "No": 1 - probability}, completions=[write_final(text) for text in answers]
+    )
+    return ChatGptOss(model="demo-large", engine=engine, chat_format="harmony"), engine
+
+
+@pytest.mark.parametrize(("judge", "requests"), [("auto", 2), (True, 2), (False, 1)])
+def test_a_model_with_a_bundled_calibration_judges_for_itself(judge, requests):
+    llm, engine = build_demo_large(0.95, EXPRESS_ANSWER)
+    assert create_chatbot(llm, build_retriever(), judge=judge).invoke(EXPRESS)["citations"]
+    assert len(engine.requests) == requests
+    assert create_chatbot(llm, build_retriever(), judge="auto", focus=1).settings.judge is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"model": "demo"}, {"model": "gpt-oss-20b"}, {"model": "demo-large", "base_url": "http://localhost:1/v1"}],
+)
+def test_other_models_judge_only_if_they_are_told_to(options):
+    assert create_chatbot(ChatGptOss(**options), build_retriever(), judge="auto").settings.judge is None
+    assert create_chatbot(build_model("x"), build_retriever(), judge="auto").settings.judge is None
+
+
+@pytest.mark.parametrize("history", [[], [HumanMessage(STANDARD), AIMessage("4.90 euros.")]])
+def test_the_judge_and_the_answer_read_the_same_beginning(history):
+    llm, engine = build_demo_large(0.95, EXPRESS_ANSWER)
+    create_chatbot(llm, build_retriever(), judge=True).invoke({"question": EXPRESS, "chat_history": history})
+    asked, answered = (ENCODING.decode(request.prompt_ids) for request in engine.requests[:2])
+    common = next(index for index, pair in enumerate(zip(asked, answered, strict=False)) if len(set(pair)) == 2)
+    assert PRICES in asked[:common]
+    assert len(asked[common:]) < 500
+
+
+def test_the_judge_of_a_prompt_with_the_passages_in_its_instructions_reads_these():
+    llm, engine = build_demo_large(0.95, EXPRESS_ANSWER)
+    passages = ChatPromptTemplate.from_messages([("system", "From {context}"), ("human", "{question}")])
+    create_chatbot(llm, build_retriever(), judge=True, prompts=ChatbotPrompts(passages=passages)).invoke(EXPRESS)
+    prompt = ENCODING.decode(engine.requests[0].prompt_ids)
+    assert prompt.index(PRICES) < prompt.index("<|start|>user<|message|>Question: ")
+    assert prompt.count(EXPRESS) == 1
 
 
 def test_a_small_model_is_no_judge_of_its_own_passages():
