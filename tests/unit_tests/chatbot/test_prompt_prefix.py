@@ -45,7 +45,7 @@ def decode_common_beginning(*prompts):
 
 def ask(llm, retriever, *inputs):
     """Return the prompts of all calls for the questions."""
-    bot = create_chatbot(llm, retriever, focus=0, decline_below=0.0)
+    bot = create_chatbot(llm, retriever, focus=0, decline_below=0.0, max_passages=len(DOCUMENTS))
     for value in inputs:
         bot.invoke(value)
     return [request.prompt_ids for request in llm.engine.requests]
