@@ -45,7 +45,7 @@ AVX2_INLINE void avx2_multiply_int8_tokens(const Int8Part *p, const int count) {
     for (long b = 0; b < p->blocks; b++) {
         __m256i dots[2 * AVX2_INT8_TOKENS];
         const char *next = (const char *)p->weights + b * INT8_BLOCK_BYTES + INT8_AHEAD;
-        if (p->is_read_once)
+        if (p->is_first)
             for (int line = 0; line < INT8_BLOCK_BYTES; line += 64) _mm_prefetch(next + line, _MM_HINT_T0);
         avx2_add_int8_block(p, b, count, dots);
         const uint16_t *scales = p->scales + b * INT8_ROWS;

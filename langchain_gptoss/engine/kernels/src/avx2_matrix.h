@@ -8,6 +8,8 @@
 #include "avx2_quantize.h"
 #include "avx2_values.h"
 
+#define AVX2_FEW 4 /* tokens at once before an unpacked tile is faster */
+
 /* ---- few tokens: 8 rows are multiplied straight from memory */
 
 /* Adds up pairs of parts within each 128-bit lane; the results of two vectors alternate. */
@@ -26,7 +28,7 @@ AVX2_INLINE __m256i avx2_add_parts(const __m256i *v) {
 
 /* Adds the upper half of each 128-bit lane of two vectors to the lower half. */
 AVX2_INLINE __m256i avx2_fold(__m256i a, __m256i b) {
-    return _mm256_add_epi16(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    return _mm256_add_epi16(_mm256_blend_epi32(a, b, 0xcc), _mm256_alignr_epi8(b, a, 8));
 }
 
 /* Products of one block of 8 rows. A vector holds rows j and j + 4; sums of eight products, each at most 24 * 127, are
@@ -34,17 +36,17 @@ AVX2_INLINE __m256i avx2_fold(__m256i a, __m256i b) {
 AVX2_INLINE void avx2_dot_mxfp4(const uint8_t *from, long stride, const NarrowBlock *const *x, long b, const int count,
                                 __m256i *dots) {
     const __m256i table = avx2_load_values(), nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-    __m256i halves[2][4];
+    __m256i halves[2][AVX2_FEW];
 #pragma GCC unroll 2
     for (int half = 0; half < 2; half++) {
         __m256i even[2], odd[2];
 #pragma GCC unroll 2
         for (int j = 0; j < 2; j++) {
-            const uint8_t *row = from + (2 * half + j) * stride;
-            __m256i bytes = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row));
-            bytes = _mm256_inserti128_si256(bytes, _mm_loadu_si128((const __m128i *)(row + 4 * stride)), 1);
+            const __m256i bytes = avx2_load_two_rows(from + (2 * half + j) * stride, stride);
             even[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes, nibble));
             odd[j] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
+            AVX2_KEEP(even[j]);
+            AVX2_KEEP(odd[j]);
         }
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++) {
@@ -54,6 +56,7 @@ AVX2_INLINE void avx2_dot_mxfp4(const uint8_t *from, long stride, const NarrowBl
             __m256i low = _mm256_add_epi16(_mm256_maddubs_epi16(even[0], first), _mm256_maddubs_epi16(odd[0], second));
             __m256i high = _mm256_add_epi16(_mm256_maddubs_epi16(even[1], first), _mm256_maddubs_epi16(odd[1], second));
             halves[half][t] = _mm256_madd_epi16(avx2_fold(low, high), ones);
+            AVX2_KEEP(halves[half][t]);
         }
     }
 #pragma GCC unroll 4
@@ -91,29 +94,32 @@ AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int bits, long r
     const long blocks = w->k / BLOCK, row_bytes = blocks * BLOCK_BYTES;
     const uint8_t *from = (const uint8_t *)w->weights + row * row_bytes;
     const char *next = (const char *)from + 8 * row_bytes; /* the next 8 rows are fetched in the meantime */
-    const NarrowBlock *narrow[4];
-    const WideBlock *wide[4];
-    __m256 sums[4];
-    float scales[64];
+    const NarrowBlock *narrow[AVX2_FEW];
+    const WideBlock *wide[AVX2_FEW];
+    __m256 sums[AVX2_FEW];
+    Avx2Scales scales;
     for (int t = 0; t < count; t++) {
         narrow[t] = x->narrow + tokens[t] * blocks;
         wide[t] = x->wide + tokens[t] * blocks;
         sums[t] = _mm256_setzero_ps();
     }
-    for (long b = 0; b < blocks; b++) {
-        __m256i dots[4];
-        if (b % 8 == 0) avx2_load_scales(w, row, b, blocks - b < 8 ? blocks - b : 8, scales, 8);
-        for (long line = 0; line < 8 * BLOCK_BYTES; line += 64)
-            _mm_prefetch(next + b * 8 * BLOCK_BYTES + line, _MM_HINT_T0);
-        if (bits == 16)
-            avx2_dot_wide(from + b * BLOCK_BYTES, row_bytes, wide, b, count, dots);
-        else
-            avx2_dot_mxfp4(from + b * BLOCK_BYTES, row_bytes, narrow, b, count, dots);
-        const __m256 row_scales = _mm256_loadu_ps(scales + b % 8 * 8);
+    for (long first = 0; first < blocks; first += AVX2_SCALES) {
+        const long end = blocks - first < AVX2_SCALES ? blocks : first + AVX2_SCALES;
+        avx2_load_scales(w, row, first, &scales);
+        for (long b = first; b < end; b++) {
+            __m256i dots[AVX2_FEW];
+            for (long line = 0; line < 8 * BLOCK_BYTES; line += 64)
+                _mm_prefetch(next + b * 8 * BLOCK_BYTES + line, _MM_HINT_T0);
+            if (bits == 16)
+                avx2_dot_wide(from + b * BLOCK_BYTES, row_bytes, wide, b, count, dots);
+            else
+                avx2_dot_mxfp4(from + b * BLOCK_BYTES, row_bytes, narrow, b, count, dots);
+            const __m256 row_scales = avx2_get_scales(w, row, b, &scales);
 #pragma GCC unroll 4
-        for (int t = 0; t < count; t++) {
-            __m256 scale = _mm256_set1_ps(bits == 16 ? wide[t][b].scale : narrow[t][b].scale);
-            sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), _mm256_mul_ps(row_scales, scale), sums[t]);
+            for (int t = 0; t < count; t++) {
+                __m256 scale = _mm256_set1_ps(bits == 16 ? wide[t][b].scale : narrow[t][b].scale);
+                sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), _mm256_mul_ps(row_scales, scale), sums[t]);
+            }
         }
     }
     for (int t = 0; t < count; t++) _mm256_storeu_ps(out + t * stride, sums[t]);
@@ -273,9 +279,11 @@ AVX2_INLINE void avx2_unpack_tile(const WeightMatrix *w, const int bits, const i
             else
                 avx2_unpack_bytes(from, row_bytes, to, 32 * vectors);
         }
-        for (long b = 0; b < tile->blocks; b += 8)
-            avx2_load_scales(w, row + 8 * v, tile->first + b, tile->blocks - b < 8 ? tile->blocks - b : 8,
-                             scales + (b * vectors + v) * 8, 8 * vectors);
+        Avx2Scales turned;
+        for (long b = 0; b < tile->blocks; b++) {
+            if (b % AVX2_SCALES == 0) avx2_load_scales(w, row + 8 * v, tile->first + b, &turned);
+            _mm256_store_ps(scales + (b * vectors + v) * 8, avx2_get_scales(w, row + 8 * v, tile->first + b, &turned));
+        }
     }
 }
 
@@ -310,19 +318,23 @@ AVX2_INLINE void avx2_multiply_many(const WeightMatrix *w, const int bits, long 
 AVX2_INLINE void avx2_multiply_mxfp4_rows(const WeightMatrix *w, const int bits, long row, long rows,
                                           const Activations *x, const int32_t *tokens, long count, void *scratch,
                                           float *out, long stride) {
+    const int largest = bits == 8 ? AVX2_FEW : 2; /* unpacked words need more registers */
     for (long r = 0; r < rows;) {
-        if (count > 4 && r + 16 <= rows) {
+        if (count > AVX2_FEW && r + 16 <= rows) {
             avx2_multiply_many(w, bits, row + r, x, tokens, count, scratch, out + r, stride);
             r += 16;
             continue;
         }
-        for (long i = 0; i < count; i += 2) { /* the rows stay in the L1 cache */
-            const long chosen[2] = {tokens ? tokens[i] : i, tokens && i + 1 < count ? tokens[i + 1] : i + 1};
+        for (long i = 0; i < count; i += largest) { /* the rows stay in the L1 cache */
+            long chosen[AVX2_FEW] = {0};
+            for (int t = 0; t < largest && i + t < count; t++) chosen[t] = tokens ? tokens[i + t] : i + t;
             float *to = out + i * stride + r;
-            if (i + 2 <= count)
-                avx2_multiply_few(w, bits, row + r, x, chosen, 2, to, stride);
-            else
-                avx2_multiply_few(w, bits, row + r, x, chosen, 1, to, stride);
+            switch (count - i < largest ? count - i : largest) { /* a constant, so that the sums stay in registers */
+            case 1: avx2_multiply_few(w, bits, row + r, x, chosen, 1, to, stride); break;
+            case 2: avx2_multiply_few(w, bits, row + r, x, chosen, 2, to, stride); break;
+            case 3: avx2_multiply_few(w, bits, row + r, x, chosen, 3, to, stride); break;
+            default: avx2_multiply_few(w, bits, row + r, x, chosen, AVX2_FEW, to, stride);
+            }
         }
         r += 8;
     }

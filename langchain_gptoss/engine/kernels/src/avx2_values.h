@@ -6,6 +6,7 @@
 
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE static inline __attribute__((always_inline)) AVX2
+#define AVX2_SCALES 16 /* MXFP4 scales of a row that are read at once */
 #define AVX2_CHUNK 24 /* blocks that are unpacked at once: 16 rows of them fit into the L1 cache */
 
 /* GCC reorders sums of vectors until the registers do not suffice; this keeps the order that is written. */
@@ -21,55 +22,62 @@ AVX2_INLINE __m256i avx2_load_values(void) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)VALUES));
 }
 
-AVX2_INLINE __m256 avx2_decode_scales(const uint8_t *scales, long remaining) {
-    uint64_t bytes = 0;
-    memcpy(&bytes, scales, (size_t)remaining);
-    __m256i exponents = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
-    __m256i bits = _mm256_slli_epi32(exponents, 23);
-    __m256i zero = _mm256_cmpeq_epi32(exponents, _mm256_setzero_si256());
-    bits = _mm256_blendv_epi8(bits, _mm256_set1_epi32(0x00400000), zero);
-    __m256i nan = _mm256_cmpeq_epi32(exponents, _mm256_set1_epi32(255));
-    return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc00000), nan));
+/* 16 bytes of a row in one lane, and 16 bytes of the row that is 4 rows below in the other one. */
+AVX2_INLINE __m256i avx2_load_two_rows(const uint8_t *row, long stride) {
+    const __m128i first = _mm_loadu_si128((const __m128i *)row);
+    const __m128i second = _mm_loadu_si128((const __m128i *)(row + 4 * stride));
+    return _mm256_blend_epi32(_mm256_castsi128_si256(first), _mm256_broadcastsi128_si256(second), 0xf0);
 }
 
-/* Turns `count` (at most 8) MXFP4 scales of 8 rows around: float32 to[block * width + row]. Values are doubled, so
- * scales are halved. */
-AVX2_INLINE void avx2_load_scales(const WeightMatrix *w, long row, long block, long count, float *to, const int width) {
+/* In each lane, moves the four bytes that end a 32-bit part from byte 4 * i on into the highest bytes of four parts. */
+#define AVX2_SPREAD_LANE(i) -1, -1, -1, i, -1, -1, -1, i + 1, -1, -1, -1, i + 2, -1, -1, -1, i + 3
+#define AVX2_SPREAD(i) {AVX2_SPREAD_LANE(4 * i), AVX2_SPREAD_LANE(4 * i)}
+static const int8_t AVX2_SPREADS[4][32] __attribute__((aligned(32))) = {AVX2_SPREAD(0), AVX2_SPREAD(1), AVX2_SPREAD(2),
+                                                                        AVX2_SPREAD(3)};
+
+/* Exponents of AVX2_SCALES MXFP4 scales of 8 rows, turned around and less by 1: vector i has blocks 4 * i to 4 * i + 3, of
+ * which each lane has a byte of each of its four rows. */
+typedef struct {
+    __m256i exponents[AVX2_SCALES / 4];
+    long first;   /* block */
+    int is_usual; /* half of every scale is a normal number */
+} Avx2Scales;
+
+/* Loads the scales of 8 rows from `block` on. */
+AVX2_INLINE void avx2_load_scales(const WeightMatrix *w, long row, long block, Avx2Scales *to) {
     const long stride = w->k / BLOCK;
-    const uint8_t *from = (const uint8_t *)w->scales + row * stride + block;
-    __m128i rows[8];
-    uint8_t bytes[64];
-#pragma GCC unroll 8
-    for (int r = 0; r < 8; r++) {
-        uint64_t eight = 0;
-        if (count >= 8)
-            memcpy(&eight, from + r * stride, 8);
-        else
-            memcpy(&eight, from + r * stride, (size_t)count);
-        rows[r] = _mm_cvtsi64_si128((long long)eight);
+    to->is_usual = 0;
+    /* 16 bytes of each row are read, so the last ones of a row overlap those before. */
+    to->first = block + AVX2_SCALES <= stride ? block : stride - AVX2_SCALES;
+    if (to->first < 0) return;
+    const uint8_t *from = (const uint8_t *)w->scales + row * stride + to->first;
+    const __m256i one = _mm256_set1_epi8(1);
+    __m256i rows[4], largest = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+        rows[j] = _mm256_sub_epi8(avx2_load_two_rows(from + j * stride, stride), one);
+        largest = _mm256_max_epu8(largest, _mm256_sub_epi8(rows[j], one));
     }
-    __m128i a = _mm_unpacklo_epi8(rows[0], rows[1]), b = _mm_unpacklo_epi8(rows[2], rows[3]);
-    __m128i c = _mm_unpacklo_epi8(rows[4], rows[5]), d = _mm_unpacklo_epi8(rows[6], rows[7]);
-    __m128i e = _mm_unpacklo_epi16(a, b), f = _mm_unpackhi_epi16(a, b);
-    __m128i g = _mm_unpacklo_epi16(c, d), h = _mm_unpackhi_epi16(c, d);
-    __m128i turned[4] = {_mm_unpacklo_epi32(e, g), _mm_unpackhi_epi32(e, g), _mm_unpacklo_epi32(f, h),
-                         _mm_unpackhi_epi32(f, h)};
-    memcpy(bytes, turned, 64);
-    const __m128i two = _mm_set1_epi8(2);
-    __m128i largest = _mm_max_epu8(_mm_sub_epi8(turned[0], two), _mm_sub_epi8(turned[1], two));
-    largest = _mm_max_epu8(largest, _mm_max_epu8(_mm_sub_epi8(turned[2], two), _mm_sub_epi8(turned[3], two)));
-    largest = _mm_subs_epu8(largest, _mm_set1_epi8((char)252));
-    if (_mm_testz_si128(largest, largest)) { /* all are from 2 to 254: half of them is a normal number */
-        const __m256i one = _mm256_set1_epi32(1);
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            __m256i exponents = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(bytes + 8 * i)));
-            exponents = _mm256_slli_epi32(_mm256_sub_epi32(exponents, one), 23);
-            _mm256_storeu_ps(to + width * i, _mm256_castsi256_ps(exponents));
-        }
-    } else
-        for (long i = 0; i < count; i++)
-            _mm256_storeu_ps(to + width * i, _mm256_mul_ps(avx2_decode_scales(bytes + 8 * i, 8), _mm256_set1_ps(0.5f)));
+    largest = _mm256_subs_epu8(largest, _mm256_set1_epi8((char)252)); /* exponents from 2 to 254 are usual */
+    to->is_usual = _mm256_testz_si256(largest, largest);
+    const __m256i a = _mm256_unpacklo_epi8(rows[0], rows[1]), b = _mm256_unpackhi_epi8(rows[0], rows[1]);
+    const __m256i c = _mm256_unpacklo_epi8(rows[2], rows[3]), d = _mm256_unpackhi_epi8(rows[2], rows[3]);
+    to->exponents[0] = _mm256_unpacklo_epi16(a, c);
+    to->exponents[1] = _mm256_unpackhi_epi16(a, c);
+    to->exponents[2] = _mm256_unpacklo_epi16(b, d);
+    to->exponents[3] = _mm256_unpackhi_epi16(b, d);
+}
+
+/* Half of the scales of a block, because values are doubled. */
+AVX2_INLINE __m256 avx2_get_scales(const WeightMatrix *w, long row, long block, const Avx2Scales *scales) {
+    if (__builtin_expect(!scales->is_usual, 0)) {
+        float halves[8];
+        for (long r = 0; r < 8; r++) halves[r] = get_mxfp4_scale(w, (row + r) * (w->k / BLOCK) + block);
+        return _mm256_loadu_ps(halves);
+    }
+    const unsigned long i = (unsigned long)(block - scales->first);
+    const __m256i spread = _mm256_load_si256((const __m256i *)AVX2_SPREADS[i % 4]);
+    return _mm256_castsi256_ps(_mm256_srli_epi32(_mm256_shuffle_epi8(scales->exponents[i / 4], spread), 1));
 }
 
 /* Turns 8 rows of eight 32-bit parts around: parts[i] holds part i of each row. */
@@ -98,10 +106,7 @@ AVX2_INLINE void avx2_transpose(const __m256i *rows, __m256i *parts) {
 AVX2_INLINE void avx2_load_quarters(const uint8_t *from, long stride, __m256i *quarters) {
     __m256i rows[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++)
-        rows[j] = _mm256_inserti128_si256(
-            _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(from + j * stride))),
-            _mm_loadu_si128((const __m128i *)(from + (j + 4) * stride)), 1);
+    for (int j = 0; j < 4; j++) rows[j] = avx2_load_two_rows(from + j * stride, stride);
     __m256i a = _mm256_unpacklo_epi32(rows[0], rows[1]), c = _mm256_unpackhi_epi32(rows[0], rows[1]);
     __m256i d = _mm256_unpacklo_epi32(rows[2], rows[3]), e = _mm256_unpackhi_epi32(rows[2], rows[3]);
     quarters[0] = _mm256_unpacklo_epi64(a, d);

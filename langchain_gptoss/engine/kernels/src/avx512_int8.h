@@ -45,7 +45,7 @@ AVX512_INLINE void avx512_multiply_int8_tokens(const Int8Part *p, const int coun
     for (long b = 0; b < p->blocks; b++) {
         __m512i dots[INT8_TOKENS];
         const char *next = (const char *)p->weights + b * INT8_BLOCK_BYTES + INT8_AHEAD;
-        if (p->is_read_once)
+        if (p->is_first)
             for (int line = 0; line < INT8_BLOCK_BYTES; line += 64) _mm_prefetch(next + line, _MM_HINT_T0);
         avx512_add_int8_block(p, b, count, dots);
         const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p->scales + b * INT8_ROWS)));

@@ -105,10 +105,16 @@ AVX512_INLINE void avx512_dot_wide(const uint8_t *from, long stride, const WideB
     for (int t = 0; t < count; t++) dots[t] = avx512_add_parts(parts[t]);
 }
 
+/* Stores half of the scales of 16 rows, from `block` on. */
 AVX512_INLINE void avx512_load_scales(const WeightMatrix *w, long row, long block, long blocks, float *to) {
-    const long count = blocks - block < 8 ? blocks - block : 8;
-    avx2_load_scales(w, row, block, count, to, 16);
-    avx2_load_scales(w, row + 8, block, count, to + 8, 16);
+    const long count = blocks - block < AVX2_SCALES ? blocks - block : AVX2_SCALES;
+    Avx2Scales scales[2];
+    avx2_load_scales(w, row, block, scales);
+    avx2_load_scales(w, row + 8, block, scales + 1);
+    for (long b = 0; b < count; b++) {
+        _mm256_storeu_ps(to + b * 16, avx2_get_scales(w, row, block + b, scales));
+        _mm256_storeu_ps(to + b * 16 + 8, avx2_get_scales(w, row + 8, block + b, scales + 1));
+    }
 }
 
 AVX512_INLINE void avx512_multiply_few(const WeightMatrix *w, const int bits, long row, const Activations *x,
@@ -119,7 +125,7 @@ AVX512_INLINE void avx512_multiply_few(const WeightMatrix *w, const int bits, lo
     const NarrowBlock *narrow[4];
     const WideBlock *wide[4];
     __m512 sums[4];
-    float scales[8 * 16];
+    float scales[AVX2_SCALES * 16];
     for (int t = 0; t < count; t++) {
         narrow[t] = x->narrow + tokens[t] * blocks;
         wide[t] = x->wide + tokens[t] * blocks;
@@ -127,14 +133,14 @@ AVX512_INLINE void avx512_multiply_few(const WeightMatrix *w, const int bits, lo
     }
     for (long b = 0; b < blocks; b++) {
         __m512i dots[4];
-        if (b % 8 == 0) avx512_load_scales(w, row, b, blocks, scales);
+        if (b % AVX2_SCALES == 0) avx512_load_scales(w, row, b, blocks, scales);
         for (long line = 0; line < 16 * BLOCK_BYTES; line += 64)
             _mm_prefetch(next + b * 16 * BLOCK_BYTES + line, _MM_HINT_T0);
         if (bits == 16)
             avx512_dot_wide(from + b * BLOCK_BYTES, row_bytes, wide, b, count, dots);
         else
             avx512_dot_mxfp4(from + b * BLOCK_BYTES, row_bytes, narrow, b, count, dots);
-        const __m512 row_scales = _mm512_loadu_ps(scales + b % 8 * 16);
+        const __m512 row_scales = _mm512_loadu_ps(scales + b % AVX2_SCALES * 16);
 #pragma GCC unroll 4
         for (int t = 0; t < count; t++) {
             __m512 scale = _mm512_set1_ps(bits == 16 ? wide[t][b].scale : narrow[t][b].scale);
@@ -234,7 +240,7 @@ AVX512_INLINE void avx512_multiply_many(const WeightMatrix *w, const int bits, l
         const long remaining = blocks - first < AVX512_CHUNK ? blocks - first : AVX512_CHUNK;
         const Avx512Tile tile = {bytes, scales, first, remaining};
         for (long b = 0; b < remaining; b++) {
-            if (b % 8 == 0) avx512_load_scales(w, row, first + b, first + remaining, scales + b * 16);
+            if (b % AVX2_SCALES == 0) avx512_load_scales(w, row, first + b, first + remaining, scales + b * 16);
             /* The next rows are fetched in the meantime. */
             for (long line = 0; line < packed; line += 64)
                 _mm_prefetch(next + (first + b) * packed + line, _MM_HINT_T1);

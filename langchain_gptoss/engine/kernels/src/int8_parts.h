@@ -13,7 +13,7 @@ typedef struct {
     const int8_t *weights;
     const uint16_t *scales;
     long first, blocks;
-    int is_read_once; /* the weights come from memory, and not from the cache */
+    int is_first; /* the weights come from memory; later parts find them in the cache */
     const WideBlock *x[INT8_TOKENS]; /* from block `first` on */
     float *out[INT8_TOKENS];         /* [INT8_ROWS], set by the first blocks of the rows */
 } Int8Part;
@@ -31,10 +31,10 @@ INLINE void multiply_int8_parts(const WeightMatrix *w, long row, long rows, cons
             Int8Part part = {.weights = find_int8_weights(w, row + r, first),
                              .scales = find_int8_scales(w, row + r, first),
                              .first = first,
-                             .blocks = blocks - first < chunk ? blocks - first : chunk,
-                             .is_read_once = groups == 1};
+                             .blocks = blocks - first < chunk ? blocks - first : chunk};
             for (long i = 0, group = groups; group > 0; group--) {
                 const long size = (count - i + group - 1) / group;
+                part.is_first = i == 0;
                 for (long t = 0; t < size; t++) {
                     part.x[t] = x->wide + (tokens ? tokens[i + t] : i + t) * blocks + first;
                     part.out[t] = out + (i + t) * stride + r;

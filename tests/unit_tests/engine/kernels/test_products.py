@@ -129,6 +129,19 @@ def test_a_special_number_makes_its_own_token_nan_only(kernel, form, bits, speci
     assert torch.equal(result[[0, 1, 3, 4, 5]], expected[[0, 1, 3, 4, 5]])
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("blocks", [1, 15, 16, 17, 40])
+def test_mxfp4_scales_of_every_exponent_are_read_in_rows_of_any_length(kernel, blocks, bits):
+    for exponent in (0, 1, 2, 253, 254, 255):
+        weights, scales, rows = create_matrix("mxfp4", 16, 32 * blocks)
+        scales[3, blocks - 1] = exponent
+        matrix, x = Matrix(weights, scales, rows), create_vectors(6, 32 * blocks)
+        for tokens in (1, 3, 4, 6):
+            result, plain = multiply(kernel, x[:tokens], matrix, bits), multiply_in_plain_c(kernel, x, matrix, bits)
+            torch.testing.assert_close(result, plain[:tokens], rtol=0, atol=0, equal_nan=True)
+        assert plain[:, 3].isnan().all() == (exponent == 255)
+
+
 def test_int8_weights_are_multiplied_with_16_bits_whatever_is_asked_for(kernel):
     matrix, x = create_matrix("int8", 33, 96), create_vectors(7, 96)
     assert have_same_bits(multiply(kernel, x, matrix, 8), multiply(kernel, x, matrix, 16))
