@@ -7,7 +7,7 @@ USER_STAMP := .venv/.user-installed-$(shell cat pyproject.toml constraints.txt |
 PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test_thorough attack unit_test integration_test wheel_test format lint type clean
+.PHONY: help demo test full_test test_thorough attack unit_test integration_test slow_test wheel_test format lint type clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -15,16 +15,21 @@ help:  ## Show the targets
 demo: $(USER_STAMP)  ## Install, fetch the demo model, and ask it about a sample handbook
 	@$(BIN)/gptoss demo
 
-test: unit_test integration_test  ## Run all tests
+test: unit_test integration_test  ## Run the tests of every day: under ten minutes
+
+full_test: test slow_test  ## Run all tests
 
 unit_test: $(STAMP)  ## Run the tests that need no model and no network
-	$(BIN)/python -m pytest $(PARALLEL) tests/unit_tests
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/unit_tests
 
 test_thorough: export GPTOSS_THOROUGH = 1
-test_thorough: test  ## Run all tests with ten times as many examples
+test_thorough: full_test  ## Run all tests with ten times as many examples
 
-integration_test: $(STAMP)  ## Run the tests with the real demo model
-	$(BIN)/python -m pytest $(PARALLEL) tests/integration_tests
+integration_test: $(STAMP)  ## Run the tests with the real demo model, without the slow ones
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/integration_tests
+
+slow_test: $(STAMP)  ## Run the tests that take long
+	$(BIN)/python -m pytest $(PARALLEL) -m slow tests
 
 attack: $(STAMP)  ## Attack a server, the readers, the audit log and downloads for less than three minutes
 	$(BIN)/python -m scripts.attack
