@@ -144,7 +144,8 @@ LEVEL void NAME(load_halves)(const uint16_t *from, float *to, long count, const 
 
 /* Number 8 * index and the next seven of float16 or float32 numbers. */
 LEVEL Float8 NAME(load8)(const void *from, long index, const int is_half) {
-    return is_half ? NAME(load_half8)((const uint16_t *)from + 8 * index) : *(const Float8 *)((const float *)from + 8 * index);
+    if (is_half) return NAME(load_half8)((const uint16_t *)from + 8 * index);
+    return *(const Float8 *)((const float *)from + 8 * index);
 }
 
 /* Products of `count` rows, query[d * count + row], with a block of keys: scores[row * SPAN + key]. Blocks are too short
@@ -169,8 +170,8 @@ LEVEL void NAME(score_block)(const float *query, const void *keys, const int is_
     }
 }
 
-/* Turns the scores of one row into weights. The row sees the keys from `first` to before `end`. Returns the
- * factor of all that was added up before. */
+/* Turns the scores of one row into weights. The row sees the keys from `first` to before `end`. Returns the factor of
+ * all that was added up before. */
 LEVEL float NAME(weigh_span)(float *scores, float scaling, long first, long end, float *largest, float *total) {
     const Whole8 lanes = {0, 1, 2, 3, 4, 5, 6, 7};
     const Whole8 lowest = (Whole8)((Float8){0} - INFINITY);
@@ -186,8 +187,8 @@ LEVEL float NAME(weigh_span)(float *scores, float scaling, long first, long end,
     const float span_largest = NAME(max8)(most), new_largest = LARGER(span_largest, *largest);
     for (long j = first / 8 * 8; j < end; j += 8) {
         const Float8 weight = NAME(exp8)(*(const Float8 *)(scores + j) - new_largest);
-        *(Float8 *)(scores + j) = weight; /* a hidden key adds 2^-126 to a total of at least 1: nothing */
-        sums[j / 8 % 2] += weight;
+        *(Float8 *)(scores + j) = weight;
+        sums[j / 8 % 2] += weight; /* a hidden key adds 2^-126, which is nothing beside the 1 of the sink */
     }
     const float shrink = fast_exp(*largest - new_largest);
     *total = *total * shrink + NAME(sum8)(sums[0] + sums[1]);
@@ -306,7 +307,8 @@ LEVEL void NAME(add_group)(const AttentionTile *tile, long row, long count, long
     for (long r = 0; r < count; r++) {
         find_visible(tile, tile->position + (row + r) / tile->heads, block * KEY_BLOCK, KEY_BLOCK, &first, &end);
         end = end < common_first ? end : common_first;
-        if (first < end) NAME(add_values)(weights + r * SPAN, values, is_half, width, first, end, 1, sums + r * width, next);
+        if (first < end)
+            NAME(add_values)(weights + r * SPAN, values, is_half, width, first, end, 1, sums + r * width, next);
     }
     if (common_first < common_end) {
 #define CALL(count) NAME(add_values)(weights, values, is_half, width, common_first, common_end, count, sums, next)
@@ -316,7 +318,8 @@ LEVEL void NAME(add_group)(const AttentionTile *tile, long row, long count, long
     for (long r = 0; r < count; r++) {
         find_visible(tile, tile->position + (row + r) / tile->heads, block * KEY_BLOCK, KEY_BLOCK, &first, &end);
         first = first > common_end ? first : common_end;
-        if (first < end) NAME(add_values)(weights + r * SPAN, values, is_half, width, first, end, 1, sums + r * width, next);
+        if (first < end)
+            NAME(add_values)(weights + r * SPAN, values, is_half, width, first, end, 1, sums + r * width, next);
     }
 }
 
@@ -389,7 +392,9 @@ LEVEL_FUNCTION void NAME(merge_part)(const AttentionPart *part, long rows, long 
         float *sums = all->sums + i * width;
         all->total[i] = all->total[i] * shrink + part->total[i] * factor;
         all->largest[i] = largest;
-        for (long d = 0; d < width; d += 8)
-            *(Float8 *)(sums + d) = MULTIPLY_ADD(*(const Float8 *)(from + d), factor - (Float8){0}, *(Float8 *)(sums + d) * shrink);
+        for (long d = 0; d < width; d += 8) {
+            const Float8 before = *(Float8 *)(sums + d) * shrink;
+            *(Float8 *)(sums + d) = MULTIPLY_ADD(*(const Float8 *)(from + d), factor - (Float8){0}, before);
+        }
     }
 }
