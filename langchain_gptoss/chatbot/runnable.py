@@ -29,7 +29,7 @@ from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
 from langchain_gptoss.chatbot.guard.pipeline import build_policies
 from langchain_gptoss.chatbot.inputs import parse_input
 from langchain_gptoss.chatbot.localization import load_texts
-from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts, prepare_model
+from langchain_gptoss.chatbot.prompts import DECLINE, ChatbotPrompts
 from langchain_gptoss.chatbot.recorder import AnswerRecorder
 from langchain_gptoss.chatbot.sessions import Sessions, open_checkpointer
 from langchain_gptoss.chatbot.settings import ChatbotSettings
@@ -320,7 +320,7 @@ def create_chatbot(
     history_tokens: int = _DEFAULT_HISTORY_TOKENS,
     guard_model: BaseChatModel | GptOssDecisions | None = None,
     verifier: Any = None,
-    judge: Any = False,
+    judge: Any = "auto",
     audit: str | Path | AuditLog | None = None,
 ) -> Chatbot:
     """Return a chatbot that answers from documents, cites verified spans, and declines what they do not answer.
@@ -354,10 +354,10 @@ def create_chatbot(
             then shown as a whole, after they were judged.
         verifier: A model that judges each supported sentence again and may take its support away: an object with
             `verify(claim, evidence, question)`, which returns a probability, or a detector such as lettucedetect's.
-        judge: A decision model that judges whether the passages answer the question, in one pass and only where the
-            rules would answer; both are combined by fitted weights. `"auto"` takes `llm` if the package has a
-            calibration for it, as for `demo-large`. True takes `llm` in any case, unless it is too small to judge
-            (fewer than a billion parameters). False leaves the decision to the rules.
+        judge: A decision model that judges whether the best sentence of the passages answers the question, in one pass
+            and only where the rules would answer; both are combined by fitted weights. `"auto"` takes `llm` if the
+            package has a calibration for it, as for `demo-large`. True takes `llm` in any case, unless it is too small
+            to judge (fewer than a billion parameters). False leaves the decision to the rules.
         audit: The log that records every answer: a file, or an `AuditLog` with its own settings.
 
     Raises:
@@ -392,8 +392,8 @@ def create_chatbot(
         audit=audit_log,
         verifier=create_verifier(verifier),
         judge=create_passage_judge(
-            False if judge == "auto" and focus else judge,  # its prompt would not be that of the answer
-            prepare_model(llm, prompts.passages),
+            judge,
+            llm,
             is_able=not choose_focus(llm),
         ),
     )

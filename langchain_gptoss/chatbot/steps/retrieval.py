@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from langchain_core.documents import Document
+from langchain_core.messages.ai import add_usage
 from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss._flow import Flow, call
@@ -13,8 +14,8 @@ from langchain_gptoss.chatbot.grounding.abstention import judge
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.calibration import load_calibration
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
+from langchain_gptoss.chatbot.guard import render_for_model
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
-from langchain_gptoss.chatbot.passage_prompt import build_judge_prefix
 from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.small_models import BriefAnswerStream
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
@@ -69,8 +70,8 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
         StorageError: The audit log cannot be written, and is set to stop then.
     """
     answer, confidence = yield from call(lambda: judge_documents(state["answer_state"], context.settings))
-    if context.settings.judge is not None and answer.answer_stream is not None:
-        answer = yield from _ask_judge(answer, confidence, state.get("summary", ""), context)
+    if answer.answer_stream is not None:
+        answer = yield from _ask_judge(answer, answer.answer_stream.spans, confidence, context)
     yield from begin_answer(answer, context)
     return {"answer_state": answer}
 
@@ -92,12 +93,16 @@ def begin_answer(answer: AnswerState, context: StepContext) -> Flow[None]:
     )
 
 
-def _ask_judge(answer: AnswerState, confidence: float, summary: str, context: StepContext) -> Flow[AnswerState]:
+def _ask_judge(
+    answer: AnswerState, spans: Sequence[Span], confidence: float, context: StepContext
+) -> Flow[AnswerState]:
     """Return the answer state, without its answer stream if the model and the rules together decline."""
     judge = context.settings.judge
-    assert judge is not None
-    prefix = build_judge_prefix(context.settings.prompts, answer, summary)
-    probability = yield from judge.judge(answer.standalone_question, prefix, confidence, context.config)
+    if judge is None or not spans:
+        return answer
+    evidence = render_for_model(spans[0].text_with_context)
+    judgement = yield from judge.judge(answer.standalone_question, evidence, confidence, context.config)
+    probability, answer = judgement.probability, replace(answer, usage=add_usage(answer.usage, judgement.usage))
     if probability >= judge.threshold:
         return replace(answer, reason=f"Answered: confidence {probability:.2f}, the judge included.")
     reason = f"Declined: confidence {probability:.2f} below {judge.threshold:.2f}: the judge finds no answer in them."
