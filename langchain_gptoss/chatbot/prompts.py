@@ -9,6 +9,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.prompts.message import BaseMessagePromptTemplate
 
 from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.chatbot.follow_up_prompt import FOLLOW_UP_PROMPT
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.text.language import detect_language
 
@@ -63,21 +64,6 @@ WHOLE_SENTENCE = {
 """Asks again for an answer such as "Yes." or "[4].", which says too little to be checked."""
 
 _LANGUAGE_NAMES = {"en": "English", "fr": "français"}
-
-FOLLOW_UP_PROMPT = ChatPromptTemplate.from_messages(
-    [
-        ("system", _INSTRUCTIONS),
-        MessagesPlaceholder("chat_history"),
-        (
-            "human",
-            "Do not answer the next question yet, and use no passages. Rewrite it so that it can be understood without "
-            "the conversation: replace words such as it, that, there by what they stand for. Keep its "
-            "language{language}. If it is complete already, repeat it. Write the question and nothing else.\n\n"
-            "Next question: {question}\n\nComplete question:",
-        ),
-    ]
-)
-"""Prompt that completes a follow-up question; it begins like `PASSAGES_PROMPT`, so that both read that part once."""
 
 SUMMARY_PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -150,8 +136,9 @@ class ChatbotPrompts:
         passages: Asks for an answer from whole passages; variables `instructions`, `context`, `chat_history`,
             `rule` (the form of the answer, in the language of the question), `question`.
         sentence: Asks a small model for an answer from single sentences; variables `context`, `question`.
-        condense: Asks for a complete follow-up question; variables `instructions`, `chat_history` or `conversation`
-            (the last messages as text), `question`, `language`.
+        condense: Asks for a complete follow-up question; variables `task` (with examples, in the language of the
+            question), `turns` (the last messages as text) or `chat_history`, `question`, `question_label`,
+            `answer_label`; `instructions`, `conversation` (more messages as text), `language`.
         summary: Asks for a summary of the older part of a conversation; variables `conversation`, `words`.
 
     Raises:
@@ -183,13 +170,17 @@ class ChatbotPrompts:
         return hashlib.sha256(json.dumps(prompts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-_COMMON_VARIABLES = {"instructions", "language", "words"}  # have the same values for all users
+_COMMON_VARIABLES = {"instructions", "language", "task", "words"}  # have the same values for all users
 
 # Required and known variables of each prompt.
 _VARIABLES: dict[str, tuple[set[str], set[str]]] = {
     "passages": ({"context", "question"}, {"instructions", "context", "chat_history", "rule", "question"}),
     "sentence": ({"context", "question"}, {"instructions", "context", "question"}),
-    "condense": ({"question"}, {"instructions", "chat_history", "conversation", "question", "language"}),
+    "condense": (
+        {"question"},
+        {"instructions", "chat_history", "conversation", "question", "language"}
+        | {"task", "turns", "question_label", "answer_label"},
+    ),
     "summary": ({"conversation"}, {"conversation", "words"}),
 }
 

@@ -15,17 +15,14 @@ from typing_extensions import TypedDict
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up
+from langchain_gptoss.retrievers.rewriting_checks import find_fault, has_more_context, is_foreign, is_translation
+from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up, opens_as_question
 from langchain_gptoss.text.language import detect_language
-from langchain_gptoss.text.words import extract_content_words
 
 _LANGUAGE_NAMES = {"en": "English", "fr": "French"}
 _SPEAKERS = {"human": "User", "ai": "Assistant"}
 _MAX_MESSAGES = 6  # last messages of the conversation that the model reads
 _MAX_MESSAGE_CHARS = 800
-_MIN_SHARED = 0.5  # share of the rewritten question's content words that must come from the conversation
-_MAX_GROWTH = 3  # maximum length of the rewritten question, in lengths of the two questions together
-_STEM_LETTERS = 6  # of a word; the rest is mostly an ending
 
 CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
     [
@@ -38,7 +35,11 @@ CONDENSE_PROMPT = ChatPromptTemplate.from_messages(
         ("human", "Conversation:\n{conversation}\n\nLast question{language}: {question}\n\nComplete question:"),
     ]
 )
-_LABEL = re.compile(r"^\W*(?:complete|standalone|rewritten|last|question)[\w\s]{0,20}:\s*", re.IGNORECASE)
+_TRANSLATION_PROMPTS = {
+    "en": "Translate the question into English. Do not answer it. Write the translation and nothing else.",
+    "fr": "Traduis la question en français. N'y réponds pas. Écris la traduction et rien d'autre.",
+}
+_LABEL = re.compile(r"^\W*(?:complete|standalone|rewritten|last|question|dernière)[\w\s]{0,20}:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +49,12 @@ class RewrittenQuestion:
     Attributes:
         question: The question.
         reason: A sentence for people that says how it was made.
+        antecedent: The question before it that it begins with, "" if it stands alone.
     """
 
     question: str
     reason: str
+    antecedent: str = ""
 
 
 class HistoryInput(TypedDict):
@@ -100,9 +103,42 @@ def rewrite_question(
     """
     if not history:
         return RewrittenQuestion(question=question, reason="There is no conversation before it.")
-    chain, variables = prompt | llm, _fill_variables(question, history)
+    answer = yield from _ask(llm, prompt, _fill_variables(question, history), config)
+    rewritten = _check_rewriting(answer, question, history)
+    if rewritten.antecedent and is_foreign(rewritten.antecedent, question):
+        rewritten = yield from _translate_antecedent(llm, rewritten, question, config)
+    return rewritten
+
+
+def _ask(
+    llm: BaseChatModel, prompt: ChatPromptTemplate, variables: dict[str, str], config: RunnableConfig
+) -> Flow[str]:
+    """Return the question in the model's answer to a prompt."""
+    chain = prompt | llm
     answer = yield from call(lambda: chain.invoke(variables, config), lambda: chain.ainvoke(variables, config))
-    return _check_rewriting(_extract_question(str(answer.text)), question, history)
+    return _extract_question(str(answer.text))
+
+
+def _translate_antecedent(
+    llm: BaseChatModel, rewritten: RewrittenQuestion, question: str, config: RunnableConfig
+) -> Flow[RewrittenQuestion]:
+    """Return the follow-up together with the question before it in the language of the follow-up.
+
+    Documents are hardly found by a question in two languages. A small model translates better than it rewrites.
+    """
+    language = detect_language(question) or ""
+    if language not in _TRANSLATION_PROMPTS:
+        return rewritten
+    prompt = ChatPromptTemplate.from_messages([("system", _TRANSLATION_PROMPTS[language]), ("human", "{question}")])
+    translated = yield from _ask(llm, prompt, {"question": rewritten.antecedent}, config)
+    is_usable = is_translation(translated, rewritten.antecedent, language)
+    if not is_usable or not has_more_context(translated, question, rewritten.antecedent):
+        return rewritten
+    return RewrittenQuestion(
+        question=f"{translated} {question}",
+        reason=f"{rewritten.reason.removesuffix('.')}, translated.",
+        antecedent=translated,
+    )
 
 
 def get_recent_texts(history: Sequence[BaseMessage]) -> list[str]:
@@ -128,9 +164,11 @@ def _fill_variables(question: str, history: Sequence[BaseMessage]) -> dict[str, 
 
 
 def _extract_question(answer: str) -> str:
-    """Return the first line of the model's answer without a label and quotation marks."""
+    """Return the first line of the model's answer without a label and quotation marks, as a question."""
     lines = [line for line in answer.strip().splitlines() if line.strip()]
-    return _LABEL.sub("", lines[0]).strip().strip("\"'«»“” ") if lines else ""
+    text = _LABEL.sub("", lines[0]).strip().strip("\"'«»“” ") if lines else ""
+    # Small models leave out the question mark.
+    return f"{text}?" if text and text[-1].isalnum() and opens_as_question(text) else text
 
 
 def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessage]) -> RewrittenQuestion:
@@ -138,8 +176,8 @@ def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessag
     previous = find_antecedent(questions)
     conversation = " ".join(str(message.text) for message in history)
     needs_more = is_follow_up(question, get_recent_texts(history))
-    fault = _find_fault(rewritten, question, previous, conversation)
-    if fault is None and needs_more and not _has_more_context(rewritten, question, conversation):
+    fault = find_fault(rewritten, question, previous, conversation)
+    if fault is None and needs_more and not has_more_context(rewritten, question, conversation):
         fault = "adds nothing to the follow-up"
     if fault is None:
         return RewrittenQuestion(question=rewritten, reason="The model rewrote it.")
@@ -149,38 +187,6 @@ def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessag
         )
     return RewrittenQuestion(
         question=f"{previous} {question}".strip(),
+        antecedent=previous,
         reason=f"The model's question {fault}, so the question is searched for together with the one before it.",
     )
-
-
-def _has_more_context(rewritten: str, question: str, conversation: str) -> bool:
-    """Return True if a rewritten question has a content word of the conversation that the follow-up has not."""
-    return bool((_extract_stems(rewritten) - _extract_stems(question)) & _extract_stems(conversation))
-
-
-def _find_fault(rewritten: str, question: str, previous: str, conversation: str) -> str | None:
-    """Return the reason why a rewritten question is not usable, or None.
-
-    Small models answer the question, translate it, or write about something else. None of this may be searched for.
-    """
-    if not rewritten:
-        return "is empty"
-    if len(rewritten) > _MAX_GROWTH * (len(question) + len(previous)):
-        return "is too long"
-    language, rewritten_language = detect_language(question), detect_language(rewritten)
-    if language and rewritten_language and language != rewritten_language:
-        return "is in another language"
-    if question.rstrip().endswith("?") and not rewritten.endswith("?"):
-        return "does not end with a question mark"
-    stems = _extract_stems(rewritten)
-    if not stems or len(stems & _extract_stems(f"{question} {conversation}")) < _MIN_SHARED * len(stems):
-        return "is about something else"
-    question_stems = _extract_stems(question)
-    if question_stems and not question_stems & stems:
-        return "leaves out the topic of the question"
-    return None
-
-
-def _extract_stems(text: str) -> set[str]:
-    """Return the first letters of the content words, so that singular and plural are equal."""
-    return {word[:_STEM_LETTERS].rstrip("s") for word in extract_content_words(text)} - {""}

@@ -7,10 +7,11 @@ from langchain_core.messages import BaseMessage
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chatbot.context import StepContext
+from langchain_gptoss.chatbot.follow_up_prompt import fill_follow_up_prompt, limit_to_question
 from langchain_gptoss.chatbot.history import expand_follow_up, format_conversation, prepend_summary, split_by_budget
 from langchain_gptoss.chatbot.prompts import prepare_model
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
-from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, rewrite_question
+from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, get_recent_texts, rewrite_question
 from langchain_gptoss.text.dialogue_acts import remove_courtesies
 
 _SUMMARY_WORDS = 150
@@ -27,8 +28,10 @@ def condense_conversation(state: GraphState, context: StepContext) -> Flow[Graph
     if len(queries) > 1 and not context.settings.focus:
         llm, summary = context.settings.llm, changes.get("summary", state.get("summary", ""))
         history = prepend_summary(summary, answer.history)
-        llm = prepare_model(llm, context.settings.prompts.condense)
-        prompt = context.settings.prompts.condense.partial(instructions=answer.texts.instructions, chat_history=history)
+        prompt = context.settings.prompts.condense
+        llm = limit_to_question(prepare_model(llm, prompt))
+        prompt = fill_follow_up_prompt(prompt, question, get_recent_texts(history), answer.texts.language)
+        prompt = prompt.partial(instructions=answer.texts.instructions, chat_history=history)
         rewritten = yield from rewrite_question(llm, question, answer.history, context.config, prompt=prompt)
     changes["answer_state"] = _apply_rewrite(answer, queries, rewritten, context)
     return changes

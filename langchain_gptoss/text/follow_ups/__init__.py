@@ -1,5 +1,10 @@
 """Follow-up questions: whether a question can be understood without the conversation before it."""
 
-from langchain_gptoss.text.follow_ups.detection import find_antecedent, is_follow_up
+from langchain_gptoss.text.follow_ups.detection import (
+    find_antecedent,
+    is_follow_up,
+    is_generic_word,
+    opens_as_question,
+)
 
-__all__ = ["find_antecedent", "is_follow_up"]
+__all__ = ["find_antecedent", "is_follow_up", "is_generic_word", "opens_as_question"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from langchain_gptoss.text.follow_ups.tokens import parse_words, tokenize
+from langchain_gptoss.text.language import detect_language
 
 _MASCULINE = parse_words("le du au un ce cet quel aucun")
 _FEMININE = parse_words("la une cette ma ta sa quelle aucune")
@@ -23,12 +24,14 @@ def has_agreeing_noun(pronoun: str, conversation: Sequence[str]) -> bool:
 
     Args:
         pronoun: "il", "ils", "elle" or "elles", with a hyphen before it or without.
-        conversation: Texts of the last messages; without any text, every pronoun agrees.
+        conversation: Texts of the last messages; without any text in French, every pronoun agrees.
     """
     pronoun = pronoun.removeprefix("-")
     if pronoun not in ("il", "ils", "elle", "elles"):
         return True
-    kinds = [kind for text in conversation for kind in _list_kinds(text[-_MAX_CHARS:])]
+    # The nouns of another language have other genders.
+    texts = [text for text in conversation if detect_language(text) in ("fr", None)]
+    kinds = [kind for text in texts for kind in _list_kinds(text[-_MAX_CHARS:])]
     wanted = "plural" if pronoun.endswith("s") else "masculine" if pronoun == "il" else "feminine"
     return not kinds or wanted in kinds or "any" in kinds
 

@@ -16,12 +16,15 @@ from langchain_gptoss.text.dialogue_acts import detect_dialogue_act, remove_cour
 from langchain_gptoss.text.follow_ups import english, french
 from langchain_gptoss.text.follow_ups.tokens import QUOTE, Token, tokenize
 from langchain_gptoss.text.language import detect_language
+from langchain_gptoss.text.names import extract_names
 from langchain_gptoss.text.words import extract_content_words, find_missing_words
 
 _RULES: dict[str, ModuleType] = {"en": english, "fr": french}
 _MAX_FRAGMENT_WORDS = 5
 _MAX_WORDS_BEFORE_ENDING = 10
 _MAX_GENERIC_WORDS = 3
+_MAX_WORDS_WITH_NOUN = 3  # content words of "Can the contract be cancelled early?"
+_OPENING_CHARS = 40
 _YEAR_DIGITS = 4
 _MIN_DESCRIPTION_WORDS = 3  # "How much success did this expedition with Braddock find?" can be searched for alone
 _AUXILIARIES = english.AUXILIARIES | french.AUXILIARIES
@@ -45,6 +48,8 @@ def is_follow_up(question: str, conversation: Sequence[str] = ()) -> bool:
     rules = [_RULES[language]] if language in _RULES else list(_RULES.values())
     if _has_generic_words_only(question, tokens) or any(_is_continuation(question, tokens, each) for each in rules):
         return True
+    if any(_has_mentioned_noun(question, conversation, each) for each in rules):
+        return True
     return any(
         each.has_open_pronoun(
             tokens,
@@ -55,6 +60,17 @@ def is_follow_up(question: str, conversation: Sequence[str] = ()) -> bool:
         )
         for each in rules
     )
+
+
+def opens_as_question(text: str) -> bool:
+    """Return True if a text begins with a question word or an auxiliary, as "How much ..." and "Est-ce que ..."."""
+    words = [token.word for token in tokenize(text[:_OPENING_CHARS]) if not token.is_mark]
+    return bool(words) and words[0] in _QUESTION_WORDS | _AUXILIARIES
+
+
+def is_generic_word(word: str) -> bool:
+    """Return True if a content word says nothing without what was said before: "details", "cost", "exception"."""
+    return word in _GENERIC_WORDS
 
 
 def find_antecedent(questions: Sequence[str]) -> str:
@@ -81,6 +97,22 @@ def _is_continuation(question: str, tokens: Sequence[Token], rules: ModuleType) 
         topics = [word for word in extract_content_words(question) if word not in rules.FRAGMENT_OPENINGS]
         return question.endswith("?") and len(topics) < 2
     return question.endswith("?") and (len(words) == 1 or words[0] in rules.FRAGMENT_OPENINGS)
+
+
+def _has_mentioned_noun(question: str, conversation: Sequence[str], rules: ModuleType) -> bool:
+    """Return True for a short question about "the limit" or "the contract" if the conversation explains which one.
+
+    A generic noun, such as "limit", needs no mention: it is the limit of what was spoken about.
+    """
+    words, text = extract_content_words(question), " ".join(conversation)
+    if not text or not 1 < len(words) <= _MAX_WORDS_WITH_NOUN or extract_names(question):
+        return False
+    for noun in rules.DEFINITE_NOUN.findall(question):
+        noun_words = extract_content_words(noun)
+        is_generic = len(words) < _MAX_WORDS_WITH_NOUN and all(map(is_generic_word, noun_words))
+        if noun_words and (is_generic or not find_missing_words(noun_words, text)):
+            return True
+    return False
 
 
 def _has_generic_words_only(question: str, tokens: Sequence[Token]) -> bool:

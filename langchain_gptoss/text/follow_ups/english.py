@@ -16,7 +16,7 @@ from langchain_gptoss.text.follow_ups.tokens import (
 )
 
 OPENING = re.compile(
-    r"""^\W*(?:(?:and|or|but|also|plus|then|otherwise|(?:what|how)\ about|same\ (?:question|thing|for|with)
+    r"""^\W*(?:(?:and|or|but|also|plus|then|otherwise|(?:what|how)\ about|what\ if|same\ (?:question|thing|for|with)
     |(?:so|ok|okay|yes|no|well|right|sure|fine|great|thanks|hm+),?\s+(?:and|but|what|how|then|why|when|where|who|is
       |are
       |does|do|can|could|would|will)
@@ -35,6 +35,11 @@ ENDING = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """Endings that compare with something said before."""
+DEFINITE_NOUN = re.compile(
+    r"""\bthe\ (\w{3,})(?!\ (?:of|for|in|on|at|to|from|with|by|between|that|which|who|and|or)\b)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A noun that says what it means only together with what was said before: "Can the limit be raised?"."""
 FRAGMENT_OPENINGS = parse_words(
     """any some no for in on at to from by with without during after before until since between under over abroad
     only even also except including unless not the a an my our your per like as about within outside"""

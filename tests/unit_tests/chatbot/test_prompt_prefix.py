@@ -79,16 +79,27 @@ def test_turns_of_a_conversation_share_the_instructions_and_the_earlier_exchange
     assert PRICES not in common
 
 
-def test_the_call_that_completes_a_follow_up_shares_instructions_and_conversation_with_the_answer():
-    history = [HumanMessage(STANDARD), AIMessage(STANDARD_ANSWER)]
-    condensed, answered = ask(
-        build_scripted_model(EXPRESS, EXPRESS_ANSWER),
-        FixedRetriever(documents=DOCUMENTS),
-        {"question": "and for express delivery?", "chat_history": history},
-    )
-    common = decode_common_beginning(condensed, answered)
-    assert common.endswith(f"{STANDARD_ANSWER}<|end|><|start|>user<|message|>")
-    assert load_encoding().decode(condensed).count("and for express delivery?") == 1
+def test_the_calls_that_complete_follow_ups_share_task_and_examples_between_users():
+    llm = build_scripted_model(EXPRESS, EXPRESS_ANSWER, EXPRESS, EXPRESS_ANSWER)
+    bot = create_chatbot(llm, FixedRetriever(documents=DOCUMENTS), focus=0, decline_below=0.0)
+    for user, history in (
+        ("alice", [HumanMessage(STANDARD), AIMessage(STANDARD_ANSWER)]),
+        ("bob", [HumanMessage("How long does standard delivery take?"), AIMessage("Three days.")]),
+    ):
+        value = {"question": "and for express delivery?", "chat_history": history}
+        bot.invoke(value, {"configurable": {"user_id": user, "cache_salt": user}})
+    one, other = (request for request in llm.engine.requests if request.cache_salt and "Last question" in read(request))
+    shared = one.prompt_ids[: one.shared_tokens]
+    assert shared == other.prompt_ids[: other.shared_tokens]
+    assert "Rewrite the last question" in load_encoding().decode(shared)
+    assert "Last question: And schools?" in load_encoding().decode(shared)
+    assert STANDARD not in load_encoding().decode(shared)
+    assert read(one).count("and for express delivery?") == 1
+
+
+def read(request):
+    """Return the prompt of a request as text."""
+    return load_encoding().decode(request.prompt_ids)
 
 
 @pytest.mark.parametrize("domain", [None, "support"])

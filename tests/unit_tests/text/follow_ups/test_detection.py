@@ -98,6 +98,22 @@ def test_a_french_pronoun_needs_a_noun_with_its_gender():
     assert is_follow_up("Quand sont-ils morts ?", ["Combien coûtent les colis ?"])
 
 
+def test_a_french_pronoun_may_stand_for_a_noun_of_another_language():
+    assert is_follow_up("Quand est-elle rendue ?", ["What is the deposit?", "The deposit is 80 euros."])
+
+
+def test_the_limit_points_back_if_the_conversation_explains_it():
+    uploads = ["How large may uploaded files be?", "Files of up to 25 MB can be uploaded."]
+    assert is_follow_up("Can the limit be raised?", uploads)
+    assert is_follow_up("Are the files encrypted?", uploads)
+    assert is_follow_up("Les fichiers sont-ils chiffrés ?", ["Quelle est la taille des fichiers ?"])
+    for question in ("Can the limit be raised?", "Are the files encrypted?"):
+        assert not is_follow_up(question)
+    assert not is_follow_up("Is the pool heated?", uploads)
+    assert not is_follow_up("What is the limit of the loan?", uploads)
+    assert not is_follow_up("Quelle est la limite du prêt ?", ["Quelle est la taille des fichiers ?"])
+
+
 @pytest.mark.parametrize("question", ["", "?", "...", "12345", "🙂", "a" * 5000, "the " * 3000])
 def test_unusual_texts_are_judged(question):
     assert is_follow_up(question) in (True, False)
