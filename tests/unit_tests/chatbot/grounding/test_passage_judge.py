@@ -91,6 +91,13 @@ def test_the_judge_reads_the_sentence_that_is_nearest_to_the_question():
     assert "Standard delivery" not in prompt
 
 
+def test_the_judge_is_not_asked_without_a_sentence_that_states_something():
+    decisions, engine = build_decisions(0.01)
+    bot = create_chatbot(build_model(EXPRESS_ANSWER), build_retriever(EXPRESS), judge=decisions, decline_below=0.0)
+    assert "judge" not in bot.invoke(EXPRESS)["reason"]
+    assert engine.requests == []
+
+
 def test_a_small_model_is_no_judge_of_its_own_passages():
     llm = ChatGptOss(model="demo")
     assert create_passage_judge(True, llm, is_able=False) is None
