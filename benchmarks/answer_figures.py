@@ -4,8 +4,10 @@ A text has a gold answer if all its words stand in the text in their order, with
 punctuation. Right answers in other words count as wrong, so all these figures are lower bounds.
 """
 
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from langchain_gptoss.chatbot import ChatbotOutput
@@ -35,6 +37,31 @@ def summarize_texts(questions: Sequence[Question], outputs: Sequence[ChatbotOutp
         "model_right": Share(hits=len(right), total=len(known)),
         "right_refused": Share(hits=sum(not _shows_gold(q, o) for q, o in right), total=len(right)),
         "supported_right": Share(hits=sum(_shows_gold(q, o) for q, o in supported), total=len(supported)),
+    }
+    return {name: format_share(share) for name, share in shares.items() if share.total}
+
+
+def summarize_judgements(file: Path) -> dict[str, Any]:
+    """Return the figures of answers that were judged by hand.
+
+    - supported_true: share of the answers shown as supported that are true answers;
+    - right_refused: share of the right texts of the model that were not shown as supported;
+    - declined_rightly: share of the unanswerable questions that were declined;
+    - declined_by_mistake: share of the answerable questions that were declined.
+
+    Args:
+        file: One JSON object per line: `answerable`; `is_right`, true if the model's text answers the question rightly;
+            `shown`, what the chatbot showed: "supported", "quoted" or "declined".
+    """
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    right = [row for row in rows if row["is_right"]]
+    supported = [row for row in rows if row["shown"] == "supported"]
+    known, unknown = ([row for row in rows if row["answerable"] is answerable] for answerable in (True, False))
+    shares = {
+        "supported_true": Share(hits=sum(row["is_right"] for row in supported), total=len(supported)),
+        "right_refused": Share(hits=sum(row["shown"] != "supported" for row in right), total=len(right)),
+        "declined_rightly": Share(hits=sum(row["shown"] == "declined" for row in unknown), total=len(unknown)),
+        "declined_by_mistake": Share(hits=sum(row["shown"] == "declined" for row in known), total=len(known)),
     }
     return {name: format_share(share) for name, share in shares.items() if share.total}
 

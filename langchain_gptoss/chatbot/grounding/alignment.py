@@ -19,7 +19,8 @@ from langchain_gptoss.text.word_lists import parse_words
 _KEY_LETTERS = 4
 _MIN_MISREAD_LETTERS = 6
 _MISREAD = (("rn", "m"), ("cl", "d"), ("vv", "w"), ("ii", "u"), ("li", "h"), ("0", "o"), ("1", "l"))
-_COST_GROUP_WORDS = parse_words("cost costs price fee coute coutent cout prix tarif")
+COST_WORDS = parse_words("cost costs price fee coute coutent cout prix tarif")
+"""Words that a price states without being written: "A jar is sold at 3 euros"."""
 QUANTITY_WEIGHT = 1.5
 _CURRENCY_LETTERS = 3  # ISO 4217
 _NAME_WEIGHT = 1.2
@@ -180,7 +181,7 @@ def align(claim: Claim, evidence: Evidence) -> Alignment:
     in_context = {
         token
         for token, found in tokens.items()
-        if not found and (context.find(token) or (has_money and token.word in _COST_GROUP_WORDS))
+        if not found and (context.find(token) or (has_money and token.word in COST_WORDS))
     }
     in_context |= _resolve_subjects(claim, evidence, {t for t, found in tokens.items() if not found} - in_context)
     stated = [*evidence.analysis.quantities, *evidence.context.quantities]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from langchain_gptoss.chatbot.grounding.alignment import Alignment
+from langchain_gptoss.chatbot.grounding.alignment import COST_WORDS, Alignment, is_money
 from langchain_gptoss.chatbot.grounding.conflicts.base import Conflict
 from langchain_gptoss.chatbot.grounding.conflicts.lookup import (
     choose_home,
@@ -18,7 +18,7 @@ from langchain_gptoss.chatbot.grounding.conflicts.lookup import (
     select_elements,
     show_quantity,
 )
-from langchain_gptoss.text.analysis import PRONOUNS, Token
+from langchain_gptoss.text.analysis import PRONOUNS, Analysis, Token
 from langchain_gptoss.text.polarity import find_polarities
 from langchain_gptoss.text.quantities import Quantity, is_rival_quantity
 from langchain_gptoss.text.verbs import is_light_verb
@@ -49,6 +49,8 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
     for element, clauses in places.items():
         if home in clauses or (isinstance(element, Token) and is_light_verb(element.word)):
             continue
+        if isinstance(element, Token) and element.word in COST_WORDS and _has_price(evidence, home):
+            continue
         if all(polarities[clause].is_exception for clause in clauses):
             continue  # the check of denials compares exceptions
         other = min(clauses, key=lambda clause: abs(clause - home))
@@ -60,6 +62,10 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
             reason = f"the document says it of “{owner}”, and “{spelling}” belongs to another statement"
             return Conflict(kind="binding", reason=reason, contradicts=False)
     return None
+
+
+def _has_price(evidence: Analysis, home: int) -> bool:
+    return any(is_money(quantity) and home in evidence.find_clauses(quantity) for quantity in evidence.quantities)
 
 
 def _find_other_reference(alignment: Alignment, home: int, unclaimed: Sequence[Token]) -> Conflict | None:
