@@ -19,6 +19,7 @@ _OPENERS = parse_words(
     """and or but while whereas after before because although though unless since et ou mais tandis alors apres avant
     parce puisque bien"""
 )
+_MIN_ENUMERATED = 4  # parts without a verb from which a sentence is a list, whose items say the same of many
 
 
 def is_of_other_statement(alignment: Alignment) -> bool:
@@ -76,10 +77,12 @@ def _is_in(token: Token, statements: Sequence[int], number: int) -> bool:
 def _number_statements(analysis: Analysis) -> list[int]:
     """Return the number of the statement to which each clause belongs."""
     numbers: list[int] = []
+    is_enumeration = sum(clause.verb is None for clause in analysis.clauses) >= _MIN_ENUMERATED
     for index, clause in enumerate(analysis.clauses):
         before = numbers[-1] if numbers else 0
         is_new = bool(index) and (
             clause.opener in _OPENERS or analysis.text[: clause.start].rstrip().endswith((";", "."))
         )
-        numbers.append(before + int(is_new and not has_same_subject(analysis, clause)))
+        is_item = is_enumeration and clause.verb is None
+        numbers.append(before + int(is_new and not is_item and not has_same_subject(analysis, clause)))
     return numbers

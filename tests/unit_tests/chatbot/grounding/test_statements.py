@@ -16,6 +16,10 @@ GATES = (
     "After months of hunger and disease in the crowded streets, the keepers of the eastern gate, who had received no "
     "pay since the harvest, opened it and let the army of Brenn enter the town."
 )
+FACULTY = (
+    "The faculty of Brenn includes scholars such as the biologist Oda Wills, the chemists Elia Cory, Dudo Herrick and "
+    "Gero White, the physicists Lisa Rand and Roy Glaub, the poet Joan Field, and the Dante scholar Piet Vos."
+)
 
 
 def is_supported(claim, question, text):
@@ -37,6 +41,7 @@ def test_another_statement_of_the_sentence_does_not_answer(question, claim, text
     ("question", "claim", "text"),
     [
         ("Which office rents furnished rooms?", "The office that rents furnished rooms is in Metz.", OFFICES),
+        ("What Dante scholar is a member at Brenn?", "The Dante scholar Piet Vos is a member at Brenn.", FACULTY),
         ("Who let the army of Brenn come in?", "The keepers of the eastern gate let the army of Brenn come in.", GATES),
     ],
 )
