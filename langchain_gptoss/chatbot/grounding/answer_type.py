@@ -134,7 +134,7 @@ def _has_money(alignment: Alignment) -> bool:
     claim = alignment.claim
     amounts = [q for q in claim.analysis.quantities if q.kind == "amount"]
     return (
-        any(is_money(quantity) or not quantity.unit or quantity.unit in _CURRENCY_NAMES for quantity in amounts)
+        any(is_money(quantity) or quantity.unit in _CURRENCY_NAMES for quantity in amounts)
         or bool(_FREE.search(claim.sentence))
         or (bool(amounts) and any(is_money(q) for found in alignment.quantities.values() for q in found))
     )

@@ -1,6 +1,7 @@
 """The benchmark of answers: its cache asks nothing twice, and its figures count what they say."""
 
 import importlib
+import json
 
 import pytest
 from langchain_core.documents import Document
@@ -71,4 +72,23 @@ def test_figures_tell_what_the_model_wrote_from_what_was_shown(modules):
         "model_right": (2, 3),
         "right_refused": (1, 2),
         "supported_right": (1, 2),
+    }
+
+
+def test_the_judgements_of_our_own_questions_are_of_these_questions(modules):
+    _, figures = modules
+    folder = ROOT / "benchmarks" / "own_questions"
+    asked, judged = (
+        [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+        for name in ("questions.jsonl", "judgements.jsonl")
+    )
+    known = {(row["question"], row["answerable"]) for row in asked}
+    assert {(row["question"], row["answerable"]) for row in judged} <= known
+    assert not any(row["is_right"] and not row["answerable"] for row in judged)
+    shares = figures.summarize_judgements(folder / "judgements.jsonl")
+    assert {name: (share["hits"], share["total"]) for name, share in shares.items()} == {
+        "supported_true": (24, 24),
+        "right_refused": (2, 26),
+        "declined_rightly": (16, 19),
+        "declined_by_mistake": (1, 28),
     }

@@ -196,11 +196,15 @@ def _list_action_pairs(alignment: Alignment) -> Iterator[tuple[_Relation, _Relat
                 yield ours, same
 
 
-_DETERMINERS = parse_words(
-    "the a an this that its their le la les un une des du ce cet cette ces leur leurs son sa ses"
-)
-
-_PREPOSITIONS = parse_words("in at on of from with under near dans en sur de du des au aux chez avec sous")
+# By language: "a" is a verb in French. French "le" and "la" also stand before verbs, as pronouns.
+_DETERMINERS = {
+    "en": parse_words("the a an this that its their"),
+    "fr": parse_words("un une des du ce cet cette ces leurs son sa ses"),
+}
+_PREPOSITIONS = {
+    "en": parse_words("in at on of from with under near"),
+    "fr": parse_words("dans sur du des au aux chez avec sous"),
+}
 
 
 def _describe_action(analysis: Analysis, token: Token, *, is_verb: bool) -> _Relation | None:
@@ -208,8 +212,8 @@ def _describe_action(analysis: Analysis, token: Token, *, is_verb: bool) -> _Rel
     index = next(i for i, other in enumerate(analysis.tokens) if other.start == token.start)
     earlier, later = analysis.tokens[max(0, index - 3) : index], analysis.tokens[index + 1 : index + 6]
     near_words = [t.word for t in earlier]
-    if not is_verb and (not _DETERMINERS.isdisjoint(near_words[-1:]) or not _PREPOSITIONS.isdisjoint(near_words)):
-        return None  # "the repair", "in the Brussels store"
+    if not is_verb and _is_after_noun_mark(near_words, analysis.language):
+        return None
     is_participle = bool(set(near_words[-1:]) & _BE) or (
         bool(set(near_words) & _BE) and token.word != find_infinitive(token.word)
     )
@@ -277,3 +281,9 @@ def _find_marker(analysis: Analysis, token: Token) -> str:
     """Return the preposition of direction at most two words before a word, "" if there is none."""
     before = [t.word for t in analysis.tokens if t.start < token.start][-2:]
     return next((word for word in reversed(before) if word in _GOAL or word in _SOURCE), "")
+
+
+def _is_after_noun_mark(words: Sequence[str], language: str) -> bool:
+    """Return True after a determiner or shortly after a preposition: "the repair", "in the Brussels store"."""
+    before, near = frozenset(words[-1:]), frozenset(words)
+    return not before.isdisjoint(_DETERMINERS.get(language, ())) or not near.isdisjoint(_PREPOSITIONS.get(language, ()))
