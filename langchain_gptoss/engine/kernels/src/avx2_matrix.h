@@ -93,7 +93,9 @@ AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int bits, long r
                                    const long *tokens, const int count, float *out, long stride) {
     const long blocks = w->k / BLOCK, row_bytes = blocks * BLOCK_BYTES;
     const uint8_t *from = (const uint8_t *)w->weights + row * row_bytes;
-    const char *next = (const char *)from + 8 * row_bytes; /* the next 8 rows are fetched in the meantime */
+    /* The next 8 rows and their scales are fetched in the meantime. */
+    const char *next = (const char *)from + 8 * row_bytes;
+    const char *next_scales = (const char *)w->scales + (row + 8) * blocks;
     const NarrowBlock *narrow[AVX2_FEW];
     const WideBlock *wide[AVX2_FEW];
     __m256 sums[AVX2_FEW];
@@ -106,6 +108,8 @@ AVX2_INLINE void avx2_multiply_few(const WeightMatrix *w, const int bits, long r
     for (long first = 0; first < blocks; first += AVX2_SCALES) {
         const long end = blocks - first < AVX2_SCALES ? blocks : first + AVX2_SCALES;
         avx2_load_scales(w, row, first, &scales);
+        for (long line = 0; line < 8 * AVX2_SCALES; line += 64)
+            _mm_prefetch(next_scales + 8 * first + line, _MM_HINT_T0);
         for (long b = first; b < end; b++) {
             __m256i dots[AVX2_FEW];
             for (long line = 0; line < 8 * BLOCK_BYTES; line += 64)
