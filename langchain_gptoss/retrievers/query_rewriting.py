@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers.rewriting_checks import find_fault, has_more_context, is_foreign, is_translation
-from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up, opens_as_question
+from langchain_gptoss.text.follow_ups import find_antecedent, has_question_opening, is_follow_up
 from langchain_gptoss.text.language import detect_language
 
 _LANGUAGE_NAMES = {"en": "English", "fr": "French"}
@@ -168,7 +168,7 @@ def _extract_question(answer: str) -> str:
     lines = [line for line in answer.strip().splitlines() if line.strip()]
     text = _LABEL.sub("", lines[0]).strip().strip("\"'«»“” ") if lines else ""
     # Small models leave out the question mark.
-    return f"{text}?" if text and text[-1].isalnum() and opens_as_question(text) else text
+    return f"{text}?" if text and text[-1].isalnum() and has_question_opening(text) else text
 
 
 def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessage]) -> RewrittenQuestion:

@@ -2,9 +2,9 @@
 
 from langchain_gptoss.text.follow_ups.detection import (
     find_antecedent,
+    has_question_opening,
     is_follow_up,
     is_generic_word,
-    opens_as_question,
 )
 
-__all__ = ["find_antecedent", "is_follow_up", "is_generic_word", "opens_as_question"]
+__all__ = ["find_antecedent", "has_question_opening", "is_follow_up", "is_generic_word"]

@@ -62,7 +62,7 @@ def is_follow_up(question: str, conversation: Sequence[str] = ()) -> bool:
     )
 
 
-def opens_as_question(text: str) -> bool:
+def has_question_opening(text: str) -> bool:
     """Return True if a text begins with a question word or an auxiliary, as "How much ..." and "Est-ce que ..."."""
     words = [token.word for token in tokenize(text[:_OPENING_CHARS]) if not token.is_mark]
     return bool(words) and words[0] in _QUESTION_WORDS | _AUXILIARIES
