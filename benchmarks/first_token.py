@@ -1,6 +1,6 @@
 """Measure how long a cited answer takes until its first token, and what the model has to read for it.
 
-    python benchmarks/first_token.py [--model demo-large] [--passages 3] [--language fr]
+    python benchmarks/first_token.py [--model demo-large] [--passages 3] [--language fr] [--warm]
 
 A chatbot over the sample handbook is asked three questions: the first one with a cold prefix cache, a second one about
 something else, and a follow-up to it. For each call of the model the table has the tokens of the prompt, those that the
@@ -78,14 +78,14 @@ def build_chatbot(model: str, language: str, passages: int) -> Any:
     index = index_documents(handbook, embeddings=load_embeddings(EMBEDDINGS[language]))
     llm = ChatGptOss(model=model)
     llm.load()
-    return create_chatbot(llm, index.as_retriever(), focus=0, max_passages=passages)
+    return create_chatbot(llm, index.as_retriever(), focus=0, max_passages=passages, sessions=":memory:")
 
 
 def measure_question(bot: Any, question: str, session: str) -> float:
     """Ask a question, print what it took, and return the seconds until the first token of the answer."""
     times, start, shown, output = CallTimes(), time.perf_counter(), 0.0, None
-    config = {"callbacks": [times], "configurable": {"user_id": "user", "session_id": session}}
-    for chunk in bot.stream(question, config):
+    config = {"callbacks": [times], "configurable": {"user_id": "user"}}
+    for chunk in bot.stream({"question": question, "session_id": session}, config):
         shown = shown or (time.perf_counter() if chunk.answer else 0.0)
         output = chunk if output is None else output + chunk
     print(f"\n{question}\n  -> {output.answer}\n  steps: {output.timings}")
@@ -108,8 +108,13 @@ def main() -> None:
     parser.add_argument("--model", default="demo-large")
     parser.add_argument("--language", choices=tuple(QUESTIONS), default="en")
     parser.add_argument("--passages", type=int, default=3)
+    parser.add_argument("--warm", action="store_true", help="read the prompts first, as `gptoss serve` does")
     options = parser.parse_args()
     bot = build_chatbot(options.model, options.language, options.passages)
+    if options.warm:
+        started = time.perf_counter()
+        bot.warm_up()
+        print(f"The prompts' beginnings were read in {time.perf_counter() - started:.1f} s.")
     seconds = [measure_question(bot, question, "session") for question in QUESTIONS[options.language]]
     names = ("cold prefix", "second question")
     for name, value, goal in zip(names, seconds, GOALS_S, strict=False):

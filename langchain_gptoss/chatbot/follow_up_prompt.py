@@ -144,7 +144,19 @@ def fill_follow_up_prompt(
         texts: Texts of the messages before it.
         language: Language of the chatbot's own texts, for a question whose language is not known.
     """
-    wording = _WORDINGS.get(detect_language(question) or language, _WORDINGS["en"])
+    language = detect_language(question) or language
+    wording = _get_wording(language)
+    return prompt.partial(
+        task=build_task(language),
+        turns=_format_turns(wording, texts[-_MAX_TURNS:]),
+        question_label=wording.question,
+        answer_label=wording.answer,
+    )
+
+
+def build_task(language: str) -> str:
+    """Return the task in a language, with its examples; in English for languages without one."""
+    wording = _get_wording(language)
     examples = [
         "\n".join(
             [
@@ -155,12 +167,7 @@ def fill_follow_up_prompt(
         )
         for example in wording.examples
     ]
-    return prompt.partial(
-        task="\n\n".join([wording.task, *examples]),
-        turns=_format_turns(wording, texts[-_MAX_TURNS:]),
-        question_label=wording.question,
-        answer_label=wording.answer,
-    )
+    return "\n\n".join([wording.task, *examples])
 
 
 def limit_to_question(llm: BaseChatModel) -> BaseChatModel:
@@ -168,6 +175,10 @@ def limit_to_question(llm: BaseChatModel) -> BaseChatModel:
     if not isinstance(llm, ChatGptOss) or llm.format.has_reasoning:
         return llm
     return llm.model_copy(update={"temperature": 0.0, "max_tokens": _MAX_QUESTION_TOKENS, "stop": ["\n"]})
+
+
+def _get_wording(language: str) -> _Wording:
+    return _WORDINGS.get(language, _WORDINGS["en"])
 
 
 def _format_turns(wording: _Wording, texts: Sequence[str]) -> str:

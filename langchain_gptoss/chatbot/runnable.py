@@ -36,6 +36,7 @@ from langchain_gptoss.chatbot.settings import ChatbotSettings
 from langchain_gptoss.chatbot.small_models import MAX_PASSAGES, choose_focus
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.chatbot.types import ChatbotChunk, ChatbotInput, ChatbotOutput
+from langchain_gptoss.chatbot.warm_up import read_shared_beginnings
 from langchain_gptoss.decisions import GptOssDecisions
 from langchain_gptoss.domains import DomainProfile, RetrievalSettings
 from langchain_gptoss.errors import InvalidInputError
@@ -129,6 +130,13 @@ class Chatbot(Runnable[Any, ChatbotOutput]):
     def OutputType(self) -> Any:  # noqa: N802
         """The type of the output."""
         return ChatbotOutput
+
+    def warm_up(self) -> None:
+        """Let the model read what the prompts of all users begin with, so that first questions do not wait for it.
+
+        It can be called in a thread: questions that arrive meanwhile are answered first.
+        """
+        read_shared_beginnings(self.settings)
 
     def close(self) -> None:
         """Close the sessions and the audit log that this chatbot opened. It can be called more than once."""

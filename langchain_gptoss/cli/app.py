@@ -150,6 +150,7 @@ def chat(
             language=language,
             audit=audit,
             prompt_cache_gb=prompt_cache,
+            warms_up=True,
         )
         _show_sample_questions(chatbot, language)
         _chat(chatbot, [])

@@ -1,6 +1,7 @@
 """The chatbot that the commands use, and their common options."""
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,7 @@ def make_chatbot(
     guard_model: str | None = None,
     labels: Sequence[str] | None = None,
     prompt_cache_gb: float | None = None,
+    warms_up: bool = False,
     **options: Any,
 ) -> "Chatbot":
     """Return a chatbot over documents or an index.
@@ -59,6 +61,7 @@ def make_chatbot(
         guard_model: Name of the model that checks questions and answers, or None.
         labels: Access labels of documents that have none of their own, or None.
         prompt_cache_gb: Size limit of the prompts that are kept on disk, in GB; None keeps none.
+        warms_up: True reads the beginnings of the prompts in a thread, before the first question.
         **options: Further arguments of `create_chatbot`.
 
     Raises:
@@ -102,4 +105,7 @@ def make_chatbot(
     if guard_model is not None:
         options["guard_model"] = ChatGptOss(model=guard_model)
         options["guard_model"].load()
-    return create_chatbot(llm, index.as_retriever(), **options)
+    chatbot = create_chatbot(llm, index.as_retriever(), **options)
+    if warms_up:
+        threading.Thread(target=chatbot.warm_up, name="warm-up", daemon=True).start()
+    return chatbot
