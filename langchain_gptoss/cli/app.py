@@ -120,6 +120,7 @@ def ask(
             language=language,
             audit=audit,
             prompt_cache_gb=prompt_cache,
+            warms_up=False,
         )
         if as_json:
             show_json_answer(chatbot.invoke({"question": question}))
@@ -150,7 +151,6 @@ def chat(
             language=language,
             audit=audit,
             prompt_cache_gb=prompt_cache,
-            warms_up=True,
         )
         _show_sample_questions(chatbot, language)
         _chat(chatbot, [])

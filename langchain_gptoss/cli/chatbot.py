@@ -46,7 +46,7 @@ def make_chatbot(
     guard_model: str | None = None,
     labels: Sequence[str] | None = None,
     prompt_cache_gb: float | None = None,
-    warms_up: bool = False,
+    warms_up: bool = True,
     **options: Any,
 ) -> "Chatbot":
     """Return a chatbot over documents or an index.
@@ -61,7 +61,7 @@ def make_chatbot(
         guard_model: Name of the model that checks questions and answers, or None.
         labels: Access labels of documents that have none of their own, or None.
         prompt_cache_gb: Size limit of the prompts that are kept on disk, in GB; None keeps none.
-        warms_up: True reads the beginnings of the prompts in a thread, before the first question.
+        warms_up: True reads the beginnings of the prompts in a thread, while the first question is awaited.
         **options: Further arguments of `create_chatbot`.
 
     Raises:

@@ -118,7 +118,6 @@ def serve_chatbot(
             access=access,
             labels=label,
             prompt_cache_gb=prompt_cache,
-            warms_up=True,
         )
         if keys is None and host not in LOCAL_HOSTS:
             note(f"Everyone who reaches {host} may use this server. To require a key, use --keys FILE.")
