@@ -87,7 +87,7 @@ def test_ask_searches_an_index(docs, tmp_path, monkeypatch):
     made = {}
     monkeypatch.setattr("langchain_gptoss.chatbot.create_chatbot", lambda _, retriever: made.update(it=retriever))
     run_command("index", docs, "--store", tmp_path / "index")
-    make_chatbot("demo", None, str(tmp_path / "index"))
+    make_chatbot("demo", None, str(tmp_path / "index"), warms_up=False)
     assert made["it"].invoke("delivery")[0].metadata["source"] == "a.md"
     for arguments in ([], ["--docs", docs, "--store", tmp_path / "index"]):
         result = run_command("ask", "Hello?", *arguments)
