@@ -5,8 +5,8 @@ import json
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 
@@ -39,6 +39,10 @@ class RepeatingModel(RecordingModel):
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
         self.prompts.append(str(messages))
         yield ChatGenerationChunk(message=AIMessageChunk(content=messages[-1].text.split("Passages:")[-1]))
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        self.prompts.append(str(messages))  # asks to complete a follow-up
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(messages[-1].text))])
 
 
 class FilterIgnoringRetriever(BaseRetriever):
