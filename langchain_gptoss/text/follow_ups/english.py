@@ -36,10 +36,13 @@ ENDING = re.compile(
 )
 """Endings that compare with something said before."""
 DEFINITE_NOUN = re.compile(
-    r"""\bthe\ (\w{3,})(?!\ (?:of|for|in|on|at|to|from|with|by|between|that|which|who|and|or)\b)""",
+    r"""(?<!\bof\ )(?<!\bfor\ )\bthe\ (\w{3,})\b
+    (?!\ (?:of|for|in|on|at|to|from|with|by|between|that|which|who|and|or)\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""A noun that says what it means only together with what was said before: "Can the limit be raised?"."""
+"""A noun that says what it means only together with what was said before: "Can the limit be raised?".
+
+"The bonus of the directors" says what it means."""
 FRAGMENT_OPENINGS = parse_words(
     """any some no for in on at to from by with without during after before until since between under over abroad
     only even also except including unless not the a an my our your per like as about within outside"""

@@ -45,7 +45,7 @@ ENDING = re.compile(
 )
 """Endings that compare with something said before."""
 DEFINITE_NOUN = re.compile(
-    r"""(?:\b(?:le|la|les|du|au|aux)\ |\bl['’])(\w{3,})
+    r"""(?:\b(?:le|la|les|au|aux)\ |\bl['’])(\w{3,})
     (?!\w|-|\ (?:de|du|des|d['’]|à|au|aux|pour|en|sur|dans|par|avec|qui|que|dont|et|ou)(?:\b|(?<=')))""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -112,6 +112,8 @@ def test_the_limit_points_back_if_the_conversation_explains_it():
     assert not is_follow_up("Is the pool heated?", uploads)
     assert not is_follow_up("What is the limit of the loan?", uploads)
     assert not is_follow_up("Quelle est la limite du prêt ?", ["Quelle est la taille des fichiers ?"])
+    for complete in ("How much is the bonus of the directors?", "Quelle est la prime du directeur ?"):
+        assert not is_follow_up(complete, [complete])
 
 
 @pytest.mark.parametrize("question", ["", "?", "...", "12345", "🙂", "a" * 5000, "the " * 3000])
