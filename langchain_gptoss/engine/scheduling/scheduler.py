@@ -104,8 +104,12 @@ class Scheduler:
     def _plan_answers(self, decoding: list[SequenceState]) -> list[StepPart]:
         parts = []
         token_cost = self._times.estimate_draft_cost(len(decoding)) if decoding else 0.0
+        has_prompts = len(self.running) > len(decoding) or bool(len(self.waiting))
+        drafts_left = self._times.limit_draft_tokens() if has_prompts else None
         for sequence in decoding:
-            draft = sequence.draft_tokens(token_cost=token_cost)
+            draft = sequence.draft_tokens(token_cost=token_cost)[:drafts_left]
+            if drafts_left is not None:
+                drafts_left -= len(draft)
             length = len(sequence.token_ids)
             if draft and not self._cache.grow(sequence.blocks, length + len(draft)):
                 draft = []

@@ -63,6 +63,10 @@ class StepTimes:
             return 0
         return min(max(self._extra_tokens - draft_tokens, _MIN_TOKENS), max_tokens)
 
+    def limit_draft_tokens(self) -> int:
+        """Return how many draft tokens a step may verify that also reads a prompt: half of what fits beside answers."""
+        return self._extra_tokens // 2
+
     def estimate_draft_cost(self, decode_tokens: int) -> float:
         """Return the time of a draft token as a share of one answer's part of a step.
 

@@ -37,6 +37,15 @@ def test_parts_of_a_prompt_grow_until_a_step_takes_too_long(step_s, token_s, lim
     assert sum(parts[-20:]) / 20 >= 0.8 * limit
 
 
+def test_drafts_leave_half_of_a_step_to_a_prompt() -> None:
+    times = StepTimes()
+    _record(times, 0.1, decode=1)
+    _read_prompt(times, 20, step_s=0.1, token_s=0.001)
+    limit = times.limit_draft_tokens()
+    assert limit > 3
+    assert limit <= times.choose_prefill_tokens(1, draft_tokens=limit, max_tokens=512) <= limit + 1
+
+
 def test_drafts_take_the_place_of_prompt_tokens() -> None:
     times = StepTimes()
     _record(times, 0.1, decode=1)
