@@ -3,6 +3,7 @@
     python benchmarks/answers.py --data DIR [--only service-public,squad2] [--questions 200] [--model none]
                                 [--answers DIR2] [--json F]
     python benchmarks/answers.py --data DIR --model demo-large --cache DIR3 --questions 35 [--half 0] [--passages 3]
+                                [--judge]
 
 DIR has the question sets of the table in benchmarks/README.md. The stack is that of the demo, offline: the demo model,
 and BM25 and the demo's embeddings in one hybrid retriever. Only questions of the half on which the abstention was not
@@ -11,7 +12,8 @@ is no lower limit, and its figures are also shown for that half. Answers are sto
 answer is not asked again.
 
 With DIR3 the answers are not stored, but what they are made of: documents and the model's texts. So a change of the
-checks is measured without asking the model again. Then four questions are asked at a time.
+checks is measured without asking the model again. Then four questions are asked at a time. The model judges whether
+sentences answer, as it does in a chatbot, only with --judge.
 """
 
 import argparse
@@ -19,10 +21,11 @@ import json
 import platform
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -36,7 +39,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss import BM25Retriever, ChatGptOss, FaissStore, HybridRetriever, create_chatbot, load_embeddings
-from langchain_gptoss.chatbot import ChatbotOutput
+from langchain_gptoss.chatbot import Chatbot, ChatbotOutput
 from langchain_gptoss.evals import EvaluationReport, Question, evaluate, read_questions
 from langchain_gptoss.evals.evaluation import summarize
 from langchain_gptoss.ingest import split_documents
@@ -174,15 +177,7 @@ def measure(task: Task, llm: BaseChatModel, options: argparse.Namespace) -> dict
         max_passages=options.passages,
         decline_below=options.decline_below,
     )
-    if cache:
-        ask_together(bot.invoke, [question.text for question in task.questions])
-    report = evaluate(
-        bot,
-        task.questions,
-        texts=map_texts(task),
-        answers_file=None if cache else options.answers / f"{task.name}-{llm._llm_type}.jsonl",
-        on_answer=create_progress_printer(task.name, len(task.questions)),
-    )
+    report = evaluate_together(bot, task) if cache else evaluate_in_turn(bot, task, options.answers, llm._llm_type)
     figures = {"all": report.to_dict() | summarize_texts(report.questions, report.outputs)}
     if task.name == "service-public":
         measured = lambda question: question.group == "piaf" or choose_half(question.group) == 1  # noqa: E731
@@ -192,10 +187,30 @@ def measure(task: Task, llm: BaseChatModel, options: argparse.Namespace) -> dict
     return figures
 
 
-def ask_together(ask: Callable[[str], Any], questions: Sequence[str]) -> None:
-    """Ask several questions at a time, so that they share the engine's batches; the cache keeps the answers."""
+def evaluate_in_turn(bot: Chatbot, task: Task, folder: Path, model: str) -> EvaluationReport:
+    """Ask one question after the other, and keep the answers in a file."""
+    return evaluate(
+        bot,
+        task.questions,
+        texts=map_texts(task),
+        answers_file=folder / f"{task.name}-{model}.jsonl",
+        on_answer=create_progress_printer(task.name, len(task.questions)),
+    )
+
+
+def evaluate_together(bot: Chatbot, task: Task) -> EvaluationReport:
+    """Ask several questions at a time, so that they share the engine's batches."""
+    print_progress = create_progress_printer(task.name, len(task.questions))
+
+    def ask(numbered: tuple[int, Question]) -> EvaluationReport:
+        report = evaluate(bot, [numbered[1]])
+        print_progress(numbered[0], report.outputs[0])
+        return report
+
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        list(pool.map(ask, questions))
+        reports = list(pool.map(ask, enumerate(task.questions, 1)))
+    outputs = [report.outputs[0] for report in reports]
+    return summarize(task.questions, outputs, [report.durations_s[0] for report in reports], texts=map_texts(task))
 
 
 def write_outputs(file: Path, report: EvaluationReport) -> None:
@@ -243,6 +258,7 @@ def main() -> None:
     parser.add_argument("--model", default="demo", help="demo, demo-large, ..., or none for empty answers")
     parser.add_argument("--answers", type=Path, default=Path("answers"))
     parser.add_argument("--cache", type=Path, help="folder for documents and the model's texts")
+    parser.add_argument("--judge", action="store_true", help="with --cache: the model judges too; no texts are kept")
     parser.add_argument("--half", type=int, default=1, help="half of the articles; 0 is for development")
     parser.add_argument("--passages", type=int, help="number of passages; default: that of the chatbot")
     parser.add_argument("--decline-below", type=float, help="confidence; default: that of the chatbot")
@@ -250,7 +266,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     (arguments.cache or arguments.answers).mkdir(parents=True, exist_ok=True)
-    llm = create_model(arguments.model, arguments.cache)
+    llm = create_model(arguments.model, arguments.cache, has_judge=arguments.judge)
     result: dict[str, Any] = {"date": date.today().isoformat(), "machine": platform.platform(), "sets": {}}
     selected = arguments.only.split(",") if arguments.only else None
     for task in [*create_tasks(arguments.data, arguments.questions, arguments.half), *create_own_tasks()]:
@@ -262,15 +278,17 @@ def main() -> None:
             arguments.json.write_text(json.dumps(result, indent=2), encoding="utf-8")
 
 
-def create_model(name: str, cache: Path | None) -> BaseChatModel:
-    """Return the model: greedy and with a cache of its texts if a folder for them is given."""
+def create_model(name: str, cache: Path | None, *, has_judge: bool) -> BaseChatModel:
+    """Return the model: greedy and with a cache of its texts if a folder for them is given.
+
+    The chatbot asks only the model itself to judge, not one with a cache.
+    """
     if name == "none":
         return EmptyAnswerModel()
     if cache is None:
         return ChatGptOss(model=name)
-    return CachedModel(
-        lambda: ChatGptOss(model=name, temperature=0, max_tokens=MAX_TOKENS), cache / f"{name}-texts.jsonl"
-    )
+    load = partial(ChatGptOss, model=name, temperature=0, max_tokens=MAX_TOKENS)
+    return load() if has_judge else CachedModel(load, cache / f"{name}-texts.jsonl")
 
 
 if __name__ == "__main__":
