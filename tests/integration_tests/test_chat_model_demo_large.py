@@ -8,9 +8,12 @@ from langchain_gptoss.models.demo_large import get_demo_large_folder
 
 from tests.integration_tests.demo_suite import FullSuite  # isort: skip
 
-pytestmark = pytest.mark.skipif(
-    not get_demo_large_folder().is_dir(), reason="the large demo model is not in the cache: 1.1 GB to fetch"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not get_demo_large_folder().is_dir(), reason="the large demo model is not in the cache: 1.1 GB to fetch"
+    ),
+]
 
 
 class TestStandard(FullSuite):

@@ -10,6 +10,8 @@ import pytest
 
 from tests import ROOT
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((ROOT / "cookbook").glob("*.ipynb"))
 # Parts of each notebook's last result.
 EXPECTED_RESULTS = {

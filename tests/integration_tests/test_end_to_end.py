@@ -62,6 +62,7 @@ def test_demo_prints_four_questions_and_answers():
     assert parts[3].strip() == "I could not find this in the documents."
 
 
+@pytest.mark.slow
 def test_the_second_process_starts_with_the_prompt_of_the_first(tmp_path, demo_llm):
     demo_llm.load()  # so that everything is in the cache folder
     home = tmp_path / "home"

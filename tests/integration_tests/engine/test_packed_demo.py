@@ -16,6 +16,8 @@ from langchain_gptoss.engine.registry import get_local_engine
 from langchain_gptoss.models.demo import fetch_demo_model
 from tests import scale
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ["Write a long story about a fox.", "What is the capital of France?"]
 
 

@@ -23,6 +23,8 @@ from langchain_gptoss.models.demo import fetch_demo_gguf
 
 from tests.integration_tests.demo_suite import DemoSuite  # isort: skip
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "Who wrote Hamlet?"
 
 

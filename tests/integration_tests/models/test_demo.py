@@ -119,6 +119,7 @@ def compute_logits(model: Any, ids: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("index", range(len(TEXTS)))
+@pytest.mark.slow
 def test_the_checkpoint_has_the_logits_of_the_original(gguf, demo_llm, index, checkpoint_and_original):
     converted, original = checkpoint_and_original
     ids = AutoTokenizer.from_pretrained(demo_llm.checkpoint)(TEXTS[index], add_special_tokens=False)["input_ids"]
@@ -141,6 +142,7 @@ def checkpoint_and_original(gguf: Gguf, demo_llm: ChatGptOss) -> tuple[GptOssFor
     return converted.eval(), build_llama(gguf, torch.bfloat16)
 
 
+@pytest.mark.slow
 def test_the_conversion_without_rounding_is_exact(gguf, demo_llm, tmp_path):
     convert_dense_checkpoint(gguf.file, tmp_path / "exact", experts="float32")
     exact = GptOssForCausalLM.from_pretrained(tmp_path / "exact", dtype=torch.float32, local_files_only=True).eval()
