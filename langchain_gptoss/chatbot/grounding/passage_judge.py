@@ -30,7 +30,7 @@ _INSTRUCTIONS = "Does the text state the answer to this question: {question}"
 
 @dataclass(frozen=True, kw_only=True)
 class PassageJudgement:
-    """What rules and model say about passages.
+    """The judgement of rules and model about passages.
 
     Attributes:
         probability: Probability that the passages answer the question.
