@@ -38,6 +38,9 @@ def test_the_model_is_asked_once_for_each_prompt(modules, tmp_path):
 
     assert [ask(question) for question in ("mill?", "bridge?", "mill?")] == ["In 1904.", "In 1950.", "In 1904."]
     assert len(model.prompts) == 2
+    cached = cache.CachedModel(lambda: model, tmp_path / "texts.jsonl")
+    assert cached.invoke([HumanMessage("bridge?")]).text == "In 1950."
+    assert len(model.prompts) == 2
 
 
 def test_the_retriever_is_asked_once_for_each_question(modules, tmp_path):
