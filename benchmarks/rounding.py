@@ -3,9 +3,10 @@
     python benchmarks/rounding.py CHECKPOINT [--tokens 512] [--calibration-tokens 512] [--layers N]
 
 Everything but the experts stays as it is, and all is computed in float32, layer by layer. The ways are: int8 with a
-scale for 32 weights; MXFP4 with the scale that the format's specification proposes ("nearest"), with the better one of
-two scales ("best scale", which the package uses), and with the error of each column compensated by the columns after
-it, as in GPTQ, from activations on another text ("compensated"). With --layers, only the first layers are rounded.
+scale for 32 weights; int4 with a scale and a minimum for 32 weights; MXFP4 with the scale that the format's
+specification proposes ("nearest"), with the better one of two scales ("best scale", which the package uses), and with
+the error of each column compensated by the columns after it, as in GPTQ, from activations on another text
+("compensated"). With --layers, only the first layers are rounded.
 """
 
 import argparse
@@ -19,8 +20,10 @@ from typing import Any
 import torch
 
 from langchain_gptoss.engine.kernels.mxfp4 import VALUES, apply_swiglu, dequantize_mxfp4, quantize_mxfp4
+from langchain_gptoss.models.conversion.int4 import round_to_int4
 from langchain_gptoss.models.conversion.rounding import BLOCK, round_to_mxfp4
 from langchain_gptoss.models.packing.source import EMBEDDING, HEAD, NORM, PackingSource, get_matrix_size
+from langchain_gptoss.models.packing.unpacking import unpack_int4
 
 DAMPING = 0.01
 SEQUENCE_TOKENS = 256
@@ -46,6 +49,12 @@ def round_int8(matrix: torch.Tensor) -> torch.Tensor:
     grouped = matrix.unflatten(-1, (-1, BLOCK))
     scales = (grouped.abs().amax(dim=-1, keepdim=True) / 127).bfloat16().float().clamp(min=1e-30)
     return ((grouped / scales).round().clamp(-127, 127) * scales).flatten(-2)
+
+
+def round_to_scale_and_minimum(matrix: torch.Tensor) -> torch.Tensor:
+    """Round to int4 as the package does."""
+    rounded = round_to_int4(matrix)
+    return unpack_int4(rounded.values, rounded.scales, rounded.minimums)
 
 
 def round_compensated(matrix: torch.Tensor, gram: torch.Tensor) -> torch.Tensor:
@@ -250,6 +259,7 @@ def main() -> None:
     variants = [
         Variant(name="not rounded", hidden=hidden.clone()),
         Variant(name="int8", hidden=hidden.clone(), rounds=round_int8),
+        Variant(name="int4", hidden=hidden.clone(), rounds=round_to_scale_and_minimum),
         Variant(name="nearest", hidden=hidden.clone(), rounds=round_nearest),
         Variant(name="best scale", hidden=hidden.clone(), rounds=round_best_scale),
         Variant(name="compensated", hidden=hidden.clone(), calibration=calibration),

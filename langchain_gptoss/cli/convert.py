@@ -13,7 +13,10 @@ Source = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder of the new checkpoint; it must not exist.")]
 Experts = Annotated[
-    str, typer.Option("--experts", help="mxfp4 (4.25 bits per weight), int8 (8.5), bf16, or float32 (exact, large).")
+    str,
+    typer.Option(
+        "--experts", help="mxfp4 (4.25 bits per weight), int4 (5), int8 (8.5), bf16, or float32 (exact, large)."
+    ),
 ]
 
 

@@ -45,9 +45,9 @@ CacheGb = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cuda, cpu or mps. Default: the best.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or int8. Default: the best.")]
-Experts = Annotated[str | None, typer.Option(help="packed, int8 or unpacked. Default: the best.")]
+Experts = Annotated[str | None, typer.Option(help="packed, int4, int8 or unpacked. Default: the best.")]
 Precise = Annotated[
-    bool, typer.Option("--precise", help="On a CPU, round activations before packed experts to 16 bits.")
+    bool, typer.Option("--precise", help="On a CPU, round activations before experts of four bits to 16 bits.")
 ]
 
 
@@ -70,13 +70,15 @@ def show_machine(
         packing = _predict_packing(cards[0], adapter, experts) if model is not None else None
         if packing is not None:
             cards = [replace(cards[0], shape=packing.shape)]
+        from langchain_gptoss.models.packing.locate import get_planned_experts
+
         hardware = probe_machine()
         options = {
             "users": users,
             "cache_gb": cache_gb,
             "device": device,
             "dtype": dtype,
-            "experts": None if experts == "int8" else experts,
+            "experts": get_planned_experts(experts),
             "precise": precise,
         }
         plans = [_plan_model(card, hardware, context, options, is_only=model is not None) for card in cards]
@@ -272,7 +274,7 @@ def _show_table(plans: "Iterable[Plan | ImpossiblePlan]") -> None:
             show(_ROW.format(plan.model, "-", "-", "-", "-", "-", "no"))
             _show_indented(plan.reason)
             continue
-        weights = f"packed + {plan.dtype}" if plan.experts == "packed" else plan.dtype
+        weights = plan.dtype if plan.experts == "unpacked" else f"{plan.experts} + {plan.dtype}"
         demand = plan.tightest_demand
         numbers = f"{plan.context:,}", f"{demand.needed_bytes / 1e9:.1f}", f"{demand.free_bytes / 1e9:.1f}"
         show(_ROW.format(plan.model, _format_device(plan), weights, *numbers, _format_bool(plan.fits)))

@@ -151,7 +151,7 @@ def _load_native(folder: Path, plan: Plan, report: Callable[[int], object]) -> R
     formats = NativeFormats(
         dense="bfloat16" if plan.dtype == "bfloat16" else "int8",
         experts="bfloat16" if plan.dtype == "bfloat16" else "int8",
-        expert_bits=8 if plan.experts == "packed" and not plan.precise else 16,
+        expert_bits=16 if plan.precise else 8,
     )
     return NativeRunner(folder, formats=formats, report=report)
 

@@ -21,10 +21,12 @@ from langchain_gptoss.engine.kernels.packed_experts import (
     register_packed_experts,
 )
 from langchain_gptoss.errors import CheckpointError
+from langchain_gptoss.models.packing.unpacking import unpack_int4
 from langchain_gptoss.models.planning.plan import Plan
 
 _COPY_AGAIN = "Copy or fetch the checkpoint again."
 _UNPACKED_NAMES = ("gate_up_proj", "down_proj")
+_BLOCK_ENDINGS = ("_blocks", "_scales", "_int8", "_int4", "_minimums")
 
 
 def load_weights(folder: Path, plan: Plan, report: Callable[[int], object]) -> Any:
@@ -137,9 +139,9 @@ class _WeightLoader:
             CheckpointError: Its shape contradicts the config.
         """
         owner, _, leaf = name.rpartition(".")
-        if owner.endswith(".experts") and (self._is_packed or leaf.endswith(("_blocks", "_scales", "_int8"))):
+        if owner.endswith(".experts") and (self._is_packed or leaf.endswith(_BLOCK_ENDINGS)):
             self._experts.setdefault(owner, {})[leaf] = tensor
-            if not self._is_packed and len(self._experts[owner]) == 4:
+            if not self._is_packed and all(_is_complete(self._experts[owner], each) for each in _UNPACKED_NAMES):
                 self._add_unpacked_experts(owner)
             return
         if name not in self._missing:
@@ -163,8 +165,8 @@ class _WeightLoader:
     def _add_unpacked_experts(self, owner: str) -> None:
         module, tensors = self._model.get_submodule(owner), self._experts.pop(owner)
         for leaf in _UNPACKED_NAMES:
-            if f"{leaf}_int8" in tensors:
-                self._add_int8_experts(owner, leaf, tensors)
+            if f"{leaf}_blocks" not in tensors:
+                self._add_integer_experts(owner, leaf, tensors)
                 continue
             blocks, scales = tensors[f"{leaf}_blocks"], tensors[f"{leaf}_scales"]
             dequantized = torch.empty(
@@ -175,12 +177,17 @@ class _WeightLoader:
                 dequantized[expert] = dequantize_mxfp4(blocks[expert], scales[expert], self._activation_dtype).T
             self._set_parameter(module, leaf, dequantized.to(self._device_map.get_device(owner)))
 
-    def _add_int8_experts(self, owner: str, leaf: str, tensors: dict[str, torch.Tensor]) -> None:
-        values, scales = tensors[f"{leaf}_int8"], tensors[f"{leaf}_scales"]
-        matrices = torch.empty(values.shape[0], values.shape[2], values.shape[1], dtype=self._activation_dtype)
-        _check_shape(f"{owner}.{leaf}_int8", matrices, self._missing.pop(f"{owner}.{leaf}"))
+    def _add_integer_experts(self, owner: str, leaf: str, tensors: dict[str, torch.Tensor]) -> None:
+        kind = "int8" if f"{leaf}_int8" in tensors else "int4"
+        values, scales = tensors[f"{leaf}_{kind}"], tensors[f"{leaf}_scales"]
+        columns = scales.shape[2] * 32
+        matrices = torch.empty(values.shape[0], columns, values.shape[1], dtype=self._activation_dtype)
+        _check_shape(f"{owner}.{leaf}_{kind}", matrices, self._missing.pop(f"{owner}.{leaf}"))
         for expert in range(len(values)):
-            matrices[expert] = dequantize_int8(values[expert], scales[expert]).T
+            if kind == "int8":
+                matrices[expert] = dequantize_int8(values[expert], scales[expert]).T
+            else:
+                matrices[expert] = unpack_int4(values[expert], scales[expert], tensors[f"{leaf}_minimums"][expert]).T
         self._set_parameter(self._model.get_submodule(owner), leaf, matrices.to(self._device_map.get_device(owner)))
 
     def _add_linear(self, owner: str, module: nn.Linear, leaf: str, tensor: torch.Tensor) -> None:
@@ -268,6 +275,12 @@ def _choose_activation_dtype(plan: Plan) -> torch.dtype:
         return torch.float32
     dtype: torch.dtype = getattr(torch, plan.dtype)
     return dtype
+
+
+def _is_complete(tensors: dict[str, torch.Tensor], leaf: str) -> bool:
+    """Return True if all parts of a matrix of experts that are stored in blocks are there."""
+    kinds = [kind for kind in ("blocks", "int8", "int4") if f"{leaf}_{kind}" in tensors]
+    return f"{leaf}_scales" in tensors and bool(kinds) and (kinds != ["int4"] or f"{leaf}_minimums" in tensors)
 
 
 def _check_shape(name: str, tensor: torch.Tensor, expected: tuple[int, ...]) -> None:

@@ -21,7 +21,7 @@ from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.language_models.generation import Generation
 from langchain_gptoss.language_models.loop_detection import LoopDetector
 from langchain_gptoss.models.catalog import ChatFormatName, ModelCard, ToolFormatName, resolve_model
-from langchain_gptoss.models.packing.locate import locate_model
+from langchain_gptoss.models.packing.locate import get_planned_experts, locate_model
 
 # The configuration of LangChain's base classes comes later and wins, so both model classes repeat this one.
 MODEL_CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
@@ -107,8 +107,8 @@ class GptOssModel(BaseModel):
     """Device of the model; None: the fastest one with enough memory (`gptoss doctor` shows the plan)."""
     dtype: Literal["float32", "bfloat16", "float16", "int8"] | None = None
     """Number type of the weights in memory, except packed experts; None: the best one for the device."""
-    experts: Literal["packed", "int8", "unpacked"] | None = None
-    """`"packed"` packs experts into MXFP4 once, `"int8"` into int8; None: into MXFP4 if they are large."""
+    experts: Literal["packed", "int4", "int8", "unpacked"] | None = None
+    """`"packed"` packs experts into MXFP4 once, `"int4"` and `"int8"` into these; None: large ones into MXFP4."""
     max_context: int | None = Field(default=None, gt=0)
     """Maximum length of prompt and answer in tokens; None: as much as the model supports and memory allows."""
     cache_gb: float | None = Field(default=None, gt=0)
@@ -204,7 +204,7 @@ class GptOssModel(BaseModel):
             self.checkpoint,
             device=self.device,
             dtype=self.dtype,
-            experts=None if self.experts == "int8" else self.experts,
+            experts=get_planned_experts(self.experts),
             max_context=self.max_context,
             cache_gb=self.cache_gb,
             prompt_cache_gb=self.prompt_cache_gb,

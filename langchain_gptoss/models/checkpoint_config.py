@@ -8,12 +8,13 @@ from typing import Any
 
 from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError
 from langchain_gptoss.models.checkpoint_numbers import find_number_problem
-from langchain_gptoss.models.shapes import INT8_METHOD
+from langchain_gptoss.models.shapes import INT4_METHOD, INT8_METHOD
 
 ARCHITECTURE = "gpt_oss"
 """The only value of `model_type` in `config.json` that this package runs."""
 
 _BLOCK = 32  # weights that share one scale
+_BLOCK_FORMATS = {"mxfp4": "MXFP4", INT8_METHOD: "int8", INT4_METHOD: "int4"}
 _LAYER_TYPES = {"sliding_attention", "full_attention"}
 # At least ten times the sizes of published models. A larger value is a mistake or an attempt to fill the memory.
 _LARGEST_VALUES = {
@@ -153,8 +154,8 @@ def _find_ratio_problem(config: Mapping[str, Any]) -> str | None:
     multiples = [("num_attention_heads", kv_heads, f"num_key_value_heads ({kv_heads})")]
     quantization = config.get("quantization_config")
     method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-    if method in {"mxfp4", INT8_METHOD}:
-        block = f"{_BLOCK}, the block size of {'MXFP4' if method == 'mxfp4' else 'int8'}"
+    if method in _BLOCK_FORMATS:
+        block = f"{_BLOCK}, the block size of {_BLOCK_FORMATS[method]}"
         multiples += [(name, _BLOCK, block) for name in ("hidden_size", "intermediate_size")]
     for name, divisor, description in multiples:
         if divisor and config.get(name, 0) % divisor:

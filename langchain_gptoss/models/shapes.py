@@ -1,6 +1,7 @@
 """Shapes of gpt_oss models: the sizes in a configuration, and the weights and bytes of each part that follow."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,17 @@ INT8_METHOD = "gptoss_int8"
 INT8_VERSION = 1
 """The version of that format that this package writes and reads."""
 
+INT4_METHOD = "gptoss_int4"
+"""The same for experts of four bits with a scale and a minimum for 32 weights, some of whose matrices may be int8."""
+
+INT4_VERSION = 1
+"""The version of that format that this package writes and reads."""
+
+BLOCK_BYTES_PER_WEIGHT = {"mxfp4": 17 / 32, "int4": 20 / 32, "int8": 34 / 32}
+"""Bytes per weight of the formats in which 32 weights share a scale."""
+
+_OWN_FORMATS = {INT8_METHOD: ("int8", INT8_VERSION), INT4_METHOD: ("int4", INT4_VERSION)}
+_UNPACKED_MODULES = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
 _UNPACKED_DTYPES = ("bfloat16", "float16", "float32")
 
 
@@ -41,8 +53,9 @@ class Shape:
         sliding_layers: Number of sliding layers; the other layers attend to all tokens.
         tied_embeddings: True if the output matrix is the embedding table.
         max_positions: Longest context of the model, in tokens.
-        checkpoint_experts: Type of the experts in the checkpoint: `"mxfp4"`, `"int8"`, `"bfloat16"`, `"float16"` or
-            `"float32"`.
+        checkpoint_experts: Type of the experts in the checkpoint: `"mxfp4"`, `"int4"`, `"int8"`, `"bfloat16"`,
+            `"float16"` or `"float32"`.
+        int8_weights: Weights of the experts' matrices that are int8 in a checkpoint of int4.
     """
 
     hidden_size: int
@@ -59,6 +72,7 @@ class Shape:
     tied_embeddings: bool = False
     max_positions: int = 131_072
     checkpoint_experts: str = "mxfp4"
+    int8_weights: int = 0
 
     @property
     def expert_weights(self) -> int:
@@ -126,6 +140,12 @@ class Shape:
         return self.layers * self.experts * (gate_up + down) * PACKED_BLOCK_BYTES
 
     @property
+    def int4_expert_bytes(self) -> int:
+        """Bytes of all experts' matrices in a checkpoint of int4."""
+        int8_bytes = self.int8_weights * BLOCK_BYTES_PER_WEIGHT["int8"]
+        return int((self.expert_weights - self.int8_weights) * BLOCK_BYTES_PER_WEIGHT["int4"] + int8_bytes)
+
+    @property
     def cache_token_bytes(self) -> int:
         """Size of one token in the KV cache, in bytes; sliding layers store all tokens, as full layers do."""
         head_dim = -(-self.head_dim // _CACHE_HEAD_MULTIPLE) * _CACHE_HEAD_MULTIPLE
@@ -177,7 +197,54 @@ def parse_shape(config: Mapping[str, Any]) -> Shape:
         tied_embeddings=bool(config.get("tie_word_embeddings", False)),
         max_positions=_read_positive(config, "max_position_embeddings", 131_072),
         checkpoint_experts=_read_expert_dtype(config),
+        int8_weights=_count_int8_weights(config),
     )
+
+
+def build_quantization_config(block_format: str, *, int8_matrices: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the `quantization_config` of a checkpoint.
+
+    Args:
+        block_format: Format of its experts: `"mxfp4"`, `"int4"` or `"int8"`.
+        int8_matrices: Names of the experts' matrices that are int8 beside int4.
+    """
+    if block_format == "mxfp4":
+        return {"quant_method": "mxfp4", "modules_to_not_convert": _UNPACKED_MODULES}
+    if block_format == "int8":
+        return {"quant_method": INT8_METHOD, "version": INT8_VERSION, "block_size": PACKED_BLOCK_WEIGHTS}
+    return {
+        "quant_method": INT4_METHOD,
+        "version": INT4_VERSION,
+        "block_size": PACKED_BLOCK_WEIGHTS,
+        "int8_modules": list(int8_matrices),
+    }
+
+
+def read_int8_matrices(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the experts' matrices that a checkpoint of int4 stores in int8.
+
+    Args:
+        config: The parsed `config.json`.
+
+    Raises:
+        CheckpointError: They are not a list of names.
+    """
+    quantization = config.get("quantization_config")
+    if not isinstance(quantization, Mapping) or quantization.get("quant_method") != INT4_METHOD:
+        return []
+    names = quantization.get("int8_modules", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(
+            f"config.json has int8_modules = {names!r}, which is not a list of names.",
+            hint="Copy or fetch the checkpoint again.",
+        )
+    return names
+
+
+def _count_int8_weights(config: Mapping[str, Any]) -> int:
+    matrices = sum(2 if name.endswith("gate_up_proj") else 1 for name in read_int8_matrices(config))
+    experts, sizes = _read_positive(config, "num_local_experts", 128), ("hidden_size", "intermediate_size")
+    return matrices * experts * math.prod(_read_positive(config, name, 2880) for name in sizes)
 
 
 def _read_positive(config: Mapping[str, Any], key: str, default: int) -> int:
@@ -196,8 +263,8 @@ def _read_expert_dtype(config: Mapping[str, Any]) -> str:
     quantization = config.get("quantization_config")
     if quantization:
         method = quantization.get("quant_method") if isinstance(quantization, Mapping) else quantization
-        if method == INT8_METHOD:
-            return _check_int8_version(quantization)
+        if method in _OWN_FORMATS:
+            return _check_own_format(quantization)
         if method != "mxfp4":
             raise CheckpointError(
                 f"config.json says that the weights are quantized as {method!r}; this package runs MXFP4 and "
@@ -209,15 +276,16 @@ def _read_expert_dtype(config: Mapping[str, Any]) -> str:
     return dtype if dtype in _UNPACKED_DTYPES else "bfloat16"
 
 
-def _check_int8_version(quantization: Mapping[str, Any]) -> str:
-    version = quantization.get("version")
-    if version != INT8_VERSION or quantization.get("block_size", PACKED_BLOCK_WEIGHTS) != PACKED_BLOCK_WEIGHTS:
+def _check_own_format(quantization: Mapping[str, Any]) -> str:
+    method, version = quantization["quant_method"], quantization.get("version")
+    name, known_version = _OWN_FORMATS[method]
+    if version != known_version or quantization.get("block_size", PACKED_BLOCK_WEIGHTS) != PACKED_BLOCK_WEIGHTS:
         raise CheckpointError(
-            f"config.json says that the experts are int8 in version {version!r} of the format {INT8_METHOD!r}; this "
-            f"package reads version {INT8_VERSION} with blocks of {PACKED_BLOCK_WEIGHTS}.",
+            f"config.json says that the experts are {name} in version {version!r} of the format {method!r}; this "
+            f"package reads version {known_version} with blocks of {PACKED_BLOCK_WEIGHTS}.",
             hint="Convert the model again, or install a newer version of langchain-gptoss.",
         )
-    return "int8"
+    return name
 
 
 def _build_published_shape(*, layers: int, experts: int) -> Shape:

@@ -87,11 +87,11 @@ class Matrix:
     """A weight matrix [rows, k] in one of the formats of the kernel.
 
     Attributes:
-        weights: uint8 (MXFP4), int8 or bfloat16; see `Kernel.multiply` for the shapes.
-        scales: uint8 (MXFP4), bfloat16 (int8), or None (bfloat16).
+        weights: uint8 (MXFP4 and int4), int8 or bfloat16; see `Kernel.multiply` for the shapes.
+        scales: uint8 (MXFP4), bfloat16 (int8), float16 (int4), or None (bfloat16).
         bias: float32 [rows], or None.
-        bits: Bits of the activations that MXFP4 weights are multiplied with, 8 or 16.
-        rows: Rows of an int8 matrix; None means all that the tensors have.
+        bits: Bits of the activations that MXFP4 and int4 weights are multiplied with, 8 or 16.
+        rows: Rows of an int8 or int4 matrix; None means all that the tensors have.
     """
 
     weights: torch.Tensor

@@ -19,17 +19,18 @@ import torch
 from langchain_gptoss.engine.kernels.build import build_kernel
 from langchain_gptoss.engine.kernels.calls import check_return_code, check_tensor
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK, quantize_mxfp4
-from langchain_gptoss.engine.kernels.products import INT8_ROWS, multiply
+from langchain_gptoss.engine.kernels.products import GROUP_ROWS, arrange_int4, multiply
 from langchain_gptoss.errors import InvalidInputError, KernelError
+from langchain_gptoss.models.conversion.int4 import round_to_int4
 
 Level = Literal["none", "portable", "avx2", "avx512-vnni", "neon"]
 LEVELS: tuple[Level, ...] = ("portable", "avx2", "avx512-vnni", "neon")
 """The levels in ascending order; the C code numbers them from 0. A processor has NEON or the other two."""
 LEVEL_VARIABLE = "GPTOSS_KERNEL_LEVEL"
 
-# Largest allowed errors of the self-test for MXFP4, int8 and bfloat16, root mean square; rounding the weights to MXFP4
-# causes about 0.1, to int8 0.006.
-_TOLERANCES = (0.2, 0.02, 0.01)
+# Largest allowed errors of the self-test for MXFP4, int4, int8 and bfloat16, root mean square; rounding the weights to
+# MXFP4 causes about 0.1, to int4 0.07, to int8 0.006.
+_TOLERANCES = (0.2, 0.15, 0.02, 0.01)
 
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_int64
 
@@ -126,11 +127,14 @@ class Kernel:
         Args:
             x: float32 [tokens, k]; k is a multiple of 32.
             weights: MXFP4 as uint8 [rows, k / 32, 16], int8 [rows / 16, k / 2, 16, 2] as `quantize_int8` returns it,
-                or bfloat16 [rows, k].
-            scales: uint8 [rows, k / 32] for MXFP4, bfloat16 [rows / 16, k / 32, 16] for int8; None for bfloat16.
-            activation_bits: 8 or 16: `x` is rounded to so many bits per block of 32 for MXFP4 weights. For int8
-                weights it always has 16 bits, and for bfloat16 weights it is not rounded.
-            rows: Rows of the matrix; None means all that the tensors have. int8 tensors are padded to a multiple of 16.
+                int4 as uint8 [rows / 16, k / 32, 4, 16, 4] as `products.arrange_int4` returns it, or bfloat16
+                [rows, k].
+            scales: uint8 [rows, k / 32] for MXFP4, bfloat16 [rows / 16, k / 32, 16] for int8, float16
+                [rows / 16, k / 32, 2, 16] for int4; None for bfloat16.
+            activation_bits: 8 or 16: `x` is rounded to so many bits per block of 32 for MXFP4 and int4 weights. For
+                int8 weights it always has 16 bits, and for bfloat16 weights it is not rounded.
+            rows: Rows of the matrix; None means all that the tensors have. int8 and int4 tensors are padded to a
+                multiple of 16.
 
         Raises:
             GptOssMemoryError: Memory ran out.
@@ -150,9 +154,9 @@ class Kernel:
         matrix = matrix.contiguous()
         dtype = torch.bfloat16 if matrix.dtype == torch.bfloat16 else torch.float32
         source = check_tensor("matrix", matrix, dtype, *matrix.shape[:2])
-        (rows, k), groups = matrix.shape, -(-matrix.shape[0] // INT8_ROWS)
-        weights = torch.empty(groups, k // 2, INT8_ROWS, 2, dtype=torch.int8)
-        scales = torch.empty(groups, k // BLOCK, INT8_ROWS, dtype=torch.bfloat16)
+        (rows, k), groups = matrix.shape, -(-matrix.shape[0] // GROUP_ROWS)
+        weights = torch.empty(groups, k // 2, GROUP_ROWS, 2, dtype=torch.int8)
+        scales = torch.empty(groups, k // BLOCK, GROUP_ROWS, dtype=torch.bfloat16)
         call = _Quantization(
             source=source,
             weights=weights.data_ptr(),
@@ -174,7 +178,13 @@ class Kernel:
         """
         generator = torch.Generator().manual_seed(0)
         matrix, x = torch.randn(64, 96, generator=generator), torch.randn(7, 96, generator=generator)
-        matrices = (quantize_mxfp4(matrix), self.quantize_int8(matrix), (matrix.bfloat16(), None))
+        int4 = round_to_int4(matrix)
+        matrices = (
+            quantize_mxfp4(matrix),
+            arrange_int4(int4.values, int4.scales, int4.minimums),
+            self.quantize_int8(matrix),
+            (matrix.bfloat16(), None),
+        )
         expected = x @ matrix.T
         for (weights, scales), tolerance in zip(matrices, _TOLERANCES, strict=True):
             error = (self.multiply(x, weights, scales) - expected).norm() / expected.norm()

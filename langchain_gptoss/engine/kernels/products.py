@@ -8,9 +8,9 @@ from langchain_gptoss.engine.kernels.calls import CHECK_CHECKPOINT, check_return
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.errors import KernelError
 
-_MXFP4, _INT8, _BFLOAT16 = 0, 1, 2  # `WeightFormat` in src/common.h
-INT8_ROWS = 16
-"""Rows of an int8 matrix that are stored together; src/common.h has the same number."""
+_MXFP4, _INT8, _BFLOAT16, _INT4 = 0, 1, 2, 3  # `WeightFormat` in src/common.h
+GROUP_ROWS = 16
+"""Rows of an int8 or int4 matrix that are stored together; src/common.h has the same number."""
 
 _POINTER, _LONG = ctypes.c_void_p, ctypes.c_int64
 
@@ -68,16 +68,21 @@ def describe_matrix(
             f"The CPU kernel cannot multiply rows of {k} numbers with activations of {activation_bits} bits.",
             hint="The length of a row is a multiple of 32, and activations have 8 or 16 bits.",
         )
-    is_int8, blocks = weights.dtype == torch.int8, k // BLOCK
+    blocks = k // BLOCK
+    is_int8 = weights.dtype == torch.int8
+    is_int4 = weights.dtype == torch.uint8 and scales is not None and scales.dtype == torch.float16
     if rows is None:
-        rows = weights.shape[0] * (INT8_ROWS if is_int8 else 1)
+        rows = weights.shape[0] * (GROUP_ROWS if is_int8 or is_int4 else 1)
+    groups = -(-rows // GROUP_ROWS)
     shape: tuple[int, ...]
     scales_shape: tuple[int, ...]
-    if weights.dtype == torch.uint8:
+    if is_int4:
+        kind, shape, scales_shape = _INT4, (groups, blocks, 4, GROUP_ROWS, 4), (groups, blocks, 2, GROUP_ROWS)
+        scales_type = torch.float16
+    elif weights.dtype == torch.uint8:
         kind, shape, scales_shape, scales_type = _MXFP4, (rows, blocks, BLOCK // 2), (rows, blocks), torch.uint8
     elif is_int8:
-        groups = -(-rows // INT8_ROWS)
-        kind, shape, scales_shape = _INT8, (groups, k // 2, INT8_ROWS, 2), (groups, blocks, INT8_ROWS)
+        kind, shape, scales_shape = _INT8, (groups, k // 2, GROUP_ROWS, 2), (groups, blocks, GROUP_ROWS)
         scales_type = torch.bfloat16
     else:
         address = check_tensor(name, weights, torch.bfloat16, rows, k)
@@ -99,15 +104,33 @@ def arrange_int8(values: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tens
         values: int8 [rows, k]; rows is a multiple of 16.
         scales: bfloat16 [rows, k / 32].
     """
-    groups, k = values.shape[0] // INT8_ROWS, values.shape[1]
-    pairs = values.contiguous().view(torch.int16).view(groups, INT8_ROWS, k // 2)  # two columns stay together
-    weights = pairs.transpose(1, 2).contiguous().view(torch.int8).view(groups, k // 2, INT8_ROWS, 2)
-    return weights, scales.reshape(groups, INT8_ROWS, k // BLOCK).transpose(1, 2).contiguous()
+    groups, k = values.shape[0] // GROUP_ROWS, values.shape[1]
+    pairs = values.contiguous().view(torch.int16).view(groups, GROUP_ROWS, k // 2)  # two columns stay together
+    weights = pairs.transpose(1, 2).contiguous().view(torch.int8).view(groups, k // 2, GROUP_ROWS, 2)
+    return weights, scales.reshape(groups, GROUP_ROWS, k // BLOCK).transpose(1, 2).contiguous()
+
+
+def arrange_int4(
+    values: torch.Tensor, scales: torch.Tensor, minimums: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return int4 weights and scales as `Kernel.multiply` takes them, from a matrix with rows one after another.
+
+    Args:
+        values: uint8 [rows, k / 32, 16]; rows is a multiple of 16.
+        scales: float16 [rows, k / 32].
+        minimums: float16 [rows, k / 32].
+    """
+    rows, blocks = scales.shape
+    groups = rows // GROUP_ROWS
+    parts = values.contiguous().view(torch.int32).view(groups, GROUP_ROWS, blocks, 4)  # four bytes stay together
+    weights = parts.permute(0, 2, 3, 1).contiguous().view(torch.uint8).view(groups, blocks, 4, GROUP_ROWS, 4)
+    pairs = torch.stack((scales, minimums)).view(2, groups, GROUP_ROWS, blocks)
+    return weights, pairs.permute(1, 3, 0, 2).contiguous()
 
 
 def _require_scales(scales: torch.Tensor | None) -> torch.Tensor:
     if scales is None:
-        raise KernelError("The CPU kernel expects scales for MXFP4 and int8 weights.", hint=CHECK_CHECKPOINT)
+        raise KernelError("The CPU kernel expects scales for MXFP4, int8 and int4 weights.", hint=CHECK_CHECKPOINT)
     return scales
 
 

@@ -16,9 +16,10 @@ from langchain_gptoss.engine.checkpoint_tensors import dequantize_int8, iterate_
 from langchain_gptoss.engine.kernels.forward import Layer, Matrix, Model
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.engine.kernels.native import Kernel
-from langchain_gptoss.engine.kernels.products import arrange_int8
+from langchain_gptoss.engine.kernels.products import arrange_int4, arrange_int8
 from langchain_gptoss.engine.runners.native_config import NativeConfig
 from langchain_gptoss.errors import CheckpointError
+from langchain_gptoss.models.packing.unpacking import unpack_int4
 
 _COPY_AGAIN = "Copy or fetch the checkpoint again."
 _HEAD_MULTIPLE = 16  # the C code rotates and adds up 16 dimensions at once
@@ -27,12 +28,13 @@ WeightType = Literal["int8", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class NativeFormats:
-    """Types of the stored weights, and bits of the activations before MXFP4 experts; int8 weights always have 16.
+    """Types of the stored weights, and bits of the activations before experts of four bits; int8 always has 16.
 
     Attributes:
         dense: Type of the matrices of attention and of the output matrix.
-        experts: Type of the experts of a checkpoint that is not packed; MXFP4 experts stay as they are.
-        expert_bits: Bits of the activations that MXFP4 experts are multiplied with, 8 or 16.
+        experts: Type of the experts of a checkpoint that is not packed; MXFP4 experts stay as they are, and beside
+            int8 those in int4 too.
+        expert_bits: Bits of the activations that MXFP4 and int4 experts are multiplied with, 8 or 16.
     """
 
     dense: WeightType = "int8"
@@ -203,17 +205,30 @@ class _Loader:
                 weights=blocks.flatten(0, 1), scales=scales.flatten(0, 1), bias=bias, bits=self._formats.expert_bits
             )
         if f"{name}_int8" in self._tensors:
-            values = self._take(f"{name}_int8", shape.experts, rows, columns)
-            int8_scales = self._take(f"{name}_scales", shape.experts, rows, columns // BLOCK)
-            values, int8_scales = values.flatten(0, 1), int8_scales.flatten(0, 1)
-            if self._formats.experts == "int8":
-                weights, arranged_scales = arrange_int8(values, int8_scales)
-                return Matrix(weights=weights, scales=arranged_scales, bias=bias)
-            return self._store(dequantize_int8(values, int8_scales), bias, self._formats.experts)
+            return self._load_int8_experts(name, rows, columns, bias)
+        if f"{name}_int4" in self._tensors:
+            return self._load_int4_experts(name, rows, columns, bias)
         stored = self._take(name, shape.experts, columns, rows)
         stacked = stored.new_zeros(shape.experts, padded_rows, _round_up(columns, BLOCK))
         stacked[:, :rows, :columns] = stored.transpose(1, 2)
         return self._store(stacked.flatten(0, 1), bias, self._formats.experts)
+
+    def _load_int8_experts(self, name: str, rows: int, columns: int, bias: torch.Tensor) -> Matrix:
+        values = self._take(f"{name}_int8", self._shape.experts, rows, columns).flatten(0, 1)
+        scales = self._take(f"{name}_scales", self._shape.experts, rows, columns // BLOCK).flatten(0, 1)
+        if self._formats.experts != "int8":
+            return self._store(dequantize_int8(values, scales), bias, self._formats.experts)
+        weights, arranged_scales = arrange_int8(values, scales)
+        return Matrix(weights=weights, scales=arranged_scales, bias=bias)
+
+    def _load_int4_experts(self, name: str, rows: int, columns: int, bias: torch.Tensor) -> Matrix:
+        groups = (self._shape.experts, rows, columns // BLOCK)
+        values = self._take(f"{name}_int4", *groups, BLOCK // 2).flatten(0, 1)
+        scales, minimums = (self._take(f"{name}_{part}", *groups).flatten(0, 1) for part in ("scales", "minimums"))
+        if self._formats.experts != "int8":
+            return self._store(unpack_int4(values, scales, minimums), bias, self._formats.experts)
+        weights, arranged_scales = arrange_int4(values, scales, minimums)
+        return Matrix(weights=weights, scales=arranged_scales, bias=bias, bits=self._formats.expert_bits)
 
 
 def _round_up(value: int, multiple: int) -> int:

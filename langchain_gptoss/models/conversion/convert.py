@@ -14,39 +14,36 @@ from langchain_gptoss._progress import show_progress
 from langchain_gptoss.errors import CheckpointError, InvalidInputError
 from langchain_gptoss.models.checkpoint_config import check_config, read_config
 from langchain_gptoss.models.conversion.dense_config import DenseConfig, parse_dense_config
+from langchain_gptoss.models.conversion.expert_rounding import BlockFormat, LayerExperts, find_int8_matrices
 from langchain_gptoss.models.conversion.gguf_source import GgufSource
 from langchain_gptoss.models.conversion.mapping import (
     EXPERTS,
-    ExpertMatrices,
-    arrange_biases,
-    arrange_experts,
     build_config,
     compute_expert_width,
     convert_attention,
+    convert_biases,
+    convert_experts,
     get_layer_names,
-    read_experts,
 )
-from langchain_gptoss.models.conversion.rounding import BLOCK, PackedMatrix, round_to_int8, round_to_mxfp4
+from langchain_gptoss.models.conversion.rounding import BLOCK
 from langchain_gptoss.models.conversion.safetensors_source import SafetensorsSource
 from langchain_gptoss.models.conversion.source import EMBEDDING, HEAD, NORM, DenseSource
 from langchain_gptoss.models.conversion.workspace import Workspace
 from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
 from langchain_gptoss.models.safetensors_files import check_weights
-from langchain_gptoss.models.shapes import INT8_METHOD, INT8_VERSION
+from langchain_gptoss.models.shapes import BLOCK_BYTES_PER_WEIGHT, build_quantization_config
 
 if TYPE_CHECKING:
     import torch
 
-ExpertFormat = Literal["mxfp4", "int8", "bf16", "float32"]
-"""How the experts are stored: 4.25, 8.5, 16 or 32 bits per weight. Other weights are float32 only beside float32."""
+ExpertFormat = Literal["mxfp4", "int4", "int8", "bf16", "float32"]
+"""How the experts are stored: 4.25, 5, 8.5, 16 or 32 bits per weight. Other weights are float32 only beside float32."""
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HUB_FILE = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)/([\w][\w.-]*\.gguf)")
-_BLOCK_FORMATS = ("mxfp4", "int8")
+_BLOCK_FORMATS: dict[str, BlockFormat] = {"mxfp4": "mxfp4", "int4": "int4", "int8": "int8"}
 _WIDTH_MULTIPLE = 8  # torch's grouped matrix product needs rows of whole 16 bytes
-_VERSION = 1  # part of the state of a stopped conversion: another version begins again
-_UNPACKED_MODULES = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
-_BYTES_PER_WEIGHT = {"mxfp4": 17 / 32, "int8": 17 / 16, "bf16": 2.0, "float32": 4.0}
+_VERSION = 2  # part of the state of a stopped conversion: another version begins again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +51,6 @@ class _Options:
     experts: ExpertFormat
     alpha: float
     expert_width: int
-
-    @property
-    def factor(self) -> float:
-        """The factor of the experts' down matrices."""
-        return self.alpha * EXPERTS
 
 
 def convert_dense_checkpoint(
@@ -113,8 +105,8 @@ def convert_checkpoint(source: str | Path, folder: str | Path, *, experts: Exper
         source: A folder with `config.json` and safetensors files, a GGUF file, or a hub id (`"organisation/name"`, or
             `"organisation/name/file.gguf"` for a GGUF file).
         folder: The folder of the new checkpoint; it must not exist.
-        experts: How the experts are stored: `"mxfp4"` (4.25 bits per weight), `"int8"` (8.5), `"bf16"` or `"float32"`.
-            The other weights are bfloat16, and float32 beside float32.
+        experts: How the experts are stored: `"mxfp4"` (4.25 bits per weight), `"int4"` (5), `"int8"` (8.5), `"bf16"` or
+            `"float32"`. The other weights are bfloat16, and float32 beside float32.
 
     Returns:
         The folder.
@@ -202,7 +194,10 @@ def _estimate_bytes(config: DenseConfig, options: _Options) -> float:
     attention = 2 * config.hidden_size * config.head_dim * (config.heads + config.kv_heads)
     experts = 3 * config.hidden_size * EXPERTS * options.expert_width
     tables = config.vocabulary * config.hidden_size * (1 if config.tied_embeddings else 2)
-    return wide * (tables + config.layers * attention) + config.layers * experts * _BYTES_PER_WEIGHT[options.experts]
+    # Beside int4 some matrices may be int8.
+    expert_format = "int8" if options.experts == "int4" else options.experts
+    expert_bytes = experts * BLOCK_BYTES_PER_WEIGHT.get(expert_format, wide)
+    return wide * (tables + config.layers * attention) + config.layers * expert_bytes
 
 
 class _Converter:
@@ -214,6 +209,7 @@ class _Converter:
         self._dense, self._options, self._workspace = dense, options, workspace
         self._config = dense.config
         self._dtype = torch.float32 if options.experts == "float32" else torch.bfloat16
+        self._int8_matrices = find_int8_matrices(dense) if options.experts == "int4" else []
         self._names = [f"model-{number + 1:05}-of-{self._config.layers + 1:05}.safetensors" for number in self._numbers]
 
     @property
@@ -256,61 +252,22 @@ class _Converter:
                 self._dense.read(f"{prefix}{name}", torch.float32) if f"{prefix}{name}" in self._dense.sizes else None
             )
 
-        options = self._options
-        tensors = convert_attention(read, self._config)
-        matrices = read_experts(read, self._config, expert_width=options.expert_width, alpha=options.alpha)
-        tensors |= arrange_biases(matrices)
-        if options.experts not in _BLOCK_FORMATS:
-            tensors |= arrange_experts(matrices, alpha=options.alpha)
+        sizes: dict[str, Any] = {"expert_width": self._options.expert_width, "alpha": self._options.alpha}
+        block_format = _BLOCK_FORMATS.get(self._options.experts)
+        tensors = convert_attention(read, self._config) | convert_biases(read, self._config, **sizes)
+        if block_format is None:
+            tensors |= convert_experts(read, self._config, **sizes)
         tensors = {name: tensor.to(self._dtype) for name, tensor in tensors.items()}
-        if options.experts == "mxfp4":
-            tensors |= self._pack_experts(matrices)
-        if options.experts == "int8":
-            tensors |= self._round_experts(matrices)
-        return tensors
-
-    def _pack_experts(self, matrices: ExpertMatrices) -> dict[str, torch.Tensor]:
-        import torch
-
-        width, hidden = self._options.expert_width, self._config.hidden_size
-        gate, up = round_to_mxfp4(matrices.gate), round_to_mxfp4(matrices.up)
-        down = self._round_down(matrices.down)
-        return {
-            "mlp.experts.gate_up_proj_blocks": torch.stack((gate.blocks, up.blocks), dim=1).view(
-                EXPERTS, 2 * width, hidden // BLOCK, BLOCK // 2
-            ),
-            "mlp.experts.gate_up_proj_scales": torch.stack((gate.scales, up.scales), dim=1).view(
-                EXPERTS, 2 * width, hidden // BLOCK
-            ),
-            "mlp.experts.down_proj_blocks": down.blocks.view(hidden, EXPERTS, width // BLOCK, BLOCK // 2).transpose(
-                0, 1
-            ),
-            "mlp.experts.down_proj_scales": down.scales.view(hidden, EXPERTS, width // BLOCK).transpose(0, 1),
-        }
-
-    def _round_down(self, matrix: torch.Tensor) -> PackedMatrix:
-        if self._options.factor == EXPERTS:  # a power of two, which only changes the scales
-            return round_to_mxfp4(matrix, factor_exponent=EXPERTS.bit_length() - 1)
-        return round_to_mxfp4(matrix * self._options.factor)
-
-    def _round_experts(self, matrices: ExpertMatrices) -> dict[str, torch.Tensor]:
-        import torch
-
-        hidden, width = self._config.hidden_size, self._options.expert_width
-        gate_up = round_to_int8(torch.stack((matrices.gate, matrices.up), dim=1).view(-1, hidden))
-        down = matrices.down.view(hidden, EXPERTS, width).transpose(0, 1) * self._options.factor
-        rounded = {"gate_up_proj": gate_up, "down_proj": round_to_int8(down.reshape(-1, width))}
-        tensors = {}
-        for name, matrix in rounded.items():
-            tensors[f"mlp.experts.{name}_int8"] = matrix.values.view(EXPERTS, -1, matrix.values.shape[1])
-            tensors[f"mlp.experts.{name}_scales"] = matrix.scales.view(EXPERTS, -1, matrix.scales.shape[1])
+        if block_format is not None:
+            experts = LayerExperts(self._dense, prefix, read, **sizes, int8_matrices=self._int8_matrices)
+            tensors |= experts.round(block_format)
         return tensors
 
     def _build_config(self) -> dict[str, Any]:
         config = build_config(self._config, expert_width=self._options.expert_width, alpha=self._options.alpha)
         config["dtype"] = "float32" if self._options.experts == "float32" else "bfloat16"
-        if self._options.experts == "mxfp4":
-            config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": _UNPACKED_MODULES}
-        if self._options.experts == "int8":
-            config["quantization_config"] = {"quant_method": INT8_METHOD, "version": INT8_VERSION, "block_size": BLOCK}
+        if self._options.experts in _BLOCK_FORMATS:
+            config["quantization_config"] = build_quantization_config(
+                _BLOCK_FORMATS[self._options.experts], int8_matrices=self._int8_matrices
+            )
         return config

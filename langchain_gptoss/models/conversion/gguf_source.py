@@ -11,11 +11,13 @@ from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.conversion.dense_config import DenseConfig, get_family, parse_dense_config
 from langchain_gptoss.models.conversion.gguf_file import GgufFile, open_gguf
 from langchain_gptoss.models.conversion.gguf_tokenizer import check_tokenizer, save_tokenizer
-from langchain_gptoss.models.conversion.gguf_values import check_types, read_gguf_tensor
+from langchain_gptoss.models.conversion.gguf_values import check_types, read_gguf_int4, read_gguf_tensor
 from langchain_gptoss.models.conversion.source import EMBEDDING, HEAD, NORM
 
 if TYPE_CHECKING:
     import torch
+
+    from langchain_gptoss.models.conversion.int4 import Int4Matrix
 
 _NAMES = {"token_embd.weight": EMBEDDING, "output_norm.weight": NORM, "output.weight": HEAD}
 _LAYER_NAMES = {
@@ -30,6 +32,8 @@ _LAYER_NAMES = {
     "ffn_down": "mlp.down_proj",
 }
 _FREQUENCIES = "rope_freqs.weight"
+# Files in four bits store the matrices so that lose most by four bits.
+_FINER_TYPES = {"Q5_0", "Q5_1", "Q5_K", "Q6_K"}
 _COMPARED_ROWS = 256
 _SAME_TABLE_ERROR = 0.25  # of the table's size; 4 bits cost about 0.08
 # The rotations of Llama 3.1 and 3.3, and of 3.2, as their config.json files have them.
@@ -73,6 +77,14 @@ class GgufSource:
             if f"self_attn.{projection}." in name and self._fields["general.architecture"] == "llama":
                 return _restore_row_order(tensor, heads)
         return tensor
+
+    def read_int4(self, name: str, *, factor: float = 1.0) -> Int4Matrix | None:
+        """See `DenseSource`."""
+        return read_gguf_int4(self._file, self._gguf_names[name], factor=factor)
+
+    def is_finer_than_int4(self, name: str) -> bool:
+        """See `DenseSource`."""
+        return self._file.tensors[self._gguf_names[name]].type.name in _FINER_TYPES
 
     def save_tokenizer(self, folder: Path) -> None:
         """See `DenseSource`."""

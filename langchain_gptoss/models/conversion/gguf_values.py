@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.conversion.gguf_file import GgufFile
+from langchain_gptoss.models.conversion.int4 import Int4Matrix, build_int4_matrix
+from langchain_gptoss.models.conversion.rounding import BLOCK
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +50,28 @@ def read_gguf_tensor(file: GgufFile, name: str, dtype: torch.dtype, *, rows: int
     for start in range(0, len(blocks), step):
         numbers[start : start + step].copy_(torch.from_numpy(dequantize(blocks[start : start + step])))
     return result
+
+
+def read_gguf_int4(file: GgufFile, name: str, *, factor: float = 1.0) -> Int4Matrix | None:
+    """Return a matrix of a GGUF file with the four bits of each number as they are; None if it has not four.
+
+    Args:
+        file: The file.
+        name: Name of the matrix in the file.
+        factor: The result stands for the matrix times this.
+    """
+    tensor = file.tensors[name]
+    if tensor.type.name not in _INT4_READERS:
+        return None
+    read, blocks = _INT4_READERS[tensor.type.name], file.read_blocks(name)
+    count = len(blocks) * tensor.type.block // BLOCK
+    codes = np.empty((count, BLOCK), np.uint8)
+    scales, minimums = np.empty(count, np.float32), np.empty(count, np.float32)
+    step, groups = _CHUNK_NUMBERS // tensor.type.block, tensor.type.block // BLOCK
+    for start in range(0, len(blocks), step):
+        piece = slice(start * groups, (start + step) * groups)
+        codes[piece], scales[piece], minimums[piece] = read(blocks[start : start + step])
+    return build_int4_matrix(codes, scales * np.float32(factor), minimums * np.float32(factor), rows=tensor.shape[0])
 
 
 def check_types(file: GgufFile) -> None:
@@ -173,6 +197,29 @@ def _dequantize_q6_k(blocks: Blocks) -> Numbers:
     return result.reshape(-1, 256)
 
 
+_Int4Blocks = tuple[Blocks, Numbers, Numbers]
+"""Codes [blocks, 32], scales [blocks] and minimums [blocks]; a block has 32 numbers."""
+
+
+def _split_q4_0(blocks: Blocks) -> _Int4Blocks:
+    scales = _read_halves(blocks, 0)[:, 0]
+    return _split_nibbles(blocks[:, 2:]), scales, -8 * scales
+
+
+def _split_q4_1(blocks: Blocks) -> _Int4Blocks:
+    return _split_nibbles(blocks[:, 4:]), _read_halves(blocks, 0)[:, 0], _read_halves(blocks, 2)[:, 0]
+
+
+def _split_q4_k(blocks: Blocks) -> _Int4Blocks:
+    scales, offsets = _unpack_scales(blocks)
+    return _split_groups(blocks[:, 16:]).reshape(-1, BLOCK), scales.reshape(-1), -offsets.reshape(-1)
+
+
+_INT4_READERS: dict[str, Callable[[Blocks], _Int4Blocks]] = {
+    "Q4_0": _split_q4_0,
+    "Q4_1": _split_q4_1,
+    "Q4_K": _split_q4_k,
+}
 _DEQUANTIZERS: dict[str, Callable[[Blocks], Numbers]] = {
     "F32": _read_f32,
     "F16": _read_f16,

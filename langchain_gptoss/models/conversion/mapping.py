@@ -14,7 +14,6 @@ With alpha = 1 and four experts all factors are powers of two, which change no r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_gptoss.models.conversion.dense_config import DenseConfig
@@ -28,27 +27,6 @@ _PROJECTIONS = ("q", "k", "v", "o")
 
 Read = Callable[[str], "torch.Tensor | None"]
 """Returns a tensor of the dense layer in float32 by its name in transformers, or None if the layer has none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpertMatrices:
-    """The feed-forward layer of a dense model, prepared for gpt_oss's experts.
-
-    Attributes:
-        gate: float32 [width, hidden].
-        up: float32 [width, hidden].
-        down: float32 [hidden, width], still without the factor `down_factor`.
-        gate_bias: float32 [width].
-        up_bias: float32 [width].
-        down_bias: float32 [hidden].
-    """
-
-    gate: torch.Tensor
-    up: torch.Tensor
-    down: torch.Tensor
-    gate_bias: torch.Tensor
-    up_bias: torch.Tensor
-    down_bias: torch.Tensor
 
 
 def compute_expert_width(config: DenseConfig, *, block: int) -> int:
@@ -106,45 +84,52 @@ def convert_attention(read: Read, config: DenseConfig) -> dict[str, torch.Tensor
     }
 
 
-def read_experts(read: Read, config: DenseConfig, *, expert_width: int, alpha: float) -> ExpertMatrices:
-    """Return the feed-forward layer, padded with zeros to the width of all experts."""
+def read_matrix(read: Read, config: DenseConfig, name: str, *, expert_width: int, alpha: float) -> torch.Tensor:
+    """Return a matrix of the feed-forward layer in float32, padded with zeros to the width of all experts.
+
+    Args:
+        read: Reads the layer.
+        config: The dense model.
+        name: `"gate"` or `"up"` [width, hidden], or `"down"` [hidden, width], still without the factor alpha * EXPERTS.
+        expert_width: Width of one expert.
+        alpha: The new checkpoint's `swiglu_alpha`.
+    """
+    from torch.nn.functional import pad
+
+    missing = EXPERTS * expert_width - config.intermediate_size
+    matrix = _require(read, f"mlp.{name}_proj.weight")
+    if name == "gate" and alpha != 1:
+        matrix = matrix / alpha
+    return pad(matrix, (0, missing)) if name == "down" else pad(matrix, (0, 0, 0, missing))
+
+
+def convert_biases(read: Read, config: DenseConfig, *, expert_width: int, alpha: float) -> dict[str, torch.Tensor]:
+    """Return the experts' biases; gate and up alternate."""
     import torch
     from torch.nn.functional import pad
 
     dense, missing = config.intermediate_size, EXPERTS * expert_width - config.intermediate_size
     biases = {name: read(f"mlp.{name}_proj.bias") for name in ("gate", "up", "down")}
-    gate_bias = torch.zeros(dense) if biases["gate"] is None else biases["gate"]
-    up_bias = torch.zeros(dense) if biases["up"] is None else biases["up"]
-    gate = _require(read, "mlp.gate_proj.weight")
-    return ExpertMatrices(
-        gate=pad(gate if alpha == 1 else gate / alpha, (0, 0, 0, missing)),
-        up=pad(_require(read, "mlp.up_proj.weight"), (0, 0, 0, missing)),
-        down=pad(_require(read, "mlp.down_proj.weight"), (0, missing)),
-        gate_bias=pad(gate_bias / alpha, (0, missing)),
-        up_bias=pad(up_bias - 1, (0, missing)),
-        down_bias=torch.zeros(config.hidden_size) if biases["down"] is None else biases["down"],
-    )
-
-
-def arrange_biases(matrices: ExpertMatrices) -> dict[str, torch.Tensor]:
-    """Return the experts' biases; gate and up alternate."""
-    import torch
-
-    gate_up = torch.stack((matrices.gate_bias, matrices.up_bias), dim=1)
+    gate = torch.zeros(dense) if biases["gate"] is None else biases["gate"]
+    up = torch.zeros(dense) if biases["up"] is None else biases["up"]
+    down = torch.zeros(config.hidden_size) if biases["down"] is None else biases["down"]
+    gate_up = torch.stack((pad(gate / alpha, (0, missing)), pad(up - 1, (0, missing))), dim=1)
     return {
         "mlp.experts.gate_up_proj_bias": gate_up.reshape(EXPERTS, -1),
         # Each of the E experts adds 1/E of its output.
-        "mlp.experts.down_proj_bias": matrices.down_bias.repeat(EXPERTS, 1),
+        "mlp.experts.down_proj_bias": down.repeat(EXPERTS, 1),
     }
 
 
-def arrange_experts(matrices: ExpertMatrices, *, alpha: float) -> dict[str, torch.Tensor]:
+def convert_experts(read: Read, config: DenseConfig, *, expert_width: int, alpha: float) -> dict[str, torch.Tensor]:
     """Return the experts' unpacked matrices as gpt_oss stores them: transposed, gate and up columns alternating."""
     import torch
 
-    hidden, width = matrices.down.shape[0], matrices.down.shape[1] // EXPERTS
-    gate_up = torch.stack((matrices.gate, matrices.up), dim=1).view(EXPERTS, 2 * width, hidden)
-    down = matrices.down.view(hidden, EXPERTS, width).permute(1, 2, 0)
+    gate, up, down = (
+        read_matrix(read, config, name, expert_width=expert_width, alpha=alpha) for name in ("gate", "up", "down")
+    )
+    gate_up = torch.stack((gate, up), dim=1).view(EXPERTS, 2 * expert_width, config.hidden_size)
+    down = down.view(config.hidden_size, EXPERTS, expert_width).permute(1, 2, 0)
     return {"mlp.experts.gate_up_proj": gate_up.transpose(1, 2), "mlp.experts.down_proj": down * alpha * EXPERTS}
 
 

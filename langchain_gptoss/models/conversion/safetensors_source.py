@@ -76,6 +76,13 @@ class SafetensorsSource:
         tensor = torch.from_numpy(memory).view(getattr(torch, _TYPES[stored.dtype])).reshape(stored.shape)
         return tensor.to(dtype)
 
+    def read_int4(self, name: str, *, factor: float = 1.0) -> None:
+        """See `DenseSource`."""
+
+    def is_finer_than_int4(self, name: str) -> bool:
+        """See `DenseSource`."""
+        return False
+
     def save_tokenizer(self, folder: Path) -> None:
         """See `DenseSource`."""
         for name in _TOKENIZER_FILES:

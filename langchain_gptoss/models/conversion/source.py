@@ -11,6 +11,8 @@ from langchain_gptoss.models.conversion.dense_config import DenseConfig
 if TYPE_CHECKING:
     import torch
 
+    from langchain_gptoss.models.conversion.int4 import Int4Matrix
+
 EMBEDDING = "model.embed_tokens.weight"
 NORM = "model.norm.weight"
 HEAD = "lm_head.weight"
@@ -45,6 +47,19 @@ class DenseSource(Protocol):
         Raises:
             CheckpointError: It is stored in a type that this package does not read.
         """
+
+    def read_int4(self, name: str, *, factor: float = 1.0) -> Int4Matrix | None:
+        """Return a matrix that is stored in four bits with a scale for 32 numbers of a row, or None if it is not.
+
+        Its four bits are kept, so that only scales and minimums are rounded.
+
+        Args:
+            name: Name of the matrix.
+            factor: The result stands for the matrix times this.
+        """
+
+    def is_finer_than_int4(self, name: str) -> bool:
+        """Return True if a matrix is stored in five or six bits, because four were too few for it."""
 
     def save_tokenizer(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder.

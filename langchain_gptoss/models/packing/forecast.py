@@ -13,8 +13,8 @@ from langchain_gptoss.models.packing.pack import Storage, estimate_packed_bytes,
 from langchain_gptoss.models.safetensors_files import list_weight_files
 from langchain_gptoss.models.shapes import Shape, parse_shape
 
-_STORAGE_NAMES = {"mxfp4": "MXFP4", "int8": "int8", "bf16": "bfloat16"}
-_STORED_TYPES = {"mxfp4": "mxfp4", "int8": "int8", "bf16": "bfloat16"}
+_STORAGE_NAMES = {"mxfp4": "MXFP4", "int4": "int4", "int8": "int8", "bf16": "bfloat16"}
+_STORED_TYPES = {"mxfp4": "mxfp4", "int4": "int4", "int8": "int8", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def predict_packing(
         if packing is None:
             return None
         storage, target, is_done = packing.storage, packing.folder, packing.folder.is_dir()
-    elif adapter is None and (shape.checkpoint_experts in {"mxfp4", "int8"} or storage == "bf16"):
+    elif adapter is None and (shape.checkpoint_experts in {"mxfp4", "int4", "int8"} or storage == "bf16"):
         return None
     return PackingForecast(
         storage=storage,

@@ -25,7 +25,7 @@ FOLDER = "packed"
 # Unpacked experts of this size are packed unless the user asks for `experts="unpacked"`. Smaller models fit into most
 # machines in bfloat16 or int8, and lose more by four bits.
 AUTOMATIC_BYTES = 8_000_000_000
-_STORAGES: dict[str, Storage] = {"packed": "mxfp4", "int8": "int8", "unpacked": "bf16"}
+_STORAGES: dict[str, Storage] = {"packed": "mxfp4", "int4": "int4", "int8": "int8", "unpacked": "bf16"}
 _DIGEST_LENGTH = 16
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
@@ -55,13 +55,13 @@ def locate_model(card: ModelCard, *, adapter: str | Path | None = None, experts:
     Args:
         card: The model.
         adapter: A LoRA adapter that is merged: a folder or a hub id; or None.
-        experts: `"packed"` packs experts that are unpacked into MXFP4, `"int8"` into int8, and `"unpacked"` does not;
-            None packs those of large models into MXFP4.
+        experts: `"packed"` packs experts that are unpacked into MXFP4, `"int4"` and `"int8"` into these, and
+            `"unpacked"` does not; None packs those of large models into MXFP4.
 
     Raises:
         CheckpointError: A checkpoint or an adapter is damaged, or they do not fit together.
         DownloadError: A file is not cached and cannot be fetched.
-        InvalidInputError: int8 was asked for experts in MXFP4.
+        InvalidInputError: int4 or int8 was asked for experts that have four bits already.
         StorageError: The disk is full or read-only.
     """
     folder = locate_checkpoint(card)
@@ -94,15 +94,16 @@ def plan_packing(
         DownloadError: The adapter is not cached and cannot be fetched.
     """
     source = PackingSource(folder)
-    if experts == "int8" and source.experts == "mxfp4":
+    if (experts, source.experts) in {("int8", "mxfp4"), ("int8", "int4"), ("int4", "mxfp4")}:
+        stored = "MXFP4" if source.experts == "mxfp4" else "int4"
         raise InvalidInputError(
-            f"experts is 'int8', but {str(folder)!r} has its experts in MXFP4: in int8 they would be twice as large "
-            "and no better.",
+            f"experts is {experts!r}, but {str(folder)!r} has its experts in {stored}: in {experts} they would be "
+            "larger and no better.",
             hint="Leave it out.",
         )
     storage = choose_storage(source.shape, experts)
     # Some trainers unpack the experts and leave MXFP4 in the configuration.
-    is_consistent = source.experts == "int8" or (source.experts == "mxfp4") == (
+    is_consistent = source.experts in {"int4", "int8"} or (source.experts == "mxfp4") == (
         source.shape.checkpoint_experts == "mxfp4"
     )
     if adapter is None and is_consistent and (source.experts != "unpacked" or storage == "bf16"):
@@ -140,11 +141,20 @@ def choose_storage(shape: Shape, experts: str | None) -> Storage:
             choices = ", ".join(map(repr, _STORAGES))
             raise InvalidInputError(f"experts is {experts!r}.", hint=f"Use one of {choices}, or leave it out.")
         return _STORAGES[experts]
-    if shape.checkpoint_experts == "int8":
-        return "int8"
+    if shape.checkpoint_experts in {"int4", "int8"}:
+        return "int4" if shape.checkpoint_experts == "int4" else "int8"
     has_blocks = shape.hidden_size % BLOCK == 0 and shape.intermediate_size % BLOCK == 0
     is_large = 2 * shape.expert_weights >= AUTOMATIC_BYTES
     return "mxfp4" if shape.checkpoint_experts == "mxfp4" or (has_blocks and is_large) else "bf16"
+
+
+def get_planned_experts(experts: str | None) -> str | None:
+    """Return the choice that is left for the planner after packing: a checkpoint in int4 or int8 is used as it is.
+
+    Args:
+        experts: See `locate_model`.
+    """
+    return None if experts in {"int4", "int8"} else experts
 
 
 def locate_adapter(reference: str | Path) -> Path:

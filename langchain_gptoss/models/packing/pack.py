@@ -12,13 +12,8 @@ from langchain_gptoss._io import lock_path
 from langchain_gptoss._progress import show_progress
 from langchain_gptoss.errors import CheckpointError
 from langchain_gptoss.models.checkpoint_config import check_config
-from langchain_gptoss.models.conversion.rounding import (
-    BLOCK,
-    Int8Matrix,
-    PackedMatrix,
-    round_to_int8,
-    round_to_mxfp4,
-)
+from langchain_gptoss.models.conversion.int4 import round_to_int4
+from langchain_gptoss.models.conversion.rounding import BLOCK, round_to_int8, round_to_mxfp4
 from langchain_gptoss.models.conversion.workspace import Workspace
 from langchain_gptoss.models.download.cache_directory import require_free_space, translate_storage_errors
 from langchain_gptoss.models.packing.source import (
@@ -30,31 +25,36 @@ from langchain_gptoss.models.packing.source import (
     get_matrix_size,
     is_small_file,
 )
-from langchain_gptoss.models.packing.unpacking import unpack_int8, unpack_mxfp4
+from langchain_gptoss.models.packing.unpacking import unpack_int4, unpack_int8, unpack_mxfp4
 from langchain_gptoss.models.safetensors_files import check_weights
-from langchain_gptoss.models.shapes import INT8_METHOD, INT8_VERSION, Shape
+from langchain_gptoss.models.shapes import (
+    BLOCK_BYTES_PER_WEIGHT,
+    Shape,
+    build_quantization_config,
+    read_int8_matrices,
+)
 
 if TYPE_CHECKING:
     import torch
 
     from langchain_gptoss.models.packing.adapter import ExpertDelta, LoraAdapter
 
-Storage = Literal["mxfp4", "int8", "bf16"]
-"""How a checkpoint stores its experts: 4.25, 8.5 or 16 bits per weight."""
+Storage = Literal["mxfp4", "int4", "int8", "bf16"]
+"""How a checkpoint stores its experts: 4.25, 5, 8.5 or 16 bits per weight."""
 
 VERSION = 1
 """Part of a packed checkpoint's key: another rounding or layout gets another number."""
 
-_UNPACKED_MODULES = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
-_BYTES_PER_WEIGHT = {"mxfp4": 17 / 32, "int8": 34 / 32, "bf16": 2.0}
-_BLOCK_FORMAT_NAMES = {"mxfp4": "MXFP4", "int8": "int8"}
+_BLOCK_FORMAT_NAMES = {"mxfp4": "MXFP4", "int4": "int4", "int8": "int8"}
+# The tensors of a matrix in each format, by the endings of their names; the first one has the values.
+_PARTS = {"mxfp4": ("blocks", "scales"), "int4": ("int4", "scales", "minimums"), "int8": ("int8", "scales")}
 _PIECE = 2**22  # numbers that are checked at a time
 _OWN_FILES = {"config.json"}
 
 
 def estimate_packed_bytes(shape: Shape, storage: Storage) -> int:
     """Return the size of a packed checkpoint's weights, in bytes."""
-    return int(shape.expert_weights * _BYTES_PER_WEIGHT[storage]) + 2 * (shape.parameters - shape.expert_weights)
+    return _compute_expert_bytes(shape, storage) + 2 * (shape.parameters - shape.expert_weights)
 
 
 def estimate_peak_bytes(shape: Shape, storage: Storage) -> int:
@@ -62,10 +62,16 @@ def estimate_peak_bytes(shape: Shape, storage: Storage) -> int:
 
     It is one packed layer and a few copies of one expert's matrix, or one of the two tables.
     """
-    layer_bytes = int(shape.expert_weights * _BYTES_PER_WEIGHT[storage]) // shape.layers
+    layer_bytes = _compute_expert_bytes(shape, storage) // shape.layers
     layer_bytes += 2 * shape.attention_weights // shape.layers
     expert_bytes = 4 * 2 * shape.intermediate_size * shape.hidden_size
     return max(layer_bytes + 4 * expert_bytes, 2 * shape.embedding_weights)
+
+
+def _compute_expert_bytes(shape: Shape, storage: Storage) -> int:
+    if storage == "int4":
+        return shape.int4_expert_bytes
+    return int(shape.expert_weights * BLOCK_BYTES_PER_WEIGHT.get(storage, 2.0))
 
 
 def check_storage(source: PackingSource, storage: Storage) -> None:
@@ -165,7 +171,9 @@ class _Packer:
 
         prefix = f"model.layers.{layer}."
         experts = tuple(
-            f"{prefix}mlp.experts.{matrix}{end}" for matrix in MATRICES for end in ("", "_blocks", "_int8", "_scales")
+            f"{prefix}mlp.experts.{matrix}{end}"
+            for matrix in MATRICES
+            for end in ("", "_blocks", "_int4", "_int8", "_scales", "_minimums")
         )
         tensors: dict[str, torch.Tensor] = {}
         for name in self._source.sizes:
@@ -189,36 +197,33 @@ class _Packer:
             for expert in experts:
                 unpacked[expert] = self._read_merged(name, expert, delta).T
             return {name: unpacked}
-        if self._storage == "int8":
-            values = torch.empty(len(experts), rows, columns, dtype=torch.int8)
-            factors = torch.empty(len(experts), rows, columns // BLOCK, dtype=torch.bfloat16)
-            for expert in experts:
-                rounded = self._round_expert(name, expert, delta)
-                values[expert], factors[expert] = rounded.values, rounded.scales
-            return {f"{name}_int8": values, f"{name}_scales": factors}
-        blocks = torch.empty(len(experts), rows, columns // BLOCK, BLOCK // 2, dtype=torch.uint8)
-        scales = torch.empty(len(experts), rows, columns // BLOCK, dtype=torch.uint8)
+        # A checkpoint of int4 has matrices in int8 that lose too much by four bits.
+        is_wide = self._storage == "int4" and self._source.find_matrix_storage(name) == "int8"
+        storage: Storage = "int8" if is_wide else self._storage
+        tensors: dict[str, torch.Tensor] = {}
         for expert in experts:
-            packed = self._pack_expert(name, expert, delta)
-            blocks[expert], scales[expert] = packed.blocks, packed.scales
-        return {f"{name}_blocks": blocks, f"{name}_scales": scales}
+            for part, piece in zip(_PARTS[storage], self._round_expert(name, expert, delta, storage), strict=True):
+                if expert == 0:
+                    tensors[f"{name}_{part}"] = piece.new_empty(len(experts), *piece.shape)
+                tensors[f"{name}_{part}"][expert] = piece
+        return tensors
 
-    def _round_expert(self, name: str, expert: int, delta: ExpertDelta | None) -> Int8Matrix:
-        if self._source.experts == "int8" and (delta is None or delta.is_zero(expert)):
+    def _round_expert(
+        self, name: str, expert: int, delta: ExpertDelta | None, storage: Storage
+    ) -> tuple[torch.Tensor, ...]:
+        """Return the tensors of `_PARTS` for one expert."""
+        if self._source.find_matrix_storage(name) == storage and (delta is None or delta.is_zero(expert)):
             # Experts that are stored so and that the adapter does not change keep their bits.
-            return Int8Matrix(
-                values=self._source.read_expert(f"{name}_int8", expert),
-                scales=self._source.read_expert(f"{name}_scales", expert),
-            )
-        return round_to_int8(self._read_merged(name, expert, delta))
-
-    def _pack_expert(self, name: str, expert: int, delta: ExpertDelta | None) -> PackedMatrix:
-        if self._source.experts == "mxfp4" and (delta is None or delta.is_zero(expert)):  # as in _round_expert
-            return PackedMatrix(
-                blocks=self._source.read_expert(f"{name}_blocks", expert),
-                scales=self._source.read_expert(f"{name}_scales", expert),
-            )
-        return round_to_mxfp4(self._read_merged(name, expert, delta))
+            return tuple(self._source.read_expert(f"{name}_{part}", expert) for part in _PARTS[storage])
+        weights = self._read_merged(name, expert, delta)
+        if storage == "int8":
+            int8 = round_to_int8(weights)
+            return int8.values, int8.scales
+        if storage == "int4":
+            int4 = round_to_int4(weights)
+            return int4.values, int4.scales, int4.minimums
+        packed = round_to_mxfp4(weights)
+        return packed.blocks, packed.scales
 
     def _read_merged(self, name: str, expert: int, delta: ExpertDelta | None) -> torch.Tensor:
         """Return one expert's matrix after merging, float32 [rows, columns]."""
@@ -231,21 +236,21 @@ class _Packer:
     def _read_unpacked(self, name: str, expert: int) -> torch.Tensor:
         import torch
 
-        if self._source.experts == "unpacked":
+        stored = self._source.find_matrix_storage(name)
+        if stored == "unpacked":
             return self._source.read_expert(name, expert).T.to(torch.float32)
-        scales = self._source.read_expert(f"{name}_scales", expert)
-        if self._source.experts == "mxfp4":
-            return unpack_mxfp4(self._source.read_expert(f"{name}_blocks", expert), scales)
-        return unpack_int8(self._source.read_expert(f"{name}_int8", expert), scales)
+        parts = [self._source.read_expert(f"{name}_{part}", expert) for part in _PARTS[stored]]
+        if stored == "int4":
+            return unpack_int4(*parts)
+        return unpack_mxfp4(*parts) if stored == "mxfp4" else unpack_int8(*parts)
 
     def _build_config(self) -> dict[str, Any]:
         config = {key: value for key, value in self._source.config.items() if key != "quantization_config"}
         config.pop("torch_dtype", None)
         config["dtype"] = "bfloat16"
-        if self._storage == "mxfp4":
-            config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": _UNPACKED_MODULES}
-        if self._storage == "int8":
-            config["quantization_config"] = {"quant_method": INT8_METHOD, "version": INT8_VERSION, "block_size": BLOCK}
+        if self._storage != "bf16":
+            int8_matrices = read_int8_matrices(self._source.config) if self._storage == "int4" else ()
+            config["quantization_config"] = build_quantization_config(self._storage, int8_matrices=int8_matrices)
         return config
 
 

@@ -22,7 +22,7 @@ EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_he
 MATRICES = ("gate_up_proj", "down_proj")
 """Names of the experts' matrices."""
 
-ExpertStorage = Literal["mxfp4", "int8", "unpacked"]
+ExpertStorage = Literal["mxfp4", "int4", "int8", "unpacked"]
 """How the experts of a source are stored: unpacked is BF16, F16 or F32."""
 
 _TYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "U8": "uint8", "I8": "int8"}
@@ -62,6 +62,8 @@ class PackingSource:
     def _find_expert_storage(self) -> ExpertStorage:
         if any(name.endswith("_blocks") for name in self._places):
             return "mxfp4"
+        if any(name.endswith("_int4") for name in self._places):
+            return "int4"
         return "int8" if any(name.endswith("_int8") for name in self._places) else "unpacked"
 
     def __contains__(self, name: str) -> bool:
@@ -119,7 +121,7 @@ class PackingSource:
         for name, (_, stored) in self._places.items():
             if stored.dtype not in _TYPES:
                 raise CheckpointError(
-                    f"{name!r} has the type {stored.dtype}; BF16, F16, F32, MXFP4 and int8 can be packed.",
+                    f"{name!r} has the type {stored.dtype}; BF16, F16, F32, MXFP4, int4 and int8 can be packed.",
                     hint="Use the checkpoint that it was made from.",
                 )
 
@@ -144,23 +146,30 @@ class PackingSource:
             "mlp.router.weight": (shape.experts, hidden),
             "mlp.router.bias": (shape.experts,),
         }
-        for matrix in MATRICES:
-            rows, columns = get_matrix_size(shape, matrix)
-            layer_shapes[f"mlp.experts.{matrix}_bias"] = (shape.experts, rows)
-            if self.experts == "int8":
-                layer_shapes[f"mlp.experts.{matrix}_int8"] = (shape.experts, rows, columns)
-                layer_shapes[f"mlp.experts.{matrix}_scales"] = (shape.experts, rows, columns // BLOCK)
-            elif self.experts == "mxfp4":
-                layer_shapes[f"mlp.experts.{matrix}_blocks"] = (shape.experts, rows, columns // BLOCK, BLOCK // 2)
-                layer_shapes[f"mlp.experts.{matrix}_scales"] = (shape.experts, rows, columns // BLOCK)
-            else:
-                layer_shapes[f"mlp.experts.{matrix}"] = (shape.experts, columns, rows)
         shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (shape.vocabulary, hidden), NORM: (hidden,)}
         if not shape.tied_embeddings:
             shapes[HEAD] = (shape.vocabulary, hidden)
         for layer in range(shape.layers):
             shapes |= {f"model.layers.{layer}.{name}": size for name, size in layer_shapes.items()}
+            for matrix in MATRICES:
+                shapes |= self._compute_expert_shapes(f"model.layers.{layer}.mlp.experts.{matrix}", matrix)
         return shapes
+
+    def _compute_expert_shapes(self, name: str, matrix: str) -> dict[str, tuple[int, ...]]:
+        experts, (rows, columns) = self.shape.experts, get_matrix_size(self.shape, matrix)
+        groups, form = (experts, rows, columns // BLOCK), self.find_matrix_storage(name)
+        shapes: dict[str, tuple[int, ...]] = {f"{name}_bias": (experts, rows)}
+        if form == "unpacked":
+            return shapes | {name: (experts, columns, rows)}
+        if form == "int8":
+            return shapes | {f"{name}_int8": (experts, rows, columns), f"{name}_scales": groups}
+        if form == "mxfp4":
+            return shapes | {f"{name}_blocks": (*groups, BLOCK // 2), f"{name}_scales": groups}
+        return shapes | {f"{name}_int4": (*groups, BLOCK // 2), f"{name}_scales": groups, f"{name}_minimums": groups}
+
+    def find_matrix_storage(self, name: str) -> ExpertStorage:
+        """Return how one of the experts' matrices is stored; in a checkpoint of int4 some may be int8."""
+        return "int8" if self.experts == "int4" and f"{name}_int8" in self._places else self.experts
 
 
 def get_matrix_size(shape: Shape, matrix: str) -> tuple[int, int]:

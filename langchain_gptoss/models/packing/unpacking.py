@@ -1,4 +1,4 @@
-"""MXFP4 and int8 numbers as floats, for checkpoints that are merged with an adapter."""
+"""MXFP4, int8 and int4 numbers as floats."""
 
 from __future__ import annotations
 
@@ -38,4 +38,19 @@ def unpack_int8(values: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """
     grouped = values.float().view(*scales.shape, -1)
     unpacked: torch.Tensor = grouped.mul_(scales.float().unsqueeze(-1))
+    return unpacked.flatten(-2)
+
+
+def unpack_int4(values: torch.Tensor, scales: torch.Tensor, minimums: torch.Tensor) -> torch.Tensor:
+    """Return a matrix in int4 as float32, [..., rows, columns].
+
+    Args:
+        values: uint8 [..., rows, columns / 32, 16]; the earlier of two numbers is in the low half of a byte.
+        scales: float16 [..., rows, columns / 32].
+        minimums: float16 [..., rows, columns / 32].
+    """
+    import torch
+
+    codes = torch.stack((values & 15, values >> 4), dim=-1).flatten(-2).float()
+    unpacked: torch.Tensor = codes.mul_(scales.float().unsqueeze(-1)).add_(minimums.float().unsqueeze(-1))
     return unpacked.flatten(-2)

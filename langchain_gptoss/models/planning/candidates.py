@@ -11,7 +11,7 @@ from langchain_gptoss.models.shapes import Shape
 
 Device = Literal["cuda", "cpu", "mps"]
 DType = Literal["float32", "bfloat16", "float16", "int8"]
-Experts = Literal["packed", "unpacked"]
+Experts = Literal["packed", "int4", "unpacked"]
 RunnerName = Literal["native", "torch"]
 
 # Triton's own minimum for bfloat16 in its kernels (Ampere).
@@ -111,9 +111,12 @@ def list_candidates(
         raise InvalidInputError("device is 'cuda', but torch finds no CUDA GPU here.", hint="Use device='cpu'.")
     if device == "mps" and not hardware.mps:
         raise InvalidInputError("device is 'mps', but torch finds no Apple GPU here.", hint="Use device='cpu'.")
-    if experts == "packed" and shape.checkpoint_experts != "mxfp4":
+    stored = {"packed": "mxfp4", "int4": "int4"}
+    if experts in stored and shape.checkpoint_experts != stored[experts]:
+        form = "MXFP4" if experts == "packed" else "int4"
         raise InvalidInputError(
-            f"experts is 'packed', but this checkpoint stores its experts in {shape.checkpoint_experts}, not in MXFP4.",
+            f"experts is {experts!r}, but this checkpoint stores its experts in {shape.checkpoint_experts}, not in "
+            f"{form}.",
             hint="Use experts='unpacked', or leave it out.",
         )
     groups = [group for group in _iterate_groups(shape, hardware, experts) if device in {None, group.device}]
@@ -167,19 +170,28 @@ def _iterate_groups(shape: Shape, hardware: Hardware, experts: str | None) -> It
             yield _CandidateGroup(device="cuda", gpus=gpus, offload=True, experts="packed", dtypes=("bfloat16",))
     if hardware.mps:
         yield _CandidateGroup(device="mps", experts="unpacked", dtypes=("bfloat16",), other_dtypes=("float16",))
-    yield from _iterate_cpu_groups(hardware, experts, is_mxfp4=is_mxfp4)
+    yield from _iterate_cpu_groups(hardware, experts, stored=shape.checkpoint_experts)
 
 
-def _iterate_cpu_groups(hardware: Hardware, experts: str | None, *, is_mxfp4: bool) -> Iterator[_CandidateGroup]:
+def _iterate_cpu_groups(hardware: Hardware, experts: str | None, *, stored: str) -> Iterator[_CandidateGroup]:
     """Yield the groups that the CPU allows.
 
-    The native runner has MXFP4, int8 and bfloat16 in its kernel; transformers' modules compute the rest.
+    The native runner has MXFP4, int4, int8 and bfloat16 in its kernel; transformers' modules compute the rest.
     """
-    has_kernel = hardware.cpu_kernel != "none"
-    stored: Experts = "packed" if is_mxfp4 else "unpacked"
-    if has_kernel:
+    has_kernel, is_mxfp4 = hardware.cpu_kernel != "none", stored == "mxfp4"
+    if has_kernel and stored == "int4":
+        yield _CandidateGroup(device="cpu", experts="int4", runner="native", dtypes=("int8",))
+        wide: tuple[DType, ...] = ("bfloat16",) if experts == "unpacked" else ()
         yield _CandidateGroup(
-            device="cpu", experts=stored, runner="native", dtypes=("int8",), other_dtypes=("bfloat16",)
+            device="cpu", experts="unpacked", runner="native", dtypes=wide, other_dtypes=("bfloat16",)
+        )
+    elif has_kernel:
+        yield _CandidateGroup(
+            device="cpu",
+            experts="packed" if is_mxfp4 else "unpacked",
+            runner="native",
+            dtypes=("int8",),
+            other_dtypes=("bfloat16",),
         )
     exact: tuple[DType, ...] = () if has_kernel else ("float32", "bfloat16")
     rest: tuple[DType, ...] = ("float32",) if has_kernel else ()

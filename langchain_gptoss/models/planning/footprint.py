@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from langchain_gptoss.models.shapes import PACKED_BLOCK_BYTES, PACKED_BLOCK_WEIGHTS, Shape
+from langchain_gptoss.models.shapes import BLOCK_BYTES_PER_WEIGHT, PACKED_BLOCK_BYTES, PACKED_BLOCK_WEIGHTS, Shape
 
 # Resident memory of Python, torch, transformers and this package's chat model on Linux x86_64, measured with the demo
 # model loaded: 1.045 GB minus its weights of 0.539 GB, plus a few buffers that appear when it runs.
@@ -130,7 +130,7 @@ def estimate_memory(
         device: `"cuda"`, `"cpu"` or `"mps"`.
         gpus: Number of CUDA GPUs; 0 for other devices.
         dtype: Type of the dense weights, and of the experts if they are unpacked.
-        experts: `"packed"` or `"unpacked"`.
+        experts: `"packed"`, `"int4"` or `"unpacked"`.
         runner: `"native"` or `"torch"`.
         context: Context of each request, in tokens.
         cache_bytes: Size of the KV cache of all requests.
@@ -148,7 +148,7 @@ def estimate_memory(
     table_bytes = looked_up_bytes = int(shape.embedding_weights * table_width)
     if is_mapped and not (shape.tied_embeddings and dtype != "int8"):
         looked_up_bytes = min(table_bytes, _estimate_lookup_bytes(shape, cache_bytes // shape.cache_token_bytes))
-    expert_bytes = shape.packed_expert_bytes if is_packed else int(shape.expert_weights * weight_width)
+    expert_bytes = compute_expert_bytes(shape, dtype=dtype, experts=experts)
     runtime_bytes = NATIVE_RUNTIME_BYTES if is_native else RUNTIME_BYTES + gpus * GPU_RUNTIME_BYTES
     if is_native:
         working_bytes = estimate_native_working_bytes(shape)
@@ -170,6 +170,13 @@ def estimate_memory(
     )
 
 
+def compute_expert_bytes(shape: Shape, *, dtype: str, experts: str) -> int:
+    """Return the bytes of the experts' matrices in memory; see `estimate_memory`."""
+    if experts == "packed":
+        return shape.packed_expert_bytes
+    return shape.int4_expert_bytes if experts == "int4" else int(shape.expert_weights * WIDTHS[dtype])
+
+
 def _estimate_lookup_bytes(shape: Shape, tokens: int) -> int:
     """Return the bytes that looking up distinct tokens loads from a mapped table, in whole pages."""
     row_bytes = shape.hidden_size * int(WIDTHS["bfloat16"])
@@ -178,7 +185,7 @@ def _estimate_lookup_bytes(shape: Shape, tokens: int) -> int:
 
 def _get_table_width(shape: Shape) -> float:
     """Return the bytes per number of a checkpoint's embedding table."""
-    is_quantized = shape.checkpoint_experts in {"mxfp4", "int8"}
+    is_quantized = shape.checkpoint_experts in {"mxfp4", "int4", "int8"}
     return WIDTHS["bfloat16" if is_quantized else shape.checkpoint_experts]
 
 
@@ -191,7 +198,9 @@ def _compute_largest_tensor_bytes(shape: Shape, *, experts: str, is_native: bool
     gate_up_weights = 2 * shape.expert_weights // (3 * shape.layers)
     if shape.checkpoint_experts != "mxfp4":
         copies = 2 if is_native else 1  # the native runner turns the matrices before it rounds them
-        if shape.checkpoint_experts == "int8":
+        if experts == "int4":  # parts of four bytes are turned around
+            copies, stored_width = 1, BLOCK_BYTES_PER_WEIGHT["int4"]
+        elif shape.checkpoint_experts in {"int4", "int8"}:
             stored_width = WIDTHS["float32"]  # in which the numbers are exact
         return max(table_bytes, int(copies * gate_up_weights * stored_width))
     packed_bytes = gate_up_weights * PACKED_BLOCK_BYTES // PACKED_BLOCK_WEIGHTS

@@ -50,9 +50,9 @@ class Plan:
         gpus: Indices of the GPUs that hold the layers, in order.
         offload: True if the experts are on the CPU while the rest is on the GPUs.
         dtype: Type of the dense weights, and of the experts if they are unpacked.
-        experts: `"packed"` as in the MXFP4 checkpoint, or `"unpacked"`.
+        experts: `"packed"` as in an MXFP4 checkpoint, `"int4"` as in one of int4, or `"unpacked"`.
         runner: `"native"` computes the whole model in C, `"torch"` with transformers' modules.
-        precise: True if the native runner rounds all activations to 16 bits; otherwise those of packed experts to 8.
+        precise: True if the native runner rounds all activations to 16 bits, those before experts of four bits too.
         attention: `"eager"` stores a part of the scores at a time, `"flash"` stores none.
         threads: Number of threads for arithmetic on the CPU.
         context: Context of each user, prompt and answer together, in tokens.
@@ -156,8 +156,8 @@ def make_plan(
             memory that is left, but at least the contexts of all users and at most eight contexts.
         device: `"cuda"`, `"cpu"`, `"mps"`, or None to choose.
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, `"int8"`, or None to choose.
-        experts: `"packed"`, `"unpacked"`, or None to choose.
-        precise: Round all activations to 16 bits where a CPU would round those of packed experts to 8 bits.
+        experts: `"packed"`, `"int4"`, `"unpacked"`, or None to choose.
+        precise: Round all activations to 16 bits where a CPU would round those of packed or int4 experts to 8 bits.
 
     Raises:
         InvalidInputError: The options are impossible for this model or machine. The message lists possible values.

@@ -7,7 +7,9 @@ from langchain_gptoss.models.shapes import Shape
 
 def describe_weights(experts: str, dtype: str) -> str:
     """Return the storage of the weights in a few words."""
-    return f"experts packed, {dtype} beside them" if experts == "packed" else f"all in {dtype}"
+    if experts == "unpacked":
+        return f"all in {dtype}"
+    return f"experts {'packed' if experts == 'packed' else 'in int4'}, {dtype} beside them"
 
 
 def explain_device(
@@ -48,6 +50,11 @@ def explain_experts(shape: Shape, hardware: Hardware, *, device: str, experts: s
             f"Experts stay packed in MXFP4{', as requested' if is_requested else ''}: "
             f"{shape.packed_expert_bytes / 1e9:.1f} GB instead of {bfloat16_bytes / 1e9:.1f} GB in bfloat16."
         )
+    if experts == "int4":
+        return (
+            "Experts stay in int4, four bits with a scale and a minimum for every 32: "
+            f"{shape.int4_expert_bytes / 1e9:.1f} GB."
+        )
     if shape.checkpoint_experts != "mxfp4":
         return f"Experts are unpacked: the checkpoint stores them in {shape.checkpoint_experts}."
     if is_requested:
@@ -66,7 +73,7 @@ def explain_dtype(hardware: Hardware, *, device: str, dtype: str, experts: str, 
     if is_requested:
         return f"Weights in {dtype}, as requested.{warning}"
     if dtype == "int8":
-        kind = "Dense weights" if experts == "packed" else "Weights"
+        kind = "Weights" if experts == "unpacked" else "Dense weights"
         return f"{kind} in int8 with a scale for every 32: decode reads half as many bytes as in bfloat16."
     if device != "cpu":
         return f"Weights in {dtype}, the checkpoint's own type."
@@ -101,7 +108,7 @@ def explain_rounding(*, dtype: str, experts: str, runner: str, precise: bool) ->
         return ()
     if precise:
         return ("Activations are rounded to 16 bits per block of 32, as requested.",)
-    if experts != "packed":
+    if experts == "unpacked":
         return ("Activations are rounded to 16 bits per block of 32.",)
     return ("Activations are rounded to 8 bits per block of 32 before experts, and to 16 bits elsewhere.",)
 

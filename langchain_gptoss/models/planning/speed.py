@@ -6,7 +6,7 @@ share that runs of this kind reach.
 
 from dataclasses import dataclass
 
-from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS, WIDTHS
+from langchain_gptoss.models.planning.footprint import PREFILL_TOKENS, WIDTHS, compute_expert_bytes
 from langchain_gptoss.models.planning.hardware import Gpu, Hardware
 from langchain_gptoss.models.shapes import Shape
 
@@ -77,7 +77,7 @@ def estimate_speed(
         gpus: CUDA GPUs that hold the layers.
         offload: True if the experts are on the CPU while the rest is on the GPUs.
         dtype: Type of the dense weights, and of the experts if they are unpacked.
-        experts: `"packed"` or `"unpacked"`.
+        experts: `"packed"`, `"int4"` or `"unpacked"`.
         runner: `"native"` or `"torch"`.
     """
     is_packed, is_native = experts == "packed", runner == "native"
@@ -90,7 +90,7 @@ def estimate_speed(
 
     dense_weights = shape.attention_weights + shape.other_weights
     dense_bytes = (dense_weights + shape.embedding_weights) * WIDTHS[dtype]
-    expert_bytes = shape.packed_expert_bytes if is_packed else shape.expert_weights * WIDTHS[dtype]
+    expert_bytes = compute_expert_bytes(shape, dtype=dtype, experts=experts)
     active_share = shape.experts_per_token / shape.experts
     layer_s = _NATIVE_LAYER_SECONDS if is_native else _LAYER_SECONDS[device]
     overhead_s = shape.layers * layer_s

@@ -34,7 +34,7 @@ def test_the_result_is_described_and_its_use_shown(tmp_path, monkeypatch):
     ("source", "options", "message"),
     [
         ("missing.gguf", [], "does not exist"),
-        (".", ["--experts", "int4"], "experts is 'int4'"),
+        (".", ["--experts", "int5"], "experts is 'int5'"),
         (".", [], "config.json"),
     ],
 )

@@ -1,15 +1,15 @@
-/* AVX2: products of int8 weights, which are stored in INT8_ROWS rows; see WeightMatrix. */
+/* AVX2: products of int8 weights, which are stored in GROUP_ROWS rows; see WeightMatrix. */
 #ifndef GPTOSS_AVX2_INT8_H
 #define GPTOSS_AVX2_INT8_H
 
 #include "avx2_values.h"
-#include "int8_parts.h"
+#include "row_parts.h"
 
 #define AVX2_INT8_TOKENS 6 /* tokens at once: 12 sums, two vectors of weights and one of activations */
 
 /* Sums of a block: dots[token * 2 + half of the rows]. Each load has two columns of 8 rows. */
-AVX2_INLINE void avx2_add_int8_block(const Int8Part *p, long b, const int count, __m256i *dots) {
-    const int8_t *weights = p->weights + b * INT8_BLOCK_BYTES;
+AVX2_INLINE void avx2_add_int8_block(const RowPart *p, long b, const int count, __m256i *dots) {
+    const int8_t *weights = (const int8_t *)p->weights + b * INT8_GROUP_BYTES;
 #pragma GCC unroll 16
     for (int j = 0; j < BLOCK / 2; j++) {
         __m256i rows[2];
@@ -20,7 +20,7 @@ AVX2_INLINE void avx2_add_int8_block(const Int8Part *p, long b, const int count,
         }
 #pragma GCC unroll 8
         for (int t = 0; t < count; t++) {
-            const __m256i values = avx2_broadcast(p->x[t][b].values + 2 * j);
+            const __m256i values = avx2_broadcast(p->wide[t][b].values + 2 * j);
 #pragma GCC unroll 2
             for (int v = 0; v < 2; v++) {
                 const __m256i product = _mm256_madd_epi16(rows[v], values);
@@ -37,22 +37,22 @@ AVX2_INLINE __m256 avx2_load_bfloat16_scales(const uint16_t *from) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
-AVX2_INLINE void avx2_multiply_int8_tokens(const Int8Part *p, const int count) {
+AVX2_INLINE void avx2_multiply_int8_tokens(const RowPart *p, const int count) {
     __m256 sums[2 * AVX2_INT8_TOKENS];
 #pragma GCC unroll 16
     for (int i = 0; i < 2 * count; i++)
         sums[i] = p->first ? _mm256_loadu_ps(p->out[i / 2] + i % 2 * 8) : _mm256_setzero_ps();
     for (long b = 0; b < p->blocks; b++) {
         __m256i dots[2 * AVX2_INT8_TOKENS];
-        const char *next = (const char *)p->weights + b * INT8_BLOCK_BYTES + INT8_AHEAD;
+        const char *next = (const char *)p->weights + b * INT8_GROUP_BYTES + PART_AHEAD;
         if (p->is_first)
-            for (int line = 0; line < INT8_BLOCK_BYTES; line += 64) _mm_prefetch(next + line, _MM_HINT_T0);
+            for (int line = 0; line < INT8_GROUP_BYTES; line += 64) _mm_prefetch(next + line, _MM_HINT_T0);
         avx2_add_int8_block(p, b, count, dots);
-        const uint16_t *scales = p->scales + b * INT8_ROWS;
+        const uint16_t *scales = p->scales + b * GROUP_ROWS;
         const __m256 row_scales[2] = {avx2_load_bfloat16_scales(scales), avx2_load_bfloat16_scales(scales + 8)};
 #pragma GCC unroll 16
         for (int i = 0; i < 2 * count; i++) {
-            const __m256 scale = _mm256_mul_ps(row_scales[i % 2], _mm256_set1_ps(p->x[i / 2][b].scale));
+            const __m256 scale = _mm256_mul_ps(row_scales[i % 2], _mm256_set1_ps(p->wide[i / 2][b].scale));
             sums[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[i]), scale, sums[i]);
         }
     }
@@ -60,7 +60,7 @@ AVX2_INLINE void avx2_multiply_int8_tokens(const Int8Part *p, const int count) {
     for (int i = 0; i < 2 * count; i++) _mm256_storeu_ps(p->out[i / 2] + i % 2 * 8, sums[i]);
 }
 
-AVX2 static void avx2_multiply_int8_part(const Int8Part *p, long count) {
+AVX2 static void avx2_multiply_int8_part(const RowPart *p, long count) {
     switch (count) { /* a constant number of tokens, so that the sums stay in registers */
     case 1: avx2_multiply_int8_tokens(p, 1); break;
     case 2: avx2_multiply_int8_tokens(p, 2); break;
@@ -74,7 +74,7 @@ AVX2 static void avx2_multiply_int8_part(const Int8Part *p, long count) {
 static void avx2_multiply_int8(const WeightMatrix *w, long row, long rows, const Activations *x, const int32_t *tokens,
                                long count, void *scratch, float *out, long stride) {
     (void)scratch;
-    multiply_int8_parts(w, row, rows, x, tokens, count, out, stride, AVX2_INT8_TOKENS, avx2_multiply_int8_part);
+    multiply_row_parts(w, row, rows, x, tokens, count, out, stride, AVX2_INT8_TOKENS, avx2_multiply_int8_part);
 }
 
 #endif

@@ -4,6 +4,7 @@
 #define GPTOSS_AVX2_MATRIX_H
 
 #include "avx2_bfloat16.h"
+#include "avx2_int4.h"
 #include "avx2_int8.h"
 #include "avx2_quantize.h"
 #include "avx2_values.h"
@@ -358,6 +359,7 @@ static void avx2_multiply_rows(const WeightMatrix *w, long row, long rows, const
                                long count, void *scratch, float *out, long stride) {
     MultiplyRowsFunction function = w->format == FORMAT_BF16   ? avx2_multiply_bfloat16
                                     : w->format == FORMAT_INT8 ? avx2_multiply_int8
+                                    : w->format == FORMAT_INT4 ? avx2_multiply_int4
                                     : w->bits == 8             ? avx2_multiply_mxfp4_8
                                                                : avx2_multiply_mxfp4_16;
     function(w, row, rows, x, tokens, count, scratch, out, stride);

@@ -1,4 +1,4 @@
-/* AVX2: rounding of weights to int8, INT8_ROWS rows at a time. */
+/* AVX2: rounding of weights to int8, GROUP_ROWS rows at a time. */
 #ifndef GPTOSS_AVX2_QUANTIZE_H
 #define GPTOSS_AVX2_QUANTIZE_H
 
@@ -103,7 +103,7 @@ AVX2_INLINE void avx2_transpose_words(const __m256i *rows, __m256i *parts) {
 AVX2_INLINE void avx2_quantize_block(const Quantization *q, const int is_bfloat16, long row, long b) {
     const long start = row * q->k + b * BLOCK;
     __m256i kept[2], parts[2][8];
-    float factors[INT8_ROWS];
+    float factors[GROUP_ROWS];
     int is_finite = 1;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; h++)
@@ -121,7 +121,7 @@ AVX2_INLINE void avx2_quantize_block(const Quantization *q, const int is_bfloat1
             rows[r] = avx2_quantize_row(q, is_bfloat16, start + (8 * h + r) * q->k, factors[8 * h + r]);
         avx2_transpose_words(rows, parts[h]);
     }
-    __m256i *to = (__m256i *)(q->weights + row * q->k + b * BLOCK * INT8_ROWS);
+    __m256i *to = (__m256i *)(q->weights + row * q->k + b * BLOCK * GROUP_ROWS);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         /* Pairs of columns of part i in the two lanes. */
@@ -130,11 +130,11 @@ AVX2_INLINE void avx2_quantize_block(const Quantization *q, const int is_bfloat1
         _mm256_storeu_si256(to + second, _mm256_permute2x128_si256(parts[0][i], parts[1][i], 0x31));
     }
     const __m256i scales = _mm256_permute4x64_epi64(_mm256_packus_epi32(kept[0], kept[1]), 0xd8);
-    _mm256_storeu_si256((__m256i *)(q->scales + row * (q->k / BLOCK) + b * INT8_ROWS), scales);
+    _mm256_storeu_si256((__m256i *)(q->scales + row * (q->k / BLOCK) + b * GROUP_ROWS), scales);
 }
 
 AVX2 static void avx2_quantize_rows(const Quantization *q, long row) {
-    if (row + INT8_ROWS > q->rows)
+    if (row + GROUP_ROWS > q->rows)
         portable_quantize_rows(q, row);
     else if (q->is_bfloat16)
         for (long b = 0; b < q->k / BLOCK; b++) avx2_quantize_block(q, 1, row, b);

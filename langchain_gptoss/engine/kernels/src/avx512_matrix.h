@@ -4,7 +4,7 @@
 #define GPTOSS_AVX512_MATRIX_H
 
 #include "avx2_matrix.h"
-#include "avx512_int8.h"
+#include "avx512_int4.h"
 
 #define AVX512_CHUNK 24 /* blocks that are unpacked at once: 16 rows of them fit into the L1 cache */
 
@@ -301,9 +301,10 @@ AVX512 static void avx512_multiply_mxfp4_16(const WeightMatrix *w, long row, lon
 /* bfloat16, and 8 rows that remain, have AVX2's functions. */
 static void avx512_multiply_rows(const WeightMatrix *w, long row, long rows, const Activations *x,
                                  const int32_t *tokens, long count, void *scratch, float *out, long stride) {
-    MultiplyRowsFunction function = w->format == FORMAT_INT8 ? avx512_multiply_int8
-                                    : w->bits == 8           ? avx512_multiply_mxfp4_8
-                                                             : avx512_multiply_mxfp4_16;
+    MultiplyRowsFunction function = w->format == FORMAT_INT8   ? avx512_multiply_int8
+                                    : w->format == FORMAT_INT4 ? avx512_multiply_int4
+                                    : w->bits == 8             ? avx512_multiply_mxfp4_8
+                                                               : avx512_multiply_mxfp4_16;
     const long whole = w->format == FORMAT_BF16 ? 0 : rows / 16 * 16;
     if (whole) function(w, row, whole, x, tokens, count, scratch, out, stride);
     if (whole < rows)

@@ -13,14 +13,14 @@
 
 /* ---- steps of a layer: each is a task for the threads */
 
-/* Rounds `count` numbers of a token from column `first` on, both multiples of 32. */
-static void round_columns(const Workspace *w, const Activations *to, long token, long first, long count,
+/* Rounds `count` numbers of a token from column `first` on, both multiples of 32, to the forms of `needs`. */
+static void round_columns(const Workspace *w, const Activations *to, int needs, long token, long first, long count,
                           const float *x) {
     const long entry = token * to->k + first;
     Activations part = {.tokens = 1, .k = count};
-    if (to->narrow) part.narrow = to->narrow + entry / BLOCK;
-    if (to->wide) part.wide = to->wide + entry / BLOCK;
-    if (to->exact) part.exact = to->exact + entry;
+    if (needs & NEED_8) part.narrow = to->narrow + entry / BLOCK;
+    if (needs & NEED_16) part.wide = to->wide + entry / BLOCK;
+    if (needs & NEED_FLOAT) part.exact = to->exact + entry;
     round_token(w->kernels, &part, 0, x);
 }
 
@@ -51,24 +51,26 @@ static void add_expert_products(const Workspace *w, long token) {
     }
 }
 
-static void normalize_token(const Workspace *w, long token, const float *weight, Activations *to, float *row) {
+static void normalize_token(const Workspace *w, long token, const float *weight, const Activations *to, int needs,
+                            float *row) {
     const ModelWeights *m = w->model;
     w->functions->rms_norm(w->hidden + token * m->hidden_size, weight, m->epsilon, m->unpadded_size, m->hidden_size,
                            row);
-    round_token(w->kernels, to, token, row);
+    round_columns(w, to, needs, token, 0, m->hidden_size, row);
 }
 
 static void prepare_attention_task(void *context, long token, int thread) {
     Workspace *w = context;
     if (w->layer_index == 0) load_embedding(w, token);
     if (w->has_expert_products) add_expert_products(w, token);
-    normalize_token(w, token, w->layer->input_norm, &w->attention_input, w->scratch[thread].row);
+    normalize_token(w, token, w->layer->input_norm, &w->attention_input, needs_of_attention(w->layer),
+                    w->scratch[thread].row);
 }
 
 static void prepare_head_task(void *context, long token, int thread) {
     Workspace *w = context;
     add_expert_products(w, token);
-    normalize_token(w, token, w->model->norm, &w->head_input, w->scratch[thread].row);
+    normalize_token(w, token, w->model->norm, &w->head_input, needs_of(&w->model->head), w->scratch[thread].row);
 }
 
 /* Chooses the experts with the largest logits, the first of equal ones, and computes their softmax. */
@@ -95,7 +97,7 @@ static void choose_experts(const Workspace *w, long token, const float *x) {
 static void prepare_experts_task(void *context, long token, int thread) {
     Workspace *w = context;
     float *row = w->scratch[thread].row;
-    normalize_token(w, token, w->layer->post_norm, &w->expert_input, row);
+    normalize_token(w, token, w->layer->post_norm, &w->expert_input, needs_of(&w->layer->gate_up), row);
     choose_experts(w, token, row);
 }
 
@@ -201,7 +203,8 @@ static void store_attended(const Workspace *w, const TokenTile *tile, long kv_he
             const long row = t * heads + h;
             for (long d = 0; d < width; d++) out[h * width + d] = all->sums[row * width + d] / all->total[row];
         }
-        round_columns(w, &w->attended, tile->first + t, kv_head * w->group_width, w->group_width, out);
+        round_columns(w, &w->attended, needs_of(&w->layer->output), tile->first + t, kv_head * w->group_width,
+                      w->group_width, out);
     }
 }
 
@@ -334,7 +337,7 @@ static void gate_up_columns_task(void *context, long item, int thread) {
                       w->scratch[thread].multiply, products, 2 * BLOCK);
         for (long i = 0; i < count; i++) {
             w->functions->swiglu(products + i * 2 * BLOCK, linear->bias + row, m->alpha, m->limit, BLOCK, results);
-            round_columns(w, &w->gated, w->slots[first + i], block * BLOCK, BLOCK, results);
+            round_columns(w, &w->gated, needs_of(&w->layer->down), w->slots[first + i], block * BLOCK, BLOCK, results);
         }
     }
 }
@@ -457,11 +460,6 @@ static int has_valid_model(const ModelWeights *m) {
             !has_matrix_shape(&l->down, m->expert_count * m->hidden_size, m->intermediate_size) ||
             !l->gate_up.bias || !l->down.bias || !l->input_norm || !l->post_norm || !l->sinks || !l->router ||
             !l->router_bias || l->window < 0)
-            return 0;
-        const LayerWeights *first = m->layers; /* buffers are shared by all layers */
-        if (needs_of(&l->query) != needs_of(&first->query) || needs_of(&l->key) != needs_of(&first->query) ||
-            needs_of(&l->value) != needs_of(&first->query) || needs_of(&l->output) != needs_of(&first->output) ||
-            needs_of(&l->gate_up) != needs_of(&first->gate_up) || needs_of(&l->down) != needs_of(&first->down))
             return 0;
     }
     return 1;

@@ -87,13 +87,13 @@ static int has_blocks(int64_t size) { return size > 0 && size % BLOCK == 0; }
 static void quantize_task(void *context, long item, int thread) {
     (void)thread;
     const Quantization *q = context;
-    select_kernels(q->level)->quantize_rows(q, item * INT8_ROWS);
+    select_kernels(q->level)->quantize_rows(q, item * GROUP_ROWS);
 }
 
 /* weights and scales = the source, rounded to int8. Returns OK or INVALID_SIZE. */
 EXPORT int gptoss_quantize_int8(const Quantization *q) {
     if (q->rows < 0 || q->threads < 1 || !has_blocks(q->k)) return INVALID_SIZE;
-    const long items = round_up(q->rows, INT8_ROWS) / INT8_ROWS;
+    const long items = round_up(q->rows, GROUP_ROWS) / GROUP_ROWS;
     Team *team = create_team(q->threads);
     parallel_for(team, quantize_task, (void *)q, items, 1);
     free_team(team);

@@ -45,12 +45,12 @@ static size_t multiply_scratch_size(const WeightMatrix *w, long row_count, long 
 }
 
 /* out[i * stride + r] = row first_row + r times token tokens[i], or token i if `tokens` is NULL, for row_count rows and
- * count tokens. Multiples of the level's row group are fast; rows that remain are multiplied in plain C. Of an INT8 matrix,
- * first_row is a multiple of INT8_ROWS. */
+ * count tokens. Multiples of the level's row group are fast; rows that remain are multiplied in plain C. Of an INT8 or
+ * INT4 matrix, first_row is a multiple of GROUP_ROWS. */
 static void multiply_rows(const Kernels *kernels, const WeightMatrix *w, long first_row, long row_count,
                           const Activations *x, const int32_t *tokens, long count, void *scratch, float *out,
                           long stride) {
-    const long group = w->format == FORMAT_INT8 ? INT8_ROWS : kernels->row_group;
+    const long group = is_grouped(w) ? GROUP_ROWS : kernels->row_group;
     const long whole = row_count / group * group;
     kernels->multiply_rows(w, first_row, whole, x, tokens, count, scratch, out, stride);
     if (whole < row_count)

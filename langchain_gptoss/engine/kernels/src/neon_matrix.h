@@ -2,7 +2,7 @@
 #ifndef GPTOSS_NEON_MATRIX_H
 #define GPTOSS_NEON_MATRIX_H
 
-#include "neon_int8.h"
+#include "neon_int4.h"
 
 #define NEON_ROWS 4 /* rows that are multiplied at once */
 
@@ -128,8 +128,11 @@ NEON static void neon_multiply_rows(const WeightMatrix *w, long first_row, long 
                 neon_multiply_bfloat16((const uint16_t *)w->weights + (first_row + r) * w->k, w->k,
                                        x->exact + (tokens ? tokens[i] : i) * w->k, out + i * stride + r);
     } else if (w->format == FORMAT_INT8)
-        multiply_int8_parts(w, first_row, rows, x, tokens, count, out, stride, NEON_INT8_TOKENS,
+        multiply_row_parts(w, first_row, rows, x, tokens, count, out, stride, NEON_PART_TOKENS,
                             neon_multiply_int8_part);
+    else if (w->format == FORMAT_INT4)
+        multiply_row_parts(w, first_row, rows, x, tokens, count, out, stride, NEON_PART_TOKENS,
+                           w->bits == 16 ? neon_multiply_int4_part_16 : neon_multiply_int4_part_8);
     else if (w->bits == 8)
         neon_multiply_mxfp4(w, 8, first_row, rows, x, tokens, count, out, stride);
     else

@@ -36,13 +36,19 @@ INLINE void round_numbers(Activations *to, long token, const float *x) {
                 block->values[j + 16] = (int8_t)values[2 * j + 1];
                 sum += values[2 * j] + values[2 * j + 1];
             }
+            block->sum = block->scale * (float)sum;
             block->value_correction = -VALUE_OFFSET * sum;
-            block->unused[0] = block->unused[1] = 0;
+            block->unused = 0;
         }
         if (to->wide) {
             WideBlock *block = to->wide + token * blocks + b;
+            int32_t sum = 0;
             block->scale = round_block(x + b * BLOCK, 127 * 256, values);
-            for (int j = 0; j < BLOCK; j++) block->values[j] = (int16_t)values[j];
+            for (int j = 0; j < BLOCK; j++) {
+                block->values[j] = (int16_t)values[j];
+                sum += values[j];
+            }
+            block->sum = block->scale * (float)sum;
         }
     }
 }
@@ -78,34 +84,71 @@ static float portable_multiply_mxfp4(const WeightMatrix *w, long row, const Acti
     return sum;
 }
 
-/* Products of INT8_ROWS rows with one token. */
+/* Products of GROUP_ROWS rows with one token. */
 static void portable_multiply_int8(const WeightMatrix *w, long row, const WideBlock *x, float *sums) {
     const long blocks = w->k / BLOCK;
-    for (int r = 0; r < INT8_ROWS; r++) sums[r] = 0;
+    for (int r = 0; r < GROUP_ROWS; r++) sums[r] = 0;
     for (long b = 0; b < blocks; b++) {
-        const int8_t *weights = find_int8_weights(w, row, b);
-        const uint16_t *scales = find_int8_scales(w, row, b);
-        int32_t dots[INT8_ROWS] = {0};
-        for (int j = 0; j < BLOCK; j += 2, weights += 2 * INT8_ROWS)
-            for (int r = 0; r < INT8_ROWS; r++)
+        const int8_t *weights = (const int8_t *)find_group_weights(w, row, b);
+        const uint16_t *scales = find_group_scales(w, row, b);
+        int32_t dots[GROUP_ROWS] = {0};
+        for (int j = 0; j < BLOCK; j += 2, weights += 2 * GROUP_ROWS)
+            for (int r = 0; r < GROUP_ROWS; r++)
                 dots[r] += weights[2 * r] * x[b].values[j] + weights[2 * r + 1] * x[b].values[j + 1];
-        for (int r = 0; r < INT8_ROWS; r++)
+        for (int r = 0; r < GROUP_ROWS; r++)
             sums[r] = fmaf((float)dots[r], bfloat16_to_float(scales[r]) * x[b].scale, sums[r]);
+    }
+}
+
+/* Products of four bytes of an int4 row: `part` counts from 0 to 3. */
+static inline int32_t multiply_int4_bytes(const WeightMatrix *w, const uint8_t *bytes, int part, const Activations *x,
+                                          long entry) {
+    int32_t dot = 0;
+    for (int i = 0; i < 4; i++) {
+        const int32_t low = bytes[i] & 15, high = bytes[i] >> 4, at = 4 * part + i;
+        if (w->bits == 16)
+            dot += low * x->wide[entry].values[2 * at] + high * x->wide[entry].values[2 * at + 1];
+        else
+            dot += low * x->narrow[entry].values[at] + high * x->narrow[entry].values[at + 16];
+    }
+    return dot;
+}
+
+/* Products of GROUP_ROWS rows with one token. */
+static void portable_multiply_int4(const WeightMatrix *w, long row, const Activations *x, long token, float *sums) {
+    const long blocks = w->k / BLOCK;
+    for (int r = 0; r < GROUP_ROWS; r++) sums[r] = 0;
+    for (long b = 0; b < blocks; b++) {
+        const uint8_t *weights = find_group_weights(w, row, b);
+        const uint16_t *scales = find_group_scales(w, row, b);
+        const long entry = token * blocks + b;
+        const float scale = w->bits == 16 ? x->wide[entry].scale : x->narrow[entry].scale;
+        const float sum = w->bits == 16 ? x->wide[entry].sum : x->narrow[entry].sum;
+        for (int r = 0; r < GROUP_ROWS; r++) {
+            int32_t dot = 0;
+            for (int j = 0; j < 4; j++)
+                dot += multiply_int4_bytes(w, weights + (j * GROUP_ROWS + r) * 4, j, x, entry);
+            sums[r] = fmaf((float)dot, half_to_float(scales[r]) * scale, sums[r]);
+            sums[r] = fmaf(half_to_float(scales[GROUP_ROWS + r]), sum, sums[r]);
+        }
     }
 }
 
 static void portable_multiply_rows(const WeightMatrix *w, long first_row, long row_count, const Activations *x,
                                    const int32_t *tokens, long count, void *scratch, float *out, long stride) {
     (void)scratch;
-    const long step = w->format == FORMAT_INT8 ? INT8_ROWS : 1;
+    const long step = is_grouped(w) ? GROUP_ROWS : 1;
     for (long r = 0; r < row_count; r += step)
         for (long i = 0; i < count; i++) {
             const long token = tokens ? tokens[i] : i, row = first_row + r;
             float *to = out + i * stride + r;
-            if (w->format == FORMAT_INT8) {
-                float sums[INT8_ROWS];
-                portable_multiply_int8(w, row, x->wide + token * (w->k / BLOCK), sums);
-                memcpy(to, sums, (size_t)(row_count - r < INT8_ROWS ? row_count - r : INT8_ROWS) * 4);
+            if (is_grouped(w)) {
+                float sums[GROUP_ROWS];
+                if (w->format == FORMAT_INT8)
+                    portable_multiply_int8(w, row, x->wide + token * (w->k / BLOCK), sums);
+                else
+                    portable_multiply_int4(w, row, x, token, sums);
+                memcpy(to, sums, (size_t)(row_count - r < GROUP_ROWS ? row_count - r : GROUP_ROWS) * 4);
             } else if (w->format == FORMAT_BF16)
                 *to = portable_multiply_bfloat16((const uint16_t *)w->weights + row * w->k, x->exact + token * w->k,
                                                  w->k);

@@ -18,11 +18,11 @@ static inline uint16_t quantize_block(const float *block, int8_t *values) {
     return kept;
 }
 
-/* One block of up to INT8_ROWS rows; rows that do not exist become zeros. */
+/* One block of up to GROUP_ROWS rows; rows that do not exist become zeros. */
 static void portable_quantize_block(const Quantization *q, long row, long b) {
-    int8_t *weights = q->weights + row * q->k + b * BLOCK * INT8_ROWS;
-    uint16_t *scales = q->scales + row * (q->k / BLOCK) + b * INT8_ROWS;
-    for (long r = 0; r < INT8_ROWS; r++) {
+    int8_t *weights = q->weights + row * q->k + b * BLOCK * GROUP_ROWS;
+    uint16_t *scales = q->scales + row * (q->k / BLOCK) + b * GROUP_ROWS;
+    for (long r = 0; r < GROUP_ROWS; r++) {
         float block[BLOCK] = {0};
         int8_t values[BLOCK];
         const long start = (row + r) * q->k + b * BLOCK;
@@ -31,7 +31,7 @@ static void portable_quantize_block(const Quantization *q, long row, long b) {
         else if (row + r < q->rows)
             memcpy(block, (const float *)q->source + start, sizeof block);
         scales[r] = quantize_block(block, values);
-        for (int j = 0; j < BLOCK / 2; j++) memcpy(weights + (j * INT8_ROWS + r) * 2, values + 2 * j, 2);
+        for (int j = 0; j < BLOCK / 2; j++) memcpy(weights + (j * GROUP_ROWS + r) * 2, values + 2 * j, 2);
     }
 }
 

@@ -4,15 +4,7 @@
 
 #include "generic.h"
 
-/* IEEE 754 binary16. Multiplying by 2^112 changes the exponent's bias and is exact. */
-static inline float half_to_float(uint16_t half) {
-    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff;
-    if (rest >= 0x7c00) return bits_to_float(sign | 0x7f800000 | (rest & 0x3ff) << 13);
-    const float value = bits_to_float(rest << 13) * 0x1p112f;
-    return sign ? -value : value;
-}
-
-/* Rounds to the nearest, to even if there are two; numbers that are too large become the largest one. */
+/* IEEE 754 binary16. Rounds to the nearest, to even if there are two; numbers that are too large become the largest one. */
 static inline uint16_t float_to_half(float value) {
     value = value > 65504.0f ? 65504.0f : value < -65504.0f ? -65504.0f : value;
     uint32_t bits;

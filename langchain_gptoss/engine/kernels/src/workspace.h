@@ -110,6 +110,26 @@ typedef struct {
 
 static int needs_of(const Linear *linear) { return find_need(&linear->matrix); }
 
+static int needs_of_attention(const LayerWeights *l) {
+    return needs_of(&l->query) | needs_of(&l->key) | needs_of(&l->value);
+}
+
+/* The forms that some layer needs, by buffer: all layers share the buffers, and their formats may differ. */
+typedef struct {
+    int attention_input, attended, expert_input, gated;
+} LayerNeeds;
+
+static LayerNeeds find_layer_needs(const ModelWeights *m) {
+    LayerNeeds needs = {0};
+    for (const LayerWeights *l = m->layers; l < m->layers + m->layer_count; l++) {
+        needs.attention_input |= needs_of_attention(l);
+        needs.attended |= needs_of(&l->output);
+        needs.expert_input |= needs_of(&l->gate_up);
+        needs.gated |= needs_of(&l->down);
+    }
+    return needs;
+}
+
 static void free_token_buffers(Workspace *w) {
     void *all[] = {w->hidden, w->query, w->expert_products, w->expert_weights, w->chosen_experts, w->positions,
                    w->identity, (void *)w->tables, w->tiles, w->slots, w->slot_tokens};
@@ -138,13 +158,13 @@ static void free_thread_scratch(Workspace *w) {
 static int reserve_tokens(Workspace *w, long tokens) {
     if (tokens <= w->token_capacity) return OK;
     const ModelWeights *m = w->model;
-    const LayerWeights *l = m->layers;
+    const LayerNeeds needs = find_layer_needs(m);
     const long slots = tokens * m->active;
     free_token_buffers(w);
-    int failed = allocate_activations(&w->attention_input, tokens, m->hidden_size, needs_of(&l->query)) ||
-        allocate_activations(&w->attended, tokens, m->kv_heads * w->group_width, needs_of(&l->output)) ||
-        allocate_activations(&w->expert_input, tokens, m->hidden_size, needs_of(&l->gate_up)) ||
-        allocate_activations(&w->gated, slots, m->intermediate_size, needs_of(&l->down)) ||
+    int failed = allocate_activations(&w->attention_input, tokens, m->hidden_size, needs.attention_input) ||
+        allocate_activations(&w->attended, tokens, m->kv_heads * w->group_width, needs.attended) ||
+        allocate_activations(&w->expert_input, tokens, m->hidden_size, needs.expert_input) ||
+        allocate_activations(&w->gated, slots, m->intermediate_size, needs.gated) ||
         allocate_activations(&w->head_input, tokens, m->hidden_size, needs_of(&m->head));
     w->hidden = allocate_aligned(tokens * m->hidden_size * 4);
     w->query = allocate_aligned(tokens * m->heads * m->head_dim * 4);

@@ -8,11 +8,12 @@ import torch
 
 from langchain_gptoss.engine.kernels import products
 from langchain_gptoss.engine.kernels.native import Kernel
+from langchain_gptoss.engine.kernels.products import GROUP_ROWS
 from langchain_gptoss.errors import KernelError
 from tests.unit_tests.engine.int8_layout import interleave_rows, separate_rows
 
 PLAIN_C = 0  # number of the level
-FORMATS = ["mxfp4", "int8", "bfloat16"]
+FORMATS = ["mxfp4", "int4", "int8", "bfloat16"]
 MXFP4_VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6])
 
 
@@ -27,10 +28,27 @@ def create_matrix(form: str, rows: int, k: int) -> Matrix:
     if form == "mxfp4":
         blocks = torch.randint(0, 256, (rows, k // 32, 16), generator=generator).to(torch.uint8)
         return Matrix(blocks, torch.randint(118, 124, (rows, k // 32), generator=generator).to(torch.uint8), rows)
+    if form == "int4":
+        codes = torch.randint(0, 256, (rows, k // 32, 16), generator=generator).to(torch.uint8)
+        scales = torch.rand(rows, k // 32, generator=generator).half()
+        return Matrix(
+            *arrange_int4_rows(codes, scales, -8 * torch.rand(scales.shape, generator=generator).half()), rows
+        )
     if form == "int8":
         values = torch.randint(-127, 128, (rows, k), generator=generator).to(torch.int8)
         return Matrix(*interleave_rows(values, torch.rand(rows, k // 32, generator=generator).bfloat16()), rows)
     return Matrix(torch.randn(rows, k, generator=generator).bfloat16(), None, rows)
+
+
+def arrange_int4_rows(
+    codes: torch.Tensor, scales: torch.Tensor, minimums: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns int4 rows in the layout of the kernel; rows that are added are zeros."""
+    missing = -len(codes) % GROUP_ROWS
+    padded = (
+        torch.nn.functional.pad(part, (*[0] * (2 * part.ndim - 1), missing)) for part in (codes, scales, minimums)
+    )
+    return products.arrange_int4(*padded)
 
 
 def create_vectors(tokens: int, k: int) -> torch.Tensor:
@@ -42,11 +60,25 @@ def widen(matrix: Matrix) -> np.ndarray:
     weights, scales, rows = matrix
     if scales is None:
         return weights.double().numpy()
+    if scales.dtype == torch.float16:
+        return widen_int4(weights, scales)[:rows]
     if weights.dtype == torch.uint8:
         nibbles = np.stack([weights.numpy() & 15, weights.numpy() >> 4], axis=-1).reshape(rows, -1)
         return MXFP4_VALUES[nibbles] * np.repeat(2.0 ** (scales.double().numpy() - 127), 32, axis=1)
     values, scales = separate_rows(weights, scales, rows)
     return values.double().numpy() * np.repeat(scales.double().numpy(), 32, axis=1)
+
+
+def widen_int4(weights: torch.Tensor, scales: torch.Tensor) -> np.ndarray:
+    """An int4 matrix in the kernel's layout as float64, written down number by number as src/common.h describes it."""
+    groups, blocks = weights.shape[:2]
+    result = np.empty((groups * 16, blocks * 32))
+    for part, byte, row in np.ndindex(4, 4, 16):
+        for half in (0, 1):
+            codes = (weights[:, :, part, row, byte].numpy() >> (4 * half)) & 15
+            factors, minimums = scales[:, :, 0, row].double().numpy(), scales[:, :, 1, row].double().numpy()
+            result[row::16, 8 * part + 2 * byte + half :: 32] = codes * factors + minimums
+    return result
 
 
 def multiply(kernel: Kernel, x: torch.Tensor, matrix: Matrix, bits: int = 8) -> torch.Tensor:
@@ -83,7 +115,14 @@ def test_a_token_has_the_same_bits_alone_and_among_others(kernel, form, bits):
 
 @pytest.mark.parametrize(
     ("form", "bits", "bound"),
-    [("mxfp4", 8, 0.008), ("mxfp4", 16, 4e-5), ("int8", 8, 4e-5), ("bfloat16", 8, 1e-6)],
+    [
+        ("mxfp4", 8, 0.008),
+        ("mxfp4", 16, 4e-5),
+        ("int4", 8, 0.008),
+        ("int4", 16, 4e-5),
+        ("int8", 8, 4e-5),
+        ("bfloat16", 8, 1e-6),
+    ],
 )
 @pytest.mark.parametrize(("rows", "k", "tokens"), [(1, 32, 1), (70, 800, 1), (70, 2880, 70)])
 def test_products_are_near_those_of_float64(kernel, form, bits, bound, rows, k, tokens):
@@ -102,13 +141,16 @@ def test_extreme_weights_and_activations_do_not_overflow(kernel, form, bits):
     weights, scales, rows = create_matrix(form, 16, k)
     if form == "mxfp4":
         weights, scales = torch.full_like(weights, 0x77), torch.full_like(scales, 127)  # 6, the largest
+    elif form == "int4":
+        weights, scales = torch.full_like(weights, 0xFF), torch.ones_like(scales)
+        scales[:, :, 1] = 0  # the minimums
     elif form == "int8":
         weights, scales = torch.full_like(weights, -128), torch.ones_like(scales)
     else:
         weights = torch.full_like(weights, -128)
     x = torch.full((5, k), -1.0)
     x[1] = 1
-    largest = float(k * (6 if form == "mxfp4" else -128))
+    largest = float(k * {"mxfp4": 6, "int4": 15}.get(form, -128))
     result = multiply(kernel, x, Matrix(weights, scales, rows), bits)
     torch.testing.assert_close(result[0], torch.full((16,), -largest), rtol=1e-5, atol=0)
     torch.testing.assert_close(result[1], torch.full((16,), largest), rtol=1e-5, atol=0)
@@ -165,10 +207,29 @@ def test_scales_of_mxfp4_cover_the_whole_range(kernel):
 
 
 def test_zeros_and_tiny_numbers_give_zeros(kernel):
-    for form in ("mxfp4", "int8"):
+    for form in ("mxfp4", "int4", "int8"):
         matrix, x = create_matrix(form, 16, 96), torch.zeros(3, 96)
         x[1] = 1e-31
         assert not multiply(kernel, x, matrix).any()
+
+
+def test_rows_that_fill_up_an_int4_matrix_give_zeros(kernel):
+    matrix, x = create_matrix("int4", 33, 96), create_vectors(7, 96)
+    result = kernel.multiply(x, matrix.weights, matrix.scales)
+    assert result.shape == (7, 48)
+    assert have_same_bits(result[:, :33].contiguous(), multiply(kernel, x, matrix))
+    assert not result[:, 33:].any()
+
+
+def test_int4_scales_and_minimums_are_all_that_float16_has(kernel):
+    weights, scales, rows = create_matrix("int4", 16, 96)
+    scales[0, 0, 0, :4] = torch.tensor([6e-8, 65504, 0, 1e-4]).half()  # the smallest and largest ones
+    scales[0, 0, 1, :4] = torch.tensor([-6e-8, -65504, 0, 0.5]).half()
+    matrix, x = Matrix(weights, scales, rows), create_vectors(3, 96)
+    result = multiply(kernel, x, matrix, 16)
+    assert have_same_bits(result, multiply_in_plain_c(kernel, x, matrix, 16))
+    expected = torch.from_numpy(x.double().numpy() @ widen(matrix).T)
+    torch.testing.assert_close(result.double(), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_int8_rows_of_a_checkpoint_get_the_layout_of_rounded_ones(kernel):
@@ -196,10 +257,13 @@ def test_no_tokens_give_an_empty_result(kernel):
 
 def test_tensors_that_do_not_fit_are_an_error(kernel):
     x, matrix = create_vectors(2, 64), create_matrix("int8", 16, 64)
-    with pytest.raises(KernelError, match="expects scales for MXFP4 and int8 weights"):
+    with pytest.raises(KernelError, match="expects scales for MXFP4, int8 and int4 weights"):
         kernel.multiply(x, matrix.weights)
     with pytest.raises(KernelError, match="expects scales of weights of shape"):
         kernel.multiply(x, matrix.weights, matrix.scales[:, :1])
+    int4 = create_matrix("int4", 16, 64)
+    with pytest.raises(KernelError, match="expects scales of weights of shape"):
+        kernel.multiply(x, int4.weights, int4.scales[:, :, :1])
     with pytest.raises(KernelError, match="expects weights of shape"):
         kernel.multiply(x, matrix.weights, matrix.scales, rows=17)
     with pytest.raises(KernelError, match=r"expects weights as torch\.bfloat16"):

@@ -91,10 +91,14 @@ def save_gguf(
     file: Path,
     matrix_type: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
     *,
+    types: dict[str, gguf.GGMLQuantizationType] | None = None,
     fields: dict[str, Any] | None = None,
     extra: dict[str, torch.Tensor] | None = None,
 ) -> Path:
-    """Save a model as llama.cpp's converter does, with a tokenizer of bytes."""
+    """Save a model as llama.cpp's converter does, with a tokenizer of bytes.
+
+    `types` has the types of matrices, by the endings of their names in transformers, that are not stored as others are.
+    """
     config = model.config
     writer = gguf.GGUFWriter(file, config.model_type)
     writer.add_block_count(config.num_hidden_layers)
@@ -120,7 +124,8 @@ def save_gguf(
     if config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
     for name, tensor in state.items():
-        _add_tensor(writer, _convert_name(name), _reorder(model, name, tensor), matrix_type)
+        kind = next((kind for ending, kind in (types or {}).items() if name.endswith(ending)), matrix_type)
+        _add_tensor(writer, _convert_name(name), _reorder(model, name, tensor), kind)
     for name, tensor in (extra or {}).items():
         _add_tensor(writer, name, tensor, gguf.GGMLQuantizationType.F32)
     writer.write_header_to_file()

@@ -23,6 +23,8 @@ from langchain_gptoss.errors import CheckpointError, DamagedCheckpointError, Inv
 from langchain_gptoss.models.checkpoint import check_checkpoint
 from langchain_gptoss.models.conversion import convert as convert_module
 from langchain_gptoss.models.conversion.convert import convert_checkpoint
+from langchain_gptoss.models.packing.unpacking import unpack_int4
+from langchain_gptoss.models.shapes import parse_shape
 from tests.unit_tests.models.checkpoint_files import change_json
 from tests.unit_tests.models.conversion.dense_models import (
     IDS,
@@ -195,6 +197,96 @@ def test_the_native_runner_keeps_the_values_of_int8_experts(qwen2, tmp_path):
     assert (results[0] - expected).norm() < 0.1 * expected.norm()
 
 
+def test_int4_experts_are_near_the_exact_ones(qwen2, tmp_path):
+    source = save_folder(qwen2, tmp_path / "dense")
+    folder = convert_checkpoint(source, tmp_path / "int4", experts="int4")
+    check_checkpoint(folder)
+    exact = load_weights(convert_checkpoint(source, tmp_path / "exact", experts="float32"))
+    rounded = load_weights(folder)
+    for name in ("gate_up_proj", "down_proj"):
+        name = f"model.layers.1.mlp.experts.{name}"
+        parts = (rounded[f"{name}_{part}"] for part in ("int4", "scales", "minimums"))
+        matrices = unpack_int4(*parts).transpose(1, 2)
+        assert (matrices - exact[name]).norm() < 0.08 * exact[name].norm()
+    logits, expected = compute_logits(load_unpacked(folder)), compute_logits(qwen2)
+    assert (logits - expected).norm() < 0.4 * expected.norm()
+
+
+def save_mixed_gguf(model: Any, file: Path) -> Path:
+    """Save a model in four bits, with the down matrices in five, as llama.cpp's files in Q4_K_M have some in six."""
+    types = gguf.GGMLQuantizationType
+    return save_gguf(model, file, types.Q4_1, types={"down_proj.weight": types.Q5_0})
+
+
+@pytest.mark.parametrize("width", [256, 320])  # experts cannot share the second one
+def test_matrices_in_five_bits_stay_int8_beside_int4(tmp_path, width):
+    torch.manual_seed(1)
+    file = save_mixed_gguf(build_qwen2(intermediate_size=width), tmp_path / "dense.gguf")
+    folder = convert_checkpoint(file, tmp_path / "int4", experts="int4")
+    down = [f"model.layers.{layer}.mlp.experts.down_proj" for layer in range(2)]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["quantization_config"] == {
+        "quant_method": "gptoss_int4",
+        "version": 1,
+        "block_size": 32,
+        "int8_modules": down,
+    }
+    weights = load_weights(folder)
+    assert {name for name in weights if name.endswith("_int8")} == {f"{name}_int8" for name in down}
+    assert not any(name.endswith("down_proj_int4") for name in weights)
+    shape = parse_shape(config)
+    stored = [name for name in weights if ".experts." in name and not name.endswith("_bias")]
+    assert sum(weights[name].nbytes for name in stored) == shape.int4_expert_bytes
+    # The numbers are those of the file: the engine's loader and the exact conversion have nearly the same logits.
+    exact = load_converted(convert_checkpoint(file, tmp_path / "exact", experts="float32"))
+    logits, expected = compute_logits(load_unpacked(folder)), compute_logits(exact)
+    assert (logits - expected).norm() < 0.02 * expected.norm()
+
+
+@pytest.mark.skipif(get_cpu_kernel() is None, reason="this machine has no CPU kernel")
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_native_runner_multiplies_with_the_values_of_int4_experts(tmp_path, bits):
+    torch.manual_seed(1)
+    file = save_mixed_gguf(build_qwen2(), tmp_path / "dense.gguf")
+    folder = convert_checkpoint(file, tmp_path / "int4", experts="int4")
+    expected = compute_logits(load_unpacked(folder))
+    formats = NativeFormats(dense="bfloat16", experts="int8", expert_bits=bits)
+    results = {}
+    for tokens in (1, IDS.shape[1]):  # one token at a time, and all at once
+        with closing(NativeRunner(folder, formats=formats)) as runner:
+            runner.allocate_cache(1)
+            rows = []
+            for start in range(0, IDS.shape[1], tokens):
+                ids = IDS[0, start : start + tokens].tolist()
+                part = SequenceChunk(token_ids=ids, start=start, block_table=range(1), logit_count=tokens)
+                rows.append(runner.forward(Batch(chunks=(part,))).clone())
+            results[tokens] = torch.cat(rows)
+    assert torch.equal(*results.values())
+    error = (results[1] - expected).norm() / expected.norm()
+    assert error < (0.03 if bits == 8 else 0.005)
+    with closing(NativeRunner(folder, formats=NativeFormats(dense="bfloat16", experts="bfloat16"))) as runner:
+        runner.allocate_cache(1)
+        part = SequenceChunk(token_ids=IDS[0].tolist(), start=0, block_table=range(1), logit_count=IDS.shape[1])
+        unpacked = runner.forward(Batch(chunks=(part,)))
+    assert (unpacked - expected).norm() < 0.02 * expected.norm()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, r"int4 in version 2 .*reads version 1"),
+        ({"block_size": 64}, "blocks of 32"),
+        ({"int8_modules": "all"}, "int8_modules = 'all', which is not a list"),
+    ],
+)
+def test_other_forms_of_the_int4_format_are_refused(qwen2, tmp_path, changes, message):
+    folder = convert_checkpoint(save_folder(qwen2, tmp_path / "dense"), tmp_path / "int4", experts="int4")
+    config = json.loads((folder / "config.json").read_text())
+    change_json(folder / "config.json", quantization_config=config["quantization_config"] | changes)
+    with pytest.raises(CheckpointError, match=message):
+        plan_checkpoint(folder)
+
+
 def test_other_versions_of_the_int8_format_are_refused(qwen2, tmp_path):
     folder = convert_checkpoint(save_folder(qwen2, tmp_path / "dense"), tmp_path / "int8", experts="int8")
     config = json.loads((folder / "config.json").read_text())
@@ -281,8 +373,8 @@ def test_an_existing_folder_is_not_touched(qwen2, tmp_path):
 
 
 def test_unknown_formats_and_missing_sources_are_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="'int4'"):
-        convert_checkpoint(tmp_path, tmp_path / "new", experts="int4")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="'int5'"):
+        convert_checkpoint(tmp_path, tmp_path / "new", experts="int5")  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="does not exist"):
         convert_checkpoint(tmp_path / "missing", tmp_path / "new")
 

@@ -42,13 +42,13 @@ def test_experts_in_int8_stay_in_int8_with_and_without_an_adapter(checkpoint, tm
 
 def test_experts_in_mxfp4_do_not_become_int8(checkpoint):
     packed = locate_model(resolve_model(checkpoint), experts="packed")
-    with pytest.raises(InvalidInputError, match="twice as large"):
+    with pytest.raises(InvalidInputError, match="larger and no better"):
         locate_model(resolve_model(packed), experts="int8")
 
 
 def test_unknown_choices_are_refused_with_the_possible_ones(checkpoint):
-    with pytest.raises(InvalidInputError, match="experts is 'int4'") as caught:
-        locate_model(resolve_model(checkpoint), experts="int4")
+    with pytest.raises(InvalidInputError, match="experts is 'int5'") as caught:
+        locate_model(resolve_model(checkpoint), experts="int5")
     assert "'int8'" in caught.value.hint
 
 

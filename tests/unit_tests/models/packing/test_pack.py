@@ -22,6 +22,7 @@ from langchain_gptoss.models.packing import locate, pack
 from langchain_gptoss.models.packing.locate import locate_model
 from langchain_gptoss.models.packing.pack import estimate_packed_bytes, estimate_peak_bytes
 from langchain_gptoss.models.packing.source import PackingSource
+from langchain_gptoss.models.packing.unpacking import unpack_int4
 from tests.unit_tests.models.packing.tiny_models import LAYERS, make_adapter, save_checkpoint
 
 IDS = torch.tensor([[5, 17, 44, 198, 3, 3, 61]])
@@ -80,7 +81,7 @@ def test_experts_packed_into_int8_give_the_logits_of_experts_rounded_while_loadi
     assert (logits[0] - logits[1]).norm() / logits[0].norm() < 0.03  # the two round scales in different directions
 
 
-@pytest.mark.parametrize("experts", ["packed", "int8"])
+@pytest.mark.parametrize("experts", ["packed", "int4", "int8"])
 def test_weights_beside_the_experts_are_unchanged(checkpoint, experts):
     source, packed = read_weights(checkpoint), read_weights(pack_folder(checkpoint, experts=experts))
     dense = [name for name in source if not name.endswith(("experts.gate_up_proj", "experts.down_proj"))]
@@ -171,7 +172,7 @@ def test_other_weights_than_the_configuration_needs_are_refused(checkpoint, chan
         pack_folder(checkpoint)
 
 
-@pytest.mark.parametrize("experts", ["packed", "int8"])
+@pytest.mark.parametrize("experts", ["packed", "int4", "int8"])
 def test_sizes_without_whole_blocks_are_refused(tmp_path, experts):
     folder = save_checkpoint(tmp_path / "odd", intermediate_size=40)
     with pytest.raises(CheckpointError, match="intermediate_size is 40"):
@@ -185,14 +186,17 @@ def test_a_full_disk_is_noticed_before_anything_is_written(checkpoint, monkeypat
         pack_folder(checkpoint)
 
 
-@pytest.mark.parametrize(("experts", "storage"), [("packed", "mxfp4"), ("int8", "int8")])
+@pytest.mark.parametrize(("experts", "storage"), [("packed", "mxfp4"), ("int4", "int4"), ("int8", "int8")])
 def test_the_size_is_known_before(checkpoint, experts, storage):
     source = PackingSource(checkpoint)
     size_bytes = sum(tensor.nbytes for tensor in read_weights(pack_folder(checkpoint, experts=experts)).values())
     assert estimate_packed_bytes(source.shape, storage) == size_bytes
 
 
-@pytest.mark.parametrize(("experts", "parts"), [("packed", ("blocks", "scales")), ("int8", ("int8", "scales"))])
+@pytest.mark.parametrize(
+    ("experts", "parts"),
+    [("packed", ("blocks", "scales")), ("int4", ("int4", "scales", "minimums")), ("int8", ("int8", "scales"))],
+)
 def test_experts_without_an_adapter_keep_their_bits(checkpoint, tmp_path, experts, parts):
     packed = pack_folder(checkpoint, experts=experts)
     make_adapter(tmp_path / "adapter", expert_layers=(1,), experts=("down_proj",))
@@ -202,7 +206,7 @@ def test_experts_without_an_adapter_keep_their_bits(checkpoint, tmp_path, expert
     assert changed == attention | {f"model.layers.1.mlp.experts.down_proj_{part}" for part in parts}
 
 
-@pytest.mark.parametrize(("experts", "part"), [("packed", "_blocks"), ("int8", "_int8")])
+@pytest.mark.parametrize(("experts", "part"), [("packed", "_blocks"), ("int4", "_int4"), ("int8", "_int8")])
 def test_an_expert_that_the_adapter_does_not_change_keeps_its_bits(checkpoint, tmp_path, experts, part):
     packed, adapter = pack_folder(checkpoint, experts=experts), tmp_path / "adapter"
     make_adapter(adapter, attention=())
@@ -220,12 +224,14 @@ def test_an_expert_that_the_adapter_does_not_change_keeps_its_bits(checkpoint, t
 
 def unpack(weights: dict[str, torch.Tensor], name: str) -> torch.Tensor:
     scales = weights[f"{name}_scales"]
+    if f"{name}_int4" in weights:
+        return unpack_int4(*(weights[f"{name}_{part}"] for part in ("int4", "scales", "minimums")))
     if f"{name}_int8" in weights:
         return weights[f"{name}_int8"].float() * scales.float().repeat_interleave(32, dim=-1)
     return dequantize_mxfp4(weights[f"{name}_blocks"], scales)
 
 
-@pytest.mark.parametrize("experts", ["packed", "int8"])
+@pytest.mark.parametrize("experts", ["packed", "int4", "int8"])
 def test_an_adapter_on_a_packed_checkpoint_is_added_to_the_unpacked_values(checkpoint, tmp_path, experts):
     packed, adapter = pack_folder(checkpoint, experts=experts), tmp_path / "adapter"
     deltas = make_adapter(adapter)
@@ -242,6 +248,7 @@ from pathlib import Path
 import torch
 from langchain_gptoss.models.packing.pack import pack_checkpoint, estimate_peak_bytes
 from langchain_gptoss.models.packing.source import PackingSource
+from langchain_gptoss.models.packing.unpacking import unpack_int4
 from langchain_gptoss.models.conversion.rounding import round_to_mxfp4
 torch.set_num_threads(1)
 round_to_mxfp4(torch.randn(64, 64))

@@ -164,7 +164,7 @@ def test_the_reasons_name_missing_parts():
         ("demo", {"device": "mps"}, "no Apple GPU here. Use device='cpu'"),
         ("demo", {"device": "tpu"}, "one of 'cuda', 'cpu', 'mps'"),
         ("demo", {"dtype": "fp8"}, "one of 'float32', 'bfloat16', 'float16', 'int8'"),
-        ("demo", {"experts": "zipped"}, "one of 'packed', 'unpacked'"),
+        ("demo", {"experts": "zipped"}, "one of 'packed', 'int4', 'unpacked'"),
         ("demo", {"experts": "packed"}, "in bfloat16, not in MXFP4. Use experts='unpacked'"),
         ("demo", {"dtype": "int8", "device": "mps"}, "no Apple GPU"),
         ("gpt-oss-20b", {"dtype": "int8", "experts": "unpacked"}, "with experts='unpacked' and dtype='float32'"),
@@ -273,3 +273,32 @@ def test_advised_contexts_fit():
     context = int(plan.advice[0].split()[3].replace(",", ""))
     assert plan_model("gpt-oss-20b", PC_24, context=context, users=4).fits
     assert not plan_model("gpt-oss-20b", PC_24, context=2 * context, users=4).fits
+
+
+INT4_SHAPE = replace(SHAPES["demo-large"], checkpoint_experts="int4", int8_weights=192_675_840)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "options", "expected"),
+    [
+        (LAPTOP_8, {}, ("cpu", "int4", "int8", "native")),
+        (LAPTOP_8, {"experts": "int4"}, ("cpu", "int4", "int8", "native")),
+        (LAPTOP_8, {"dtype": "bfloat16"}, ("cpu", "unpacked", "bfloat16", "native")),
+        (LAPTOP_8, {"experts": "unpacked"}, ("cpu", "unpacked", "bfloat16", "native")),
+        (LAPTOP_16, {"dtype": "float32"}, ("cpu", "unpacked", "float32", "torch")),
+        (replace(LAPTOP_16, cpu_kernel="none"), {}, ("cpu", "unpacked", "float32", "torch")),
+        (GPU_24, {}, ("cuda", "unpacked", "bfloat16", "torch")),
+    ],
+)
+def test_int4_experts_stay_so_where_the_kernel_runs(hardware, options, expected):
+    plan = make_plan(ModelCard(name="x", source="x", shape=INT4_SHAPE), hardware, **options)
+    assert (plan.device, plan.experts, plan.dtype, plan.runner) == expected
+    if plan.experts == "int4":
+        assert plan.memory.experts == INT4_SHAPE.int4_expert_bytes
+        assert "Experts stay in int4, four bits with a scale and a minimum for every 32: 0.8 GB." in plan.reasons
+        assert any("8 bits per block of 32 before experts" in reason for reason in plan.reasons)
+
+
+def test_int4_is_refused_for_other_checkpoints():
+    with pytest.raises(InvalidInputError, match=r"experts is 'int4', but .* in bfloat16, not in int4"):
+        plan_model("demo", LAPTOP_8, experts="int4")
