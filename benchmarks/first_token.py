@@ -1,6 +1,6 @@
 """Measure how long a cited answer takes until its first token, and what the model has to read for it.
 
-    python benchmarks/first_token.py [--model demo-large] [--passages 3] [--language fr] [--warm]
+    python benchmarks/first_token.py [--model demo-large] [--excerpt-chars 1200] [--language fr] [--warm]
 
 A chatbot over the sample handbook is asked three questions: the first one with a cold prefix cache, a second one about
 something else, and a follow-up to it. For each call of the model the table has the tokens of the prompt, those that the
@@ -72,13 +72,13 @@ class CallTimes(BaseCallbackHandler):
         call.usage = dict(message.message.usage_metadata or {})
 
 
-def build_chatbot(model: str, language: str, passages: int) -> Any:
+def build_chatbot(model: str, language: str, excerpt_chars: int) -> Any:
     """Return a chatbot over the sample handbook, its model and index loaded and nothing read by the model yet."""
     handbook = Path(str(files("langchain_gptoss") / "samples" / "handbook" / language))
     index = index_documents(handbook, embeddings=load_embeddings(EMBEDDINGS[language]))
     llm = ChatGptOss(model=model)
     llm.load()
-    return create_chatbot(llm, index.as_retriever(), focus=0, max_passages=passages, sessions=":memory:")
+    return create_chatbot(llm, index.as_retriever(), excerpt_chars=excerpt_chars, sessions=":memory:")
 
 
 def measure_question(bot: Any, question: str, session: str) -> float:
@@ -107,10 +107,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo-large")
     parser.add_argument("--language", choices=tuple(QUESTIONS), default="en")
-    parser.add_argument("--passages", type=int, default=3)
+    parser.add_argument(
+        "--excerpt-chars", type=int, default=1200, help="length of what the model reads; 0: whole passages"
+    )
     parser.add_argument("--warm", action="store_true", help="read the prompts first, as `gptoss serve` does")
     options = parser.parse_args()
-    bot = build_chatbot(options.model, options.language, options.passages)
+    bot = build_chatbot(options.model, options.language, options.excerpt_chars)
     if options.warm:
         started = time.perf_counter()
         bot.warm_up()

@@ -1,13 +1,14 @@
 """Measure and fit the chatbot's judge: which questions are declined by the rules, and by rules and model together.
 
-    python benchmarks/judge.py --data DIR --rows ROWS.jsonl [--model demo-large] [--only squad2,piaf] [--questions 80]
-                               [--json F] [--save FILE]
+    python benchmarks/judge.py --data DIR --cache DIR2 [--model demo-large] [--only squad2,service-public]
+                               [--questions 60] [--json F] [--save FILE]
 
-DIR has the question sets of the table in benchmarks/README.md. The judge reads the sentence of a passage that is
-nearest to the question, as in the chatbot. Half of the questions about the passage are answerable; the others are
-SQuAD 2's own unanswerable questions, or PIAF's questions about other passages of the article. The questions about each
-article are measured with the weights and the threshold that are fitted on all other articles. What the model says is
-kept in ROWS.jsonl, and is not asked again. `--save` writes the weights that are fitted on all articles.
+DIR has the question sets of the table in benchmarks/README.md. The questions are those of the half of the articles that
+is for development, answerable ones and others: SQuAD 2's own unanswerable questions, and PIAF's questions asked of
+service-public.fr. The judge reads the sentences that are nearest to the question in what the retriever finds, as in the
+chatbot; an answerable question whose answer the retriever does not find is left out. The questions about each article
+are measured with the weights and the threshold that are fitted on all other articles. What the model says is kept in
+DIR2, and is not asked again. `--save` writes the weights that are fitted on all articles.
 """
 
 import argparse
@@ -16,26 +17,30 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from decisions import build_examples, compute_auroc, read_passages
-from langchain_core.documents import Document
+from answer_cache import CachedRetriever
+from answers import build_retriever, create_tasks
+from decisions import compute_auroc
 
 from langchain_gptoss import ChatGptOss
 from langchain_gptoss._flow import run_flow
 from langchain_gptoss.chatbot.grounding.abstention import judge as judge_by_rules
 from langchain_gptoss.chatbot.grounding.calibration import load_calibration
 from langchain_gptoss.chatbot.grounding.judge_weights import JudgeWeights
-from langchain_gptoss.chatbot.grounding.passage_judge import PassageJudge
-from langchain_gptoss.chatbot.grounding.passages import collect_passages, rank_spans
-from langchain_gptoss.decisions import GptOssDecisions, LabelledDecision
+from langchain_gptoss.chatbot.grounding.passage_judge import PassageJudge, build_evidence
+from langchain_gptoss.chatbot.grounding.passages import Passage, collect_passages, rank_spans
+from langchain_gptoss.decisions import GptOssDecisions
+from langchain_gptoss.evals import Question
 
-LANGUAGES = {"squad2": "en", "piaf": "fr"}
+MAX_PASSAGES = 8  # as in the chatbot
 RIDGE = 0.02
 DECLINED_BY_MISTAKE = 0.10  # share of the answerable questions that may be declined
-JUDGE_ALONE = JudgeWeights(weights={"constant": 0.0, "judge": 1.0}, threshold=0.5, provenance={})
+QUOTED_BY_MISTAKE = 0.10  # share of the other questions for which documents may be quoted
+JUDGE_ALONE = JudgeWeights(weights={"constant": 0.0, "judge": 1.0}, threshold=0.5, quote_threshold=0.5, provenance={})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,44 +64,50 @@ class Row:
     judge: float
 
 
-def ask(judge: PassageJudge, example: LabelledDecision, language: str) -> tuple[float, float]:
-    """Return what rules and model say about an example of benchmarks/decisions.py."""
-    passages = collect_passages([Document(str(example.state), metadata={"source": "page"})], limit=1)
-    question = read_question(example)
+def ask(judge: PassageJudge, question: str, passages: Sequence[Passage], language: str) -> tuple[float, float]:
+    """Return what rules and model say about a question."""
     rules = judge_by_rules(question, passages, language=language).confidence
-    span, _ = rank_spans([(question, 1.0)], passages, None)[0]
-    return rules, run_flow(judge.judge(question, span.text_with_context, 0.5, {})).probability
+    spans = [span for span, _ in rank_spans([(question, 1.0)], passages, None)]
+    return rules, run_flow(judge.judge(question, build_evidence(spans), 0.5, {})).probability
 
 
-def read_question(example: LabelledDecision) -> str:
-    """Return the question of an example: the part of its instructions after the judge's own words."""
-    return str(example.question.instructions).split("question: ", 1)[1]
+def has_gold(question: Question, passages: Sequence[Passage]) -> bool:
+    """Return True if a passage has a part of a gold span."""
+    return any(
+        gold.source == passage.source
+        and gold.start < passage.start + len(passage.text)
+        and passage.start < gold.start + len(gold.text)
+        for passage in passages
+        for gold in question.gold
+    )
 
 
 def collect_rows(arguments: argparse.Namespace) -> list[Row]:
     """Return the rows of the file, after adding those that it lacks."""
-    file: Path = arguments.rows
+    file: Path = arguments.cache / f"{arguments.model}-judge.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     rows = {(row.set, row.question): row for row in (Row(**json.loads(line)) for line in lines)}
     judge = PassageJudge(GptOssDecisions(llm=ChatGptOss(model=arguments.model)), JUDGE_ALONE)
-    for name in arguments.only.split(","):
-        for half in (0, 1):
-            groups = {passage.text: passage.group for passage in read_passages(name, arguments.data, half)}
-            for example in build_examples(name, arguments.data, half, arguments.questions):
-                if example.question.type != "noul" or (name, read_question(example)) in rows:
-                    continue
-                rules, probability = ask(judge, example, LANGUAGES[name])
-                row = Row(
-                    set=name,
-                    group=groups[str(example.state)],
-                    question=read_question(example),
-                    answerable=bool(example.answer),
-                    rules=rules,
-                    judge=probability,
-                )
-                rows[name, row.question] = row
-                with file.open("a", encoding="utf-8") as stream:
-                    stream.write(f"{json.dumps(asdict(row), ensure_ascii=False)}\n")
+    for task in create_tasks(arguments.data, arguments.questions, half=0):
+        if task.name not in arguments.only.split(","):
+            continue
+        documents = CachedRetriever(partial(build_retriever, task), arguments.cache / f"{task.name}-documents.jsonl")
+        for question in task.questions:
+            passages = collect_passages(documents.invoke(question.text), limit=MAX_PASSAGES)
+            if (task.name, question.text) in rows or (question.answerable and not has_gold(question, passages)):
+                continue
+            rules, probability = ask(judge, question.text, passages, task.language)
+            row = Row(
+                set=task.name,
+                group=question.group,
+                question=question.text,
+                answerable=question.answerable,
+                rules=rules,
+                judge=probability,
+            )
+            rows[task.name, row.question] = row
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(f"{json.dumps(asdict(row), ensure_ascii=False)}\n")
     return list(rows.values())
 
 
@@ -129,22 +140,36 @@ def choose_threshold(rows: Sequence[Row], weights: JudgeWeights) -> float:
     return round((probabilities[place] + probabilities[max(0, place - 1)]) / 2, 3)
 
 
+def choose_quote_threshold(rows: Sequence[Row], weights: JudgeWeights) -> float:
+    """Return the probability that few of the unanswerable questions of any set reach."""
+    others = [row for row in rows if not row.answerable]
+    sets = [[row for row in others if row.set == name] for name in {row.set for row in others}]
+    limits = [
+        np.quantile([weights.combine(rules=row.rules, judge=row.judge) for row in members], 1 - QUOTED_BY_MISTAKE)
+        for members in sets
+    ]
+    return round(float(max(limits)), 3)
+
+
 def is_declined_by_rules(row: Row) -> bool:
     """Return True if the rules decline a question whatever the model says."""
     return row.rules < load_calibration().reading_threshold
 
 
 def fit_weights(rows: Sequence[Row]) -> JudgeWeights:
-    """Return the weights of rules and model, and the threshold, fitted on rows.
+    """Return the weights and the thresholds, fitted on rows.
 
-    The rules get no weight below 0: with few rows that would be chance.
+    The rules decline by themselves what they find nothing for. Their confidence has no weight beside the model's: it
+    does not tell SQuAD 2's adversarial questions from others, and made the combination worse there.
     """
     outcomes = [row.answerable for row in rows]
-    weights = fit([{"rules": row.rules, "judge": row.judge} for row in rows], outcomes)
-    if weights["rules"] < 0:
-        weights = {**fit([{"judge": row.judge} for row in rows], outcomes), "rules": 0.0}
-    combined = JudgeWeights(weights=weights, threshold=0.5, provenance={})
-    return replace(combined, threshold=choose_threshold(rows, combined))
+    weights = {**fit([{"judge": row.judge} for row in rows], outcomes), "rules": 0.0}
+    combined = JudgeWeights(weights=weights, threshold=0.5, quote_threshold=0.5, provenance={})
+    return replace(
+        combined,
+        threshold=choose_threshold(rows, combined),
+        quote_threshold=choose_quote_threshold(rows, combined),
+    )
 
 
 def measure_declining(declined: Sequence[bool], outcomes: Sequence[bool]) -> dict[str, float]:
@@ -170,7 +195,14 @@ def measure_rows(measured: Sequence[tuple[Row, JudgeWeights]]) -> dict[str, Any]
         declined or probability < weights.threshold
         for declined, probability, (_, weights) in zip(by_rules, combined, measured, strict=True)
     ]
+    quoted = [
+        probability >= weights.quote_threshold for probability, (_, weights) in zip(combined, measured, strict=True)
+    ]
     return {
+        "quoted": {
+            "answerable": np.mean([q for q, y in zip(quoted, outcomes, strict=True) if y]).item(),
+            "unanswerable": np.mean([q for q, y in zip(quoted, outcomes, strict=True) if not y]).item(),
+        },
         "auroc": {
             "rules": compute_auroc([row.rules for row, _ in measured], outcomes),
             "judge": compute_auroc([row.judge for row, _ in measured], outcomes),
@@ -185,13 +217,14 @@ def main() -> None:
     """Collect what is missing, fit, measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rows", type=Path, required=True, help="file of what the model says")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for documents and what the model says")
     parser.add_argument("--model", default="demo-large", help="a name in the catalog, or a folder")
-    parser.add_argument("--only", default="squad2,piaf", help="names of question sets, separated by commas")
-    parser.add_argument("--questions", type=int, default=80, help="questions of each set and half")
+    parser.add_argument("--only", default="squad2,service-public", help="names of question sets, separated by commas")
+    parser.add_argument("--questions", type=int, default=60, help="questions of each set and kind")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--save", type=Path, help="write the weights to this file")
     arguments = parser.parse_args()
+    arguments.cache.mkdir(parents=True, exist_ok=True)
     rows = collect_rows(arguments)
     groups = sorted({row.group for row in rows})
     fitted = {group: fit_weights([row for row in rows if row.group != group]) for group in groups}

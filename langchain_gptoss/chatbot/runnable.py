@@ -317,6 +317,7 @@ def create_chatbot(
     retriever: Any,
     *,
     max_passages: int | None = None,
+    excerpt_chars: int | None = None,
     focus: int | None = None,
     strict: bool | None = None,
     decline_below: float | None = None,
@@ -338,10 +339,13 @@ def create_chatbot(
         retriever: Any LangChain retriever, vector store, or Runnable from a question to documents. The metadata
             `relevance_score`, `source`, `heading`, `page` and `start` of its documents are used if present.
         max_passages: Maximum number of retrieved documents that are used. None means 8 if the model is shown sentences,
-            else the domain's value, or 3.
-        focus: Number of sentences that the model is shown, those nearest to the question; 0 shows whole passages. None
-            means 1 for a `ChatGptOss` of fewer than a billion parameters, by the catalog or the folder's config, and 0
-            for every other model.
+            else the domain's value, or 8.
+        excerpt_chars: Maximum length of what the model reads of these documents, in characters: the sentences nearest
+            to the question, with those that they belong to. 0 means whole documents. None means the domain's value, or
+            1,200.
+        focus: Number of sentences that the model is shown, those nearest to the question; 0 shows excerpts. None means
+            1 for a `ChatGptOss` of fewer than a billion parameters, by the catalog or the folder's config, and 0 for
+            every other model.
         strict: True shows only sentences that a passage supports, each when it is complete. False shows every token as
             it comes and marks unsupported sentences with [?]. None means the domain's value, or True.
         decline_below: Confidence, from 0 to 1, below which the chatbot declines without asking the model. None means
@@ -372,7 +376,7 @@ def create_chatbot(
         InvalidInputError: An argument has a value that cannot work.
         StorageError: The sessions or the audit log cannot be opened.
     """
-    _check_options(max_passages, focus, decline_below, history_tokens, language)
+    _check_options(max_passages, excerpt_chars, focus, decline_below, history_tokens, language)
     focus = choose_focus(llm) if focus is None else focus
     texts = load_texts(domain, language)
     profile = next(iter(texts.values())).profile
@@ -390,6 +394,7 @@ def create_chatbot(
         retriever=retriever,
         prompts=prompts,
         max_passages=max_passages or (MAX_PASSAGES if focus else defaults.passages),
+        excerpt_chars=defaults.excerpt_chars if excerpt_chars is None else excerpt_chars,
         focus=focus,
         strict=defaults.strict if strict is None else strict,
         decline_below=defaults.decline_below if decline_below is None else decline_below,
@@ -415,6 +420,7 @@ def create_chatbot(
 
 def _check_options(
     max_passages: int | None,
+    excerpt_chars: int | None,
     focus: int | None,
     decline_below: float | None,
     history_tokens: int,
@@ -422,10 +428,12 @@ def _check_options(
 ) -> None:
     if max_passages is not None and max_passages < 1:
         raise InvalidInputError(f"max_passages is {max_passages}.", hint="Use 1 or more.")
+    if excerpt_chars is not None and excerpt_chars < 0:
+        raise InvalidInputError(f"excerpt_chars is {excerpt_chars}.", hint="Use 0 for whole passages, or a length.")
     if decline_below is not None and not 0 <= decline_below <= 1:
         raise InvalidInputError(f"decline_below is {decline_below}.", hint="Use a number from 0 to 1.")
     if focus is not None and focus < 0:
-        raise InvalidInputError(f"focus is {focus}.", hint="Use 0 for whole passages, or a number of sentences.")
+        raise InvalidInputError(f"focus is {focus}.", hint="Use 0 for excerpts, or a number of sentences.")
     if history_tokens < 1:
         raise InvalidInputError(f"history_tokens is {history_tokens}.", hint="Use 1 or more.")
     if language not in {None, *DECLINE}:

@@ -27,6 +27,7 @@ class ChatbotSettings:
         retriever: The retriever.
         prompts: The prompts.
         max_passages: Maximum number of retrieved documents that are used.
+        excerpt_chars: Maximum length of what the model reads of the passages, in characters; 0 means whole passages.
         focus: Number of single sentences that the model is shown; 0 shows whole passages.
         strict: True leaves out unsupported sentences; False marks them.
         decline_below: Confidence in the passages below which the chatbot declines; None means the calibrated value.
@@ -43,6 +44,7 @@ class ChatbotSettings:
     retriever: BaseRetriever
     prompts: ChatbotPrompts
     max_passages: int
+    excerpt_chars: int
     focus: int
     strict: bool
     decline_below: float | None

@@ -55,12 +55,14 @@ class RetrievalSettings(_Values):
     """Settings for retrieval and answers in a domain.
 
     Attributes:
-        passages: Number of passages that an answer is written from, 1 to 50.
+        passages: Number of passages that are searched for an answer, 1 to 50.
+        excerpt_chars: Maximum length of what the model reads of them, in characters; 0 means whole passages.
         strict: True shows only supported sentences; False marks the others.
         decline_below: Confidence, from 0 to 1, below which the question is declined; None means the calibrated limit.
     """
 
-    passages: Annotated[int, Strict(), Field(ge=1, le=_MAX_PASSAGES)] = 3
+    passages: Annotated[int, Strict(), Field(ge=1, le=_MAX_PASSAGES)] = 8
+    excerpt_chars: Annotated[int, Strict(), Field(ge=0)] = 1200
     strict: Annotated[bool, Strict()] = True
     decline_below: Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 

@@ -21,11 +21,13 @@ class JudgeWeights:
     Attributes:
         weights: Coefficients of the log odds of each probability by its name, and "constant".
         threshold: Combined probability below which an answer is declined.
+        quote_threshold: Combined probability from which documents are quoted if no sentence of the model is supported.
         provenance: Data, model, date, and results on data that was not used for the fit.
     """
 
     weights: Mapping[str, float]
     threshold: float
+    quote_threshold: float
     provenance: Mapping[str, Any]
 
     def combine(self, **probabilities: float) -> float:

@@ -57,7 +57,8 @@ def _build_messages(state: GraphState, context: StepContext) -> list[BaseMessage
     settings, answer = context.settings, state["answer_state"]
     if settings.focus:
         return build_sentence_messages(settings, answer)
-    return build_answer_messages(settings.prompts, answer, state.get("summary", ""))
+    summary = state.get("summary", "")
+    return build_answer_messages(settings.prompts, answer, summary, excerpt_chars=settings.excerpt_chars)
 
 
 class AnswerCollector:

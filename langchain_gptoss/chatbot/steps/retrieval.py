@@ -13,6 +13,7 @@ from langchain_gptoss.chatbot.context import StepContext
 from langchain_gptoss.chatbot.grounding.abstention import judge
 from langchain_gptoss.chatbot.grounding.answer_stream import AnswerStream
 from langchain_gptoss.chatbot.grounding.calibration import load_calibration
+from langchain_gptoss.chatbot.grounding.passage_judge import build_evidence
 from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_passages, rank_spans
 from langchain_gptoss.chatbot.guard import render_for_model
 from langchain_gptoss.chatbot.guard.pipeline import blank_passage_injections, build_output_check
@@ -71,7 +72,7 @@ def judge_passages(state: GraphState, context: StepContext) -> Flow[GraphState]:
     """
     answer, confidence = yield from call(lambda: judge_documents(state["answer_state"], context.settings))
     if answer.answer_stream is not None:
-        answer = yield from _ask_judge(answer, answer.answer_stream.spans, confidence, context)
+        answer = yield from _ask_judge(answer, answer.answer_stream, confidence, context)
     yield from begin_answer(answer, context)
     return {"answer_state": answer}
 
@@ -94,17 +95,22 @@ def begin_answer(answer: AnswerState, context: StepContext) -> Flow[None]:
 
 
 def _ask_judge(
-    answer: AnswerState, spans: Sequence[Span], confidence: float, context: StepContext
+    answer: AnswerState, answer_stream: AnswerStream, confidence: float, context: StepContext
 ) -> Flow[AnswerState]:
     """Return the answer state, without its answer stream if the model and the rules together decline."""
-    judge = context.settings.judge
+    judge, spans = context.settings.judge, answer_stream.spans
     if judge is None or not spans:
         return answer
-    evidence = render_for_model(spans[0].text_with_context)
+    evidence = render_for_model(build_evidence(spans))
     judgement = yield from judge.judge(answer.standalone_question, evidence, confidence, context.config)
     probability, answer = judgement.probability, replace(answer, usage=add_usage(answer.usage, judgement.usage))
     if probability >= judge.threshold:
-        return replace(answer, reason=f"Answered: confidence {probability:.2f}, the judge included.")
+        may_quote = answer_stream.may_quote or probability >= judge.quote_threshold
+        return replace(
+            answer,
+            reason=f"Answered: confidence {probability:.2f}, the judge included.",
+            answer_stream=replace(answer_stream, may_quote=may_quote),
+        )
     reason = f"Declined: confidence {probability:.2f} below {judge.threshold:.2f}: the judge finds no answer in them."
     return replace(answer, reason=reason, answer_stream=None)
 

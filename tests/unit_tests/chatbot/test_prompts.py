@@ -61,4 +61,20 @@ def test_the_rule_stands_between_the_passages_and_the_question():
 def test_the_model_is_not_asked_for_citations():
     llm = build_model(EXPRESS_ANSWER)
     create_chatbot(llm, build_retriever()).invoke(EXPRESS)
-    assert "[1]" not in llm.read_prompt(0)
+    prompt = llm.read_prompt(0)
+    assert prompt.count("[1]") == 1  # the number of the passage
+    assert not any(word in prompt.lower() for word in ("cite", "citation", "bracket", "marker"))
+
+
+@pytest.mark.parametrize(
+    ("options", "is_whole"), [({}, False), ({"excerpt_chars": 0}, True), ({"excerpt_chars": 4000}, True)]
+)
+def test_the_model_reads_excerpts_of_long_passages(options, is_whole):
+    filler = " ".join(f"Shelf {number} holds {number} boxes of paper." for number in range(60))
+    llm = build_model(EXPRESS_ANSWER)
+    output = create_chatbot(llm, build_retriever(f"{filler} {EXPRESS_ANSWER}"), **options).invoke(EXPRESS)
+    prompt = llm.read_prompt(0)
+    assert EXPRESS_ANSWER in prompt
+    assert (filler in prompt) == is_whole
+    assert len(prompt) < 2000 or is_whole
+    assert output.citations[0].quote == EXPRESS_ANSWER

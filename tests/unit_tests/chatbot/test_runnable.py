@@ -209,6 +209,7 @@ def test_a_question_longer_than_the_context_is_rejected_with_both_lengths():
     "options",
     [
         {"max_passages": 0},
+        {"excerpt_chars": -1},
         {"focus": -1},
         {"language": "de"},
         {"decline_below": 1.5},

@@ -5,7 +5,8 @@ from langchain_core.language_models import FakeListChatModel
 
 from langchain_gptoss import ChatGptOss, create_chatbot
 from langchain_gptoss.chatbot.grounding.judge_weights import JudgeWeights, load_judge_weights
-from langchain_gptoss.chatbot.grounding.passage_judge import create_passage_judge
+from langchain_gptoss.chatbot.grounding.passage_judge import build_evidence, create_passage_judge
+from langchain_gptoss.chatbot.grounding.passages import Passage, collect_spans
 from langchain_gptoss.chatbot.grounding.verifiers import create_verifier
 from langchain_gptoss.decisions import GptOssDecisions
 from langchain_gptoss.errors import InvalidInputError
@@ -19,7 +20,9 @@ def build_decisions(probability: float) -> tuple[GptOssDecisions, ScoringEngine]
 
 
 def test_weights_are_those_of_a_logistic_combination():
-    weights = JudgeWeights(weights={"constant": 0.0, "rules": 1.0, "judge": 2.0}, threshold=0.5, provenance={})
+    weights = JudgeWeights(
+        weights={"constant": 0.0, "rules": 1.0, "judge": 2.0}, threshold=0.5, quote_threshold=0.9, provenance={}
+    )
     assert weights.combine(rules=0.5, judge=0.5) == pytest.approx(0.5)
     assert weights.combine(rules=0.8, judge=0.5) == pytest.approx(0.8)
     assert weights.combine(rules=0.5, judge=0.8) == pytest.approx(16 / 17)
@@ -30,7 +33,7 @@ def test_the_package_has_weights_in_which_nothing_lowers_the_probability():
     weights = load_judge_weights("passage_judge")
     assert weights.combine(judge=0.5, rules=0.9) >= weights.combine(judge=0.5, rules=0.6)
     assert weights.combine(judge=0.9, rules=0.6) > weights.combine(judge=0.6, rules=0.6)
-    assert 0 < weights.threshold < 1
+    assert 0 < weights.threshold < weights.quote_threshold < 1
     assert weights.provenance["data"]
 
 
@@ -83,12 +86,32 @@ def test_other_models_judge_only_if_they_are_told_to(options):
     assert create_chatbot(build_model("x"), build_retriever()).settings.judge is None
 
 
-def test_the_judge_reads_the_sentence_that_is_nearest_to_the_question():
+def test_the_judge_reads_the_two_sentences_that_are_nearest_to_the_question():
     llm, engine = build_demo_large(0.95, EXPRESS_ANSWER)
-    create_chatbot(llm, build_retriever(heading="Prices")).invoke(EXPRESS)
+    text = "The shop is in Lyon. Standard delivery costs 4.90 euros. Express delivery costs 12.90 euros."
+    create_chatbot(llm, build_retriever(text, heading="Prices")).invoke(EXPRESS)
     prompt = ENCODING.decode(engine.requests[0].prompt_ids)
-    assert "Text:\nPrices. Express delivery costs 12.90 euros.\n\nQuestion: " in prompt
-    assert "Standard delivery" not in prompt
+    sentences = "Prices. Express delivery costs 12.90 euros.\nStandard delivery costs 4.90 euros."
+    assert f"Text:\n{sentences}\n\nQuestion: " in prompt
+    assert "Lyon" not in prompt
+
+
+def test_sentences_of_other_passages_have_their_own_heading():
+    passages = [
+        Passage(number=number, text=text, source="a.md", heading=heading, page=None, start=0, relevance=None)
+        for number, (heading, text) in enumerate([("Prices", "It is free."), ("Times", "It takes a day.")], 1)
+    ]
+    assert build_evidence(collect_spans(passages)) == "Prices. It is free.\nTimes. It takes a day."
+
+
+@pytest.mark.parametrize(("probability", "is_quoted"), [(0.999, True), (0.5, False)])
+def test_documents_are_quoted_for_a_refused_answer_where_the_judge_is_sure(probability, is_quoted):
+    decisions, _ = build_decisions(probability)
+    question = "What is the price of express delivery abroad?"  # the rules alone are not sure enough to quote
+    bot = create_chatbot(build_model("It is 99 euros."), build_retriever(), judge=decisions)
+    output = bot.invoke(question)
+    assert "judge" in output.reason or not is_quoted
+    assert [citation.verdict for citation in output.citations] == (["quoted"] if is_quoted else [])
 
 
 def test_the_judge_is_not_asked_without_a_sentence_that_states_something():

@@ -1,0 +1,93 @@
+"""Excerpts: what a model reads of the passages, the sentences nearest to the question and what belongs to them.
+
+Reading is most of the time to an answer on a CPU. At the same length, excerpts of eight passages hold the answer more
+often than three whole passages (benchmarks/README.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import takewhile
+
+from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_spans
+from langchain_gptoss.text.analysis import PRONOUNS
+from langchain_gptoss.text.normalization import fold_accents
+
+_FIRST_WORD = re.compile(r"\W*(\w+)")
+
+
+def select_excerpts(passages: Sequence[Passage], ranked: Sequence[Span], *, max_chars: int) -> list[Passage]:
+    """Return passages with the parts of their text that a model reads; passages without any are left out.
+
+    A sentence is read with the next one, with the one before it if it begins with a pronoun, and as an item of a list
+    with the other items after it. The passages are returned as they are if all of them are short enough.
+
+    Args:
+        passages: The passages.
+        ranked: Their sentences, the nearest to the question first.
+        max_chars: Maximum length of all excerpts. The first sentence is returned whatever its length.
+    """
+    if sum(len(passage.text) for passage in passages) <= max_chars:
+        return list(passages)
+    spans = collect_spans(passages)
+    places = {(span.passage.number, span.start): place for place, span in enumerate(spans)}
+    chosen: set[int] = set()
+    left = max_chars
+    for span in ranked:
+        place = places[span.passage.number, span.start]
+        if place in chosen:
+            continue
+        group = _list_neighbours(spans, place) - chosen
+        if _measure(spans, group) > left:
+            group = {place}
+        if chosen and _measure(spans, group) > left:
+            break
+        chosen |= group
+        left -= _measure(spans, group)
+    return list(_cut(passages, spans, chosen))
+
+
+def _list_neighbours(spans: Sequence[Span], place: int) -> set[int]:
+    """Return the places of a sentence and of those that it is read with."""
+    span = spans[place]
+    passage = {other for other in range(len(spans)) if spans[other].passage is span.passage}
+    before = {place - 1} if _begins_with_pronoun(span) else set()
+    after = {place + 1}
+    if span.lead_in:
+        rest = takewhile(lambda other: spans[other].lead_in == span.lead_in, range(place + 1, len(spans)))
+        after = set(rest)
+    return passage & {place, *before, *after}
+
+
+def _begins_with_pronoun(span: Span) -> bool:
+    word = _FIRST_WORD.match(span.text)
+    return word is not None and fold_accents(word[1].lower()) in PRONOUNS
+
+
+def _measure(spans: Sequence[Span], group: set[int]) -> int:
+    return sum(len(spans[place].introduced_statement) for place in group)
+
+
+def _cut(passages: Sequence[Passage], spans: Sequence[Span], chosen: set[int]) -> Iterator[Passage]:
+    for passage in passages:
+        places = sorted(place for place in chosen if spans[place].passage is passage)
+        if places:
+            yield replace(passage, text=_join(spans, places))
+
+
+def _join(spans: Sequence[Span], places: Sequence[int]) -> str:
+    """Return sentences as text: neighbours as they stand in the document, others in lines of their own."""
+    parts: list[str] = []
+    last: Span | None = None
+    for place in places:
+        span = spans[place]
+        is_next = last is not None and spans[place - 1] is last
+        is_introduced = is_next and last is not None and span.lead_in in {last.lead_in, last.text}
+        gap = span.passage.text[last.end : span.start] if is_next and last is not None else "\n"
+        if parts:
+            parts.append("\n" if "\n" in gap else " ")
+        parts.append(span.statement if is_introduced else span.introduced_statement)
+        last = span
+    return "".join(parts)
