@@ -49,7 +49,7 @@ DEMO_QUESTIONS = (
 
 NEXT_STEPS = """
 The demo model is small (0.1 B parameters, English). Models that read better:
-  gptoss chat --docs FOLDER --model demo-large   English and French; 1.1 GB to fetch, 3 GB of memory
+  gptoss chat --docs FOLDER --model demo-large   English and French; 1.1 GB to fetch, 2 GB of memory
   gptoss chat --docs FOLDER --model gpt-oss-20b  many languages; 13.8 GB to fetch, 14 GB of memory
   gptoss doctor                                  the models that fit this machine"""
 

@@ -330,7 +330,8 @@ SHAPES: Mapping[str, Shape] = {
         sliding_layers=0,
         tied_embeddings=True,
         max_positions=32_768,
-        checkpoint_experts="int8",
+        checkpoint_experts="int4",
+        int8_weights=14 * 4 * 1536 * 2240,  # the down matrices of 14 layers have six bits in the GGUF file
     ),
     "20b": _build_published_shape(layers=24, experts=32),
     "120b": _build_published_shape(layers=36, experts=128),

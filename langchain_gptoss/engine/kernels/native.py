@@ -18,6 +18,7 @@ import torch
 
 from langchain_gptoss.engine.kernels.build import build_kernel
 from langchain_gptoss.engine.kernels.calls import check_return_code, check_tensor
+from langchain_gptoss.engine.kernels.memory import WeightMemory, allocate_weights
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK, quantize_mxfp4
 from langchain_gptoss.engine.kernels.products import GROUP_ROWS, arrange_int4, multiply
 from langchain_gptoss.errors import InvalidInputError, KernelError
@@ -142,11 +143,14 @@ class Kernel:
         """
         return multiply(self._library, self._level, x, weights, scales, activation_bits, rows)
 
-    def quantize_int8(self, matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def quantize_int8(
+        self, matrix: torch.Tensor, *, memory: WeightMemory | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return int8 weights and scales, as `multiply` takes them: rounded, with one scale for 32 numbers of a row.
 
         Args:
             matrix: bfloat16 or float32 [rows, k]; k is a multiple of 32.
+            memory: Where the result lies; None means in memory of its own.
 
         Raises:
             KernelError: The matrix has another type or shape.
@@ -155,8 +159,8 @@ class Kernel:
         dtype = torch.bfloat16 if matrix.dtype == torch.bfloat16 else torch.float32
         source = check_tensor("matrix", matrix, dtype, *matrix.shape[:2])
         (rows, k), groups = matrix.shape, -(-matrix.shape[0] // GROUP_ROWS)
-        weights = torch.empty(groups, k // 2, GROUP_ROWS, 2, dtype=torch.int8)
-        scales = torch.empty(groups, k // BLOCK, GROUP_ROWS, dtype=torch.bfloat16)
+        weights = allocate_weights(memory, (groups, k // 2, GROUP_ROWS, 2), torch.int8)
+        scales = allocate_weights(memory, (groups, k // BLOCK, GROUP_ROWS), torch.bfloat16)
         call = _Quantization(
             source=source,
             weights=weights.data_ptr(),

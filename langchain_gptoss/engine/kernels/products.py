@@ -5,6 +5,7 @@ import ctypes
 import torch
 
 from langchain_gptoss.engine.kernels.calls import CHECK_CHECKPOINT, check_return_code, check_tensor
+from langchain_gptoss.engine.kernels.memory import WeightMemory, allocate_weights
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.errors import KernelError
 
@@ -97,21 +98,26 @@ def describe_matrix(
     )
 
 
-def arrange_int8(values: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def arrange_int8(
+    values: torch.Tensor, scales: torch.Tensor, *, memory: WeightMemory | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return int8 weights and scales as `Kernel.multiply` takes them, from a matrix with rows one after another.
 
     Args:
         values: int8 [rows, k]; rows is a multiple of 16.
         scales: bfloat16 [rows, k / 32].
+        memory: Where the result lies; None means in memory of its own.
     """
     groups, k = values.shape[0] // GROUP_ROWS, values.shape[1]
     pairs = values.contiguous().view(torch.int16).view(groups, GROUP_ROWS, k // 2)  # two columns stay together
-    weights = pairs.transpose(1, 2).contiguous().view(torch.int8).view(groups, k // 2, GROUP_ROWS, 2)
-    return weights, scales.reshape(groups, GROUP_ROWS, k // BLOCK).transpose(1, 2).contiguous()
+    weights = allocate_weights(memory, (groups, k // 2, GROUP_ROWS), torch.int16).copy_(pairs.transpose(1, 2))
+    turned = scales.reshape(groups, GROUP_ROWS, k // BLOCK).transpose(1, 2)
+    arranged = allocate_weights(memory, (groups, k // BLOCK, GROUP_ROWS), torch.bfloat16).copy_(turned)
+    return weights.view(torch.int8).view(groups, k // 2, GROUP_ROWS, 2), arranged
 
 
 def arrange_int4(
-    values: torch.Tensor, scales: torch.Tensor, minimums: torch.Tensor
+    values: torch.Tensor, scales: torch.Tensor, minimums: torch.Tensor, *, memory: WeightMemory | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return int4 weights and scales as `Kernel.multiply` takes them, from a matrix with rows one after another.
 
@@ -119,13 +125,17 @@ def arrange_int4(
         values: uint8 [rows, k / 32, 16]; rows is a multiple of 16.
         scales: float16 [rows, k / 32].
         minimums: float16 [rows, k / 32].
+        memory: As for `arrange_int8`.
     """
     rows, blocks = scales.shape
     groups = rows // GROUP_ROWS
     parts = values.contiguous().view(torch.int32).view(groups, GROUP_ROWS, blocks, 4)  # four bytes stay together
-    weights = parts.permute(0, 2, 3, 1).contiguous().view(torch.uint8).view(groups, blocks, 4, GROUP_ROWS, 4)
+    weights = allocate_weights(memory, (groups, blocks, 4, GROUP_ROWS), torch.int32).copy_(parts.permute(0, 2, 3, 1))
     pairs = torch.stack((scales, minimums)).view(2, groups, GROUP_ROWS, blocks)
-    return weights, pairs.permute(1, 3, 0, 2).contiguous()
+    arranged = weights.view(torch.uint8).view(groups, blocks, 4, GROUP_ROWS, 4)
+    return arranged, allocate_weights(memory, (groups, blocks, 2, GROUP_ROWS), torch.float16).copy_(
+        pairs.permute(1, 3, 0, 2)
+    )
 
 
 def _require_scales(scales: torch.Tensor | None) -> torch.Tensor:

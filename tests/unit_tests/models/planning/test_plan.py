@@ -275,7 +275,7 @@ def test_advised_contexts_fit():
     assert not plan_model("gpt-oss-20b", PC_24, context=2 * context, users=4).fits
 
 
-INT4_SHAPE = replace(SHAPES["demo-large"], checkpoint_experts="int4", int8_weights=192_675_840)
+INT4_SHAPE = SHAPES["demo-large"]
 
 
 @pytest.mark.parametrize(
