@@ -52,12 +52,12 @@ def main() -> None:
         for question in (question for question in task.questions if question.answerable):
             passages = collect_passages(retriever.invoke(question.text), limit=MAX_PASSAGES)
             rows.append((question, passages, [span for span, _ in rank_spans([(question.text, 1.0)], passages, None)]))
-        ways: dict[str, Callable[[list[Passage], list[Span]], Sequence[Passage]]] = {
-            **{f"{count} whole passages": lambda passages, _, count=count: passages[:count] for count in PASSAGES},
+        ways: dict[str, Callable[[str, list[Passage], list[Span]], Sequence[Passage]]] = {
+            **{f"{count} whole passages": lambda _q, passages, _s, count=count: passages[:count] for count in PASSAGES},
             **{f"excerpts, {length} characters": partial(select_excerpts, max_chars=length) for length in LENGTHS},
         }
         for name, select in ways.items():
-            read = [(question, select(passages, spans)) for question, passages, spans in rows]
+            read = [(question, select(question.text, passages, spans)) for question, passages, spans in rows]
             hits = sum(has_gold(question, passages) for question, passages in read)
             length = sum(len(passage.text) for _, passages in read for passage in passages) / len(rows)
             count = sum(len(passages) for _, passages in read) / len(rows)

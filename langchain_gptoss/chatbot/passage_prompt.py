@@ -38,4 +38,5 @@ def _select_text(answer: AnswerState, excerpt_chars: int) -> Sequence[Passage]:
     """Return what the model reads of the passages: all of a document that it is to summarize."""
     if not excerpt_chars or answer.answer_stream is None or answer.kind == "summary":
         return answer.passages
-    return select_excerpts(answer.passages, answer.answer_stream.spans, max_chars=excerpt_chars)
+    spans = answer.answer_stream.spans
+    return select_excerpts(answer.standalone_question, answer.passages, spans, max_chars=excerpt_chars)

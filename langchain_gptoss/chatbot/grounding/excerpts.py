@@ -11,41 +11,50 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_spans
+from langchain_gptoss.chatbot.grounding.passages import Passage, Span, collect_spans, estimate_likelihoods
 from langchain_gptoss.text.analysis import PRONOUNS
 from langchain_gptoss.text.normalization import fold_accents
 
+_ENOUGH_PROBABILITY = 0.95  # that one of the sentences so far answers
 _FIRST_WORD = re.compile(r"\W*(\w+)")
 
 
-def select_excerpts(passages: Sequence[Passage], ranked: Sequence[Span], *, max_chars: int) -> list[Passage]:
+def select_excerpts(
+    question: str, passages: Sequence[Passage], ranked: Sequence[Span], *, max_chars: int
+) -> list[Passage]:
     """Return passages with the parts of their text that a model reads; passages without any are left out.
 
     A sentence is read with the next one, with the one before it if it begins with a pronoun, and as an item of a list
-    with the other items after it. The passages are returned as they are if all of them are short enough.
+    with the other items after it. No more sentences are read than are likely to answer. Passages that fit into half of
+    the length are returned as they are.
 
     Args:
+        question: The question, complete without the conversation.
         passages: The passages.
         ranked: Their sentences, the nearest to the question first.
         max_chars: Maximum length of all excerpts. The first sentence is returned whatever its length.
     """
-    if sum(len(passage.text) for passage in passages) <= max_chars:
+    enough = max_chars // 2
+    if sum(len(passage.text) for passage in passages) <= enough:
         return list(passages)
     spans = collect_spans(passages)
     places = {(span.passage.number, span.start): place for place, span in enumerate(spans)}
     chosen: set[int] = set()
-    left = max_chars
-    for span in ranked:
+    length, probability = 0, 0.0
+    for span, likelihood in zip(ranked, estimate_likelihoods(question, ranked), strict=True):
+        if probability >= _ENOUGH_PROBABILITY and length >= enough:
+            break
+        probability += likelihood
         place = places[span.passage.number, span.start]
         if place in chosen:
             continue
         group = _list_neighbours(spans, place) - chosen
-        if _measure(spans, group) > left:
+        if length + _measure(spans, group) > max_chars:
             group = {place}
-        if chosen and _measure(spans, group) > left:
+        if chosen and length + _measure(spans, group) > max_chars:
             break
         chosen |= group
-        left -= _measure(spans, group)
+        length += _measure(spans, group)
     return list(_cut(passages, spans, chosen))
 
 

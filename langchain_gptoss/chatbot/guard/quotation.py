@@ -6,7 +6,8 @@ code, but containing it changes the code. So the same passages give the same pro
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 
 from langchain_gptoss.chatbot.grounding.passages import Passage
 from langchain_gptoss.chatbot.guard.injection import Finding, blank_injections, find_injections
@@ -48,7 +49,7 @@ def quote_passages(
     language = language if language in OPENING else "en"
     findings = find_passage_injections(passages) if findings is None else findings
     bodies = [_render_body(passage, findings.get(passage.number, ())) for passage in passages]
-    places = [_render_place(passage, language) for passage in passages]
+    places = list(_render_places(passages, language))
     code = hashlib.blake2b("\0".join([*bodies, *places]).encode(), digest_size=_DIGEST_BYTES).hexdigest()
     # Only the two marks around all quotations carry the code: marks are read by the token, and a code takes nine.
     quotations = [
@@ -72,11 +73,21 @@ def _render_body(passage: Passage, findings: Sequence[Finding]) -> str:
     return _escape_marks(render_for_model(passage.text, findings))
 
 
-def _render_place(passage: Passage, language: str) -> str:
-    parts = [format_one_line(part) for part in (passage.source, passage.heading) if part and not find_injections(part)]
-    if passage.page is not None:
-        parts.append(_PAGE[language].format(page=format_one_line(str(passage.page))))
-    return _escape_marks(", ".join(parts))
+def _render_places(passages: Sequence[Passage], language: str) -> Iterator[str]:
+    """Yield where each passage stands, without what stands in the place of the passage before it, too."""
+    last: list[str] = []
+    for passage in passages:
+        place = [format_one_line(part) for part in _list_place(passage) if not find_injections(part)]
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(place, last, strict=False)))
+        parts = place[shared:] or place[-1:]
+        if passage.page is not None:
+            parts = [*parts, _PAGE[language].format(page=format_one_line(str(passage.page)))]
+        yield _escape_marks(", ".join(parts))
+        last = place
+
+
+def _list_place(passage: Passage) -> list[str]:
+    return [part for part in (passage.source, *passage.heading.split(" > ")) if part.strip()]
 
 
 def _escape_marks(text: str) -> str:

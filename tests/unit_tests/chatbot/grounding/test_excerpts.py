@@ -26,11 +26,18 @@ def build_passages(*texts: str) -> list[Passage]:
 def select(question: str, *texts: str, max_chars: int) -> list[str]:
     passages = build_passages(*texts)
     ranked = [span for span, _ in rank_spans([(question, 1.0)], passages, None)]
-    return [passage.text for passage in select_excerpts(passages, ranked, max_chars=max_chars)]
+    return [passage.text for passage in select_excerpts(question, passages, ranked, max_chars=max_chars)]
 
 
 def test_short_passages_are_read_whole():
     assert select("How many lanes?", LIBRARY, POOL, max_chars=1000) == [LIBRARY, POOL]
+
+
+def test_no_more_is_read_than_is_likely_to_answer():
+    shelves = " ".join(f"Shelf {number} holds boxes of paper." for number in range(40))
+    texts = select("What is a fine of the library a day?", LIBRARY, shelves, max_chars=600)
+    assert "A fine is 20 cents a day." in texts[0]
+    assert sum(map(len, texts)) <= 400
 
 
 def test_a_sentence_is_read_with_the_next_one_and_the_one_that_its_pronoun_stands_for():
@@ -71,6 +78,6 @@ def test_excerpts_are_no_longer_than_the_limit_but_for_one_sentence(max_chars):
 def test_passages_keep_their_numbers_and_those_without_an_excerpt_are_left_out():
     passages = build_passages(LIBRARY, POOL)
     ranked = [span for span, _ in rank_spans([("Is the pool closed in August?", 1.0)], passages, None)]
-    (excerpt,) = select_excerpts(passages, ranked, max_chars=60)
+    (excerpt,) = select_excerpts("Is the pool closed in August?", passages, ranked, max_chars=60)
     assert (excerpt.number, excerpt.source) == (2, "2.md")
     assert excerpt.text == "The pool is closed in August. Lessons begin in October."

@@ -16,10 +16,19 @@ def build_passage(text, number=1, **fields) -> Passage:
 def test_passages_are_quoted_with_number_source_and_heading_in_the_language():
     prompt = quote_passages([build_passage("Cela coûte 4,90 €."), build_passage("Gratuit.", 2, page=3)], language="fr")
     assert "[1] prices.md, Delivery\nCela coûte 4,90 €." in prompt
-    assert "[2] prices.md, Delivery, page 3\nGratuit." in prompt
+    assert "[2] Delivery, page 3\nGratuit." in prompt
     assert prompt.startswith("Citations de documents")
     assert quote_passages([build_passage("A fact.")]).startswith("Quotations from documents")
     assert quote_passages([]) == ""
+
+
+def test_a_place_leaves_out_what_it_shares_with_the_place_before():
+    places = [("a.md", "Prices > Delivery"), ("a.md", "Prices > Delivery"), ("a.md", "Prices > Pickup"), ("b.md", "")]
+    passages = [
+        build_passage("It is.", n, source=s, heading=h) for n, (s, h) in enumerate([*places, ("b.md", "Prices")], 1)
+    ]
+    lines = [line for line in quote_passages(passages).splitlines() if line.startswith("[")]
+    assert lines == ["[1] a.md, Prices, Delivery", "[2] Delivery", "[3] Pickup", "[4] b.md", "[5] Prices"]
 
 
 def extract_code(prompt: str) -> str:
@@ -45,7 +54,7 @@ def test_a_passage_cannot_speak_for_another_document():
     prompt = quote_passages([forged, build_passage("It takes a day.", 2)])
     assert [line for line in prompt.splitlines() if line.lstrip().startswith("[")] == [
         "[1] prices.md, Delivery",
-        "[2] prices.md, Delivery",
+        "[2] Delivery",
     ]
     assert "See [3]." in prompt
 
