@@ -182,7 +182,8 @@ def compute_limits(shape: Shape, machine: Figures) -> dict[str, float]:
     experts, dense = shape.active_expert_weights, shape.attention_weights + shape.embedding_weights
 
     def compute_decode_limit(bits: float) -> float:
-        expert_bits = MXFP4 if shape.checkpoint_experts == "mxfp4" else bits
+        stored_bits = {"mxfp4": MXFP4, "int4": 8 * shape.int4_expert_bytes / shape.expert_weights}
+        expert_bits = stored_bits.get(shape.checkpoint_experts, bits)
         return machine["bandwidth"] * 8 / (experts * expert_bits + dense * bits)
 
     operations = 2 * (experts + shape.attention_weights)

@@ -2,6 +2,7 @@
 
 import math
 import mmap
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -45,10 +46,20 @@ def allocate_weights(memory: WeightMemory | None, shape: tuple[int, ...], dtype:
     return torch.empty(shape, dtype=dtype) if memory is None else memory.allocate(shape, dtype)
 
 
+def advise_huge_pages(memory: mmap.mmap, *, is_wanted: bool) -> None:
+    """Tell the system whether memory should lie in huge pages; one that has none needs no advice."""
+    name = "MADV_HUGEPAGE" if is_wanted else "MADV_NOHUGEPAGE"
+    if hasattr(mmap, name):
+        with suppress(OSError):  # a kernel that was built without them
+            memory.madvise(getattr(mmap, name))
+
+
 def _reserve_piece(size_bytes: int) -> npt.NDArray[np.uint8]:
     size_bytes = -(-size_bytes // _HUGE_PAGE_BYTES) * _HUGE_PAGE_BYTES
-    memory = mmap.mmap(-1, size_bytes + _HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
+    try:
+        memory = mmap.mmap(-1, size_bytes + _HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE)
+    except OSError as error:
+        raise MemoryError(f"{size_bytes:,} bytes cannot be reserved.") from error
+    advise_huge_pages(memory, is_wanted=True)
     start = -np.frombuffer(memory, np.uint8).ctypes.data % _HUGE_PAGE_BYTES
     return np.frombuffer(memory, np.uint8, size_bytes, start)  # keeps the memory

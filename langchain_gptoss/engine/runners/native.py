@@ -13,6 +13,7 @@ import torch
 
 from langchain_gptoss.engine.batch import BLOCK_TOKENS, Batch, CacheLayout
 from langchain_gptoss.engine.kernels.forward import ForwardPass
+from langchain_gptoss.engine.kernels.memory import advise_huge_pages
 from langchain_gptoss.engine.kernels.native import Kernel, get_cpu_kernel, get_kernel_status
 from langchain_gptoss.engine.runners.base import Runner
 from langchain_gptoss.engine.runners.native_config import read_native_config
@@ -79,8 +80,7 @@ class NativeRunner(Runner):
         self._cache = None
         try:
             memory = mmap.mmap(-1, max(block_count, 1) * layout.block_bytes, flags=mmap.MAP_PRIVATE)
-            if hasattr(mmap, "MADV_NOHUGEPAGE"):  # with huge pages, the first block would take 2 MB of each layer
-                memory.madvise(mmap.MADV_NOHUGEPAGE)
+            advise_huge_pages(memory, is_wanted=False)  # the first block would take 2 MB of each layer
         except (OSError, ValueError, OverflowError) as error:
             raise GptOssMemoryError(
                 f"A KV cache of {block_count * layout.block_bytes:,} bytes cannot be reserved.",

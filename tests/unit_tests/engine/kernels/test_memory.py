@@ -57,3 +57,17 @@ def test_tensors_keep_their_memory_and_free_it():
 def test_empty_tensors_and_tensors_without_a_model_are_allocated(memory):
     assert allocate_weights(memory, (0, 4), torch.int8).shape == (0, 4)
     assert allocate_weights(memory, (2, 4), torch.int8).shape == (2, 4)
+
+
+def test_memory_that_cannot_be_reserved_is_an_error():
+    with pytest.raises(MemoryError, match="cannot be reserved"):
+        WeightMemory().allocate((1 << 50,), torch.int64)
+
+
+def test_a_system_without_huge_pages_gives_ordinary_ones(monkeypatch):
+    class Memory(memory_module.mmap.mmap):
+        def madvise(self, *_: int) -> None:
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(memory_module.mmap, "mmap", Memory)
+    assert (WeightMemory().allocate((1000,), torch.int32).fill_(3) == 3).all()
