@@ -21,12 +21,15 @@ class JudgeWeights:
     Attributes:
         weights: Coefficients of the log odds of each probability by its name, and "constant".
         threshold: Combined probability below which an answer is declined.
+        closed_threshold: The same for a question whose answer may be yes or no: a model that is asked whether the text
+            states the answer tends to give the answer itself.
         quote_threshold: Combined probability from which documents are quoted if no sentence of the model is supported.
         provenance: Data, model, date, and results on data that was not used for the fit.
     """
 
     weights: Mapping[str, float]
     threshold: float
+    closed_threshold: float
     quote_threshold: float
     provenance: Mapping[str, Any]
 

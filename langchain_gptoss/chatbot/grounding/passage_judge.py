@@ -21,6 +21,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.chat_models import ChatGptOss
+from langchain_gptoss.chatbot.grounding.answer_fit import is_open_question
 from langchain_gptoss.chatbot.grounding.judge_weights import JudgeWeights, load_judge_weights
 from langchain_gptoss.chatbot.grounding.passages import Span
 from langchain_gptoss.decisions import GptOssDecisions, as_decision_model
@@ -59,10 +60,9 @@ class PassageJudge:
         self._model = model.model_copy(update={"calibration": None}) if is_own else model
         self._weights = weights or load_judge_weights("passage_judge")
 
-    @property
-    def threshold(self) -> float:
-        """Probability below which a question is declined."""
-        return self._weights.threshold
+    def get_threshold(self, question: str) -> float:
+        """Return the probability below which a question is declined."""
+        return self._weights.threshold if is_open_question(question) else self._weights.closed_threshold
 
     @property
     def quote_threshold(self) -> float:

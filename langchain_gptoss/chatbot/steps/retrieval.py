@@ -104,14 +104,15 @@ def _ask_judge(
     evidence = render_for_model(build_evidence(spans))
     judgement = yield from judge.judge(answer.standalone_question, evidence, confidence, context.config)
     probability, answer = judgement.probability, replace(answer, usage=add_usage(answer.usage, judgement.usage))
-    if probability >= judge.threshold:
+    threshold = judge.get_threshold(answer.standalone_question)
+    if probability >= threshold:
         may_quote = answer_stream.may_quote or probability >= judge.quote_threshold
         return replace(
             answer,
             reason=f"Answered: confidence {probability:.2f}, the judge included.",
             answer_stream=replace(answer_stream, may_quote=may_quote),
         )
-    reason = f"Declined: confidence {probability:.2f} below {judge.threshold:.2f}: the judge finds no answer in them."
+    reason = f"Declined: confidence {probability:.2f} below {threshold:.2f}: the judge finds no answer in them."
     return replace(answer, reason=reason, answer_stream=None)
 
 

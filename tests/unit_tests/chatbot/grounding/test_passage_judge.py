@@ -21,7 +21,11 @@ def build_decisions(probability: float) -> tuple[GptOssDecisions, ScoringEngine]
 
 def test_weights_are_those_of_a_logistic_combination():
     weights = JudgeWeights(
-        weights={"constant": 0.0, "rules": 1.0, "judge": 2.0}, threshold=0.5, quote_threshold=0.9, provenance={}
+        weights={"constant": 0.0, "rules": 1.0, "judge": 2.0},
+        threshold=0.5,
+        closed_threshold=0.2,
+        quote_threshold=0.9,
+        provenance={},
     )
     assert weights.combine(rules=0.5, judge=0.5) == pytest.approx(0.5)
     assert weights.combine(rules=0.8, judge=0.5) == pytest.approx(0.8)
@@ -33,7 +37,7 @@ def test_the_package_has_weights_in_which_nothing_lowers_the_probability():
     weights = load_judge_weights("passage_judge")
     assert weights.combine(judge=0.5, rules=0.9) >= weights.combine(judge=0.5, rules=0.6)
     assert weights.combine(judge=0.9, rules=0.6) > weights.combine(judge=0.6, rules=0.6)
-    assert 0 < weights.threshold < weights.quote_threshold < 1
+    assert 0 < weights.closed_threshold < weights.threshold < weights.quote_threshold < 1
     assert weights.provenance["data"]
 
 
@@ -48,6 +52,15 @@ async def test_the_judge_declines_what_the_rules_would_answer(probability, is_an
         assert "judge" in output["reason"] or is_answered
     assert len(engine.requests) == 2
     assert "12.90 euros" in ENCODING.decode(engine.requests[0].prompt_ids)
+
+
+@pytest.mark.parametrize(
+    ("question", "is_answered"), [(EXPRESS, False), ("Does express delivery cost 12.90 euros?", True)]
+)
+def test_a_no_of_the_judge_may_be_the_answer_to_a_question_that_asks_whether(question, is_answered):
+    decisions, _ = build_decisions(0.3)
+    output = create_chatbot(build_model(EXPRESS_ANSWER), build_retriever(), judge=decisions).invoke(question)
+    assert output.abstained != is_answered
 
 
 def test_the_judge_is_not_asked_where_the_rules_decline():
