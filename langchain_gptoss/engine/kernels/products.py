@@ -131,11 +131,10 @@ def arrange_int4(
     groups = rows // GROUP_ROWS
     parts = values.contiguous().view(torch.int32).view(groups, GROUP_ROWS, blocks, 4)  # four bytes stay together
     weights = allocate_weights(memory, (groups, blocks, 4, GROUP_ROWS), torch.int32).copy_(parts.permute(0, 2, 3, 1))
-    pairs = torch.stack((scales, minimums)).view(2, groups, GROUP_ROWS, blocks)
-    arranged = weights.view(torch.uint8).view(groups, blocks, 4, GROUP_ROWS, 4)
-    return arranged, allocate_weights(memory, (groups, blocks, 2, GROUP_ROWS), torch.float16).copy_(
-        pairs.permute(1, 3, 0, 2)
-    )
+    pairs = allocate_weights(memory, (groups, blocks, 2, GROUP_ROWS), torch.float16)
+    for number, part in enumerate((scales, minimums)):
+        pairs[:, :, number].copy_(part.view(groups, GROUP_ROWS, blocks).transpose(1, 2))
+    return weights.view(torch.uint8).view(groups, blocks, 4, GROUP_ROWS, 4), pairs
 
 
 def _require_scales(scales: torch.Tensor | None) -> torch.Tensor:

@@ -212,7 +212,9 @@ class _Loader:
         if f"{name}_int4" in self._tensors:
             return self._load_int4_experts(name, rows, columns, bias)
         stored = self._take(name, shape.experts, columns, rows)
-        stacked = stored.new_zeros(shape.experts, padded_rows, _round_up(columns, BLOCK))
+        # Not on the heap, where glibc cannot use the place of a freed aligned tensor for the next one of the same size.
+        size = (shape.experts, padded_rows, _round_up(columns, BLOCK))
+        stacked = WeightMemory().allocate(size, stored.dtype).zero_()
         stacked[:, :rows, :columns] = stored.transpose(1, 2)
         return self._store(stacked.flatten(0, 1), bias, self._formats.experts)
 
