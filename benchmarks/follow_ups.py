@@ -32,7 +32,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss import ChatGptOss, create_chatbot
-from langchain_gptoss.text.follow_ups import is_follow_up
+from langchain_gptoss.text.follow_ups import is_follow_up, may_be_follow_up
 
 SETS = ("piaf-v1.1.json", "squad2-dev-cs224n.json")
 OWN = Path(__file__).parents[1] / "tests" / "unit_tests" / "text" / "follow_ups" / "data"
@@ -134,8 +134,11 @@ def measure_rules(data: Path, half: int, shown: int) -> None:
     rng = random.Random(SEED)
     for name in SETS:
         questions = load_questions(data / name, half)
-        found = [question for question in questions if is_follow_up(question, [rng.choice(questions)])]
+        pairs = [(question, [rng.choice(questions)]) for question in questions]
+        found = [question for question, before in pairs if is_follow_up(question, before)]
+        asked = sum(may_be_follow_up(*pair) and not is_follow_up(*pair) for pair in pairs)
         print(f"{name}: {len(found)} of {len(questions)} questions ({len(found) / len(questions):.2%}) are follow-ups")
+        print(f"    a model is asked about {asked} others ({asked / len(questions):.2%})")
         for question in rng.sample(found, min(shown, len(found))):
             print(f"    {question}")
     pairs = [line.split(" | ") for line in read_lines("follow_ups.txt")]

@@ -15,7 +15,13 @@ from typing_extensions import TypedDict
 
 from langchain_gptoss._flow import Flow, call
 from langchain_gptoss.errors import InvalidInputError
-from langchain_gptoss.retrievers.rewriting_checks import find_fault, has_more_context, is_foreign, is_translation
+from langchain_gptoss.retrievers.rewriting_checks import (
+    find_fault,
+    has_more_context,
+    is_foreign,
+    is_translation,
+    keeps_topic,
+)
 from langchain_gptoss.text.follow_ups import find_antecedent, has_question_opening, is_follow_up
 from langchain_gptoss.text.language import detect_language
 
@@ -175,13 +181,15 @@ def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessag
     questions = [str(message.text) for message in history if isinstance(message, HumanMessage)]
     previous = find_antecedent(questions)
     conversation = " ".join(str(message.text) for message in history)
-    needs_more = is_follow_up(question, get_recent_texts(history))
+    is_found = is_follow_up(question, get_recent_texts(history))
+    adds_context = has_more_context(rewritten, question, conversation)
     fault = find_fault(rewritten, question, previous, conversation)
-    if fault is None and needs_more and not has_more_context(rewritten, question, conversation):
-        fault = "adds nothing to the follow-up"
+    if fault is None and not adds_context:
+        fault = "adds nothing to the follow-up" if is_found else "adds nothing"
     if fault is None:
         return RewrittenQuestion(question=rewritten, reason="The model rewrote it.")
-    if not needs_more:
+    # A question that adds the conversation's topic shows that the model misses it, even if its wording is not usable.
+    if not is_found and not (adds_context and keeps_topic(rewritten, question)):
         return RewrittenQuestion(
             question=question, reason=f"The model's question {fault}, and the question can be understood alone."
         )

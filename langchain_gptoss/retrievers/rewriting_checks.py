@@ -7,6 +7,7 @@ import re
 from langchain_gptoss.text.follow_ups import is_generic_word
 from langchain_gptoss.text.language import detect_language
 from langchain_gptoss.text.names import extract_names
+from langchain_gptoss.text.quantities import is_calendar_word
 from langchain_gptoss.text.words import extract_content_words, find_missing_words
 
 _MIN_SHARED = 0.5  # share of the rewritten question's content words that must come from the conversation
@@ -49,12 +50,21 @@ def find_fault(rewritten: str, question: str, previous: str, conversation: str) 
 def has_more_context(rewritten: str, question: str, conversation: str) -> bool:
     """Return True if a rewritten question has a content word of the conversation that the follow-up has not.
 
-    A conversation in another language explains every word that the follow-up has not.
+    A day alone is no topic: "May I camp on the beach on Saturday?" is only what a model writes that has just read of
+    Saturday. A conversation in another language explains every word that the follow-up has not.
     """
-    if is_foreign(conversation, question):
-        words = [word for word in extract_content_words(rewritten) if len(word) > 1 and not is_generic_word(word)]
-        return bool(extract_stems(" ".join(words)) - extract_stems(question))
-    return bool((extract_stems(rewritten) - extract_stems(question)) & extract_stems(conversation))
+    words = [word for word in extract_content_words(rewritten) if len(word) > 1 and not is_calendar_word(word)]
+    has_other_language = is_foreign(conversation, question)
+    if has_other_language:
+        words = [word for word in words if not is_generic_word(word)]
+    added = extract_stems(" ".join(words)) - extract_stems(question)
+    return bool(added if has_other_language else added & extract_stems(conversation))
+
+
+def keeps_topic(rewritten: str, question: str) -> bool:
+    """Return True if a rewritten question has at least half of the stems of a question."""
+    stems = extract_stems(question)
+    return len(stems & extract_stems(rewritten)) >= _MIN_SHARED * len(stems)
 
 
 def is_foreign(text: str, question: str) -> bool:

@@ -12,7 +12,7 @@ _LISTS = {
     "fr": """ai ainsi alors au aucun aux avec avez avoir c ce cela ces cet cette ceux chaque chez combien comme comment
     d dans de depuis des dont du elle elles en entre est et etait ete etre eu faut il ils j je l la laquelle le lequel
     les leur leurs lors lorsque ma mais meme mes moi mon n ne nos notre nous ont ou par pas peut peuvent peux plus pour
-    pourquoi puis qu quand que quel quelle quelles quels qui quoi sa sans ses si son sont sous sur ta tes ton tous
+    pourquoi puis qu quand que quel quelle quelles quels qui quoi sa sans se ses si son sont sous sur ta tes ton tous
     toute toutes tres tu un une vers vos votre vous y""",
     "ca": """a aixo al als amb aquest aquesta com de del dels des el els en entre era es esta estan fins ha han hi i
     la les llur me mes molt no o on pel pels per pero perque qual quan que se sense ser seu seva si son sobre tambe te

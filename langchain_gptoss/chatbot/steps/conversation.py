@@ -13,6 +13,7 @@ from langchain_gptoss.chatbot.prompts import prepare_model
 from langchain_gptoss.chatbot.state import AnswerState, GraphState
 from langchain_gptoss.retrievers.query_rewriting import RewrittenQuestion, get_recent_texts, rewrite_question
 from langchain_gptoss.text.dialogue_acts import remove_courtesies
+from langchain_gptoss.text.follow_ups import may_be_follow_up
 
 _SUMMARY_WORDS = 150
 
@@ -25,7 +26,8 @@ def condense_conversation(state: GraphState, context: StepContext) -> Flow[Graph
     question = remove_courtesies(answer.question)
     queries = expand_follow_up(question, answer.history)
     rewritten = None
-    if len(queries) > 1 and not context.settings.focus:
+    needs_reading = len(queries) > 1 or may_be_follow_up(question, get_recent_texts(answer.history))
+    if needs_reading and not context.settings.focus:
         llm, summary = context.settings.llm, changes.get("summary", state.get("summary", ""))
         history = prepend_summary(summary, answer.history)
         prompt = context.settings.prompts.condense

@@ -5,6 +5,7 @@ from langchain_gptoss.text.follow_ups.detection import (
     has_question_opening,
     is_follow_up,
     is_generic_word,
+    may_be_follow_up,
 )
 
-__all__ = ["find_antecedent", "has_question_opening", "is_follow_up", "is_generic_word"]
+__all__ = ["find_antecedent", "has_question_opening", "is_follow_up", "is_generic_word", "may_be_follow_up"]

@@ -24,6 +24,7 @@ _MAX_FRAGMENT_WORDS = 5
 _MAX_WORDS_BEFORE_ENDING = 10
 _MAX_GENERIC_WORDS = 3
 _MAX_WORDS_WITH_NOUN = 3  # content words of "Can the contract be cancelled early?"
+_MAX_OPEN_WORDS = 3  # content words of "Is a medical certificate required?"
 _OPENING_CHARS = 40
 _YEAR_DIGITS = 4
 _MIN_DESCRIPTION_WORDS = 3  # "How much success did this expedition with Braddock find?" can be searched for alone
@@ -60,6 +61,26 @@ def is_follow_up(question: str, conversation: Sequence[str] = ()) -> bool:
         )
         for each in rules
     )
+
+
+def may_be_follow_up(question: str, conversation: Sequence[str]) -> bool:
+    """Return True if a question looks complete and may yet depend on the conversation before it.
+
+    It is short, names nothing, and does not repeat what was spoken of: "Is there a student discount?" may be about the
+    museum. Only a reader of the conversation can tell it from "Who may donate blood?".
+
+    Args:
+        question: The question.
+        conversation: Texts of the last messages before it.
+    """
+    if not conversation or detect_dialogue_act(question) is not None:
+        return False
+    question = remove_courtesies(question)
+    words = [word for word in extract_content_words(question) if len(word) > 1]
+    if not 0 < len(words) <= _MAX_OPEN_WORDS or extract_names(question) or QUOTE in {token.word for token in tokenize(question)}:
+        return False
+    topics = [word for word in words if not is_generic_word(word)]
+    return len(find_missing_words(topics, " ".join(conversation))) == len(topics)
 
 
 def has_question_opening(text: str) -> bool:

@@ -217,7 +217,7 @@ _IMPERSONAL = re.compile(
       |agit|agissait|produit|importe|incombe|convenait|suffirait|conviendrait|existerait|existera|passera|advient
       |adviendra)\ -il
     | (?:est|était)\ -il\ question
-    | y\ (?:a|avait|aura|aurait|eut)\ -il | (?:y\ )?a\ -il\ (?:(?:pas|jamais|toujours)\ )?(?:fallu|eu(?!\ de))
+    | y\ (?:a|avait|aura|aurait|eut)\ -il(?!\ \w+é\ ) | (?:y\ )?a\ -il\ (?:(?:pas|jamais|toujours)\ )?(?:fallu|eu(?!\ de))
     | quelle\ heure\ (?:est|était)\ -il | s'?\ est\ -il\ (?:passé|produit|agi) | (?:est|était)\ -il\ arrivé
     | (?:peut|doit|pourrait|devrait|va|pouvait|peuvent)\ -il\ (?:s'\ agir|y\ avoir|exister|se\ passer|falloir|arriver)
     | (?:coûte|prend|arrive)\ -il\ (?:de|d'|pour|que|qu'|combien)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up
+from langchain_gptoss.text.follow_ups import find_antecedent, is_follow_up, may_be_follow_up
 
 DATA = Path(__file__).parent / "data"
 # Folder of the public question sets that the benchmarks read.
@@ -114,6 +114,44 @@ def test_the_limit_points_back_if_the_conversation_explains_it():
     assert not is_follow_up("Quelle est la limite du prêt ?", ["Quelle est la taille des fichiers ?"])
     for complete in ("How much is the bonus of the directors?", "Quelle est la prime du directeur ?"):
         assert not is_follow_up(complete, [complete])
+
+
+def test_a_french_sentence_with_words_of_related_languages_is_read_for_agreement():
+    green_waste = ["Où déposer les déchets verts ?", "Les déchets verts se déposent à la déchetterie de Pontivry."]
+    assert is_follow_up("Est-elle ouverte le dimanche ?", green_waste)
+
+
+def test_il_before_a_participle_is_a_person():
+    assert is_follow_up("Qu'y a-t-il inventé ?", ["Où Marcel Duvray a-t-il étudié ?"])
+    assert not is_follow_up("Qu'y a-t-il dans le parc de Lussac ?", ["Où Marcel Duvray a-t-il étudié ?"])
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Is there a student discount?", "Are dogs allowed?", "Faut-il réserver ?", "Un certificat est-il exigé ?"],
+)
+def test_a_short_question_without_a_name_may_be_a_follow_up(question):
+    assert may_be_follow_up(question, [PREVIOUS])
+    assert not may_be_follow_up(question, [])
+    assert not is_follow_up(question, [PREVIOUS])
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Is there a student discount at the Louvre?",
+        "Is there a student discount for the summer course in pottery?",
+        "Y a-t-il un tarif réduit à Lussac ?",
+        "Qui a écrit « La Chute » ?",
+        "How much does express delivery cost?",
+        "Merci !",
+        "Bonjour",
+        "",
+        "?",
+    ],
+)
+def test_a_question_with_a_topic_of_its_own_is_no_follow_up_at_all(question):
+    assert not may_be_follow_up(question, [PREVIOUS])
 
 
 @pytest.mark.parametrize("question", ["", "?", "...", "12345", "🙂", "a" * 5000, "the " * 3000])
