@@ -13,7 +13,7 @@ from langchain_gptoss.chatbot.grounding.passages import Span
 from langchain_gptoss.text.analysis import PRONOUNS, Analysis, Token
 from langchain_gptoss.text.quantities import Quantity, is_same_quantity
 from langchain_gptoss.text.roots import are_related, find_root
-from langchain_gptoss.text.verbs import find_infinitive, is_light_verb
+from langchain_gptoss.text.verbs import find_infinitive, is_auxiliary, is_light_verb
 from langchain_gptoss.text.word_lists import parse_words
 
 _KEY_LETTERS = 4
@@ -24,6 +24,8 @@ COST_WORDS = parse_words("cost costs price fee coute coutent cout prix tarif")
 QUANTITY_WEIGHT = 1.5
 _CURRENCY_LETTERS = 3  # ISO 4217
 _NAME_WEIGHT = 1.2
+_PERSON_WORDS = parse_words("people person persons personne personnes")
+_STATEMENT_END = re.compile(r"[;!?:]|\.(?=\s|$)|$")
 _ENDS_VALUE = re.compile(r"\s*(?:[.;,|\n)]|$)")
 # Beginnings of the words by which a label names a rate.
 _RATE_WORDS = {
@@ -177,6 +179,7 @@ def align(claim: Claim, evidence: Evidence) -> Alignment:
     """Return what evidence has of a claim."""
     index, context = index_tokens(evidence.analysis), index_tokens(evidence.context)
     tokens = {token: index.find(token) for token in claim.content}
+    tokens |= _find_short_names(claim, evidence, tokens)
     has_money = any(is_money(quantity) for quantity in evidence.analysis.quantities)
     in_context = {
         token
@@ -191,6 +194,7 @@ def align(claim: Claim, evidence: Evidence) -> Alignment:
             for other in stated
             if (is_same_quantity(quantity, other) and not _has_other_noun(claim, quantity, other, evidence))
             or _is_labelled(quantity, other, evidence)
+            or _is_named_apart(quantity, other, claim, evidence)
         ]
         for quantity in claim.analysis.quantities
     }
@@ -238,6 +242,49 @@ def _is_labelled(quantity: Quantity, other: Quantity, evidence: Evidence) -> boo
     return names_unit and names_rate
 
 
+def _is_named_apart(quantity: Quantity, other: Quantity, claim: Claim, evidence: Evidence) -> bool:
+    """Return True if a sentence says after its number what the number counts.
+
+    "Of these, 73 represent districts and are known as district members" states "73 district members". What follows
+    another number is not what this one counts.
+    """
+    analysis = evidence.analysis
+    if other not in analysis.quantities or not quantity.unit or is_money(quantity):
+        return False
+    bare = replace(quantity, unit="", noun=False)
+    if not is_same_quantity(bare, replace(other, unit="", noun=False)) or not _has_verb_after(other, analysis):
+        return False
+    units = [t for t in claim.analysis.tokens if t.is_unit and quantity.start <= t.start < quantity.end]
+    clauses = analysis.find_clauses(other)
+    numbers = [
+        q.start for q in analysis.quantities if q.start > other.start and clauses.isdisjoint(analysis.find_clauses(q))
+    ]
+    end = min(
+        [*numbers, *(each.start() for each in _STATEMENT_END.finditer(analysis.text) if each.start() > other.end)]
+    )
+    of_others = frozenset[int]().union(*(analysis.find_clauses(q) for q in analysis.quantities)) - clauses
+    said = [t for t in analysis.tokens if other.start <= t.start < end]
+    near = [t for t in analysis.tokens if t in said or (t.start < other.start and t.clauses.isdisjoint(of_others))]
+    apart = [t for t in analysis.tokens if t not in near]
+    return all(t.word in _PERSON_WORDS or _has_match(t, said) for t in units) and not any(
+        _has_match(t, apart) and not _has_match(t, near) for t in claim.content
+    )
+
+
+def _has_match(token: Token, others: Iterable[Token]) -> bool:
+    return any(token.matches(other) for other in others)
+
+
+def _has_verb_after(quantity: Quantity, analysis: Analysis) -> bool:
+    """Return True if a verb follows a number, which the number then is the subject of: "41 work", "38 sont élus"."""
+    after = next((t for t in analysis.tokens if t.end > quantity.start and not t.word[0].isdigit()), None)
+    if after is None or analysis.text[quantity.start : after.start].strip(" 0123456789.,\u00a0\u202f"):
+        return False
+    # After a number an English noun is a plural, so a form without an ending is a verb.
+    is_verb = find_infinitive(after.word) == after.word if analysis.language == "en" else is_auxiliary(after.word)
+    return is_auxiliary(after.word) or is_verb
+
+
 def _find_unit_root(quantity: Quantity, analysis: Analysis) -> str:
     return find_root(quantity.unit.lower().split(" ")[0], analysis.language)
 
@@ -245,6 +292,46 @@ def _find_unit_root(quantity: Quantity, analysis: Analysis) -> str:
 def is_money(quantity: Quantity) -> bool:
     """Return True for an amount of money: its unit is the code of a currency."""
     return len(quantity.unit) == _CURRENCY_LETTERS and quantity.unit.isupper()
+
+
+def _find_short_names(
+    claim: Claim, evidence: Evidence, tokens: Mapping[Token, Sequence[Token]]
+) -> dict[Token, list[Token]]:
+    """Return the words of longer names that the evidence leaves out, each with the part of the name that it has.
+
+    Whoever asks about "Larkspur Electronics" means the "Larkspur" of the document, if the document has no other name
+    with this word: "Larkspur Travel", "Paul Brandt" for "Ada Brandt".
+    """
+    short: dict[Token, list[Token]] = {}
+    asked = _list_names(claim.question)
+    for name in _list_names(claim.analysis):
+        missing = [token for token in name if token in tokens and not tokens[token]]
+        found = [other for token in name for other in tokens.get(token, ()) if other.is_name or other.is_initial]
+        is_asked = any([t.word for t in name] == [t.word for t in other] for other in asked)
+        if missing and found and is_asked and not _has_namesake(name, evidence):
+            short |= dict.fromkeys(missing, found)
+    return short
+
+
+def _has_namesake(name: Sequence[Token], evidence: Evidence) -> bool:
+    """Return True if a passage has a word of a name in another name."""
+    words = {token.word for token in name}
+    others = [[t.word for t in other] for text in (evidence.passage, evidence.context) for other in _list_names(text)]
+    return any(not words.isdisjoint(other) and not words.issuperset(other) for other in others)
+
+
+@lru_cache(maxsize=2048)
+def _list_names(analysis: Analysis) -> tuple[tuple[Token, ...], ...]:
+    """Return the runs of words with capital letters that follow each other."""
+    runs: list[list[Token]] = []
+    for token in analysis.tokens:
+        if not (token.is_name or (token.is_initial and (token.is_content or token.is_unit))):
+            continue
+        if runs and not analysis.text[runs[-1][-1].end : token.start].strip():
+            runs[-1].append(token)
+        else:
+            runs.append([token])
+    return tuple(map(tuple, runs))
 
 
 def _resolve_subjects(claim: Claim, evidence: Evidence, missing: set[Token]) -> set[Token]:

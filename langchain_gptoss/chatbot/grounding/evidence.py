@@ -18,6 +18,8 @@ _MAX_CANDIDATES = 8  # pieces of evidence that are compared in full
 _MAX_EARLIER = 3  # sentences before the evidence that it may refer to
 _BETWEEN_SENTENCES = "\"'”») \t\r\n"
 _LIST_MARK = re.compile(r"\n\s*(?:[-*•|]|\d+[.)])")  # items of a list and rows of a table stand alone
+_MARK_CHARS = 8  # of the line before an item, with its mark
+_MAX_ITEMS = 6  # of a list that are read together
 _SECTION = re.compile(r"^ {0,3}#{1,6} ", re.MULTILINE)
 _MAX_PASSAGE_CHARS = 4000  # of a passage that are analysed as a whole
 _SIZE_PENALTY = 0.02  # of each further sentence, in shares of the claim
@@ -50,7 +52,7 @@ def find_candidates(claim: Claim, spans: Sequence[Span]) -> list[Evidence]:
             else set[Token | Quantity]()
             for span in ordered
         ]
-        for start, end in _list_runs(ordered, max_sentences):
+        for start, end in _list_runs(ordered, max_sentences, has_figures=bool(claim.analysis.quantities)):
             found = set[Token | Quantity]().union(*shared[start:end])
             if found and shared[start] and shared[end - 1]:
                 score = sum(_weigh(element) for element in found) - _SIZE_PENALTY * (end - start)
@@ -80,7 +82,7 @@ def _describe_topic(ordered: Sequence[Span], language: str) -> str:
     return ". ".join(filter(None, [ordered[0].passage.heading, subject, *lead_ins]))
 
 
-def _list_runs(ordered: Sequence[Span], max_sentences: int) -> Iterator[tuple[int, int]]:
+def _list_runs(ordered: Sequence[Span], max_sentences: int, *, has_figures: bool) -> Iterator[tuple[int, int]]:
     for start in range(len(ordered)):
         yield start, start + 1
         for end in range(start + 2, min(start + max_sentences, len(ordered)) + 1):
@@ -90,6 +92,23 @@ def _list_runs(ordered: Sequence[Span], max_sentences: int) -> Iterator[tuple[in
             if introduces or before.row or after.row or between.strip(_BETWEEN_SENTENCES) or _LIST_MARK.search(between):
                 break
             yield start, end
+        if not has_figures:
+            yield from ((start, end) for end in range(start + 2, _find_list_end(ordered, start) + 1))
+
+
+def _find_list_end(ordered: Sequence[Span], start: int) -> int:
+    """Return the end of the list items from a sentence on: "You need: - a photo - a form" says "a photo and a form".
+
+    Items such as "Lockers: free" say something of their own and are not read together, nor are items for a claim with
+    figures, which would take the figure of another item.
+    """
+    first = ordered[start]
+    for end in range(start, min(start + _MAX_ITEMS, len(ordered))):
+        item = ordered[end]
+        is_item = item.lead_in and item.lead_in == first.lead_in and item.passage is first.passage and not item.row
+        if not is_item or not _LIST_MARK.search(item.passage.text[: item.start][-_MARK_CHARS:]) or ":" in item.text:
+            return end
+    return min(start + _MAX_ITEMS, len(ordered))
 
 
 def _find_shared(claim: Claim, analysis: Analysis) -> set[Token | Quantity]:

@@ -42,7 +42,7 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
     home = choose_home(places, len(evidence.clauses))
     if crossed := _find_crossed_names(alignment, places):
         return crossed
-    unclaimed = find_unclaimed(alignment, home)
+    unclaimed = [t for index in _list_statement(evidence, home) for t in find_unclaimed(alignment, index)]
     if conflict := _find_other_reference(alignment, home, unclaimed):
         return conflict
     polarities = find_polarities(evidence)
@@ -62,6 +62,15 @@ def _find_mixture(alignment: Alignment, tokens: Sequence[Token], quantities: Seq
             reason = f"the document says it of “{owner}”, and “{spelling}” belongs to another statement"
             return Conflict(kind="binding", reason=reason, contradicts=False)
     return None
+
+
+def _list_statement(evidence: Analysis, home: int) -> tuple[int, ...]:
+    """Return a clause, with the one after it for a clause such as "After 1912," that only says when or where."""
+    clause = evidence.clauses[home]
+    is_adverbial = clause.verb is None and evidence.text[: clause.end].rstrip().endswith(",")
+    following = evidence.clauses[home + 1 : home + 2]
+    has_main = bool(following) and following[0].sentence == clause.sentence and following[0].verb is not None
+    return (home, home + 1) if is_adverbial and has_main and not following[0].opener else (home,)
 
 
 def _has_price(evidence: Analysis, home: int) -> bool:

@@ -17,6 +17,8 @@ from langchain_gptoss.text.quantities import Quantity
 from langchain_gptoss.text.verbs import find_infinitive
 from langchain_gptoss.text.word_lists import parse_words
 
+_AGENT_MARKS = (["by"], ["par"])
+_AUTHORS = parse_words("we nous")
 _TEMPORAL = parse_words("before after avant apres from")
 _PARTICLE_VERB = re.compile(r"\b(?:look\w*|ask\w*|nam\w*) $", re.IGNORECASE)  # "look after" is no order
 
@@ -191,9 +193,15 @@ def _list_action_pairs(alignment: Alignment) -> Iterator[tuple[_Relation, _Relat
         ours = _describe_action(alignment.claim.analysis, token, is_verb=False)
         for other in found if ours else ():
             theirs = _describe_action(alignment.evidence.analysis, other, is_verb=True)
-            if ours and theirs:
+            if ours and theirs and not _has_author_subject(alignment.evidence.analysis, other):
                 same = _Relation(pivot=ours.pivot, first=theirs.first, second=theirs.second)
                 yield ours, same
+
+
+def _has_author_subject(analysis: Analysis, verb: Token) -> bool:
+    """Return True for "we ship": who the authors are stands elsewhere, and the words before are no subject."""
+    before = [t.word for t in analysis.tokens if t.start < verb.start][-2:]
+    return not _AUTHORS.isdisjoint(before)
 
 
 # By language: "a" is a verb in French. French "le" and "la" also stand before verbs, as pronouns.
@@ -217,8 +225,15 @@ def _describe_action(analysis: Analysis, token: Token, *, is_verb: bool) -> _Rel
     is_participle = bool(set(near_words[-1:]) & _BE) or (
         bool(set(near_words) & _BE) and token.word != find_infinitive(token.word)
     )
-    is_passive = is_participle and any(
-        t.word in ("by", "par") and not any(q.start <= t.start < q.end for q in analysis.quantities) for t in later
+    # "a series created by Ada": the agent follows, also without "was".
+    is_reduced = (
+        bool(index) and token.word != find_infinitive(token.word) and [t.word for t in later[:1]] in _AGENT_MARKS
+    )
+    is_passive = is_reduced or (
+        is_participle
+        and any(
+            t.word in ("by", "par") and not any(q.start <= t.start < q.end for q in analysis.quantities) for t in later
+        )
     )
     if is_participle and not is_passive:
         return None  # "are accepted" without an agent
