@@ -65,6 +65,12 @@ _WORDINGS = {
                 "How long may schools keep a sewing machine?",
             ),
             _Example(
+                "When does the cinema on Orsay Street open?",
+                "The cinema opens at 2 p.m.",
+                "Are there seats for wheelchair users?",
+                "Are there seats for wheelchair users in the cinema on Orsay Street?",
+            ),
+            _Example(
                 "Combien coûte le parking du théâtre ?",
                 "Il coûte 4 euros par soirée.",
                 "What about season ticket holders?",
@@ -103,6 +109,12 @@ _WORDINGS = {
                 "Les adhérents peuvent la garder deux semaines.",
                 "Et les écoles ?",
                 "Combien de temps les écoles peuvent-elles garder une machine à coudre ?",
+            ),
+            _Example(
+                "À quelle heure ouvre le cinéma de la rue Orsel ?",
+                "Le cinéma ouvre à 14 heures.",
+                "Y a-t-il des places pour les fauteuils roulants ?",
+                "Y a-t-il des places pour les fauteuils roulants au cinéma de la rue Orsel ?",
             ),
             _Example(
                 "Who owns the villa on Poplar Street?",

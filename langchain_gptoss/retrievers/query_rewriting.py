@@ -188,8 +188,8 @@ def _check_rewriting(rewritten: str, question: str, history: Sequence[BaseMessag
         fault = "adds nothing to the follow-up" if is_found else "adds nothing"
     if fault is None:
         return RewrittenQuestion(question=rewritten, reason="The model rewrote it.")
-    # A question that adds the conversation's topic shows that the model misses it, even if its wording is not usable.
-    if not is_found and not (adds_context and keeps_topic(rewritten, question)):
+    # A question with the topics of both shows that the model misses one of them, even if its wording is not usable.
+    if not is_found and not (keeps_topic(rewritten, question) and keeps_topic(rewritten, previous)):
         return RewrittenQuestion(
             question=question, reason=f"The model's question {fault}, and the question can be understood alone."
         )

@@ -62,7 +62,7 @@ def has_more_context(rewritten: str, question: str, conversation: str) -> bool:
 
 
 def keeps_topic(rewritten: str, question: str) -> bool:
-    """Return True if a rewritten question has at least half of the stems of a question."""
+    """Return True if a rewritten question has at least half of the stems of another one."""
     stems = extract_stems(question)
     return len(stems & extract_stems(rewritten)) >= _MIN_SHARED * len(stems)
 
@@ -93,9 +93,14 @@ def _find_lost_part(rewritten: str, question: str) -> str | None:
     if lost := sorted(_extract_numbers(question) - _extract_numbers(rewritten)):
         return f"leaves out the number {lost[0]}"
     stems = extract_stems(rewritten)
-    words = [word for word in extract_content_words(question) if not is_generic_word(word)]
+    # "Y a-t-il" has a "t" that is no word.
+    words = [word for word in extract_content_words(question) if len(word) > 1 and not is_generic_word(word)]
     lost_words = [word for word in find_missing_words(words, rewritten) if not extract_stems(word) & stems]
-    return f"leaves out {lost_words[0]!r}" if lost_words else None
+    if lost_words:
+        return f"leaves out {lost_words[0]!r}"
+    # A word such as "price" may be said otherwise, but not be missing where it is all that was asked.
+    asked = extract_stems(question)
+    return "leaves out what is asked" if asked and not asked & stems else None
 
 
 def _find_invented_part(rewritten: str, question: str, conversation: str) -> str | None:

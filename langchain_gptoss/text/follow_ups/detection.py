@@ -77,7 +77,11 @@ def may_be_follow_up(question: str, conversation: Sequence[str]) -> bool:
         return False
     question = remove_courtesies(question)
     words = [word for word in extract_content_words(question) if len(word) > 1]
-    if not 0 < len(words) <= _MAX_OPEN_WORDS or extract_names(question) or QUOTE in {token.word for token in tokenize(question)}:
+    if (
+        not 0 < len(words) <= _MAX_OPEN_WORDS
+        or extract_names(question)
+        or QUOTE in {token.word for token in tokenize(question)}
+    ):
         return False
     topics = [word for word in words if not is_generic_word(word)]
     return len(find_missing_words(topics, " ".join(conversation))) == len(topics)

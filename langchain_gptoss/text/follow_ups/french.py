@@ -87,8 +87,8 @@ GENERIC_WORDS = parse_words(
     exactement precisement vraiment total exact supplementaire encore toujours faire fait faites font existe exister
     utilise utiliser personne personnes pays endroit premier premiere deuxieme troisieme dernier derniere second
     seconde suivant suivante bien ok accord puis alors aussi egalement seulement juste dois doit doivent devoir
-    faudra faudrait peut-on autrement donc etre avoir avoir avait moi lui eux elle elles celui celle ceux celles tu
-    vous ca cela"""
+    faudra faudrait peut-on autrement donc etre avoir avoir avait moi lui eux elle elles celui celle ceux celles ci
+    tu vous ca cela"""
 )
 """Words without accents that say nothing without what was said before, beside function words."""
 
@@ -217,7 +217,8 @@ _IMPERSONAL = re.compile(
       |agit|agissait|produit|importe|incombe|convenait|suffirait|conviendrait|existerait|existera|passera|advient
       |adviendra)\ -il
     | (?:est|était)\ -il\ question
-    | y\ (?:a|avait|aura|aurait|eut)\ -il(?!\ \w+é\ ) | (?:y\ )?a\ -il\ (?:(?:pas|jamais|toujours)\ )?(?:fallu|eu(?!\ de))
+    | y\ (?:a|avait|aura|aurait|eut)\ -il(?!\ \w+é\ )
+    | (?:y\ )?a\ -il\ (?:(?:pas|jamais|toujours)\ )?(?:fallu|eu(?!\ de))
     | quelle\ heure\ (?:est|était)\ -il | s'?\ est\ -il\ (?:passé|produit|agi) | (?:est|était)\ -il\ arrivé
     | (?:peut|doit|pourrait|devrait|va|pouvait|peuvent)\ -il\ (?:s'\ agir|y\ avoir|exister|se\ passer|falloir|arriver)
     | (?:coûte|prend|arrive)\ -il\ (?:de|d'|pour|que|qu'|combien)

@@ -142,6 +142,7 @@ INVOICES = [HumanMessage("How long is invoice 4711 kept?"), AIMessage("Ada Brand
         ("Since when is it 2009?", "leaves out the number 2014"),
         ("Was the invoice sent again in 2014?", "leaves out 'lost'"),
         ("Was invoice 4712 lost in 2014?", "has the number 4712, which nobody mentioned"),
+        ("Is invoice 4711 of Ada Brandt from 2014?", "leaves out 'lost'"),
         ("Was the invoice lost by the postman or burnt in 2014?", "has the words 'postman' and 'burnt'"),
         ("Was the invoice of Mira Tolson lost in 2014?", "has the name 'mira', which nobody mentioned"),
         ("How long is invoice 4711 kept? Was it lost in 2014?", "is more than one question"),
@@ -152,6 +153,16 @@ def test_a_rewriting_that_loses_or_invents_something_is_not_used(answer, fault):
     rewritten = aware.rewrite_question({"question": "Was it lost in 2014?", "chat_history": INVOICES})
     assert rewritten.reason.startswith(f"The model's question {fault}")
     assert rewritten.question == "How long is invoice 4711 kept? Was it lost in 2014?"
+
+
+def test_a_rewriting_has_what_is_asked():
+    history = [HumanMessage("Where is the flower market held?"), AIMessage("The flower market is held in Lamar Park.")]
+    assert search_follow_up("Where is the flower market held in Lamar Park?", "And the price?", history) == (
+        "Where is the flower market held? And the price?"
+    )
+    assert search_follow_up("What is the cost of the flower market?", "And the price?", history) == (
+        "What is the cost of the flower market?"
+    )
 
 
 def test_a_rewriting_may_have_the_names_and_numbers_of_the_conversation():

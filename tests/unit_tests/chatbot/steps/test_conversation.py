@@ -24,6 +24,7 @@ def search(question, history, *answers):
         ("Is there a student discount?", MUSEUM, "Is there a student discount at the toy museum?"),
         ("Are dogs allowed?", MUSEUM, "Are dogs allowed in the toy museum?"),
         ("Y a-t-il un tarif réduit ?", MUSEE, "Y a-t-il un tarif réduit au musée de la Dentelle ?"),
+        ("Y a-t-il un tarif réduit ?", MUSEE, "Quel est le tarif réduit au musée de la Dentelle ?"),
         ("Faut-il réserver ?", MUSEE, "Faut-il réserver pour le musée de la Dentelle ?"),
     ],
 )
@@ -38,6 +39,7 @@ def test_a_short_question_that_names_nothing_is_completed_from_the_conversation(
         "Who may donate blood on Saturdays?",
         "When does the toy museum open?",
         "Who may donate?",
+        "Who may donate to the museum?",
         "You may donate blood at 18.",
         "",
     ],
