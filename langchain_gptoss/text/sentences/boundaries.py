@@ -15,7 +15,6 @@ from langchain_gptoss.text.sentences.lines import Line, parse_lines
 from langchain_gptoss.text.sentences.punctuation import CANDIDATE, Following, TextEndsError, is_sentence_end
 
 _LEADING = re.compile(r"(?:[\s|\ufeff]+|[-–—*•>]+(?=\s)|#{1,6}(?=\s)|\(?\d{1,2}[.)](?=\s+[^\W\d]))+")
-_TRAILING = " \t\r\n\f\v\u00a0\u202f|"
 _MARKS = "-–—*•>#|"
 _RECORD = re.compile(r"[^:;.!?]{1,40}:[ \u00a0][^;]*;[ \u00a0]+[^:;.!?]{1,40}:[ \u00a0]")
 
@@ -71,14 +70,14 @@ def _find_sentences(text: str, lines: Sequence[Line], is_complete: bool) -> Iter
 
 
 def _trim(text: str, start: int, end: int, line: int) -> Iterator[tuple[int, int, int]]:
-    while end > start and text[end - 1] in _TRAILING:
+    while end > start and (text[end - 1].isspace() or text[end - 1] == "|"):
         end -= 1
     leading = _LEADING.match(text, start, end)
     if leading:
         start = leading.end()
     while start < end and text[start].isspace():
         start += 1
-    if end > start and text[start:end].strip(_MARKS + _TRAILING):
+    if any(not character.isspace() and character not in _MARKS for character in text[start:end]):
         yield start, end, line
 
 

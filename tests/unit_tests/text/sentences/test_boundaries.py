@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_gptoss.text.sentences import find_sentences
@@ -65,6 +65,7 @@ def test_labelled_texts_are_many_and_of_both_languages():
 
 
 @settings(deadline=None, max_examples=scale(500))
+@example(text="0\x1f")  # a separator that counts as white space
 @given(text=ANY_TEXT)
 def test_spans_are_ordered_and_leave_out_nothing_but_marks(text):
     last, left_out = 0, ""
