@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Literal
 
 from langchain_gptoss.chatbot.grounding.alignment import Alignment
@@ -145,6 +146,9 @@ def check_roles(alignment: Alignment) -> Iterator[Conflict]:
         yield Conflict(kind="role", reason=reason, contradicts=True, is_weak=True)
     elif token := _find_other_direction(alignment):
         reason = f"the document has another direction for “{token.spelling}”"
+        yield Conflict(kind="role", reason=reason, contradicts=True)
+    elif token := _find_other_object(alignment):
+        reason = f"the document says it of “{token.spelling}”"
         yield Conflict(kind="role", reason=reason, contradicts=True)
 
 
@@ -302,3 +306,41 @@ def _is_after_noun_mark(words: Sequence[str], language: str) -> bool:
     """Return True after a determiner or shortly after a preposition: "the repair", "in the Brussels store"."""
     before, near = frozenset(words[-1:]), frozenset(words)
     return not before.isdisjoint(_DETERMINERS.get(language, ())) or not near.isdisjoint(_PREPOSITIONS.get(language, ()))
+
+
+# Words with which the object of a verb ends. "of" and "de" are left out: "the city of Rome", "la ville de Dijon".
+_OBJECT_ENDS = {
+    "en": parse_words(
+        """with in at on from for to by near under during after before into against between as since until about over
+        through without within behind beside along across around toward towards who which that where when while because
+        then but"""
+    ),
+    "fr": parse_words(
+        """avec dans sur chez sous pour par en a au aux vers contre entre comme depuis jusque jusqu apres avant pendant
+        sans devant derriere qui que qu ou dont quand puis mais car"""
+    ),
+}
+
+
+def _find_other_object(alignment: Alignment) -> Token | None:
+    """Return the object that the evidence has for a verb of the claim, if the claim has another name there.
+
+    "Duvray left Geneva" is not what "Duvray left Lausanne for a post in Geneva" says.
+    """
+    for token, found in alignment.tokens.items():
+        ours = _list_object_names(alignment.claim.analysis, token)
+        if not ours or not all(alignment.tokens.get(name) for name in ours):
+            continue
+        theirs = [name for other in found for name in _list_object_names(alignment.evidence.analysis, other)]
+        if theirs and not any(name.matches(other) for name in ours for other in theirs):
+            return theirs[0]
+    return None
+
+
+def _list_object_names(analysis: Analysis, verb: Token) -> list[Token]:
+    """Return the names in the object of a verb, which follows it without a preposition."""
+    if not any(find_main_verb(analysis, clause) == verb for clause in analysis.clauses):
+        return []
+    ends = _OBJECT_ENDS.get(analysis.language, _OBJECT_ENDS["en"])
+    after = takewhile(lambda token: token.word not in ends, (t for t in analysis.tokens if t.start > verb.start))
+    return [token for token in after if token.is_name]

@@ -104,3 +104,55 @@ def test_items_with_values_of_their_own_are_not_read_together():
     prices = "Prices at the rink:\n- skates: with a deposit\n- lockers: free of charge"
     assert is_supported("What is free at the rink?", "Lockers are free of charge.", prices)
     assert not is_supported("What is free at the rink?", "Skates and lockers are free of charge.", prices)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "right", "wrong"),
+    [
+        (
+            DUVRAY,
+            "Which city did Duvray leave in 1912?",
+            "Duvray left Lausanne in 1912.",
+            "Duvray left Geneva in 1912.",
+        ),
+        (
+            "Anna visited Rome in 1901 with friends from Naples.",
+            "What did Anna visit in 1901?",
+            "Anna visited Rome in 1901.",
+            "Anna visited Naples in 1901.",
+        ),
+        (
+            "The company sold its Lyon plant in 2010 to buy a site in Nantes.",
+            "Which plant did the company sell in 2010?",
+            "The company sold its Lyon plant in 2010.",
+            "The company sold its Nantes plant in 2010.",
+        ),
+        (
+            "Marie quitta Dijon en 1920 pour un poste à Besançon.",
+            "Quelle ville Marie quitta-t-elle en 1920 ?",
+            "Marie quitta Dijon en 1920.",
+            "Marie quitta Besançon en 1920.",
+        ),
+        (
+            "The minister met Chancellor Braun in Vienna to discuss a treaty with Hungary.",
+            "Whom did the minister meet?",
+            "The minister met Braun.",
+            "The minister met Hungary.",
+        ),
+        (
+            "The choir visited Rome and Siena in 1998. It visited Turin on the way back from Milan.",
+            "Which cities did the choir visit?",
+            "The choir visited Turin.",
+            "The choir visited Milan.",
+        ),
+        (
+            "In 1920 the club joined the city of Dijon's league, against the wish of Beaune.",
+            "What did the club join in 1920?",
+            "In 1920 the club joined the league of Dijon.",
+            "In 1920 the club joined the league of Beaune.",
+        ),
+    ],
+)
+def test_the_object_of_a_verb_is_the_one_of_the_document(text, question, right, wrong):
+    assert is_supported(question, right, text)
+    assert not is_supported(question, wrong, text)
