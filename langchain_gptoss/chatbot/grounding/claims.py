@@ -132,11 +132,12 @@ def parse_claim(sentence: str, question: str) -> Claim | None:
         return None
     is_bare = _is_bare(own, size)
     if not is_bare:
-        own_denies = any(polarity.is_negated for polarity in find_polarities(own))
+        if has_yes_or_no and _contradicts_itself(own, analysed_question, is_denial=is_denial):
+            return None
         return Claim(
             sentence=sentence, language=language, analysis=own, question=analysed_question, is_bare=False,
             is_denied=False, own=own.content, borrowed=(),
-        ) if not (is_denial and not own_denies and _is_repetition(own, analysed_question)) else None  # fmt: skip
+        )  # fmt: skip
     counted = _find_counted_noun(question) if len(own.quantities) == 1 and not own.content else ""
     if answer.split(maxsplit=1)[:1] and is_stop_word(answer.split(maxsplit=1)[0].strip("'’")):
         answer = answer[0].lower() + answer[1:]  # "She" is no name behind the question
@@ -197,6 +198,14 @@ def _find_counted_noun(question: str) -> str:
     return f"{match[1]} {match[2]}" if is_noun else match[1]
 
 
+def _contradicts_itself(own: Analysis, question: Analysis, *, is_denial: bool) -> bool:
+    """Return True for "No, pickup is free." and "Yes, pickup is not free.", which repeat their question."""
+    own_denies, asks_denial = (
+        any(polarity.is_negated for polarity in find_polarities(analysis)) for analysis in (own, question)
+    )
+    return own_denies != is_denial and not (asks_denial and own_denies) and _is_repetition(own, question)
+
+
 def _is_repetition(own: Analysis, question: Analysis) -> bool:
-    """Return True if all content words of a sentence are the question's: "No, pickup is free." contradicts itself."""
+    """Return True if all content words of a sentence are the question's."""
     return all(any(token.matches(other) for other in question.content) for token in own.content) and not own.quantities

@@ -156,3 +156,26 @@ def test_items_with_values_of_their_own_are_not_read_together():
 def test_the_object_of_a_verb_is_the_one_of_the_document(text, question, right, wrong):
     assert is_supported(question, right, text)
     assert not is_supported(question, wrong, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "right", "wrong"),
+    [
+        (
+            "Une licence activée ne peut pas être retournée.",
+            "Peut-on retourner une licence activée ?",
+            "Non, une licence activée ne peut pas être retournée.",
+            "Oui, une licence activée ne peut pas être retournée.",
+        ),
+        ("Pickup is free.", "Is pickup free?", "Yes, pickup is free.", "No, pickup is free."),
+        (
+            "There is no fee for returns.",
+            "Are returns free?",
+            "Yes, there is no fee for returns.",
+            "Yes, returns are not free.",
+        ),
+    ],
+)
+def test_yes_or_no_does_not_contradict_the_rest_of_the_sentence(text, question, right, wrong):
+    assert is_supported(question, right, text)
+    assert not is_supported(question, wrong, text)
