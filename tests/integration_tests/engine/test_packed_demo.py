@@ -25,7 +25,10 @@ PROMPTS = ["Write a long story about a fox.", "What is the capital of France?"]
 def packed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the demo model in the layout of the published checkpoints."""
     folder = Path(shutil.copytree(fetch_demo_model(), tmp_path_factory.mktemp("packed") / "demo-mxfp4"))
-    weights = load_file(folder / "model.safetensors")
+    shards = sorted(folder.glob("*.safetensors"))
+    weights = {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
+    for path in (*shards, *folder.glob("*.index.json")):
+        path.unlink()
     for name in [name for name in weights if name.endswith(("gate_up_proj", "down_proj"))]:
         blocks, scales = quantize_mxfp4(weights.pop(name).transpose(1, 2).contiguous())
         weights |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
