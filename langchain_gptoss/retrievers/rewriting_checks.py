@@ -18,6 +18,30 @@ _STEM_LETTERS = 6  # of a word; the rest is mostly an ending
 _NAME_LETTERS = 3  # that a name has in common with its translation: "Brussels", "Bruxelles"
 _NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f ]\d+)*")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")  # shorter words are often spelled alike in both languages
+# What a question asks for by its first word, and the words with which another question may ask for the same.
+_ASKED = [
+    (
+        re.compile(r"\b(?:combien|how (?:much|many))\b", re.IGNORECASE),
+        re.compile(
+            r"\b(?:combien|how|prix|tarifs?|co[uû]t\w*|montants?|nombre|durée|délais?|price\w*|cost\w*|fees?|fares?|amount"
+            r"|number|charge\w*|pay\w*)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        re.compile(r"\b(?:quand|when)\b", re.IGNORECASE),
+        re.compile(
+            r"\b(?:quand|when|dates?|heures?|hours?|time|jours?|days?|horaires?|délais?|année|year|long)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        re.compile(r"(?:\boù\b|\bwhere\b)", re.IGNORECASE),
+        re.compile(
+            r"(?:\boù\b|\b(?:where|lieux?|endroits?|places?|adresses?|addresse?s?|quel\w*|which|what)\b)", re.IGNORECASE
+        ),
+    ),
+]
 _INNER_END = re.compile(r"[?!][\"'»”)\s]+\w")
 
 
@@ -90,6 +114,9 @@ def extract_stems(text: str) -> set[str]:
 
 
 def _find_lost_part(rewritten: str, question: str) -> str | None:
+    for asked_by, asked_alike in _ASKED:
+        if (word := asked_by.search(question)) and not asked_alike.search(rewritten):
+            return f"does not ask {word[0].lower()!r}"
     if lost := sorted(_extract_numbers(question) - _extract_numbers(rewritten)):
         return f"leaves out the number {lost[0]}"
     stems = extract_stems(rewritten)

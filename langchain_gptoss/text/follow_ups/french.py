@@ -46,10 +46,13 @@ ENDING = re.compile(
 """Endings that compare with something said before."""
 DEFINITE_NOUN = re.compile(
     r"""(?:\b(?:le|la|les|au|aux)\ |\bl['’])(\w{3,})
-    (?!\w|-|\ (?:de|du|des|d['’]|à|au|aux|pour|en|sur|dans|par|avec|qui|que|dont|et|ou)(?:\b|(?<=')))""",
+    (?!\w|-|\ (?:de|du|des|d['’]|à|au|aux|pour|en|sur|dans|par|avec|qui|que|dont|et|ou)(?:\b|(?<='))
+    |\ (?!aussi|également)\w+\s*\?*\s*$)""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""A noun that says what it means only together with what was said before: "La limite peut-elle être relevée ?"."""
+"""A noun that says what it means only together with what was said before: "La limite peut-elle être relevée ?".
+
+"La livraison standard" at the end of a question says what it means."""
 FRAGMENT_OPENINGS = parse_words(
     """pour en à au aux avec sans par pendant après avant depuis dans sur chez entre hors même seulement aussi sauf
     jusqu' jusque le la les l' un une des mon ma mes plutôt uniquement dès vers sous contre"""

@@ -10,6 +10,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from langchain_gptoss.errors import InvalidInputError
 from langchain_gptoss.retrievers import HistoryAwareRetriever
+from langchain_gptoss.retrievers.rewriting_checks import find_fault
 from tests.unit_tests.retrievers.helpers import RetrieverSuite, create_store
 
 
@@ -188,3 +189,20 @@ def test_a_follow_up_in_another_language_is_searched_for_in_one_language(answers
     aware = HistoryAwareRetriever(retriever=EchoRetriever(), llm=llm)
     found = aware.invoke({"question": "Et en express ?", "chat_history": HISTORY})[0].page_content
     assert found == expected.format("Et en express ?")
+
+
+@pytest.mark.parametrize(
+    ("question", "rewritten", "is_usable"),
+    [
+        ("Combien coûte l'envoi express ?", "Quel est l'envoi express pour un ordinateur ?", False),
+        ("Combien coûte l'envoi express ?", "Quel est le prix de l'envoi express pour un ordinateur ?", True),
+        ("When does it open?", "Where does the museum open?", False),
+        ("When does it open?", "At what time does the museum open?", True),
+        ("Where is the exit?", "Which exit has the museum?", True),
+        ("Where is the exit?", "Has the museum an exit?", False),
+    ],
+)
+def test_a_rewritten_question_asks_for_the_same_kind_of_thing(question, rewritten, is_usable):
+    conversation = "Combien coûte un ordinateur ?" if "envoi" in question else "How much is a ticket for the museum?"
+    fault = find_fault(rewritten, question, conversation, conversation)
+    assert fault is None if is_usable else "does not ask" in str(fault)

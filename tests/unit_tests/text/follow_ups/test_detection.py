@@ -126,6 +126,12 @@ def test_il_before_a_participle_is_a_person():
     assert not is_follow_up("Qu'y a-t-il dans le parc de Lussac ?", ["Où Marcel Duvray a-t-il étudié ?"])
 
 
+def test_a_noun_with_an_adjective_says_what_it_means():
+    returns = ["Dans quel délai peut-on retourner un appareil ?", "Le délai commence le jour de la livraison."]
+    assert not is_follow_up("Combien coûte la livraison standard ?", returns)
+    assert is_follow_up("Combien coûte la livraison ?", returns)
+
+
 @pytest.mark.parametrize(
     "question",
     ["Is there a student discount?", "Are dogs allowed?", "Faut-il réserver ?", "Un certificat est-il exigé ?"],
