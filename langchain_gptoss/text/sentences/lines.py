@@ -13,7 +13,7 @@ _LINE = re.compile(r"[^\r\n]+")
 _BREAK = re.compile(r"\r\n|\n|\r")
 _INDENT = re.compile(r"[ \t\u00a0]*(?:>[ \t>]*)?")
 _FENCE = re.compile(r"(?:`{3,}|~{3,})")
-_HEADING = re.compile(r"#{1,6}(?:[ \t]+|$)")
+_HEADING = re.compile(r"#{1,6}(?:\s+|$)")
 _ROW = re.compile(r"\|")
 _BULLET = re.compile(r"([-–—*+•‣◦∙▪▫■□●○·►▸➢✓✔\uf0b7\uf0a7])(?:[ \t\u00a0]+|$)(?:\[[ xX]\][ \t]+)?")
 # "J. R. Smith" and "M. Durand" begin with an initial, "p. 5" with an abbreviation.

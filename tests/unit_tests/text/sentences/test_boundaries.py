@@ -79,6 +79,7 @@ def test_spans_are_ordered_and_leave_out_nothing_but_marks(text):
 
 
 @settings(deadline=None, max_examples=scale(500))
+@example(text="the the the\n#\xa0")
 @given(text=ANY_TEXT)
 def test_a_growing_text_gives_the_same_sentences(text):
     whole = list(find_sentences(text))
