@@ -404,11 +404,7 @@ def create_chatbot(
         policies=policies,
         audit=audit_log,
         verifier=create_verifier(verifier),
-        judge=create_passage_judge(
-            judge,
-            llm,
-            is_able=not choose_focus(llm),
-        ),
+        judge=create_passage_judge(judge, llm, is_able=not choose_focus(llm)),
     )
     owned: list[Sessions | AuditLog] = []
     if opened_sessions is not None and isinstance(sessions, str | Path):

@@ -1,7 +1,8 @@
 """Passages as quotations: between delimiters that cannot be forged, with source and heading, without injections.
 
-The marks carry a code that is computed from the passages. A text that would close its own quotation must contain the
-code, but containing it changes the code. So the same passages give the same prompt, and no secret is needed.
+The marks around all quotations carry a code that is computed from the passages. A text that would end the quotations
+must contain the code, but containing it changes the code. So the same passages give the same prompt, and no secret is
+needed.
 """
 
 import hashlib
